@@ -1,0 +1,52 @@
+"""What the emulated account asks of a computer: the QEMU guest gives it, tests give it with a scripted one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class MachineUnreachable(Exception):
+    """Nothing inside the machine answered in the time given: hung, booting, or off."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A script that ran to its end inside the machine."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Machine(Protocol):
+    """One computer, seen from outside (power, disks, NMI, serial log) and through its agent (run)."""
+
+    def is_running(self) -> bool:
+        """Powered on; says nothing about whether the operating system lives."""
+
+    def answers(self, timeout_seconds: float) -> bool:
+        """Whether user space executes something within the time given."""
+
+    def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """Execute `script` as the SSM agent would, `sh -c <file>`; raises MachineUnreachable or TimeoutError."""
+
+    def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
+        """Hot-plug an empty NVMe disk whose serial is the volume id without its dash; a known volume keeps its data."""
+
+    def detach_disk(self, volume_id: str) -> None:
+        """Unplug it; its data stays for a later attach."""
+
+    def inject_nmi(self) -> None:
+        """Deliver a non-maskable interrupt to the processors."""
+
+    def reboot(self) -> None:
+        """Restart the operating system from inside, or by reset when it does not answer."""
+
+    def start(self) -> None:
+        """Power on."""
+
+    def stop(self) -> None:
+        """Power off, orderly when it answers."""
+
+    def console(self) -> str:
+        """The whole serial log since the first start."""
