@@ -1,0 +1,61 @@
+# Everything a user or a contributor types. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check synth deploy bench docs lock packages setup clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: setup packages ## Hang a real kernel and bring its vmcore to the (emulated) bucket
+	$(RUN) -m lab.demo
+
+test: check packages ## Everything, with the real guest
+	$(RUN) -m pytest -m guest
+
+check: setup ## Quick: lint, types, and the tests that need no guest
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest -m "not guest" -n 2
+
+synth: setup ## Write the CloudFormation template to cdk.out/
+	$(RUN) app.py
+
+deploy: setup node_modules/.stamp ## Deploy to the AWS account and Region of your credentials
+	npx cdk deploy --app "$(RUN) app.py"
+
+bench: setup packages ## Measure against peers in the same run; writes results/bench/
+	$(RUN) -m bench
+
+docs: setup ## Generate the state diagrams in docs/ from the synthesized definitions
+	$(RUN) -m infra.diagrams
+
+lock: setup ## Resolve the requirement files again, with hashes and without addresses
+	requirements/lock.sh
+
+setup: $(VENV)/.stamp .cache/bundle/.stamp
+
+packages:
+	@lab/install_packages.sh
+
+$(VENV)/.stamp: requirements/bootstrap.txt requirements/dev.txt
+	@# Debian splits venv and pip off its Python.
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || lab/install_packages.sh python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements/dev.txt
+	touch $@
+
+.cache/bundle/.stamp: lambdas/requirements.txt $(VENV)/.stamp
+	$(RUN) -m infra.bundle
+	touch $@
+
+node_modules/.stamp: package-lock.json
+	npm ci --silent
+	touch $@
+
+clean: ## Remove what the other targets made (the guest image too)
+	rm -rf $(VENV) .cache cdk.out node_modules results/latest results/bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
