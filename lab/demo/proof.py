@@ -1,0 +1,75 @@
+"""Opens the vmcore that came out of the bucket and shows that the panic in it is the one of this run."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import drgn
+
+# "[   63.512345] Kernel panic - not syncing: NMI: Not continuing"
+PANIC = re.compile(r"Kernel panic - not syncing: (.+)")
+# What the NMI handler says when kernel.unknown_nmi_panic is on (arch/x86/kernel/nmi.c, unknown_nmi_error).
+NMI_PANIC = "NMI: Not continuing"
+
+
+class NotProven(Exception):
+    """The vmcore does not open, or is not the dump of this run's diagnostic interrupt."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the vmcore itself says."""
+
+    kernel: str
+    crashed_at: datetime
+    panic_line: str
+    dmesg: str
+
+
+def vmcoreinfo_of(vmcore: Path) -> dict[str, str]:
+    """The key=value notes that the dying kernel left in its dump; drgn reads the format, flattened or not."""
+    program = drgn.Program()
+    try:
+        program.set_core_dump(vmcore)
+        text = program["VMCOREINFO"].string_().decode()
+    except (ValueError, LookupError, drgn.FaultError, OSError) as error:
+        raise NotProven(f"{vmcore} does not open as a kernel dump: {error}") from error
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def dmesg_of(vmcore: Path) -> str:
+    """The kernel log inside the dump, by makedumpfile, which needs no symbols."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, log = Path(scratch) / "vmcore", Path(scratch) / "dmesg"
+        with vmcore.open("rb") as flattened:
+            # Debian's kdump-tools writes the flattened format, which --dump-dmesg does not read.
+            is_flattened = flattened.read(12) == b"makedumpfile"
+            flattened.seek(0)
+            if is_flattened:
+                subprocess.run(["makedumpfile", "-R", str(plain)], stdin=flattened, check=True, capture_output=True)
+            else:
+                shutil.copyfile(vmcore, plain)
+        done = subprocess.run(
+            ["makedumpfile", "--dump-dmesg", str(plain), str(log)], check=False, capture_output=True, text=True
+        )
+        if not log.exists():
+            raise NotProven(f"makedumpfile finds no kernel log in {vmcore}: {done.stderr.strip()}")
+        return log.read_text(errors="replace")
+
+
+def prove(vmcore: Path, *, hung_at: datetime, collected_at: datetime) -> Proof:
+    """Read the dump and hold it against the clock of this run; raises NotProven with what is wrong."""
+    info = vmcoreinfo_of(vmcore)
+    # CRASHTIME is the wall clock of the moment of the panic, in whole seconds (kernel/crash_core.c).
+    crashed_at = datetime.fromtimestamp(int(info.get("CRASHTIME", "0")), tz=UTC)
+    if not hung_at.replace(microsecond=0) <= crashed_at <= collected_at:
+        raise NotProven(f"the dump is of {crashed_at}, not between the hang at {hung_at} and now, {collected_at}")
+    dmesg = dmesg_of(vmcore)
+    panics = PANIC.findall(dmesg)
+    if NMI_PANIC not in panics:
+        raise NotProven(f"no NMI panic in the kernel log of {vmcore}; panics found: {panics or 'none'}")
+    return Proof(kernel=info["OSRELEASE"], crashed_at=crashed_at, panic_line=NMI_PANIC, dmesg=dmesg)
