@@ -1,0 +1,93 @@
+"""Owns the assembly of an SSM document: document.yaml, the script files it pulls in, the prelude from its parameters.
+
+Pure: reads files beside itself, knows no AWS account. What a document must look like is in rules.py.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssm_documents.rules import DocumentRuleBroken, broken_rules
+
+HERE = Path(__file__).parent
+DOCUMENTS: tuple[str, ...] = (
+    "prepare_dump_volume",
+    "configure_kdump",
+    "check_kdump",
+    "upload_vmcore",
+    "probe_instance",
+)
+# %%INCLUDE shell/report.sh%% (from ssm_documents/), %%INCLUDE main.sh%% (beside document.yaml), %%INCLUDE families/*.sh%%
+INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z_/*]+\.sh)%%$")
+
+_PRELUDE_REASON = """\
+# Agents before 3.3.2746.0 know no ENV_VAR interpolation: they put the text of the parameter between these quotes.
+# Every parameter's pattern keeps out what could end the quotes or expand within them."""
+
+
+def document_name(verb_phrase: str) -> str:
+    """The name under which the document is deployed."""
+    return f"Hangdump-{verb_phrase}"
+
+
+def assemble(verb_phrase: str, *, timeout_seconds: int | None = None) -> dict[str, Any]:
+    """The content of one document (schema 2.2); raises DocumentRuleBroken when it would not be safe to deploy.
+
+    `timeout_seconds` replaces how long the agent lets the script run.
+    """
+    if verb_phrase not in DOCUMENTS:
+        raise KeyError(f"{verb_phrase} is no document; there are {', '.join(DOCUMENTS)}")
+    folder = HERE / verb_phrase
+    content: dict[str, Any] = yaml.safe_load((folder / "document.yaml").read_text())
+    step = content["mainSteps"][0]
+    step["inputs"]["runCommand"] = list(_script_lines(folder, content))
+    if timeout_seconds is not None:
+        step["inputs"]["timeoutSeconds"] = str(timeout_seconds)
+    if broken := broken_rules(content):
+        raise DocumentRuleBroken(f"{document_name(verb_phrase)}: " + "; ".join(broken))
+    return content
+
+
+def script_of(content: Mapping[str, Any]) -> str:
+    """The script as the agent writes it to a file."""
+    return "\n".join(content["mainSteps"][0]["inputs"]["runCommand"]) + "\n"
+
+
+def _script_lines(folder: Path, content: Mapping[str, Any]) -> Iterator[str]:
+    yield "#!/bin/bash"
+    yield f"# Assembled from ssm_documents/{folder.name}/document.yaml; edit the files there."
+    yield "set -euo pipefail"
+    yield from _prelude(content.get("parameters", {}))
+    for line in content["mainSteps"][0]["inputs"]["runCommand"]:
+        yield from _included(folder, line)
+
+
+def _prelude(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if not parameters:
+        return
+    yield from _PRELUDE_REASON.splitlines()
+    for name in parameters:
+        yield f'if [ -z "${{SSM_{name}+x}}" ]; then export SSM_{name}="{{{{ {name} }}}}"; fi'
+    yield f"PARAMETER_NAMES=({' '.join(parameters)})"
+    yield "PARAMETER_PATTERNS=("
+    for parameter in parameters.values():
+        yield f"  '{parameter['allowedPattern']}'"
+    yield ")"
+
+
+def _included(folder: Path, line: str) -> Iterator[str]:
+    match = INCLUDE.match(line)
+    if match is None:
+        raise DocumentRuleBroken(f"{folder.name}: runCommand holds only %%INCLUDE …%% lines, not {line!r}")
+    base = HERE if "/" in match["pattern"] else folder
+    paths = sorted(base.glob(match["pattern"]))
+    if not paths:
+        raise DocumentRuleBroken(f"{folder.name}: {line} finds no file")
+    for path in paths:
+        yield ""
+        yield f"# --- {path.relative_to(HERE)}"
+        # The shebang of an included file is for editors and shellcheck only.
+        yield from (text for text in path.read_text().splitlines() if text != "#!/bin/bash")

@@ -1,0 +1,53 @@
+#!/bin/bash
+# Owns what must hold before anything is changed on this host; each failure has its own name.
+
+# Nitro and bare metal say "Amazon EC2"; Xen types say "Xen" and have /sys/hypervisor.
+is_nitro() {
+  [[ "$(cat "$HOST_ROOT/sys/class/dmi/id/sys_vendor" 2>/dev/null)" == "Amazon EC2" ]] &&
+    [[ "$(cat "$HOST_ROOT/sys/hypervisor/type" 2>/dev/null)" != xen ]]
+}
+
+# A kernel without its config file still shows whether it can hold a crash kernel.
+has_crash_dump_support() {
+  local config
+  config="$HOST_ROOT/boot/config-$(kernel_release)"
+  if [[ -f "$config" ]]; then
+    grep -qx 'CONFIG_CRASH_DUMP=y' "$config"
+  else
+    [[ -e "$HOST_ROOT/sys/kernel/kexec_crash_size" ]]
+  fi
+}
+
+# "1 GB" is what the type is sold with: the kernel shows up to 10 % less of it (firmware, its own image, page structures).
+has_enough_memory() { (($(memory_bytes) >= 900 * 1024 * 1024)); }
+
+check_space() {
+  local mib path free
+  while read -r mib path; do
+    free="$(free_bytes "$path")"
+    if ((free < mib * 1024 * 1024)); then
+      fail InsufficientBootSpace "The file system of $path has $((free / 1024 / 1024)) MiB free; $mib MiB are needed for the crash kernel. Remove old kernels or enlarge it, and run again."
+    fi
+  done <"$WORK_DIR/space-needed"
+}
+
+# What makedumpfile was built without is found out at the crash otherwise, and the dump is several times as large.
+check_compression() {
+  local option library
+  while read -r option library; do
+    if [[ " $SSM_coreCollector " == *" $option "* ]] && makedumpfile -v 2>&1 | grep -c "^${library}[[:space:]]*disabled" >/dev/null; then
+      fail InvalidParameter "coreCollector has $option, but this host's makedumpfile is built without $library; take -c (zlib) or another."
+    fi
+  done <<<$'-l lzo\n-p snappy\n-z zstd'
+}
+
+check_preconditions() {
+  if [[ " $SSM_coreCollector " =~ \ -d[\ 0-9] ]]; then
+    fail InvalidParameter "coreCollector has -d; give the level as dumpLevel."
+  fi
+  is_nitro || fail NotNitro "DMI says '$(cat "$HOST_ROOT/sys/class/dmi/id/sys_vendor" 2>/dev/null || true)', not a Nitro instance: EC2 could not deliver a diagnostic interrupt. Move to a Nitro type."
+  has_crash_dump_support || fail NoCrashDumpSupport "Kernel $(kernel_release) is built without CONFIG_CRASH_DUMP: it cannot dump. Boot the distribution's own kernel and run again."
+  has_enough_memory || fail InsufficientMemory "This host has $(($(memory_bytes) / 1024 / 1024)) MiB; kdump needs 1 GB, as it keeps a part for the crash kernel. Take a larger type."
+  family space_needed >"$WORK_DIR/space-needed"
+  check_space
+}

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Owns the order of the configuration, and its report. Safe to run again: after a lost connection, after the reboot.
+
+load_crash_kernel() {
+  if is_crash_kernel_loaded; then return 0; fi
+  family load_crash_kernel || true
+  is_crash_kernel_loaded || fail ConfigurationFailed "$(reserved_bytes) bytes are reserved, but $(family kdump_service) did not load the crash kernel. Look at: journalctl -u $(family kdump_service)"
+  note_change "crash kernel loaded"
+}
+
+report() {
+  succeed "{\"status\":\"$1\",\"family\":\"$FAMILY\",\"kernel\":$(json_string "$(kernel_release)"),\
+\"crashkernel\":$(json_string "$CRASHKERNEL"),\"changes\":$(changes | json_list)}"
+}
+
+configure() {
+  family install_kdump
+  check_compression
+  set_sysctls
+  family configure_dump "$SSM_mountPoint" "$SSM_coreCollector -d $SSM_dumpLevel" "$SSM_finalAction"
+  reserve_memory
+}
+
+main() {
+  local is_after_reboot=0
+  start_report ConfigurationFailed
+  take_lock configuration 300
+  check_mount_point "$SSM_mountPoint"
+  find_family
+  check_preconditions
+  configure
+  if ! is_reservation_enough; then
+    refuse_vain_reboot
+    family prepare_crash_kernel
+    if [[ "$SSM_reboot" == true ]]; then ask_for_reboot; fi
+    report reboot-required
+    return 0
+  fi
+  load_crash_kernel
+  if [[ -f "$HOST_ROOT$REBOOT_MARKER" ]]; then
+    is_after_reboot=1
+    rm -f "$HOST_ROOT$REBOOT_MARKER"
+  fi
+  if ((is_after_reboot)) || has_changes; then report configured; else report unchanged; fi
+}
+
+if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi

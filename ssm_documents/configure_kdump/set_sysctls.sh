@@ -1,0 +1,37 @@
+#!/bin/bash
+# Owns the panic sysctls: persistent in one file and applied at once. Never on the kernel's command line, which the crash
+# kernel inherits.
+SYSCTL_FILE=/etc/sysctl.d/99-kernel_panic.conf
+SWITCHES="unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall
+  panic_on_io_nmi panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn"
+
+# "key value" lines; a key that this kernel has not is left out when it is to be off, and an error when it is wanted.
+wanted_sysctls() {
+  local key variable
+  for key in $SWITCHES; do
+    variable="SSM_$key"
+    if [[ -e "$HOST_ROOT/proc/sys/kernel/$key" ]]; then
+      echo "$key ${!variable}"
+    elif [[ "${!variable}" != 0 ]]; then
+      fail InvalidParameter "$key is wanted, but kernel $(kernel_release) has no sysctl kernel.$key. Set it to 0, or boot a kernel that has it."
+    fi
+  done
+  echo "panic $SSM_kernel_panic"
+}
+
+set_sysctls() {
+  local key value
+  wanted_sysctls >"$WORK_DIR/sysctls"
+  {
+    echo "# Written by Hangdump: what turns a hang into a panic, and so into a dump."
+    while read -r key value; do echo "kernel.$key = $value"; done <"$WORK_DIR/sysctls"
+  } >"$WORK_DIR/sysctl.conf"
+  keep_backup "$SYSCTL_FILE"
+  write_if_changed "$SYSCTL_FILE" <"$WORK_DIR/sysctl.conf"
+  while read -r key value; do
+    if [[ "$(cat "$HOST_ROOT/proc/sys/kernel/$key")" != "$value" ]]; then
+      echo "$value" >"$HOST_ROOT/proc/sys/kernel/$key"
+      note_change "kernel.$key = $value"
+    fi
+  done <"$WORK_DIR/sysctls"
+}

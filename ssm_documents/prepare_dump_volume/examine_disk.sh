@@ -1,0 +1,96 @@
+#!/bin/bash
+# Owns which disk is meant and what is on it already. Changes nothing; when in doubt the disk holds data.
+
+# EBS answers "attached" a few seconds before the guest has the disk.
+wait_for_disk() {
+  local serial="$1" attempt found
+  for ((attempt = 0; attempt < 30; attempt++)); do
+    found="$(disk_with_serial "$serial")"
+    if [[ -n "$found" ]]; then break; fi
+    sleep 2
+  done
+  case "$(wc -w <<<"$found")" in
+    0) fail DumpVolumeNotFound "No disk with NVMe serial $serial within 60 s; there are: $(all_serials). Attach the volume and run again." ;;
+    1) DISK="$found" ;;
+    *) fail DumpVolumeMismatch "Several disks have NVMe serial $serial: ${found//$'\n'/ }. Detach all but one." ;;
+  esac
+}
+
+all_serials() {
+  local path
+  for path in "$HOST_ROOT"/sys/block/*/device/serial; do
+    [[ ! -e "$path" ]] || echo "$(basename "${path%/device/serial}")=$(tr -d ' \0' <"$path")"
+  done | paste -s -d ' '
+}
+
+partitions_of() {
+  local path
+  for path in "$HOST_ROOT/sys/block/$1/$1"*/partition; do
+    if [[ -e "$path" ]]; then basename "$(dirname "$path")"; fi
+  done
+}
+
+# Set by sgdisk, sfdisk or parted below, told by the kernel: no tool and no udev race in between.
+is_partition_ours() { grep -qx 'PARTNAME=hangdump' "$HOST_ROOT/sys/block/$DISK/$1/uevent"; }
+
+# Low-level probe without cache: prints TYPE or PTTYPE, "ambivalent" when blkid cannot decide, nothing when it finds nothing.
+signature_on() {
+  local found exit_code=0
+  found="$(blkid -p -o export "$HOST_ROOT/dev/$1")" || exit_code=$?
+  case "$exit_code" in
+    0) sed -n -e 's/^TYPE=//p' -e 's/^PTTYPE=//p' <<<"$found" | paste -s -d ' ' ;;
+    2) ;;
+    8) echo ambivalent ;;
+    *) fail ConfigurationFailed "blkid could not read /dev/$1 (exit code $exit_code)." ;;
+  esac
+}
+
+# A database on the raw device has no signature that blkid knows. A new EBS volume reads as zeros throughout.
+# Counted, not `grep -q`: with pipefail an early exit of grep would read as "nothing written".
+has_bytes_written() {
+  local device="$HOST_ROOT/dev/$1" bytes written
+  bytes="$(blockdev --getsize64 "$device")"
+  written="$({
+    dd if="$device" bs=1M count=1 status=none
+    dd if="$device" bs=1M count=1 status=none iflag=skip_bytes skip=$((bytes > 1048576 ? bytes - 1048576 : 0))
+  } | tr -d '\0' | wc -c)"
+  ((written > 0))
+}
+
+has_holders() { [[ -n "$(ls -A "$HOST_ROOT/sys/block/$1/holders" 2>/dev/null)" ]]; }
+is_swap() { grep -q "^/dev/$1[[:space:]]" "$HOST_ROOT/proc/swaps" 2>/dev/null; }
+
+refuse_disk() {
+  fail DeviceHoldsData "Disk $DISK ($SSM_volumeId) $1. Nothing was changed. Hangdump formats only an empty volume: give it another one, or wipe this one yourself when you are sure."
+}
+
+# Sets PARTITION (empty: make one) and FOUND_FILE_SYSTEM (empty: make one).
+examine_disk() {
+  local partitions signature
+  PARTITION="" FOUND_FILE_SYSTEM=""
+  if has_holders "$DISK" || is_swap "$DISK"; then refuse_disk "is in use by the kernel (holders or swap)"; fi
+  if [[ -n "$(mount_points_of "$(cat "$HOST_ROOT/sys/block/$DISK/dev")")" ]]; then refuse_disk "is mounted as a whole"; fi
+  partitions="$(partitions_of "$DISK")"
+  if [[ -z "$partitions" ]]; then
+    signature="$(signature_on "$DISK")"
+    [[ -z "$signature" ]] || refuse_disk "carries a signature: $signature"
+    if has_bytes_written "$DISK"; then refuse_disk "has bytes written at its begin or end that no known signature explains"; fi
+    return 0
+  fi
+  if [[ "$(wc -w <<<"$partitions")" != 1 ]] || ! is_partition_ours "$partitions"; then
+    refuse_disk "has partitions that are not Hangdump's: ${partitions//$'\n'/ }"
+  fi
+  PARTITION="$partitions"
+  examine_partition
+}
+
+examine_partition() {
+  local label signature device="$HOST_ROOT/dev/$PARTITION"
+  if has_holders "$DISK/$PARTITION" || is_swap "$PARTITION"; then refuse_disk "has its partition in use by the kernel (holders or swap)"; fi
+  signature="$(signature_on "$PARTITION")"
+  FOUND_FILE_SYSTEM="${signature%% *}"
+  # Ours, but the run that made it ended before mkfs did: it may be finished.
+  if [[ -z "$FOUND_FILE_SYSTEM" ]]; then return 0; fi
+  label="$(blkid -p -s LABEL -o value "$device" || true)"
+  if [[ "$label" != HANGDUMP ]]; then refuse_disk "has a $FOUND_FILE_SYSTEM file system labelled '$label', not HANGDUMP, on its partition"; fi
+}

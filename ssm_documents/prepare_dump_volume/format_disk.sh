@@ -1,0 +1,45 @@
+#!/bin/bash
+# Owns what writes to the disk: one GPT partition named hangdump, one file system labelled HANGDUMP.
+
+make_partition() {
+  local device="$HOST_ROOT/dev/$DISK"
+  if command -v sgdisk >/dev/null; then
+    sgdisk --new=1:0:0 --typecode=1:8300 --change-name=1:hangdump "$device"
+  elif command -v sfdisk >/dev/null; then
+    # The long form of "Linux filesystem": older sfdisk has no alias for it in GPT.
+    printf 'label: gpt\ntype=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name="hangdump"\n' | sfdisk "$device"
+  elif command -v parted >/dev/null; then
+    parted --script --align optimal "$device" mklabel gpt mkpart hangdump "$SSM_fileSystem" 1MiB 100%
+  else
+    family install_tool sfdisk
+    make_partition
+    return
+  fi
+  note_change "partition on $DISK"
+  wait_for_partition
+}
+
+wait_for_partition() {
+  local attempt
+  for ((attempt = 0; attempt < 10; attempt++)); do
+    if command -v udevadm >/dev/null; then udevadm settle --timeout=10 || true; fi
+    PARTITION="$(partitions_of "$DISK")"
+    if [[ -n "$PARTITION" && -e "$HOST_ROOT/dev/$PARTITION" ]]; then return 0; fi
+    blockdev --rereadpt "$HOST_ROOT/dev/$DISK" || true
+    sleep 1
+  done
+  fail ConfigurationFailed "The kernel does not show the partition just made on $DISK. Run again; nothing needs to be undone."
+}
+
+# Neither -f nor -F: mkfs itself is the last one to refuse a device that holds something.
+make_file_system() {
+  local device="$HOST_ROOT/dev/$PARTITION"
+  log "making a $SSM_fileSystem file system on $PARTITION"
+  case "$SSM_fileSystem" in
+    xfs) mkfs.xfs -q -L HANGDUMP "$device" ;;
+    ext4) mkfs.ext4 -q -L HANGDUMP -m 0 "$device" </dev/null ;;
+  esac
+  FOUND_FILE_SYSTEM="$SSM_fileSystem"
+  IS_NEW_FILE_SYSTEM=1
+  note_change "$SSM_fileSystem file system on $PARTITION"
+}

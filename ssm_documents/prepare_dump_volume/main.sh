@@ -1,0 +1,94 @@
+#!/bin/bash
+# Owns the order: examine, format only what is empty, fstab, mount, report. Safe to run again at any point.
+
+# x-hangdump marks the line as ours (mount ignores x-…); 60 s lets the crash kernel wait for a slow attach, and a host
+# without its dump volume still boots (nofail).
+OPTIONS="defaults,nofail,x-systemd.device-timeout=60s,x-hangdump"
+
+refuse_foreign_mount() {
+  local mounted foreign
+  mounted="$(mounted_device "$SSM_mountPoint")"
+  if [[ -n "$mounted" && "$(disk_of_device "$mounted")" != "$DISK" ]]; then
+    fail DumpVolumeMismatch "Another file system ($mounted) is mounted at $SSM_mountPoint. Choose another mountPoint, or unmount it and run again."
+  fi
+  foreign="$(fstab_lines "$SSM_mountPoint" | grep -v 'x-hangdump' || true)"
+  if [[ -n "$foreign" ]]; then
+    fail DumpVolumeMismatch "/etc/fstab has another file system for $SSM_mountPoint ('$foreign'). Choose another mountPoint, or remove that line and run again."
+  fi
+}
+
+refuse_other_mount_point() {
+  local points
+  [[ -n "$PARTITION" ]] || return 0
+  points="$(mount_points_of "$(cat "$HOST_ROOT/sys/block/$DISK/$PARTITION/dev")" | grep -vx "$SSM_mountPoint" || true)"
+  if [[ -n "$points" ]]; then
+    fail DumpVolumeMismatch "The dump volume is mounted at ${points//$'\n'/ }, not at $SSM_mountPoint. Unmount it there and run again."
+  fi
+}
+
+install_tools() {
+  local mkfs="mkfs.$SSM_fileSystem"
+  if [[ -z "$FOUND_FILE_SYSTEM" ]] && ! command -v "$mkfs" >/dev/null; then
+    family install_tool "$mkfs"
+    note_change "package for $mkfs"
+  fi
+}
+
+write_fstab() {
+  local uuid="$1"
+  if [[ "$(fstab_lines "$SSM_mountPoint")" == "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0" ]]; then return 0; fi
+  keep_backup /etc/fstab
+  {
+    # awk 1 ends the last line when its owner forgot to.
+    awk '!/^[^#]*[ ,]x-hangdump[ ,]/' "$HOST_ROOT/etc/fstab" 2>/dev/null || true
+    echo "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0"
+  } >"$WORK_DIR/fstab"
+  write_if_changed /etc/fstab <"$WORK_DIR/fstab"
+}
+
+mount_dump_volume() {
+  if is_mounted "$SSM_mountPoint"; then return 0; fi
+  mkdir -p "$HOST_ROOT$SSM_mountPoint"
+  if [[ -n "$(ls -A "$HOST_ROOT$SSM_mountPoint")" ]]; then
+    log "note: $SSM_mountPoint holds files already; they stay on the root file system, hidden until the dump volume is unmounted"
+  fi
+  if ! mount "$SSM_mountPoint" 2>"$WORK_DIR/mount" && ! is_mounted "$SSM_mountPoint"; then
+    fail ConfigurationFailed "The dump volume could not be mounted at $SSM_mountPoint: $(tail -n 3 "$WORK_DIR/mount")"
+  fi
+  note_change "mounted $SSM_mountPoint"
+}
+
+report() {
+  local uuid="$1" status=unchanged sizes size available
+  if has_changes; then status=prepared; fi
+  sizes="$(df -B1 --output=size,avail "$HOST_ROOT$SSM_mountPoint" | tail -n 1)"
+  read -r size available <<<"$sizes"
+  succeed "{\"status\":\"$status\",\"device\":\"/dev/$DISK\",\"partition\":\"/dev/$PARTITION\",\"uuid\":$(json_string "$uuid"),\
+\"fileSystem\":$(json_string "$FOUND_FILE_SYSTEM"),\"mountPoint\":$(json_string "$SSM_mountPoint"),\"sizeBytes\":$size,\"freeBytes\":$available}"
+}
+
+main() {
+  local uuid
+  IS_NEW_FILE_SYSTEM=0
+  start_report ConfigurationFailed
+  take_lock configuration 300
+  check_mount_point "$SSM_mountPoint"
+  [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is needed: the dump volume is found by its NVMe serial and nothing else."
+  find_family
+  wait_for_disk "${SSM_volumeId//-/}"
+  refuse_foreign_mount
+  examine_disk
+  refuse_other_mount_point
+  install_tools
+  [[ -n "$PARTITION" ]] || make_partition
+  [[ -n "$FOUND_FILE_SYSTEM" ]] || make_file_system
+  uuid="$(blkid -p -s UUID -o value "$HOST_ROOT/dev/$PARTITION")"
+  write_fstab "$uuid"
+  systemctl daemon-reload
+  mount_dump_volume
+  # A vmcore holds the memory of the host, and Ubuntu writes it readable for everyone.
+  if ((IS_NEW_FILE_SYSTEM)); then chmod 0700 "$HOST_ROOT$SSM_mountPoint"; fi
+  report "$uuid"
+}
+
+if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi

@@ -1,0 +1,61 @@
+#!/bin/bash
+# Owns changes to the host's configuration: written beside and renamed, noted only when something really changed.
+
+note_change() {
+  log "changed: $1"
+  printf '%s\n' "$1" >>"$WORK_DIR/changes"
+}
+
+has_changes() { [[ -s "$WORK_DIR/changes" ]]; }
+changes() { cat "$WORK_DIR/changes" 2>/dev/null || true; }
+
+# Content on stdin. The name beside ends in neither .conf nor .cfg: no drop-in directory would read it.
+write_if_changed() {
+  local path beside
+  mkdir -p "$(dirname "$HOST_ROOT$1")"
+  path="$(readlink -f "$HOST_ROOT$1")"
+  beside="$path.hangdump-new"
+  cat >"$beside"
+  if [[ -f "$path" ]] && cmp -s "$path" "$beside"; then
+    rm -f "$beside"
+    return 0
+  fi
+  if [[ -e "$path" ]]; then
+    chmod --reference="$path" "$beside"
+    chown --reference="$path" "$beside"
+  else
+    chmod 0644 "$beside"
+  fi
+  sync "$beside" 2>/dev/null || sync
+  mv -f "$beside" "$path"
+  note_change "$1"
+}
+
+# What was there before the first edit stays for the owner, once.
+keep_backup() {
+  if [[ -e "$HOST_ROOT$1" && ! -e "$HOST_ROOT$1.hangdump-backup" ]]; then
+    cp -p "$HOST_ROOT$1" "$HOST_ROOT$1.hangdump-backup"
+  fi
+}
+
+# set_assignments FILE KEY VALUE [KEY VALUE]...: every other line of the shell-style file stays as it is.
+set_assignments() {
+  local file="$1"
+  shift
+  keep_backup "$file"
+  { cat "$HOST_ROOT$file" 2>/dev/null || true; } >"$WORK_DIR/assignments"
+  while (($# >= 2)); do
+    KEY="$1" VALUE="$2" awk '
+      $0 ~ "^[ \t]*" ENVIRON["KEY"] "=" { if (!done++) print ENVIRON["KEY"] "=" ENVIRON["VALUE"]; next }
+      { print }
+      END { if (!done) print ENVIRON["KEY"] "=" ENVIRON["VALUE"] }' "$WORK_DIR/assignments" >"$WORK_DIR/assignments.new"
+    mv "$WORK_DIR/assignments.new" "$WORK_DIR/assignments"
+    shift 2
+  done
+  write_if_changed "$file" <"$WORK_DIR/assignments"
+}
+
+# The value that FILE gives KEY last, without quotes.
+assignment() {
+  sed -n "s/^[[:space:]]*$2=//p" "$HOST_ROOT$1" 2>/dev/null | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'$/\1/"
+}

@@ -1,0 +1,20 @@
+#!/bin/bash
+# Owns which family of distributions this host is. A family is one file in families/: its functions start with its name.
+
+find_family() {
+  local question
+  for question in $(compgen -A function | grep '_is_this_host$'); do
+    if "$question"; then
+      FAMILY="${question%_is_this_host}"
+      return
+    fi
+  done
+  fail UnsupportedFamily "No family of distributions that Hangdump knows ($(compgen -A function | sed -n 's/_is_this_host$//p' | paste -s -d ' ')) fits this host: $(sed -n 's/^PRETTY_NAME=//p' "$HOST_ROOT/etc/os-release" 2>/dev/null || true). Configure kdump by hand, or add the family."
+}
+
+# family VERB [ARGUMENT]...: ask this host's family.
+family() {
+  local verb="$1"
+  shift
+  "${FAMILY}_$verb" "$@"
+}

@@ -1,0 +1,36 @@
+#!/bin/bash
+# Owns the facts about the running host that several documents report: kernel, boot, memory, reservation.
+
+kernel_release() { cat "$HOST_ROOT/proc/sys/kernel/osrelease"; }
+boot_id() { cat "$HOST_ROOT/proc/sys/kernel/random/boot_id"; }
+
+booted_at() {
+  local key value
+  while read -r key value; do
+    if [[ "$key" == btime ]]; then
+      TZ=UTC printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$value"
+    fi
+  done <"$HOST_ROOT/proc/stat"
+}
+
+# Bytes that the running kernel keeps for the crash kernel; 0 without a reservation.
+reserved_bytes() { cat "$HOST_ROOT/sys/kernel/kexec_crash_size" 2>/dev/null || echo 0; }
+
+is_crash_kernel_loaded() { [[ "$(cat "$HOST_ROOT/sys/kernel/kexec_crash_loaded" 2>/dev/null)" == 1 ]]; }
+
+# MemTotal leaves the reservation out, and some 2 % that the kernel itself took at boot.
+memory_bytes() {
+  local key value unit
+  while read -r key value unit; do
+    if [[ "$key" == MemTotal: && "$unit" == kB ]]; then echo $((value * 1024 + $(reserved_bytes))); fi
+  done <"$HOST_ROOT/proc/meminfo"
+}
+
+# Free bytes of the file system that holds $1, or will hold it.
+free_bytes() {
+  local path="$HOST_ROOT$1"
+  while [[ ! -e "$path" ]]; do path="$(dirname "$path")"; done
+  df -B1 --output=avail "$path" | tail -n 1 | tr -d ' '
+}
+
+is_service_enabled() { systemctl is-enabled --quiet "$1" 2>/dev/null; }

@@ -1,0 +1,54 @@
+#!/bin/bash
+# Owns the questions about disks, mounts and fstab. Reads /sys and /proc only: device names change at every boot.
+
+# major:minor of what is mounted last on mount point $1; nothing when nothing is.
+mounted_device() {
+  awk -v point="$1" '$5 == point { device = $3 } END { if (device) print device }' "$HOST_ROOT/proc/self/mountinfo"
+}
+
+is_mounted() { [[ -n "$(mounted_device "$1")" ]]; }
+
+is_mounted_read_only() {
+  awk -v point="$1" '$5 == point { options = $6 "," $NF } END { exit !("," options "," ~ /,ro,/) }' "$HOST_ROOT/proc/self/mountinfo"
+}
+
+# Where the device with major:minor $1 is mounted, one mount point a line.
+mount_points_of() { awk -v device="$1" '$3 == device { print $5 }' "$HOST_ROOT/proc/self/mountinfo"; }
+
+# 259:3 -> nvme1n1, the whole disk, also when 259:3 is a partition of it.
+disk_of_device() {
+  local file
+  for file in "$HOST_ROOT"/sys/block/*/dev "$HOST_ROOT"/sys/block/*/*/dev; do
+    if [[ -f "$file" && "$(cat "$file")" == "$1" ]]; then
+      file="${file#"$HOST_ROOT/sys/block/"}"
+      echo "${file%%/*}"
+      return
+    fi
+  done
+}
+
+serial_of_disk() { { tr -d ' \0\n' <"$HOST_ROOT/sys/block/$1/device/serial"; } 2>/dev/null || true; }
+
+# The EBS volume vol-0123… is the NVMe disk with serial vol0123… (multipath puts hidden nvme0c0n1 nodes beside it).
+disk_with_serial() {
+  local path disk
+  for path in "$HOST_ROOT"/sys/block/*; do
+    disk="${path##*/}"
+    if [[ ! "$disk" =~ c[0-9]+n && "$(serial_of_disk "$disk")" == "$1" ]]; then echo "$disk"; fi
+  done
+}
+
+# fstab lines for mount point $1, comments left out.
+fstab_lines() { awk -v point="$1" '$1 !~ /^#/ && $2 == point' "$HOST_ROOT/etc/fstab" 2>/dev/null || true; }
+
+mount_unit() { systemd-escape --path --suffix=mount "$1"; }
+
+# These paths hold the system itself: a volume mounted there would hide it.
+check_mount_point() {
+  case "$1" in
+    /bin | /boot | /boot/* | /dev | /dev/* | /etc | /etc/* | /home | /lib | /lib64 | /proc | /proc/* | /root | /run | /run/* | /sbin | \
+      /sys | /sys/* | /tmp | /usr | /usr/* | /var | /var/lib | /var/log)
+      fail InvalidParameter "mountPoint $1 belongs to the system; choose a directory of its own, such as /var/crash."
+      ;;
+  esac
+}

@@ -1,0 +1,86 @@
+#!/bin/bash
+# Owns how a document talks: one JSON object on stdout, everything else on stderr, a named error when it fails.
+HOST_ROOT="${HOST_ROOT:-}"
+export LC_ALL=C PATH="$PATH:$HOST_ROOT/usr/local/sbin:$HOST_ROOT/usr/sbin:$HOST_ROOT/sbin"
+
+log() { printf '%s\n' "$*" >&2; }
+
+# Anything that is not printable ASCII becomes "?": a report is always valid JSON, whatever a tool has printed.
+json_string() {
+  local text="$1"
+  text="${text//$'\t'/ }"
+  text="${text//$'\r'/}"
+  text="${text//\\/\\\\}"
+  text="${text//\"/\\\"}"
+  text="${text//$'\n'/\\n}"
+  text="${text//[^[:print:]]/?}"
+  printf '"%s"' "$text"
+}
+
+# From lines on stdin to a JSON list of strings.
+json_list() {
+  local line separator=""
+  printf '['
+  while IFS= read -r line; do
+    printf '%s' "$separator"
+    json_string "$line"
+    separator=","
+  done
+  printf ']'
+}
+
+# $1: the error code for anything that nobody foresaw.
+start_report() {
+  UNFORESEEN_CODE="$1"
+  exec 3>&1 1>&2
+  umask 077
+  WORK_DIR="$(mktemp -d "$HOST_ROOT/run/hangdump.XXXXXX" || mktemp -d)"
+  umask 022
+  trap finish_report EXIT
+  check_parameters
+}
+
+# `fail` may run in a subshell, so the report waits in a file and is printed once, by the shell that started.
+succeed() { printf '%s' "$1" >"$WORK_DIR/report"; }
+
+fail() {
+  log "$1: $2"
+  [[ -s "$WORK_DIR/report" ]] || printf '{"error":"%s","message":%s}' "$1" "$(json_string "$2")" >"$WORK_DIR/report"
+  exit 1
+}
+
+finish_report() {
+  local exit_code=$?
+  trap - EXIT
+  if ((exit_code != 0 && exit_code != 194)) && [[ ! -s "$WORK_DIR/report" ]]; then
+    printf '{"error":"%s","message":"%s"}' "$UNFORESEEN_CODE" \
+      "The script stopped with exit code $exit_code at a step that should not fail; its stderr says which. It may be run again." \
+      >"$WORK_DIR/report"
+  fi
+  # 194 asks the agent to reboot and to run the script again: only that second run reports.
+  if ((exit_code != 194)); then cat "$WORK_DIR/report" >&3; fi
+  rm -rf "$WORK_DIR"
+  exit "$exit_code"
+}
+
+# The API checks the patterns, but an agent's run from elsewhere (a copied script, a lab) does not. URLs are secrets.
+check_parameters() {
+  local i name variable value
+  for ((i = 0; i < ${#PARAMETER_NAMES[@]}; i++)); do
+    name="${PARAMETER_NAMES[i]}"
+    variable="SSM_$name"
+    value="${!variable}"
+    if [[ ! "$value" =~ ${PARAMETER_PATTERNS[i]} ]]; then
+      [[ "$name" != *Url ]] || value="(not shown)"
+      fail InvalidParameter "$name is '${value:0:200}'; allowed is ${PARAMETER_PATTERNS[i]}"
+    fi
+  done
+}
+
+# One document at a time changes this host; a run that lost its connection may still be at work.
+# Children that may outlive us must not inherit 9 (the lock) nor 3 (the agent waits until stdout is closed).
+take_lock() {
+  mkdir -p "$HOST_ROOT/run/lock"
+  exec 9>"$HOST_ROOT/run/lock/hangdump-$1.lock"
+  flock -w "$2" 9 || fail "$UNFORESEEN_CODE" "Another run of Hangdump's '$1' step is still at work on this host after $2 s; wait for it and run again."
+}

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Owns which of the three actions runs; one at a time on this host.
+
+main() {
+  start_report UploadFailed
+  take_lock upload 60
+  case "$SSM_action" in
+    find) find_vmcore ;;
+    upload) send_parts ;;
+    remove) remove_vmcore ;;
+  esac
+}
+
+if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi

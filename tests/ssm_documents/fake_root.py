@@ -1,0 +1,199 @@
+"""A host in a directory: /proc, /sys, /etc and disks as files, stub commands on PATH. Runs assembled documents in it."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssm_documents.assemble import assemble, script_of
+
+HERE = Path(__file__).parent
+KERNEL = "6.1.0-32-cloud-amd64"
+VOLUME_ID = "vol-0123456789abcdef0"
+MIB = 1024 * 1024
+BOOTED_AT_EPOCH = 1795400000
+# What the documents may use from the host itself; anything else on PATH is a stub or is not installed.
+REAL_TOOLS = (
+    "awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname find flock grep head ls mkdir mktemp mv od "
+    "paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail touch tr true truncate wc xargs"
+).split()
+SYSCTLS = (
+    "unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi "
+    "panic_on_unrecovered_nmi panic_on_warn panic"
+).split()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a document ended; `report` is its stdout, parsed, or None when it printed nothing."""
+
+    exit_code: int
+    report: dict[str, Any] | None
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str | None:
+        """The error's code, or None."""
+        return self.report.get("error") if self.report else None
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The report of a run that succeeded."""
+        assert self.exit_code == 0, f"{self.stdout}\n{self.stderr}"
+        assert self.report is not None
+        return self.report
+
+
+@dataclass
+class FakeRoot:
+    """Starts as a 1 GiB Debian instance on Nitro, freshly launched: no kdump, its own root disk, nothing reserved."""
+
+    path: Path
+    memory_mib: int = 985  # MemTotal of a 1 GiB guest
+    tools: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tools = self.path / "test-tools"
+        self.tools.mkdir(parents=True)
+        for tool in REAL_TOOLS:
+            if found := shutil.which(tool):
+                (self.tools / tool).symlink_to(found)
+        for folder in (
+            "run",
+            "usr/sbin",
+            "boot/grub",
+            "var/lib/dpkg",
+            "var/lib/apt",
+            "signatures",
+            "dev",
+            "sys/kernel",
+        ):
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        self.write("etc/debian_version", "12.11\n")
+        self.write("etc/os-release", 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
+        self.write("etc/fstab", "UUID=4f68bce3 / ext4 rw,discard,errors=remount-ro 0 1\n")
+        self.write("etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="console=ttyS0"\n')
+        self.write("boot/grub/grub.cfg", "\tlinux\t/boot/vmlinuz root=UUID=4f68bce3 ro console=ttyS0 quiet\n")
+        self.write(f"boot/config-{KERNEL}", "CONFIG_KEXEC=y\nCONFIG_CRASH_DUMP=y\n")
+        self.write("sys/class/dmi/id/sys_vendor", "Amazon EC2\n")
+        self.write("proc/sys/kernel/osrelease", KERNEL + "\n")
+        self.write("proc/stat", f"cpu  1 2 3\nbtime {BOOTED_AT_EPOCH}\nprocesses 4\n")
+        self.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
+        self.write("proc/self/mountinfo", "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n")
+        self.write("file-systems", f"/ {8 << 30} {4 << 30}\n")
+        self.write("var/lib/apt/lists", "")
+        for key in SYSCTLS:
+            self.write(f"proc/sys/kernel/{key}", "0\n")
+        self.boot(cmdline="root=UUID=4f68bce3 ro console=ttyS0 quiet", reserved_mib=0)
+        self.add_disk("nvme0n1", serial="vol0aaaaaaaaaaaaaaaa", device="259:0", partition_name="root")
+
+    # --- the host
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file of the fake root."""
+        file = self.path / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def read(self, path: str) -> str:
+        """Read a file of the fake root."""
+        return (self.path / path.lstrip("/")).read_text()
+
+    def boot(self, *, cmdline: str, reserved_mib: int) -> None:
+        """The state of a kernel that has just booted with this command line and reservation."""
+        boots = len(list(self.path.glob("boot-count.*")))
+        self.write(f"boot-count.{boots}", "")
+        self.write("proc/sys/kernel/random/boot_id", f"00000000-0000-4000-8000-{boots:012}\n")
+        self.write("proc/cmdline", f"BOOT_IMAGE=/boot/vmlinuz {cmdline}\n")
+        self.write("proc/meminfo", f"MemTotal:  {(self.memory_mib - reserved_mib) * 1024} kB\nMemFree:  1000 kB\n")
+        self.write("sys/kernel/kexec_crash_size", f"{reserved_mib * MIB}\n")
+        self.write("sys/kernel/kexec_crash_loaded", "0\n")
+
+    def reboot(self) -> None:
+        """Boot what grub.cfg says; an enabled service with a reservation loads the crash kernel."""
+        linux = self.read("boot/grub/grub.cfg").split("\tlinux\t", 1)[1].splitlines()[0].split(" ", 1)[1]
+        values = [word.removeprefix("crashkernel=") for word in linux.split() if word.startswith("crashkernel=")]
+        reserved = int(values[-1].rsplit(":", 1)[-1].removesuffix("M")) if values else 0
+        self.boot(cmdline=linux, reserved_mib=reserved)
+        if reserved and (self.path / "kdump-tools.service").exists() and "enabled" in self.read("kdump-tools.service"):
+            self.write("sys/kernel/kexec_crash_loaded", "1\n")
+
+    def add_disk(self, name: str, *, serial: str, device: str, partition_name: str | None = None) -> Path:
+        """An 8 GiB disk of zeros (sparse), with one partition when that is given a name."""
+        disk = self.path / "sys/block" / name
+        (disk / "holders").mkdir(parents=True)
+        (disk / "device").mkdir()
+        (disk / "device/serial").write_text(serial.ljust(20) + "\n")
+        (disk / "dev").write_text(device + "\n")
+        with (self.path / "dev" / name).open("wb") as file:
+            file.truncate(8 << 30)
+        if partition_name is not None:
+            partition = disk / f"{name}p1"
+            (partition / "holders").mkdir(parents=True)
+            (partition / "partition").write_text("1\n")
+            major, minor = device.split(":")
+            (partition / "dev").write_text(f"{major}:{int(minor) + 1}\n")
+            (partition / "uevent").write_text(f"PARTN=1\nPARTNAME={partition_name}\n")
+            (self.path / "dev" / f"{name}p1").touch()
+            self.write(f"signatures/{name}", "PTTYPE=gpt\n")
+        return self.path / "dev" / name
+
+    def install(self, *tools: str) -> None:
+        """Put optional stub commands where a package would."""
+        for tool in tools:
+            shutil.copy(HERE / "optional_stubs" / tool, self.path / "usr/sbin" / tool)
+
+    @property
+    def calls(self) -> list[str]:
+        """The stub commands called so far, with their arguments."""
+        file = self.path / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def called(self, command: str) -> list[str]:
+        """The calls of one stub command."""
+        return [call for call in self.calls if call.split()[0] == command]
+
+    def tree(self) -> dict[str, str]:
+        """Every small file, for "nothing was changed"; without what running itself leaves (locks, the calls)."""
+        return {
+            str(file.relative_to(self.path)): file.read_bytes().decode("latin-1")
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file()
+            and not file.is_symlink()
+            and file.stat().st_size < MIB
+            and "run/" not in str(file.relative_to(self.path))
+            and file.name != "calls"
+        }
+
+    # --- the agent
+
+    def run(self, verb_phrase: str, *, environment: Mapping[str, str] | None = None, **parameters: str) -> Run:
+        """Execute the assembled document as the SSM agent does: `sh -c <file>`, parameters as SSM_*."""
+        content = assemble(verb_phrase)
+        script = self.path / "test-script"
+        script.write_text(script_of(content))
+        script.chmod(0o755)
+        values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()} | parameters
+        completed = subprocess.run(
+            ["sh", "-c", str(script)],
+            env={
+                "PATH": f"{HERE / 'stubs'}:{self.tools}",
+                "HOST_ROOT": str(self.path),
+                "OPTIONAL_STUBS": str(HERE / "optional_stubs"),
+                "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+                **{f"SSM_{name}": value for name, value in values.items()},
+                **(environment or {}),
+            },
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        stdout = completed.stdout.decode()
+        report = json.loads(stdout) if stdout else None
+        return Run(completed.returncode, report, stdout, completed.stderr.decode())
