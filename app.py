@@ -1,0 +1,14 @@
+"""The CDK app: `python app.py` writes cdk.out, `cdk deploy` runs the same file. Owns nothing; see infra/stack.py."""
+
+import os
+import sys
+from pathlib import Path
+
+from infra.settings import SettingsError
+from infra.synth import synthesize
+
+if __name__ == "__main__":
+    try:
+        synthesize(Path(os.environ.get("CDK_OUTDIR", "cdk.out")), {})
+    except SettingsError as error:
+        sys.exit(str(error))

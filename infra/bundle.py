@@ -1,0 +1,98 @@
+"""What every Lambda function runs: the package `lambdas` and its pinned dependencies, put together without Docker.
+
+Dependencies are wheels for the functions' platform, never built here, cached by the hash of requirements.txt: the
+second synth needs no network. `python -m infra.bundle` fetches them beforehand.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_lambda as lambda_
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
+CACHE = ROOT / ".cache" / "bundle"
+
+# The functions' runtime in uv's words; infra/functions.py says the same in CDK's and a test compares the two.
+PYTHON_VERSION = "3.14"
+PLATFORM = "aarch64-manylinux2014"
+
+# uv's own lock, console scripts, and type stubs: nothing that a handler imports.
+_LEFT_OUT = shutil.ignore_patterns("bin", ".lock", "__pycache__", "*-stubs", "*.pyi")
+
+
+class BundleError(RuntimeError):
+    """The dependencies could not be had."""
+
+
+def dependencies() -> Path:
+    """The directory with the installed dependencies, filled on first use."""
+    fingerprint = hashlib.sha256(REQUIREMENTS.read_bytes() + f"{PYTHON_VERSION} {PLATFORM}".encode()).hexdigest()[:16]
+    home = CACHE / fingerprint
+    if home.is_dir():
+        return home
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Filled beside its final place, then renamed: two synths at once, or one cut short, leave no half cache.
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="filling-") as filling:
+        target = Path(filling) / "dependencies"
+        _install(target)
+        try:
+            target.rename(home)
+        except OSError:
+            if not home.is_dir():
+                raise
+    return home
+
+
+def _install(target: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "uv", "pip", "install", "--quiet"),
+        *("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "copy"),
+        *("--python-platform", PLATFORM, "--python-version", PYTHON_VERSION),
+        *("--target", str(target), "--requirement", str(REQUIREMENTS)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BundleError(
+            f"could not fetch the dependencies of {REQUIREMENTS.name} for Python {PYTHON_VERSION} on {PLATFORM}. "
+            "The first synth needs a package index (UV_INDEX_URL names another one); later ones do not.\n" + done.stderr
+        )
+
+
+def write_bundle(destination: Path) -> None:
+    """Put the dependencies and the package `lambdas` into an existing directory."""
+    shutil.copytree(dependencies(), destination, dirs_exist_ok=True, ignore=_LEFT_OUT)
+    sources = shutil.ignore_patterns("__pycache__", "requirements.*")
+    shutil.copytree(ROOT / "lambdas", destination / "lambdas", ignore=sources)
+    # The asset's hash covers names and contents; modes reach the zip file and must let the runtime's user read.
+    for path in destination.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+@jsii.implements(cdk.ILocalBundling)
+class _LocalBundling:
+    def try_bundle(self, output_dir: str, *_options: Any, **_more: Any) -> bool:
+        write_bundle(Path(output_dir))
+        return True
+
+
+def code() -> lambda_.Code:
+    """One asset for all functions; create it once a stack."""
+    return lambda_.Code.from_asset(
+        str(ROOT / "lambdas"),
+        # OUTPUT: the hash follows what is deployed, so neither a comment in requirements.in nor a clock changes it.
+        asset_hash_type=cdk.AssetHashType.OUTPUT,
+        bundling=cdk.BundlingOptions(image=cdk.DockerImage.from_registry("docker-is-not-used"), local=_LocalBundling()),
+    )
+
+
+if __name__ == "__main__":
+    print(os.path.relpath(dependencies()))

@@ -1,0 +1,221 @@
+"""CollectVmcore: from a crashed instance to its vmcore in the bucket, verified, and a verdict. Owns the order of steps.
+
+Every way through ends in "Conclude incident". What it will say gathers in `$.facts`, which holds only what is known.
+"""
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants, workflow
+from infra.collect_functions import CollectFunctions, Parts
+from infra.explain_failure import ExplainFailure
+from infra.poll import Poll
+from infra.polling import Polling, polling
+from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
+from infra.settings import Settings
+from infra.tasks import FunctionCall, note, task, task_without_retry
+from infra.upload_vmcore import UPLOAD_ROUNDS, UploadVmcore
+from infra.workflow import Workflow, connect
+
+__all__ = ["NAME", "CollectVmcore", "Parts"]
+
+NAME = "CollectVmcore"
+# 13 events a look at the dump: 400 are a fifth of an execution's 25,000.
+WATCH_LOOKS = 400
+_FAILURE = "$.facts.error"
+_INSTANCE = "$.facts.incident.instanceId"
+
+
+class CollectVmcore(Construct):
+    """The state machine and its functions."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self._parts = parts
+        self._settings = settings
+        self._functions = CollectFunctions(self, parts=parts, settings=settings)
+        self.state_machine = workflow.state_machine(
+            self,
+            NAME,
+            workflow=Workflow(
+                first=self._states(),
+                statements=self._statements(),
+                timeout_seconds=self._timeout_seconds(),
+                comment="Bring the vmcore of one crash home",
+                acknowledged={grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE},
+            ),
+            settings=settings,
+        )
+
+    def _states(self) -> sfn.State:
+        conclude = self._conclude()
+        note_request = note(
+            self,
+            "Note the request",
+            {"facts": {"executionName.$": "$$.Execution.Name", "input.$": "$"}},
+            keep_as="$",
+        )
+        payload = {
+            "input.$": "$.facts.input",
+            "executionId.$": "$$.Execution.Id",
+            "executionName.$": "$$.Execution.Name",
+            "startTime.$": "$$.Execution.StartTime",
+        }
+        open_incident = task(
+            self, "Open incident", FunctionCall(self._functions.open_incident, payload), keep_as="$.facts.incident"
+        )
+        open_incident.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        fetch = self._fetch(conclude)
+        watch = self._watch(fetch, conclude)
+        interrupt = self._interrupt(watch, conclude)
+        requested = sfn.Choice(self, "Is an interrupt requested?")
+        requested.when(sfn.Condition.boolean_equals("$.facts.incident.interruptRequested", True), interrupt)
+        requested.when(sfn.Condition.boolean_equals("$.facts.incident.isCrashExpected", True), watch)
+        requested.otherwise(fetch)
+        connect(note_request, open_incident, requested)
+        return note_request
+
+    def _interrupt(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
+        call = FunctionCall(
+            self._functions.send_diagnostic_interrupt,
+            {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE},
+        )
+        interrupt = task_without_retry(
+            self,
+            "Send diagnostic interrupt",
+            call,
+            keep_as="$.interrupt",
+            comment="No retry: a failed call may have sent it, and a second NMI kills the dump that the first started",
+        )
+        interrupt.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        decided = sfn.Choice(self, "Was it sent?")
+        decided.when(sfn.Condition.string_equals("$.interrupt.decision", "interrupt"), watch)
+        reason = sfn.Pass(
+            self, "Note why it was not sent", input_path="$.interrupt.reason", result_path="$.facts.reason"
+        )
+        refused = sfn.Pass(
+            self, "Note the refusal", result=sfn.Result.from_string("refused"), result_path="$.facts.verdict"
+        )
+        connect(interrupt, decided.otherwise(reason))
+        connect(reason, refused, conclude)
+        return interrupt
+
+    def _watch(self, fetch: sfn.State, conclude: sfn.State) -> sfn.State:
+        call = FunctionCall(
+            self._functions.watch_dump,
+            {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE},
+        )
+        look = task(self, "Watch the dump", call, keep_as="$.facts.watch")
+        look.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        late = note(
+            self,
+            "Stop watching",
+            {"phase": "timed-out", "detail.$": "$.facts.watch.detail"},
+            keep_as="$.facts.watch",
+            comment="watch_dump has its own deadline; this is the bound of the loop",
+        )
+        late.next(conclude)
+        phases = ("waiting", "crash-kernel", "dumping", "saved")
+        goes_on = sfn.Condition.or_(*(sfn.Condition.string_equals("$.facts.watch.phase", each) for each in phases))
+        loop = Poll(self, "Watch the dump", look=look, polling=self._watching())
+        loop.ends_when(sfn.Condition.string_equals("$.facts.watch.phase", "online"), fetch)
+        loop.ends_when(sfn.Condition.not_(goes_on), conclude).gives_up(late)
+        return loop.start_state
+
+    def _watching(self) -> Polling:
+        return polling(self._settings.dump_timeout_seconds, self._settings.poll_seconds, at_most=WATCH_LOOKS)
+
+    def _fetch(self, conclude: sfn.State) -> sfn.State:
+        """From finding the vmcore to removing it; returns the first of these states."""
+        any_time = note(self, "Take a vmcore of any time", {"parameter": ["none"]}, keep_as="$.since")
+        of_this_crash = note(
+            self,
+            "Take only the vmcore of this crash",
+            {"parameter.$": "States.Array(States.JsonToString($.facts.incident.sinceEpoch))"},
+            keep_as="$.since",
+        )
+        find = self._run("Find vmcore", {"action": ["find"], "since.$": "$.since.parameter"}, "$.facts.found", conclude)
+        is_complete = sfn.Choice(self, "Is the vmcore complete?")
+        upload = UploadVmcore(
+            self, "Upload vmcore", functions=self._functions, parts=self._parts, settings=self._settings, then=conclude
+        )
+        payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "upload.$": "$.upload"}
+        verify = task(
+            self, "Verify vmcore", FunctionCall(self._functions.verify_vmcore, payload), keep_as="$.facts.verified"
+        )
+        verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        remove = self._run(
+            "Remove vmcore",
+            {
+                "action": ["remove"],
+                "vmcorePath.$": "States.Array($.upload.vmcorePath)",
+                "sizeBytes.$": "States.Array(States.JsonToString($.upload.sizeBytes))",
+                "modifiedEpoch.$": "States.Array(States.JsonToString($.upload.modifiedEpoch))",
+            },
+            "$.removed",
+            conclude,
+        )
+        connect(any_time, find, is_complete)
+        connect(of_this_crash, find)
+        is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), upload.start_state)
+        is_complete.otherwise(self._incomplete(conclude))
+        connect(upload, verify, remove, conclude)
+        is_known = sfn.Choice(self, "Is the time of the crash known?")
+        return is_known.when(
+            sfn.Condition.number_greater_than("$.facts.incident.sinceEpoch", 0), of_this_crash
+        ).otherwise(any_time)
+
+    def _incomplete(self, conclude: sfn.State) -> sfn.State:
+        verdict = sfn.Pass(
+            self,
+            "Note that the vmcore is incomplete",
+            result=sfn.Result.from_string("incomplete"),
+            result_path="$.facts.verdict",
+        )
+        connect(verdict, conclude)
+        return verdict
+
+    def _run(self, title: str, parameters: dict[str, Any], result: str, conclude: sfn.State) -> RunDocument:
+        command = Command(
+            "upload_vmcore",
+            {"mountPoint": [self._settings.mount_point], **parameters},
+            self._settings.document_timeout_seconds,
+        )
+        paths = Paths(instance_id=_INSTANCE, result=result, failure=_FAILURE)
+        return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(conclude)
+
+    def _conclude(self) -> sfn.State:
+        # Its event is `$.facts` as it is: absent keys are what is not known.
+        call = FunctionCall(self._functions.conclude_incident, input_path="$.facts")
+        conclude = task(self, "Conclude incident", call, keep_as="$.conclusion")
+        unconcluded = sfn.Fail(
+            self, "Fail without a verdict", error_path="$.failure.Error", cause_path="$.failure.Cause"
+        )
+        explain = ExplainFailure(self, "Explain why there is no verdict", then=unconcluded)
+        conclude.add_catch(explain.start_state, errors=["States.ALL"], result_path="$.failure")
+        failed = sfn.Fail(
+            self, "Fail with the verdict", error_path="$.conclusion.verdict", cause_path="$.conclusion.reason"
+        )
+        captured = sfn.Choice(self, "Is the vmcore captured?")
+        captured.when(
+            sfn.Condition.string_equals("$.conclusion.verdict", "captured"),
+            sfn.Succeed(self, "Captured", output_path="$.conclusion"),
+        ).otherwise(failed)
+        connect(conclude, captured)
+        return conclude
+
+    def _statements(self) -> list[iam.PolicyStatement]:
+        return [
+            *self._parts.runner.statements(self, ["upload_vmcore"]),
+            grants.invoke(*self._functions.all()),
+        ]
+
+    def _timeout_seconds(self) -> int:
+        knobs = self._settings
+        documents = 2 * (knobs.document_timeout_seconds + DELIVERY_SECONDS)
+        uploads = UPLOAD_ROUNDS * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
+        # The loops' bounds end every wait first: doubled for the looks themselves, the rest for the calls between.
+        return 2 * (knobs.dump_timeout_seconds + documents + uploads) + 3600

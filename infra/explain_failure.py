@@ -1,0 +1,57 @@
+"""Makes a caught failure readable: in its cause stands the sentence that says what to do.
+
+A function's error arrives as JSON with a stack trace, a timed-out task without any cause; neither is for the reader.
+"""
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.tasks import note
+
+
+class ExplainFailure(sfn.StateMachineFragment):
+    """Rewrites the {Error, Cause} at `$.failure` where needed, then goes on to `then`."""
+
+    def __init__(self, scope: Construct, title: str, *, then: sfn.IChainable) -> None:
+        super().__init__(scope, f"{title} states")
+        unexplained = note(
+            self,
+            "Say that no cause was given",
+            {
+                "Error.$": "$.failure.Error",
+                "Cause": "No cause was given, as when a task does not answer in its time. The execution's history "
+                "names the state; running it again is safe.",
+            },
+            keep_as="$.failure",
+        )
+        parse = note(
+            self,
+            "Parse the function's error",
+            {"Error.$": "$.failure.Error", "details.$": "States.StringToJson($.failure.Cause)"},
+            keep_as="$.failure",
+        )
+        keep = note(
+            self,
+            "Keep the function's message",
+            {"Error.$": "$.failure.Error", "Cause.$": "$.failure.details.errorMessage"},
+            keep_as="$.failure",
+        )
+        self._start = sfn.Choice(self, title)
+        has_cause = sfn.Condition.and_(
+            sfn.Condition.is_present("$.failure.Cause"), sfn.Condition.is_string("$.failure.Cause")
+        )
+        # {"errorMessage": "vol-1 is in eu-west-1b, …", "errorType": "DumpVolumeElsewhere", "stackTrace": […]}
+        from_function = sfn.Condition.string_matches("$.failure.Cause", '{*"errorMessage"*}')
+        self._start.when(sfn.Condition.not_(has_cause), unexplained.next(then))
+        self._start.when(from_function, parse.next(keep).next(then))
+        self._start.otherwise(then)
+
+    @property
+    def start_state(self) -> sfn.State:
+        """Where a failure is handed in."""
+        return self._start
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """None: every way leads to `then`."""
+        return []

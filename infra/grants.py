@@ -1,0 +1,160 @@
+"""IAM statements that more than one function or machine needs; each says the least that does the job.
+
+Reads that EC2 and SSM cannot limit to a resource are granted on `*`; CANNOT_BE_LIMITED is what cdk-nag is told.
+"""
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+ENROLLED = "hangdump:enrolled"
+STACK_TAG = "hangdump:stack"
+
+CANNOT_BE_LIMITED = (
+    "Describe calls of EC2 and SSM, GetCommandInvocation and X-Ray's PutTraceSegments take no resource; they change "
+    "nothing on an instance."
+)
+ANY_INSTANCE = (
+    "Which instances take part is known by a tag, not by an ARN: what the grant allows is limited by a condition, to "
+    "instances tagged hangdump:enrolled=true, to volumes tagged by this stack, or to our own tag."
+)
+
+ALARM_PER_INSTANCE = "One alarm per instance, named by its id, which is not known when the stack is deployed."
+
+_HERE = "<AWS::Region>:<AWS::AccountId>"
+
+
+def wildcard(arn_tail: str) -> str:
+    """cdk-nag's name for a grant on `arn:<partition>:<service>:<region>:<account>:<rest>`, given as `service:rest`."""
+    service, rest = arn_tail.split(":", 1)
+    return f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:{service}:{_HERE}:{rest}]"
+
+
+def instances(stack: cdk.Stack) -> str:
+    """The ARN of all instances of the account and Region; to be used with a condition on a tag."""
+    return stack.format_arn(service="ec2", resource="instance", resource_name="*")
+
+
+def volumes(stack: cdk.Stack) -> str:
+    """The ARN of all volumes of the account and Region; to be used with a condition on a tag."""
+    return stack.format_arn(service="ec2", resource="volume", resource_name="*")
+
+
+def alarms(stack: cdk.Stack, name: str) -> str:
+    """The ARN of alarms; `name` may hold a wildcard."""
+    colon = cdk.ArnFormat.COLON_RESOURCE_NAME
+    return stack.format_arn(service="cloudwatch", resource="alarm", resource_name=name, arn_format=colon)
+
+
+def read(*actions: str) -> iam.PolicyStatement:
+    """Reads without a resource."""
+    return iam.PolicyStatement(actions=list(actions), resources=["*"])
+
+
+def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
+    """Call our functions; not `grant_invoke`, which adds every version and alias."""
+    return iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[each.function_arn for each in functions])
+
+
+def send_command(stack: cdk.Stack, document_names: list[str]) -> list[iam.PolicyStatement]:
+    """Run these documents, on enrolled instances only, and see what became of it."""
+    documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
+    return [
+        iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents),
+        iam.PolicyStatement(
+            actions=["ssm:SendCommand"],
+            resources=[instances(stack)],
+            conditions={"StringEquals": {f"ssm:resourceTag/{ENROLLED}": "true"}},
+        ),
+        read("ssm:GetCommandInvocation"),
+    ]
+
+
+def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Crash a host: only one whose owner has opted in."""
+    return iam.PolicyStatement(
+        actions=["ec2:SendDiagnosticInterrupt"],
+        resources=[instances(stack)],
+        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+    )
+
+
+def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read and write items by key; no scan, and no table administration."""
+    return iam.PolicyStatement(
+        actions=[
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:DeleteItem",  # Powertools takes back its own item when the handler fails
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        ],
+        resources=[table.table_arn],
+    )
+
+
+def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Create encrypted volumes with our tag; attach, detach and delete only volumes that carry it."""
+    ours = {"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name}}
+    return [
+        read("ec2:DescribeVolumes"),
+        iam.PolicyStatement(
+            actions=["ec2:CreateVolume"],
+            resources=[volumes(stack)],
+            conditions={
+                "StringEquals": {f"aws:RequestTag/{STACK_TAG}": stack.stack_name},
+                "Bool": {"ec2:Encrypted": "true"},
+            },
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:CreateTags"],
+            resources=[volumes(stack)],
+            conditions={"StringEquals": {"ec2:CreateAction": "CreateVolume"}},
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:AttachVolume", "ec2:DetachVolume", "ec2:DeleteVolume"],
+            resources=[volumes(stack)],
+            conditions=ours,
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:AttachVolume", "ec2:DetachVolume"],
+            resources=[instances(stack)],
+            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+        ),
+    ]
+
+
+def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Tag enrolled instances as ready, with this tag only, and put our alarms."""
+    return [
+        iam.PolicyStatement(
+            actions=["ec2:CreateTags"],
+            resources=[instances(stack)],
+            conditions={
+                "StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"},
+                "ForAllValues:StringEquals": {"aws:TagKeys": ["hangdump:ready"]},
+            },
+        ),
+        iam.PolicyStatement(
+            actions=["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], resources=[alarms(stack, "hangdump-*")]
+        ),
+    ]
+
+
+def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> list[iam.PolicyStatement]:
+    """The provisioning leases of the table, and whether their executions still run."""
+    executions = stack.format_arn(
+        service="states",
+        resource="execution",
+        resource_name=f"{state_machine}:*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    return [
+        iam.PolicyStatement(
+            actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"],
+            resources=[table.table_arn],
+            conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["provisioning#*"]}},
+        ),
+        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
+    ]

@@ -1,0 +1,124 @@
+"""From a hang to an incident, and from a terminated instance to no alarm: what CloudWatch and EventBridge call."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants
+from infra.functions import Function, Needs, Shared
+from infra.incidents import Incidents
+from infra.interrupt_gate import any_instance_acknowledged, gate_environment, gate_statements
+from infra.mark_ready import ALARM_PREFIX
+from infra.run_document import DocumentRunner
+from infra.settings import Settings
+
+# An alarm's news is old after this; the evidence is gathered anew in any case.
+RESPONSE_MINUTES = 15
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the response is put together from."""
+
+    incidents: Incidents
+    runner: DocumentRunner
+    collect_vmcore: sfn.StateMachine
+    shared: Shared
+
+
+class HangResponse(Construct):
+    """respond_to_hang with its callers' permission, and retire_instance with its rule."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.respond_to_hang = self._respond_to_hang(parts, settings)
+        self.retire_instance = self._retire_instance(parts)
+
+    def _respond_to_hang(self, parts: Parts, settings: Settings) -> Function:
+        stack = cdk.Stack.of(self)
+        every_alarm = grants.alarms(stack, "*")
+        incidents, topic = parts.incidents, parts.incidents.topic
+        function = Function(
+            self,
+            "respond_to_hang",
+            shared=parts.shared,
+            needs=Needs(
+                environment={
+                    **gate_environment(incidents, parts.runner, settings),
+                    "TOPIC_ARN": topic.topic_arn,
+                    "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
+                },
+                statements=[
+                    *gate_statements(self, incidents, parts.runner),
+                    # The children of a composite alarm.
+                    iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[every_alarm]),
+                    iam.PolicyStatement(
+                        actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]
+                    ),
+                    iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn]),
+                ],
+                # The probe of an instance that hangs takes its whole time.
+                timeout_seconds=settings.probe_timeout_seconds + 120,
+                acknowledged={
+                    **any_instance_acknowledged(),
+                    grants.wildcard("cloudwatch:alarm:*"): (
+                        "Any alarm of the account may call it, also a composite one; it reads their definitions."
+                    ),
+                },
+            ),
+        )
+        # Not only our own alarms: the owner of an instance may know better than a status check when it hangs. Whoever
+        # calls, the evidence decides.
+        function.add_permission(
+            "AlarmsOfThisAccount",
+            principal=iam.ServicePrincipal("lambda.alarms.cloudwatch.amazonaws.com"),
+            source_account=stack.account,
+            source_arn=every_alarm,
+        )
+        function.retry_when_asynchronous(parts.shared, for_minutes=RESPONSE_MINUTES)
+        return function
+
+    def _retire_instance(self, parts: Parts) -> Function:
+        stack = cdk.Stack.of(self)
+        our_alarms = grants.alarms(stack, f"{ALARM_PREFIX}*")
+        function = Function(
+            self,
+            "retire_instance",
+            shared=parts.shared,
+            needs=Needs(
+                statements=[
+                    grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes"),
+                    iam.PolicyStatement(
+                        actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"], resources=[our_alarms]
+                    ),
+                    # An owner who has withdrawn the opt-in must still get rid of our tag: no condition on it here.
+                    iam.PolicyStatement(
+                        actions=["ec2:DeleteTags"],
+                        resources=[grants.instances(stack)],
+                        conditions={"ForAllValues:StringEquals": {"aws:TagKeys": ["hangdump:ready"]}},
+                    ),
+                ],
+                acknowledged={
+                    **any_instance_acknowledged(),
+                    grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
+                },
+            ),
+        )
+        function.retry_when_asynchronous(parts.shared, for_minutes=6 * 60)
+        events.Rule(
+            self,
+            "InstanceTerminated",
+            description="Retires instances that are gone: their alarm would wait for data for ever",
+            event_pattern=events.EventPattern(
+                source=["aws.ec2"],
+                detail_type=["EC2 Instance State-change Notification"],
+                detail={"state": ["terminated"]},
+            ),
+            targets=[targets.LambdaFunction(function)],
+        )
+        return function

@@ -1,0 +1,40 @@
+"""Where incidents are remembered (DynamoDB table) and announced (SNS topic); not what is written there."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.settings import Settings
+
+
+class Incidents(Construct):
+    """The table of incidents, leases and budgets, and the topic."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.table = dynamodb.Table(
+            self,
+            "Table",
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            time_to_live_attribute="expiresAtEpoch",
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        self.topic = sns.Topic(
+            self,
+            "Topic",
+            display_name="Hangdump incidents",
+            enforce_ssl=True,
+            # The account's own SNS key: publishers are functions of this account, which may use it without a grant, so
+            # none of them needs the vmcores' key just to say something.
+            master_key=kms.Alias.from_alias_name(self, "TopicKey", "alias/aws/sns"),
+        )
+        if settings.notification_email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))

@@ -1,0 +1,61 @@
+"""What both functions that may send the diagnostic interrupt are told and may do; the decision is lambdas' own."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra import grants
+from infra.incidents import Incidents
+from infra.run_document import DocumentRunner
+from infra.settings import Settings
+
+PROBE = "probe_instance"
+
+
+def probe_environment(runner: DocumentRunner, settings: Settings) -> dict[str, str]:
+    """For whoever asks an instance whether it still executes anything."""
+    return {
+        "PROBE_DOCUMENT": runner.documents.name(PROBE),
+        "PROBE_TIMEOUT_SECONDS": str(settings.probe_timeout_seconds),
+    }
+
+
+def probe_statements(scope: Construct, runner: DocumentRunner) -> list[iam.PolicyStatement]:
+    """Run the probe, and no other document, on enrolled instances."""
+    return grants.send_command(cdk.Stack.of(scope), [runner.documents.name(PROBE)])
+
+
+def gate_environment(incidents: Incidents, runner: DocumentRunner, settings: Settings) -> dict[str, str]:
+    """The evidence's tools and the policy's limits."""
+    return {
+        **probe_environment(runner, settings),
+        "TABLE_NAME": incidents.table.table_name,
+        "COOLDOWN_SECONDS": str(settings.cooldown_seconds),
+        "FLEET_BUDGET": str(settings.fleet_budget),
+        "FLEET_BUDGET_WINDOW_SECONDS": str(settings.fleet_budget_window_seconds),
+        "DRY_RUN": str(settings.dry_run).lower(),
+    }
+
+
+def gate_statements(scope: Construct, incidents: Incidents, runner: DocumentRunner) -> list[iam.PolicyStatement]:
+    """Gather evidence, claim, send the interrupt to an enrolled instance."""
+    stack = cdk.Stack.of(scope)
+    return [
+        grants.read(
+            "ec2:DescribeInstances",
+            "ec2:DescribeInstanceStatus",
+            "ec2:DescribeInstanceTypes",
+            "ec2:GetConsoleOutput",
+            "ssm:DescribeInstanceInformation",
+        ),
+        *probe_statements(scope, runner),
+        grants.keep_records(incidents.table),
+        grants.send_diagnostic_interrupt(stack),
+    ]
+
+
+def any_instance_acknowledged() -> Mapping[str, str]:
+    """cdk-nag's finding on a grant over all instances that carry the tag."""
+    return {grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE}

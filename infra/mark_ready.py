@@ -1,0 +1,45 @@
+"""The two calls that put an instance under watch: the tag that says it is ready, and its hang alarm."""
+
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.settings import Settings
+from infra.tasks import ApiCall, task
+
+ALARM_PREFIX = "hangdump-"
+
+# "2026-11-23T04:00:00.123Z" without its fraction; splitting at "Z" too leaves alone a time that has none.
+_NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
+
+
+def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
+    """Tag the instance with the time of its readiness."""
+    parameters = {
+        "Resources.$": "States.Array($.instanceId)",
+        "Tags": [{"Key": "hangdump:ready", "Value.$": _NOW}],
+    }
+    return task(scope, name, ApiCall("ec2", "createTags", parameters))
+
+
+def put_hang_alarm(
+    scope: Construct, name: str, *, settings: Settings, respond_to_hang: lambda_.IFunction
+) -> sfn.CustomState:
+    """Create the instance's alarm, or bring it up to date."""
+    parameters = {
+        "AlarmName.$": f"States.Format('{ALARM_PREFIX}{{}}', $.instanceId)",
+        "AlarmDescription": "The operating system does not answer: Hangdump looks closer and may interrupt it",
+        "Namespace": "AWS/EC2",
+        "MetricName": "StatusCheckFailed_Instance",
+        "Dimensions": [{"Name": "InstanceId", "Value.$": "$.instanceId"}],
+        "Statistic": "Maximum",
+        "Period": settings.hang_alarm_period_seconds,
+        "EvaluationPeriods": settings.hang_alarm_evaluation_periods,
+        "Threshold": 1,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        # A stopped instance sends no data: that is no hang.
+        "TreatMissingData": "missing",
+        "AlarmActions": [respond_to_hang.function_arn],
+        "Tags": [{"Key": "hangdump:stack", "Value": "Hangdump"}],
+    }
+    return task(scope, name, ApiCall("cloudwatch", "putMetricAlarm", parameters))

@@ -1,0 +1,55 @@
+"""The bounded loop: wait, look, judge, again. Owns the counter; the caller says what to look at and what ends it."""
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.polling import Polling
+from infra.tasks import note
+
+
+class Poll(sfn.StateMachineFragment):
+    """`look` repeated until a condition given to ends_when holds, or the limit is reached."""
+
+    def __init__(self, scope: Construct, title: str, *, look: sfn.CustomState, polling: Polling) -> None:
+        super().__init__(scope, f"{title} loop")
+        self._start = note(
+            self,
+            f"{title} (start waiting)",
+            {"looks": 0, "waitSeconds": polling.first_seconds},
+            keep_as="$.poll",
+        )
+        wait = sfn.Wait(self, f"{title} (wait)", time=sfn.WaitTime.seconds_path("$.poll.waitSeconds"))
+        self._judge = sfn.Choice(self, f"{title} (is it over?)")
+        count = note(
+            self,
+            f"{title} (count)",
+            {
+                "looks.$": "States.MathAdd($.poll.looks, 1)",
+                "waitSeconds.$": f"States.MathAdd($.poll.waitSeconds, {polling.growth_seconds})",
+            },
+            keep_as="$.poll",
+        )
+        self._start.next(wait).next(look).next(self._judge)
+        self._again = count.next(wait)
+        # The counter is raised after a look, so the look number `limit` sees limit - 1.
+        self._exhausted = sfn.Condition.number_greater_than_equals("$.poll.looks", polling.limit - 1)
+
+    def ends_when(self, condition: sfn.Condition, target: sfn.IChainable) -> "Poll":
+        """Leave the loop for target when the condition holds after a look."""
+        self._judge.when(condition, target)
+        return self
+
+    def gives_up(self, target: sfn.IChainable) -> "Poll":
+        """Leave the loop for target after the last look; to be called last."""
+        self._judge.when(self._exhausted, target).otherwise(self._again)
+        return self
+
+    @property
+    def start_state(self) -> sfn.State:
+        """Where the loop is entered."""
+        return self._start
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """None: the caller wires each way out."""
+        return []

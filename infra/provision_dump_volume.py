@@ -1,0 +1,237 @@
+"""ProvisionDumpVolume: from an enrolled instance to one that is ready for a crash dump. Safe to run again at any time.
+
+Owns the order of steps and what is undone when one fails; decisions are plan_dump_volume's, the guest the documents'.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants, settings, workflow
+from infra.attach_dump_volume import CREATE_SECONDS, AttachDumpVolume, CreateDumpVolume
+from infra.explain_failure import ExplainFailure
+from infra.functions import Function, Needs, Shared
+from infra.incidents import Incidents
+from infra.mark_ready import ALARM_PREFIX, mark_instance_ready, put_hang_alarm
+from infra.provisioning_lease import TakeLease, release_lease
+from infra.remove_unused_volume import DETACH_SECONDS, RemoveUnusedVolume
+from infra.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
+from infra.tasks import FunctionCall, note, task
+from infra.workflow import Workflow, connect
+
+NAME = "ProvisionDumpVolume"
+DOCUMENTS = ["prepare_dump_volume", "configure_kdump", "check_kdump"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the workflow is put together from."""
+
+    incidents: Incidents
+    runner: DocumentRunner
+    respond_to_hang: lambda_.Function
+    shared: Shared
+
+
+class ProvisionDumpVolume(Construct):
+    """The state machine and its function plan_dump_volume."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: settings.Settings) -> None:
+        super().__init__(scope, construct_id)
+        self._parts = parts
+        self._settings = settings
+        self._plan_dump_volume = Function(self, "plan_dump_volume", shared=parts.shared, needs=self._plan_needs())
+        self.state_machine = workflow.state_machine(
+            self,
+            NAME,
+            workflow=Workflow(
+                first=self._states(),
+                statements=self._statements(),
+                timeout_seconds=self._timeout_seconds(),
+                comment="Make one instance ready for a crash dump",
+                acknowledged={
+                    grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
+                    grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
+                    grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
+                    grants.wildcard(f"states:execution:{NAME}:*"): (
+                        "Whether the execution that holds a lease still runs; which one is known only then."
+                    ),
+                },
+            ),
+            settings=settings,
+        )
+
+    def _plan_needs(self) -> Needs:
+        knobs = self._settings
+        return Needs(
+            environment={
+                "DUMP_SIZE_FACTOR": str(knobs.dump_size_factor),
+                "MINIMUM_DUMP_VOLUME_GIB": str(knobs.minimum_dump_volume_gib),
+                "ALLOW_REBOOT": str(knobs.allow_reboot).lower(),
+                "DOCUMENT_DEFAULTS": cdk.Stack.of(self).to_json_string(knobs.document_defaults()),
+            },
+            statements=[
+                grants.read(
+                    "ec2:DescribeInstances",
+                    "ec2:DescribeInstanceTypes",
+                    "ec2:DescribeVolumes",
+                    "ssm:DescribeInstanceInformation",
+                )
+            ],
+        )
+
+    def _states(self) -> sfn.State:
+        table = self._parts.incidents.table
+        failed = sfn.Fail(
+            self, "Fail with the original error", error_path="$.failure.Error", cause_path="$.failure.Cause"
+        )
+        give_back = release_lease(self, "Release provisioning lease after failure", table=table)
+        give_back.next(failed)
+        # The first error is the one to report; the next run takes the lease over.
+        give_back.add_catch(failed, errors=["States.ALL"], result_path="$.unreleased")
+        clean_up = RemoveUnusedVolume(self, "Remove unused dump volume", settings=self._settings, then=give_back)
+        on_failure = ExplainFailure(self, "Explain the failure", then=clean_up.start_state).start_state
+
+        note_input = note(
+            self, "Note the request", {"input.$": "$", "instanceId.$": "$.instanceId", "volume": {}}, keep_as="$"
+        )
+        lease = TakeLease(self, "Take provisioning lease", table=table, on_failure=on_failure)
+        plan = self._plan(on_failure)
+        create = CreateDumpVolume(self, "Create dump volume", settings=self._settings, on_failure=on_failure)
+        attach = AttachDumpVolume(self, "Attach dump volume", settings=self._settings, on_failure=on_failure)
+        prepare = self._run("Prepare dump volume", "prepare_dump_volume", on_failure)
+        keep = note(
+            self,
+            "Keep the dump volume from now on",
+            {"volumeId.$": "$.volume.volumeId", "parameter.$": "$.volume.parameter", "removeOnFailure": False},
+            keep_as="$.volume",
+        )
+        use_found = note(
+            self,
+            "Use the volume found",
+            {
+                "volumeId.$": "$.plan.volume.volumeId",
+                "parameter": {"volumeId.$": "States.Array($.plan.volume.volumeId)"},
+                "removeOnFailure": False,
+            },
+            keep_as="$.volume",
+        )
+        action = "$.plan.volume.action"
+        is_attached = sfn.Choice(self, "Is the volume attached already?")
+        is_attached.when(sfn.Condition.string_equals(action, "reuse"), prepare.start_state).otherwise(
+            attach.start_state
+        )
+        choose = sfn.Choice(self, "Choose volume action")
+        choose.when(sfn.Condition.string_equals(action, "create"), create.start_state).otherwise(use_found)
+
+        connect(note_input, lease, plan, choose)
+        connect(create, attach, prepare, keep, self._arm(on_failure))
+        use_found.next(is_attached)
+
+        named = sfn.Condition.and_(
+            sfn.Condition.is_present("$.instanceId"),
+            sfn.Condition.is_string("$.instanceId"),
+            sfn.Condition.string_matches("$.instanceId", "i-*"),
+        )
+        unnamed = sfn.Fail(
+            self,
+            "Refuse a request without instance",
+            error="InvalidInput",
+            cause='The input names no instance. Give at least {"instanceId": "i-0123456789abcdef0"}.',
+        )
+        return sfn.Choice(self, "Is an instance named?").when(named, note_input).otherwise(unnamed)
+
+    def _arm(self, on_failure: sfn.State) -> sfn.State:
+        """From configure_kdump to the end; returns the first of these states."""
+        release = release_lease(self, "Release provisioning lease", table=self._parts.incidents.table)
+        release.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
+        release.next(sfn.Succeed(self, "Provisioned", output_path="$.outcome"))
+
+        configure = self._run("Configure kdump", "configure_kdump", on_failure)
+        check = self._run("Check kdump", "check_kdump", on_failure)
+        ready = mark_instance_ready(self, "Mark instance ready")
+        alarm = put_hang_alarm(
+            self, "Put hang alarm", settings=self._settings, respond_to_hang=self._parts.respond_to_hang
+        )
+        for each in (ready, alarm):
+            each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
+        not_ready = note(
+            self,
+            "Name what is not ready",
+            {
+                "Error": "KdumpNotReady",
+                "Cause.$": "States.Format('{} is not ready for a crash dump: {}. Follow each remedy, then run this "
+                "again.', $.instanceId, States.JsonToString($.kdump.findings))",
+            },
+            keep_as="$.failure",
+        )
+        not_ready.next(on_failure)
+        is_ready = sfn.Choice(self, "Is kdump ready?")
+        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready).otherwise(not_ready)
+        reboot_required = self._outcome("Leave the reboot to the owner", "reboot-required", {})
+        must_reboot = sfn.Choice(self, "Is a reboot required?")
+        must_reboot.when(
+            sfn.Condition.string_equals("$.configuration.status", "reboot-required"), reboot_required
+        ).otherwise(check.start_state)
+
+        connect(configure, must_reboot)
+        connect(check, is_ready)
+        connect(ready, alarm, self._outcome("Report readiness", "ready", {"kdump.$": "$.kdump"}), release)
+        reboot_required.next(release)
+        return configure.start_state
+
+    def _plan(self, on_failure: sfn.State) -> sfn.CustomState:
+        payload = {
+            "input.$": "$.input",
+            "executionId.$": "$$.Execution.Id",
+            "startTime.$": "$$.Execution.StartTime",
+        }
+        plan = task(self, "Plan dump volume", FunctionCall(self._plan_dump_volume, payload), keep_as="$.plan")
+        plan.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
+        return plan
+
+    def _run(self, title: str, verb_phrase: str, on_failure: sfn.State) -> RunDocument:
+        parameters, result = {
+            "prepare_dump_volume": (_with_volume("$.plan.prepareParameters"), "$.prepared"),
+            "configure_kdump": ("$.plan.configureParameters", "$.configuration"),
+            "check_kdump": (_with_volume("$.plan.checkParameters"), "$.kdump"),
+        }[verb_phrase]
+        command = Command(verb_phrase, parameters, self._settings.document_timeout_seconds)
+        paths = Paths(instance_id="$.instanceId", result=result, failure="$.failure")
+        return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(on_failure)
+
+    def _outcome(self, name: str, status: str, more: dict[str, Any]) -> sfn.Pass:
+        values = {
+            "status": status,
+            "instanceId.$": "$.instanceId",
+            "volumeId.$": "$.volume.volumeId",
+            "volumeAction.$": "$.plan.volume.action",
+            "prepared.$": "$.prepared",
+            "configuration.$": "$.configuration",
+            **more,
+        }
+        return note(self, name, values, keep_as="$.outcome")
+
+    def _statements(self) -> list[iam.PolicyStatement]:
+        stack = cdk.Stack.of(self)
+        return [
+            *grants.provision_volumes(stack),
+            *grants.arm_instances(stack),
+            *grants.hold_lease(stack, self._parts.incidents.table, NAME),
+            *self._parts.runner.statements(self, DOCUMENTS),
+            grants.invoke(self._plan_dump_volume),
+        ]
+
+    def _timeout_seconds(self) -> int:
+        documents = len(DOCUMENTS) * (self._settings.document_timeout_seconds + DELIVERY_SECONDS)
+        # The loops' bounds end every wait first; the rest is for the calls between them.
+        return 2 * (documents + 2 * CREATE_SECONDS + DETACH_SECONDS) + 900
+
+
+def _with_volume(parameters: str) -> str:
+    return f"States.JsonMerge({parameters}, $.volume.parameter, false)"

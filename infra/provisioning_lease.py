@@ -1,0 +1,97 @@
+"""One provisioning of an instance at a time: the lease in the incident table, and its way back.
+
+A lease names its execution. One whose execution is no longer running (aborted, timed out) is taken over at once, which
+needs no clock: JSONPath has no arithmetic on times, and a time would either be too early or keep the owner waiting.
+"""
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.tasks import ApiCall, note, task
+
+_KEY = {"pk": {"S.$": "States.Format('provisioning#{}', $.instanceId)"}}
+_MINE = {":mine": {"S.$": "$$.Execution.Id"}}
+_HOLDER = "$.lease.Item.holder.S"
+_REFUSED = ["DynamoDb.ConditionalCheckFailedException"]
+
+
+class TakeLease(sfn.StateMachineFragment):
+    """Take the lease, or fail with ProvisioningInProgress at `$.failure`."""
+
+    def __init__(self, scope: Construct, title: str, *, table: dynamodb.Table, on_failure: sfn.IChainable) -> None:
+        super().__init__(scope, f"{title} states")
+        self._table = table
+        # "holder = :mine" lets a retry pass that follows an answer which got lost.
+        self._take = self._put(title, "attribute_not_exists(pk) OR holder = :mine", _MINE)
+        look = self._get()
+        ask = task(
+            self,
+            "Ask whether the holder is running",
+            ApiCall("sfn", "describeExecution", {"ExecutionArn.$": _HOLDER}, {"status.$": "$.Status"}),
+            keep_as="$.holder",
+        )
+        self._take_over = self._put(
+            "Take over provisioning lease",
+            "attribute_not_exists(pk) OR holder = :mine OR holder = :theirs",
+            {**_MINE, ":theirs": {"S.$": _HOLDER}},
+        )
+        busy = note(
+            self,
+            "Say that provisioning is in progress",
+            {
+                "Error": "ProvisioningInProgress",
+                "Cause.$": "States.Format('Another execution was provisioning {} at this moment. Wait for it to end, "
+                "then run this again.', $.instanceId)",
+            },
+            keep_as="$.failure",
+        )
+        is_held = sfn.Choice(self, "Is the lease still held?")
+        is_held.when(sfn.Condition.is_present(_HOLDER), ask).otherwise(busy)
+        is_running = sfn.Choice(self, "Is the holder running?")
+        is_running.when(sfn.Condition.string_equals("$.holder.status", "RUNNING"), busy).otherwise(self._take_over)
+        busy.next(on_failure)
+        look.next(is_held)
+        ask.next(is_running)
+        self._take.add_catch(look, errors=_REFUSED, result_path="$.refused")
+        # Somebody else took it over first.
+        self._take_over.add_catch(busy, errors=_REFUSED, result_path="$.refused")
+        # Step Functions forgets executions after 90 days; a lease that old is nobody's.
+        ask.add_catch(self._take_over, errors=["Sfn.ExecutionDoesNotExistException"], result_path="$.refused")
+        for state in (self._take, look, ask, self._take_over):
+            state.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
+
+    def _put(self, name: str, condition: str, values: dict[str, dict[str, str]]) -> sfn.CustomState:
+        item = {**_KEY, "holder": {"S.$": "$$.Execution.Id"}, "takenAt": {"S.$": "$$.State.EnteredTime"}}
+        parameters = {
+            "TableName": self._table.table_name,
+            "Item": item,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        }
+        return task(self, name, ApiCall("dynamodb", "putItem", parameters))
+
+    def _get(self) -> sfn.CustomState:
+        parameters = {"TableName": self._table.table_name, "Key": _KEY, "ConsistentRead": True}
+        return task(self, "Look who holds the lease", ApiCall("dynamodb", "getItem", parameters), keep_as="$.lease")
+
+    @property
+    def start_state(self) -> sfn.State:
+        """The first attempt."""
+        return self._take
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """Both ways to hold it."""
+        return [self._take, self._take_over]
+
+
+def release_lease(scope: Construct, name: str, *, table: dynamodb.Table) -> sfn.CustomState:
+    """Give the lease back, if it is this execution's."""
+    parameters = {
+        "TableName": table.table_name,
+        "Key": _KEY,
+        "ConditionExpression": "attribute_not_exists(pk) OR holder = :mine",
+        "ExpressionAttributeValues": _MINE,
+    }
+    return task(scope, name, ApiCall("dynamodb", "deleteItem", parameters))

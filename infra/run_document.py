@@ -1,0 +1,139 @@
+"""Run one of our documents on an instance: send the command, wait for its end, read its result.
+
+Owns the fragment of states and the function that reads results; what the documents do is theirs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants
+from infra.documents import Documents
+from infra.functions import Function, Shared
+from infra.poll import Poll
+from infra.polling import Polling, polling
+from infra.settings import Settings
+from infra.tasks import ApiCall, FunctionCall, note, task
+
+# How long the agent may take to fetch a command. The instance answered a moment ago, or was just seen to come back.
+DELIVERY_SECONDS = 300
+
+_STILL_RUNNING = ("Pending", "InProgress", "Delayed", "Cancelling")
+_WHAT_IS_KEPT = (
+    *("DocumentName", "Status", "StatusDetails", "ResponseCode", "StandardOutputContent", "StandardErrorContent"),
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A document, its parameters (an object, or a JSONPath expression that yields one) and how long it may take."""
+
+    verb_phrase: str
+    parameters: Mapping[str, Any] | str
+    timeout_seconds: int
+    looks: int = 200
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the fragment finds the instance's id and leaves the result or the failure, in the execution's state."""
+
+    instance_id: str
+    result: str
+    failure: str
+
+
+class DocumentRunner(Construct):
+    """What both workflows share: the documents, and the function read_document_result."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, documents: Documents, shared: Shared, settings: Settings
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.documents = documents
+        self.poll_seconds = settings.poll_seconds
+        self.read_document_result = Function(self, "read_document_result", shared=shared)
+
+    def polling(self, command: Command) -> Polling:
+        """The looks at one command."""
+        return polling(command.timeout_seconds + DELIVERY_SECONDS, self.poll_seconds, at_most=command.looks)
+
+    def statements(self, scope: Construct, verb_phrases: list[str]) -> list[iam.PolicyStatement]:
+        """What a machine needs to run these documents, on enrolled instances only."""
+        return [
+            *grants.send_command(cdk.Stack.of(scope), [self.documents.name(each) for each in verb_phrases]),
+            grants.invoke(self.read_document_result),
+        ]
+
+
+class RunDocument(sfn.StateMachineFragment):
+    """SendCommand → wait → GetCommandInvocation, again and again → read_document_result."""
+
+    def __init__(self, scope: Construct, title: str, *, runner: DocumentRunner, command: Command, paths: Paths) -> None:
+        super().__init__(scope, f"Run {title}")
+        self._send = task(self, title, _send_command(runner, command, paths), keep_as="$.command")
+        get = task(self, f"{title} (get invocation)", _get_invocation(paths), keep_as="$.invocation")
+        payload = {"document": command.verb_phrase, "invocation.$": "$.invocation"}
+        call = FunctionCall(runner.read_document_result, payload)
+        self._read = task(self, f"{title} (read result)", call, keep_as=paths.result)
+        self._out_of_time = note(
+            self,
+            f"{title} (give up)",
+            {
+                "Error": "DocumentTimedOut",
+                "Cause.$": f"States.Format('{command.verb_phrase} did not end on {{}} in {command.timeout_seconds} s. "
+                f"Look at command {{}} in Run Command, then try again.', {paths.instance_id}, $.command.commandId)",
+            },
+            keep_as=paths.failure,
+        )
+        is_running = sfn.Condition.or_(*(sfn.Condition.string_equals("$.invocation.Status", s) for s in _STILL_RUNNING))
+        self._poll = Poll(self, title, look=get, polling=runner.polling(command))
+        self._poll.ends_when(sfn.Condition.not_(is_running), self._read).gives_up(self._out_of_time)
+        self._send.next(self._poll.start_state)
+        self._tasks = [self._send, get, self._read]
+        self._paths = paths
+
+    def on_failure(self, handler: sfn.IChainable, *, errors: list[str] | None = None) -> "RunDocument":
+        """Where every failure of the fragment goes; with `errors`, only these errors of the result."""
+        if errors is not None:
+            self._read.add_catch(handler, errors=errors, result_path=self._paths.failure)
+            return self
+        for each in self._tasks:
+            each.add_catch(handler, errors=["States.ALL"], result_path=self._paths.failure)
+        self._out_of_time.next(handler)
+        return self
+
+    @property
+    def start_state(self) -> sfn.State:
+        """The state that sends the command."""
+        return self._send
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """The state that has read the result."""
+        return [self._read]
+
+
+def _send_command(runner: DocumentRunner, command: Command, paths: Paths) -> ApiCall:
+    parameters: dict[str, Any] = {
+        "DocumentName": runner.documents.name(command.verb_phrase),
+        "InstanceIds.$": f"States.Array({paths.instance_id})",
+        "TimeoutSeconds": DELIVERY_SECONDS,
+        "Comment": f"Hangdump {command.verb_phrase}",
+    }
+    if isinstance(command.parameters, str):
+        parameters["Parameters.$"] = command.parameters
+    else:
+        parameters["Parameters"] = dict(command.parameters)
+    return ApiCall("ssm", "sendCommand", parameters, {"commandId.$": "$.Command.CommandId"})
+
+
+def _get_invocation(paths: Paths) -> ApiCall:
+    parameters = {"CommandId.$": "$.command.commandId", "InstanceId.$": paths.instance_id}
+    # Only what read_document_result needs: the state travels through every later step and may not exceed 256 KiB.
+    return ApiCall("ssm", "getCommandInvocation", parameters, {f"{name}.$": f"$.{name}" for name in _WHAT_IS_KEPT})

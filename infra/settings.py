@@ -1,0 +1,193 @@
+"""Every knob of a deployment, validated at synthesis; read from the context key `hangdump` of cdk.json.
+
+Owns names, defaults, ranges and the message for a wrong value; not what a knob does to which resource.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+CONTEXT_KEY = "hangdump"
+
+# What CloudWatch Logs accepts as retention, up to ten years.
+RetentionInDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+Switch = Literal[0, 1]
+
+# "https://vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com", and plain http only to a private IPv4 address such as the lab's
+# "http://10.0.2.100": a presigned URL is a credential and must not cross a network that others can read.
+_PRIVATE_ADDRESS = r"(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01])(\.\d{1,3}){2})"
+_ENDPOINT = rf"^$|^https://[A-Za-z0-9.-]+(:\d{{1,5}})?$|^http://{_PRIVATE_ADDRESS}(:\d{{1,5}})?$"
+
+
+class SettingsError(ValueError):
+    """The settings hold a wrong value; the message names each key, its value and what is allowed."""
+
+
+class PanicSysctls(BaseModel):
+    """Kernel switches written to /etc/sysctl.d on the instances: which troubles panic, hence dump."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    unknown_nmi_panic: Switch = Field(1, description="panic on an NMI of unknown origin: what the interrupt needs")
+    panic_on_oops: Switch = Field(1, description="panic on a kernel oops")
+    hardlockup_panic: Switch = Field(0, description="panic when a CPU stops taking interrupts")
+    softlockup_panic: Switch = Field(0, description="panic when a CPU stays in the kernel without scheduling")
+    hung_task_panic: Switch = Field(0, description="panic when a task stays uninterruptible for long")
+    panic_on_rcu_stall: Switch = Field(0, description="panic on an RCU stall")
+    panic_on_io_nmi: Switch = Field(0, description="panic on an NMI caused by an I/O error")
+    panic_on_unrecovered_nmi: Switch = Field(0, description="panic on a parity or unknown hardware NMI")
+    panic_on_stackoverflow: Switch = Field(0, description="panic when the kernel stack is about to overflow")
+    panic_on_warn: Switch = Field(0, description="panic on every kernel warning")
+    kernel_panic: int = Field(
+        0, ge=0, le=9999, description="seconds until a reboot after a panic without dump; 0 = never"
+    )
+
+
+class Settings(BaseModel):
+    """The deployment's settings; keys are camelCase in cdk.json."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+    # The dump volume
+    dump_size_factor: float = Field(2.0, ge=0.1, le=10, description="dump volume size as a multiple of memory")
+    minimum_dump_volume_gib: int = Field(8, ge=1, le=65536, description="smallest dump volume, GiB")
+    volume_throughput_mibs: int = Field(125, ge=125, le=2000, description="gp3 throughput of the dump volume, MiB/s")
+    volume_iops: int = Field(3000, ge=3000, le=80000, description="gp3 IOPS of the dump volume")
+    file_system: Literal["xfs", "ext4"] = Field("xfs", description="file system of the dump volume")
+    mount_point: str = Field("/var/crash", pattern=r"^(/[A-Za-z0-9._-]+)+$", description="where it is mounted")
+
+    # kdump in the guest
+    crashkernel: str = Field(
+        "auto", pattern=r"^[A-Za-z0-9,:@-]{1,128}$", description="auto (by memory) or a kernel crashkernel= value"
+    )
+    core_collector: str = Field(
+        "makedumpfile -l --message-level 7",
+        pattern=r"^makedumpfile( [A-Za-z0-9._=-]+)*$",
+        description="makedumpfile and its options, without the dump level",
+    )
+    dump_level: int = Field(
+        31, ge=0, le=31, description="makedumpfile -d: which pages stay out (31 = all but the kernel's)"
+    )
+    final_action: Literal["reboot", "poweroff"] = Field(
+        "reboot", description="what the crash kernel does after the dump"
+    )
+    panic_sysctls: PanicSysctls = Field(
+        default=PanicSysctls.model_validate({}), description="kernel switches, see PanicSysctls"
+    )
+    allow_reboot: bool = Field(False, description="may ProvisionDumpVolume reboot an instance whose owner did not ask")
+
+    # The hang
+    hang_alarm_period_seconds: Literal[60, 300] = Field(60, description="period of the alarm on the instance check")
+    hang_alarm_evaluation_periods: int = Field(2, ge=1, le=60, description="failing periods before the alarm fires")
+    probe_timeout_seconds: int = Field(45, ge=10, le=600, description="no answer for so long = the instance hangs")
+    cooldown_seconds: int = Field(
+        3600, ge=60, le=604800, description="no second interrupt to an instance within this time"
+    )
+    fleet_budget: int = Field(3, ge=1, le=1000, description="interrupts allowed in one window, over all instances")
+    fleet_budget_window_seconds: int = Field(3600, ge=60, le=604800, description="length of that window")
+    dry_run: bool = Field(False, description="decide and record, but never send an interrupt")
+
+    # Waiting
+    poll_seconds: int = Field(10, ge=1, le=300, description="first interval between two looks in every waiting loop")
+    document_timeout_seconds: int = Field(
+        1800, ge=60, le=28800, description="longest run of a document, reboot included"
+    )
+    dump_timeout_seconds: int = Field(
+        3600, ge=60, le=86400, description="from the interrupt to the instance being back"
+    )
+    upload_timeout_seconds: int = Field(
+        # Presigned URLs die with the session of the role that signed them, twelve hours at most.
+        14400,
+        ge=60,
+        le=43200,
+        description="longest single upload from the instance",
+    )
+
+    # What is kept, and where it goes
+    upload_endpoint_url: str = Field(
+        "", pattern=_ENDPOINT, description="S3 endpoint for the instances; empty = the Region's"
+    )
+    log_retention_days: RetentionInDays = Field(90, description="days that log groups and access logs are kept")
+    vmcore_retention_days: int = Field(365, ge=0, le=36500, description="days that vmcores are kept; 0 = for ever")
+    notification_email: str = Field(
+        "", pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="address subscribed to the topic; empty = none"
+    )
+
+    @model_validator(mode="after")
+    def _volume_exists_in_gp3(self) -> Self:
+        # gp3: 0.25 MiB/s per provisioned IOPS, and 500 IOPS per GiB above the free 3,000.
+        if self.volume_throughput_mibs > self.volume_iops * 0.25:
+            needed = math.ceil(self.volume_throughput_mibs / 0.25)
+            raise ValueError(
+                f"volumeThroughputMibs = {self.volume_throughput_mibs} needs volumeIops of at least {needed}; "
+                f"it is {self.volume_iops}"
+            )
+        if self.volume_iops > max(3000, self.minimum_dump_volume_gib * 500):
+            raise ValueError(
+                f"volumeIops = {self.volume_iops} needs minimumDumpVolumeGib of at least "
+                f"{math.ceil(self.volume_iops / 500)}; it is {self.minimum_dump_volume_gib}"
+            )
+        return self
+
+    def document_defaults(self) -> dict[str, Any]:
+        """What the documents are told when an execution's input does not say otherwise (DOCUMENT_DEFAULTS)."""
+        names = ("mountPoint", "fileSystem", "crashkernel", "coreCollector", "dumpLevel", "finalAction", "panicSysctls")
+        everything = self.model_dump(by_alias=True)
+        return {name: everything[name] for name in names}
+
+
+def load(context: object) -> Settings:
+    """The settings from the context value: an object, its JSON text (`cdk -c hangdump='{…}'`), or None for defaults.
+
+    Raises SettingsError.
+    """
+    if isinstance(context, str):
+        try:
+            context = json.loads(context)
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"{CONTEXT_KEY} = {context!r} is no JSON object: {error}") from error
+    if context is None:
+        context = {}
+    if not isinstance(context, Mapping):
+        raise SettingsError(f"{CONTEXT_KEY} = {context!r}: allowed is an object of settings")
+    try:
+        return Settings.model_validate(dict(context))
+    except ValidationError as error:
+        problems = [_explain(detail) for detail in error.errors(include_url=False)]
+        raise SettingsError("wrong settings in the context of cdk.json:\n  " + "\n  ".join(problems)) from error
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One line: the key, the value, what is allowed."""
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join([CONTEXT_KEY, *location])
+    model: type[BaseModel] = PanicSysctls if location[:1] == ["panicSysctls"] and len(location) > 1 else Settings
+    properties = model.model_json_schema()["properties"]
+    if not location:
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(location[-1], properties, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{key} = {detail['input']!r}: no such key; {hint}allowed are {', '.join(properties)}"
+    schema = properties[location[-1]]
+    return f"{key} = {detail['input']!r}: allowed is {_allowed(schema)} ({schema.get('description', '')})"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """A property of the JSON schema in words."""
+    if "enum" in schema:
+        return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
+    if "minimum" in schema:
+        kind = "a whole number" if schema["type"] == "integer" else "a number"
+        return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.15g}"
+    if "pattern" in schema:
+        return f"text matching {schema['pattern']}"
+    return {"boolean": "true or false"}.get(schema.get("type", ""), "an object")

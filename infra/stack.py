@@ -1,0 +1,65 @@
+"""Composes the constructs into the stack; defines no resource itself."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra import bundle, collect_vmcore, hang_response, provision_dump_volume
+from infra.documents import Documents
+from infra.functions import Shared
+from infra.incidents import Incidents
+from infra.run_document import DocumentRunner
+from infra.settings import Settings
+from infra.vmcore_bucket import VmcoreBucket
+
+
+class HangdumpStack(cdk.Stack):
+    """Everything of one account and Region."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(
+            scope, construct_id, description="Hangdump: turns a hung EC2 instance into an explained kernel crash dump"
+        )
+        cdk.Tags.of(self).add("hangdump:stack", construct_id)
+        incidents = Incidents(self, "Incidents", settings=settings)
+        vmcores = VmcoreBucket(self, "VmcoreBucket", settings=settings)
+        documents = Documents(self, "Documents", settings=settings)
+        shared = Shared(bundle.code(), settings.log_retention_days, failures=incidents.topic)
+        runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
+        collect = collect_vmcore.CollectVmcore(
+            self,
+            "CollectVmcore",
+            parts=collect_vmcore.Parts(incidents, vmcores, runner, shared),
+            settings=settings,
+        )
+        response = hang_response.HangResponse(
+            self,
+            "HangResponse",
+            parts=hang_response.Parts(incidents, runner, collect.state_machine, shared),
+            settings=settings,
+        )
+        provision = provision_dump_volume.ProvisionDumpVolume(
+            self,
+            "ProvisionDumpVolume",
+            parts=provision_dump_volume.Parts(incidents, runner, response.respond_to_hang, shared),
+            settings=settings,
+        )
+        self._outputs(
+            {
+                "VmcoreBucketName": (vmcores.bucket.bucket_name, "Where vmcores end"),
+                "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe to hear of every incident"),
+                "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
+                "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
+                "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
+                "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
+                "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
+            }
+        )
+
+    def _outputs(self, outputs: dict[str, tuple[str, str]]) -> None:
+        for name, (value, description) in outputs.items():
+            cdk.CfnOutput(self, name, value=value, description=description)
+
+
+def _arn(function: lambda_.IFunction) -> str:
+    return function.function_arn

@@ -1,0 +1,41 @@
+"""Synthesizes the app from Python: for app.py, the tests and the lab. Needs no credentials, no Docker, and once the
+functions' dependencies are cached, no network."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# The library's engine greets Node 20 with a banner about its end of life, when aws_cdk is imported.
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+os.environ.setdefault("JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION", "20")
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from infra import settings
+from infra.stack import HangdumpStack
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK_NAME = "Hangdump"
+TEMPLATE = f"{STACK_NAME}.template.json"
+
+
+def synthesize(outdir: Path, overrides: Mapping[str, Any]) -> Path:
+    """Write the cloud assembly with some settings changed; returns outdir, which then holds TEMPLATE and the assets.
+
+    Raises SettingsError for a wrong setting, and RuntimeError when a check (cdk-nag, CDK's own) finds something.
+    """
+    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    context[settings.CONTEXT_KEY] = {**context[settings.CONTEXT_KEY], **overrides}
+    return synthesize_context(outdir, context)
+
+
+def synthesize_context(outdir: Path, context: Mapping[str, Any]) -> Path:
+    """The same from a whole context; what the CDK CLI passes by environment wins over it."""
+    app = cdk.App(outdir=str(outdir), context=dict(context), analytics_reporting=False)
+    HangdumpStack(app, STACK_NAME, settings=settings.load(app.node.try_get_context(settings.CONTEXT_KEY)))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))
+    app.synth()
+    return outdir

@@ -1,0 +1,123 @@
+"""The kinds of Task our state machines have: a call of the AWS API, a call of one of our functions.
+
+Owns what every Task must have: a timeout and an explicit retry list. CustomState rather than CallAwsService, because
+the latter always adds a grant without conditions to the machine's role; grants are listed by the machine instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+# Names are those of the Java SDK that Step Functions uses: `<Service>.<Service>Exception` is any error without a class
+# of its own, among them EC2's RequestLimitExceeded and SSM's throttling (mem). Every call here is safe to repeat.
+_TRANSIENT = {
+    "ec2": ["Ec2.Ec2Exception", "Ec2.SdkClientException"],
+    "ssm": [
+        "Ssm.SsmException",
+        "Ssm.SdkClientException",
+        "Ssm.InternalServerErrorException",
+        # GetCommandInvocation right after SendCommand.
+        "Ssm.InvocationDoesNotExistException",
+    ],
+    "dynamodb": [
+        "DynamoDb.DynamoDbException",
+        "DynamoDb.SdkClientException",
+        "DynamoDb.InternalServerErrorException",
+        "DynamoDb.ProvisionedThroughputExceededException",
+        "DynamoDb.RequestLimitExceededException",
+    ],
+    "cloudwatch": ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"],
+    "sfn": ["Sfn.SfnException", "Sfn.SdkClientException"],
+    "lambda": [
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.TooManyRequestsException",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """`service:action` of the AWS SDK, with the parameters and what to keep of the result, both in JSONPath."""
+
+    service: str
+    action: str
+    parameters: Mapping[str, Any]
+    result_selector: Mapping[str, Any] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """The state without retries."""
+        state: dict[str, Any] = {
+            "Type": "Task",
+            "Resource": f"arn:{cdk.Aws.PARTITION}:states:::aws-sdk:{self.service}:{self.action}",
+            "Parameters": dict(self.parameters),
+            "TimeoutSeconds": 60,
+        }
+        if self.result_selector is not None:
+            state["ResultSelector"] = dict(self.result_selector)
+        return state
+
+
+@dataclass(frozen=True)
+class FunctionCall:
+    """One of our functions, with its event in JSONPath, or with a part of the state as it is (input_path)."""
+
+    function: lambda_.Function
+    payload: Mapping[str, Any] | None = None
+    input_path: str | None = None
+
+    service = "lambda"
+
+    def state(self) -> dict[str, Any]:
+        """The state without retries."""
+        timeout = self.function.timeout
+        if timeout is None:
+            raise ValueError(f"{self.function.node.id} has no timeout")
+        state: dict[str, Any] = {
+            "Type": "Task",
+            "Resource": self.function.function_arn,
+            # The function's own timeout ends it first, which gives the better error.
+            "TimeoutSeconds": int(timeout.to_seconds()) + 30,
+        }
+        if self.payload is not None:
+            state["Parameters"] = dict(self.payload)
+        if self.input_path is not None:
+            state["InputPath"] = self.input_path
+        return state
+
+
+def task(
+    scope: Construct, name: str, call: ApiCall | FunctionCall, *, keep_as: str | None = None, comment: str = ""
+) -> sfn.CustomState:
+    """A Task that is retried on transient errors; its result goes to the path keep_as, or nowhere."""
+    retry = [
+        {
+            "ErrorEquals": _TRANSIENT[call.service],
+            "IntervalSeconds": 2,
+            "MaxAttempts": 4,
+            "BackoffRate": 2,
+        }
+    ]
+    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as}, comment)
+
+
+def task_without_retry(
+    scope: Construct, name: str, call: FunctionCall, *, keep_as: str, comment: str
+) -> sfn.CustomState:
+    """A Task that must not be repeated; the comment says why."""
+    return _state(scope, name, {**call.state(), "ResultPath": keep_as}, comment)
+
+
+def _state(scope: Construct, name: str, state: Mapping[str, Any], comment: str) -> sfn.CustomState:
+    return sfn.CustomState(scope, name, state_json={**({"Comment": comment} if comment else {}), **state})
+
+
+def note(scope: Construct, name: str, values: Mapping[str, Any], *, keep_as: str, comment: str = "") -> sfn.Pass:
+    """A Pass that puts values (JSONPath) into the state."""
+    return sfn.Pass(scope, name, parameters=dict(values), result_path=keep_as, comment=comment or None)

@@ -1,0 +1,93 @@
+"""The rounds of an upload: plan what is missing, let the instance send it, look again. Bounded; never starts over."""
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.collect_functions import CollectFunctions, Parts
+from infra.run_document import Command, Paths, RunDocument
+from infra.settings import Settings
+from infra.tasks import FunctionCall, note, task
+
+UPLOAD_ROUNDS = 5
+# 11 events a look, five rounds: a third of an execution's 25,000.
+UPLOAD_LOOKS = 150
+
+# Another round may do better: new URLs, an instance that answers again. Anything else would only repeat itself.
+_WORTH_ANOTHER_ROUND = ["UploadFailed", "UploadRefused", "InstanceUnreachable", "DocumentFailed", "DocumentTimedOut"]
+
+
+class UploadVmcore(sfn.StateMachineFragment):
+    """Ends when nothing is left to send; every failure leads to `then`, with its reason at `$.facts.error`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        functions: CollectFunctions,
+        parts: Parts,
+        settings: Settings,
+        then: sfn.IChainable,
+    ) -> None:
+        super().__init__(scope, f"{title} states")
+        self._start = note(self, "Start uploading", {"rounds": 0}, keep_as="$.uploading")
+        payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found"}
+        plan = task(self, "Plan upload", FunctionCall(functions.plan_upload, payload), keep_as="$.upload")
+        plan.add_catch(then, errors=["States.ALL"], result_path="$.facts.error")
+        count = note(
+            self, "Count the round", {"rounds.$": "States.MathAdd($.uploading.rounds, 1)"}, keep_as="$.uploading"
+        )
+        failed = sfn.Pass(
+            self, "Note why the upload failed", input_path="$.uploading.failure", result_path="$.facts.error"
+        )
+        unfinished = note(
+            self,
+            "Say that the upload is unfinished",
+            {
+                "Error": "UploadIncomplete",
+                "Cause.$": "States.Format('{} parts are missing after {} rounds. The vmcore stays on {}: run "
+                "CollectVmcore again.', $.upload.remainingParts, $.uploading.rounds, $.facts.incident.instanceId)",
+            },
+            keep_as="$.facts.error",
+        )
+        send = _send(self, title, parts=parts, settings=settings)
+        send.on_failure(plan, errors=_WORTH_ANOTHER_ROUND).on_failure(failed)
+        self._done = sfn.Pass(self, "Take the uploaded parts")
+
+        is_left = sfn.Choice(self, "Is anything left to upload?")
+        is_spent = sfn.Condition.number_greater_than_equals("$.uploading.rounds", UPLOAD_ROUNDS)
+        is_failed = sfn.Condition.is_present("$.uploading.failure.Error")
+        is_left.when(sfn.Condition.number_equals("$.upload.remainingParts", 0), self._done)
+        is_left.when(sfn.Condition.and_(is_spent, is_failed), failed)
+        is_left.when(is_spent, unfinished)
+        is_left.otherwise(count)
+        self._start.next(plan).next(is_left)
+        count.next(send.start_state)
+        for end in send.end_states:
+            end.next(plan)
+        for last in (failed, unfinished):
+            last.next(then)
+
+    @property
+    def start_state(self) -> sfn.State:
+        """The first round."""
+        return self._start
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """All parts are in the bucket."""
+        return [self._done]
+
+
+def _send(scope: Construct, title: str, *, parts: Parts, settings: Settings) -> RunDocument:
+    parameters = {
+        "mountPoint": [settings.mount_point],
+        "action": ["upload"],
+        "manifestUrl.$": "States.Array($.upload.manifestUrl)",
+        "vmcorePath.$": "States.Array($.upload.vmcorePath)",
+        "sizeBytes.$": "States.Array(States.JsonToString($.upload.sizeBytes))",
+        "modifiedEpoch.$": "States.Array(States.JsonToString($.upload.modifiedEpoch))",
+    }
+    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, UPLOAD_LOOKS)
+    paths = Paths(instance_id="$.facts.incident.instanceId", result="$.uploading.sent", failure="$.uploading.failure")
+    return RunDocument(scope, title, runner=parts.runner, command=command, paths=paths)

@@ -1,0 +1,110 @@
+"""The bucket that vmcores end in, and its key. A vmcore holds keys, tokens and page cache of its host."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.settings import Settings
+
+VMCORES = "vmcores/"
+MANIFESTS = "manifests/"
+
+
+class VmcoreBucket(Construct):
+    """Bucket and key; both outlive the stack."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.key = kms.Key(
+            self,
+            "Key",
+            alias="alias/hangdump-vmcores",
+            description="Encrypts kernel crash dumps; who may use it can read the memory of crashed hosts",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            lifecycle_rules=_lifecycle(settings),
+            server_access_logs_bucket=self._access_logs(settings),
+            server_access_logs_prefix="vmcore-bucket/",
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        self._deny_other_keys()
+
+    def _access_logs(self, settings: Settings) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            "AccessLogs",
+            # Log delivery cannot write with a customer's key unless that key lets the logging service in.
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            lifecycle_rules=[
+                s3.LifecycleRule(id="expire-access-logs", expiration=cdk.Duration.days(settings.log_retention_days))
+            ],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+
+    def _deny_other_keys(self) -> None:
+        # "IfExists" because a request that names no encryption gets the bucket's default, which is our key; and because
+        # UploadPart cannot name one: a plain StringNotEquals is true of an absent header and would deny parts (inf).
+        for sid, key, ours in (
+            ("DenyOtherKeys", "s3:x-amz-server-side-encryption-aws-kms-key-id", self.key.key_arn),
+            ("DenyOtherEncryption", "s3:x-amz-server-side-encryption", "aws:kms"),
+        ):
+            self._deny_put(sid, {"StringNotEqualsIfExists": {key: ours}})
+        # A key that travels with the request would lock us out of our own object.
+        self._deny_put("DenyCustomerKeys", {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}})
+
+    def _deny_put(self, sid: str, conditions: dict[str, dict[str, str]]) -> None:
+        self.bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[self.bucket.arn_for_objects("*")],
+                conditions=conditions,
+            )
+        )
+
+
+def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
+    rules = [
+        s3.LifecycleRule(
+            # Longer than any upload that is still being resumed; parts of a given-up one cost as much as an object.
+            id="abort-incomplete-uploads",
+            abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+        ),
+        s3.LifecycleRule(
+            # Manifests hold presigned URLs; those are dead long before.
+            id="expire-manifests",
+            prefix=MANIFESTS,
+            expiration=cdk.Duration.days(1),
+            noncurrent_version_expiration=cdk.Duration.days(1),
+        ),
+        s3.LifecycleRule(
+            # Time to take back a deletion by mistake.
+            id="expire-deleted-vmcores",
+            prefix=VMCORES,
+            noncurrent_version_expiration=cdk.Duration.days(30),
+        ),
+    ]
+    if settings.vmcore_retention_days:
+        expiration = cdk.Duration.days(settings.vmcore_retention_days)
+        rules.append(s3.LifecycleRule(id="expire-vmcores", prefix=VMCORES, expiration=expiration))
+    return rules
