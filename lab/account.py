@@ -1,0 +1,214 @@
+"""An AWS account on loopback whose instances are machines: starts it, deploys into it, stops it.
+
+Owns the life cycle and the public surface; each service is in lab/aws/<service>.py, where its docstrings say what is
+real, what moto does and what is emulated.
+"""
+
+import logging
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+from moto import mock_aws
+
+from lab.aws import cloudformation, cloudwatch, ebs, ec2, events, lambda_, s3, sns, ssm, status_checks, stepfunctions
+from lab.aws.lambda_pool import LambdaPool
+from lab.aws.patches import Patches
+from lab.aws.server import Servers
+from lab.aws.state import AccountState, Clock, Computer
+from lab.events import EventStream
+from lab.machine import Machine
+
+DEFAULT_REGION = "eu-central-1"
+_CLIENT_KEY = "AKIALABCLIENT"
+_CLIENT_SECRET = "lab-client-secret"  # noqa: S105 - opens nothing but the account on loopback
+_one_at_a_time = threading.Lock()
+
+
+class LabAccount:
+    """`with LabAccount() as account:` - one at a time in a process, since moto is global."""
+
+    def __init__(self, *, region: str = DEFAULT_REGION, time_scale: float = 0.1, settle_seconds: float = 0.4) -> None:
+        self._state = AccountState(region=region, clock=Clock(time_scale, settle_seconds))
+        self._patches = Patches()
+        self._mock = mock_aws(
+            config={"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
+        )
+
+    # -- life cycle
+
+    def __enter__(self) -> Self:
+        if not _one_at_a_time.acquire(blocking=False):
+            raise RuntimeError("there is a LabAccount in this process already; leave it first")
+        self._mock.start()
+        self._directory = Path(tempfile.mkdtemp(prefix="lab-account-"))
+        self._pool = LambdaPool(self._state, self._directory)
+        # The interpreter logs every failed task at length; the execution's history says the same.
+        logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
+        self._install()
+        self._servers = Servers(self._state)
+        self._servers.start()
+        self._state.endpoint_url = self._servers.endpoint_url
+        self._state.secrets[_CLIENT_KEY] = _CLIENT_SECRET
+        self._xray = _udp_sink()
+        self._state.xray_address = f"127.0.0.1:{self._xray.getsockname()[1]}"
+        self._state.spawn("alarms", cloudwatch.evaluate_until_closed, self._state)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state.closing.set()
+        stepfunctions.stop_all(self._state)
+        self._pool.close()
+        self._servers.stop()
+        left = self._state.join(timeout_seconds=10.0)
+        if left:
+            logging.getLogger("lab.aws").warning("threads that did not end with the account: %s", left)
+        self._xray.close()
+        self._patches.undo()
+        self._mock.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        _one_at_a_time.release()
+
+    def _install(self) -> None:
+        state, patches = self._state, self._patches
+        self._functions = lambda_.Functions(state, self._pool)
+        bus = events.EventBridge(state)
+        self._outbox = sns.install(patches, state)
+        publish, invoke = self._outbox.publish, self._functions.call_as
+        self._power = ec2.Power(state, bus.notify)
+        ec2.install(patches, state, self._power)
+        ebs.install(patches, state)
+        self._commands = ssm.install(patches, state)
+        cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
+        lambda_.install(patches, self._functions, publish=publish)
+        events.install(patches, invoke=invoke, publish=publish)
+        s3.install(patches, state)
+        stepfunctions.install(patches, state)
+        cloudformation.install(patches)
+
+    # -- what users of the lab need
+
+    @property
+    def events(self) -> EventStream:
+        return self._state.events
+
+    @property
+    def endpoint_url(self) -> str:
+        """The whole account; for functions, clients and the demo. Never for a guest."""
+        return self._state.endpoint_url
+
+    @property
+    def instance_port(self) -> int:
+        """Port on 127.0.0.1 for a guest's 10.0.2.100:80: takes presigned S3 requests and nothing else."""
+        return self._servers.instance_port
+
+    @property
+    def region(self) -> str:
+        return self._state.region
+
+    @property
+    def account_id(self) -> str:
+        return self._state.account_id
+
+    @property
+    def logs(self) -> dict[str, list[str]]:
+        """What each function wrote, by function name."""
+        return self._state.logs
+
+    @property
+    def notifications(self) -> list[sns.Notification]:
+        return self._outbox.notifications
+
+    def client(self, service: str) -> Any:
+        """A boto3 client over HTTP, as a user's. Errors come at once: no retries."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=_CLIENT_KEY,
+            aws_secret_access_key=_CLIENT_SECRET,
+            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        )
+
+    def deploy(self, template: dict[str, Any], assembly_dir: Path, *, stack_name: str = "Hangdump") -> dict[str, str]:
+        """Create the stack from a cloud assembly as `cdk deploy` would; gives its outputs.
+
+        Raises UnsupportedResource, naming it, for anything the lab cannot deploy faithfully.
+        """
+        return cloudformation.deploy(self._state, template, assembly_dir, stack_name)
+
+    def add_instance(
+        self,
+        machine: Machine,
+        *,
+        instance_type: str = "t3.micro",
+        architecture: str = "x86_64",
+        tags: Mapping[str, str] | None = None,
+        in_ssm: bool = True,
+        **observed: str,
+    ) -> str:
+        """A running instance behind which is `machine`; `observed` are fields of Computer such as platform_type."""
+        ec2_client = boto3.client("ec2", region_name=self.region)
+        image = ec2_client.register_image(
+            Name=f"lab-{architecture}-{len(self._state.computers)}",
+            Architecture=architecture,
+            RootDeviceName="/dev/sda1",
+        )
+        reservation = ec2_client.run_instances(
+            ImageId=image["ImageId"],
+            InstanceType=instance_type,  # type: ignore[arg-type]
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in (tags or {}).items()]}
+            ]
+            if tags
+            else [],
+        )
+        instance_id = reservation["Instances"][0]["InstanceId"]
+        instance = self._state.backend("ec2").get_instance(instance_id)
+        instance.architecture = architecture
+        computer = Computer(instance_id, machine, in_ssm=in_ssm, **observed)  # type: ignore[arg-type]
+        if computer.platform_type == "Windows":
+            instance.platform = "windows"
+        self._state.computers[instance_id] = computer
+        self._state.spawn(f"watch {instance_id}", status_checks.watch, self._state, computer, self._power)
+        return instance_id
+
+    def computer(self, instance_id: str) -> Computer:
+        """What AWS has observed; tests set `system_check` and `attached_ebs_check` here."""
+        return self._state.computers[instance_id]
+
+    def check_status_now(self, instance_id: str) -> None:
+        """One status check at once instead of at the next minute."""
+        status_checks.check_once(self._state, self._state.computers[instance_id], self._power)
+
+    def start_execution(
+        self, state_machine: str, execution_input: Mapping[str, Any], *, name: str | None = None
+    ) -> str:
+        """Start a state machine by its name; gives the execution's ARN."""
+        return stepfunctions.start(self._state, state_machine, execution_input, name)
+
+    def wait_for_execution(self, execution_arn: str, *, timeout_seconds: float) -> dict[str, Any]:
+        """Poll until it has ended; gives DescribeExecution's answer, TimeoutError with the last states otherwise."""
+        return stepfunctions.wait(self._state, execution_arn, timeout_seconds)
+
+    def invoke(self, function_name: str, event: Any) -> Any:
+        """Invoke a function synchronously; raises FunctionFailed with its error."""
+        return self._functions.call_and_parse(function_name, event)
+
+
+def _udp_sink() -> socket.socket:
+    """Where the X-Ray SDK sends its segments: nobody reads them."""
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.bind(("127.0.0.1", 0))
+    return sink

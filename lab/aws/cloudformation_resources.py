@@ -1,0 +1,249 @@
+"""How each resource type that moto lacks, or gets wrong, is created from its template properties. One function each."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from moto.awslambda_simple.models import lambda_simple_backends
+from moto.backends import get_backend
+from moto.cloudwatch.models import Dimension, Metric, MetricDataQuery, MetricStat
+from moto.core.common_models import CloudFormationModel
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+
+@dataclass
+class Created:
+    """A resource of ours: what Ref and Fn::GetAtt give."""
+
+    physical_resource_id: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+    # CloudFormation's side, set by moto
+    cf_resource_type: str = ""
+    logical_resource_id: str = ""
+
+    def is_created(self) -> bool:
+        return True
+
+    def get_cfn_attribute(self, name: str) -> Any:
+        if name not in self.attributes:
+            raise KeyError(f"{self.cf_resource_type} of the lab has no attribute {name}")
+        return self.attributes[name]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One resource of the template, its functions resolved."""
+
+    name: str
+    properties: dict[str, Any]
+    account_id: str
+    region: str
+    # Creates it as moto does, for types that moto has but leaves half done.
+    create_as_moto: Callable[[], CloudFormationModel]
+
+    def backend(self, service: str) -> Any:
+        return get_backend(service)[self.account_id][self.region]  # type: ignore[call-overload]
+
+    def bucket_backend(self) -> Any:
+        return get_backend("s3")[self.account_id]["aws"]
+
+
+Creator = Callable[[Wanted], Any]
+
+
+def alarm(wanted: Wanted) -> Created:
+    """moto: no such type."""
+    p = wanted.properties
+    name = p.get("AlarmName", wanted.name)
+    backend = wanted.backend("cloudwatch")
+    created = backend.put_metric_alarm(
+        name=name,
+        namespace=p.get("Namespace"),
+        metric_name=p.get("MetricName"),
+        metric_data_queries=[_metric_data_query(query) for query in p.get("Metrics", [])] or None,
+        comparison_operator=p["ComparisonOperator"],
+        evaluation_periods=int(p["EvaluationPeriods"]),
+        period=int(p.get("Period", 0)),
+        threshold=float(p["Threshold"]),
+        statistic=p.get("Statistic"),
+        description=p.get("AlarmDescription", ""),
+        dimensions=p.get("Dimensions", []),
+        alarm_actions=p.get("AlarmActions", []),
+        datapoints_to_alarm=p.get("DatapointsToAlarm"),
+        ok_actions=p.get("OKActions"),
+        insufficient_data_actions=p.get("InsufficientDataActions"),
+        actions_enabled=p.get("ActionsEnabled", True),
+        treat_missing_data=p.get("TreatMissingData"),
+    )
+    return Created(name, {"Arn": created.alarm_arn})
+
+
+def _metric_data_query(query: dict[str, Any]) -> MetricDataQuery:
+    stat = None
+    if "MetricStat" in query:
+        s, m = query["MetricStat"], query["MetricStat"]["Metric"]
+        dimensions = [Dimension(d["Name"], d["Value"]) for d in m.get("Dimensions", [])]
+        stat = MetricStat(Metric(m["MetricName"], m["Namespace"], dimensions), s["Period"], s["Stat"], s.get("Unit"))
+    return MetricDataQuery(
+        query["Id"],
+        query.get("Label"),
+        query.get("Period"),
+        query.get("ReturnData", True),
+        query.get("Expression"),
+        stat,
+    )
+
+
+def bucket(wanted: Wanted) -> Any:
+    """moto: leaves versioning and the public access block out."""
+    created = wanted.create_as_moto()
+    backend, p = wanted.bucket_backend(), wanted.properties
+    if p.get("VersioningConfiguration", {}).get("Status") == "Enabled":
+        backend.put_bucket_versioning(wanted.name, "Enabled")
+    return created
+
+
+def bucket_policy(wanted: Wanted) -> Created:
+    """moto: no such type. Enforced by s3.py."""
+    name = wanted.properties["Bucket"]
+    policy = json.dumps(wanted.properties["PolicyDocument"]).encode()
+    wanted.bucket_backend().put_bucket_policy(name, policy)
+    return Created(name)
+
+
+def topic_policy(wanted: Wanted) -> Created:
+    """moto: no such type. Stored, not enforced."""
+    for topic_arn in wanted.properties["Topics"]:
+        policy = json.dumps(wanted.properties["PolicyDocument"])
+        wanted.backend("sns").set_topic_attribute(topic_arn, "Policy", policy)
+    return Created(wanted.name)
+
+
+def subscription(wanted: Wanted) -> Created:
+    """moto: no such type. Mail goes nowhere."""
+    p = wanted.properties
+    created = wanted.backend("sns").subscribe(p["TopicArn"], p["Endpoint"], p["Protocol"])
+    return Created(created.arn, {"Arn": created.arn})
+
+
+def function(wanted: Wanted) -> Any:
+    """moto: forgets the architecture, tracing, logging and layers of a function."""
+    p = wanted.properties
+    for unsupported in ("Layers", "VpcConfig", "ImageConfig", "DeadLetterConfig", "FileSystemConfigs"):
+        if p.get(unsupported):
+            raise NotImplementedError(f"{unsupported} of function {wanted.name} is not emulated")
+    created: Any = wanted.create_as_moto()
+    created.architectures = p.get("Architectures", ["x86_64"])
+    created.tracing_config = p.get("TracingConfig") or created.tracing_config
+    return created
+
+
+def event_invoke_config(wanted: Wanted) -> Created:
+    """moto: no such type, though it has the API."""
+    p = wanted.properties
+    if p["Qualifier"] != "$LATEST":
+        raise NotImplementedError(f"qualifier {p['Qualifier']} of an EventInvokeConfig is not emulated")
+    keys = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+    config = {key: p[key] for key in keys if key in p}
+    for key in keys[:2]:
+        if key in config:
+            config[key] = int(config[key])
+    lambda_simple_backends[wanted.account_id][wanted.region].put_function_event_invoke_config(p["FunctionName"], config)
+    return Created(wanted.name)
+
+
+def state_machine(wanted: Wanted) -> Created:
+    """moto: creates it in the backend that executes nothing, and knows only DefinitionString."""
+    p = wanted.properties
+    if "DefinitionString" not in p:
+        raise NotImplementedError(f"state machine {wanted.name}: only DefinitionString is emulated")
+    definition: str = p["DefinitionString"]
+    for key, value in p.get("DefinitionSubstitutions", {}).items():
+        definition = definition.replace("${" + key + "}", str(value))
+    machine = stepfunctions_parser_backends[wanted.account_id][wanted.region].create_state_machine(
+        p.get("StateMachineName", wanted.name),
+        definition,
+        p["RoleArn"],
+        tags=[{"key": t["Key"], "value": t["Value"]} for t in p.get("Tags", [])],
+        loggingConfiguration=_lower_first(p.get("LoggingConfiguration")),
+        tracingConfiguration=_lower_first(p.get("TracingConfiguration")),
+        sm_type=p.get("StateMachineType", "STANDARD"),
+    )
+    return Created(machine.arn, {"Arn": machine.arn, "Name": machine.name})
+
+
+def _lower_first(value: Any) -> Any:
+    """CloudFormation's `IncludeExecutionData` as the API's `includeExecutionData`, all the way down."""
+    if isinstance(value, dict):
+        return {key[0].lower() + key[1:]: _lower_first(item) for key, item in value.items()}
+    return [_lower_first(item) for item in value] if isinstance(value, list) else value
+
+
+def document(wanted: Wanted) -> Created:
+    """moto: keeps the content as a Python repr, which no agent and no GetDocument can read."""
+    p = wanted.properties
+    content = p["Content"] if isinstance(p["Content"], str) else json.dumps(p["Content"])
+    name = p.get("Name", wanted.name)
+    wanted.backend("ssm").create_document(
+        content=content,
+        requires=p.get("Requires"),
+        attachments=p.get("Attachments"),
+        name=name,
+        version_name=p.get("VersionName"),
+        document_type=p.get("DocumentType", "Command"),
+        document_format=p.get("DocumentFormat", "JSON"),
+        target_type=p.get("TargetType"),
+        tags=p.get("Tags"),
+    )
+    return Created(name)
+
+
+def table(wanted: Wanted) -> Any:
+    """moto: forgets the time to live and point-in-time recovery."""
+    created: Any = wanted.create_as_moto()
+    backend, p = wanted.backend("dynamodb"), wanted.properties
+    if "TimeToLiveSpecification" in p:
+        backend.update_time_to_live(created.name, p["TimeToLiveSpecification"])
+    if "PointInTimeRecoverySpecification" in p:
+        backend.update_continuous_backups(created.name, p["PointInTimeRecoverySpecification"])
+    return created
+
+
+def log_group(wanted: Wanted) -> Any:
+    """moto: forgets the retention."""
+    created: Any = wanted.create_as_moto()
+    if "RetentionInDays" in wanted.properties:
+        created.set_retention_policy(str(wanted.properties["RetentionInDays"]))
+    return created
+
+
+def key(wanted: Wanted) -> Any:
+    """moto: expects the tags as its own API names them."""
+    p = wanted.properties
+    if "Tags" in p:
+        p["Tags"] = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in p["Tags"]]
+    return wanted.create_as_moto()
+
+
+def cdk_metadata(wanted: Wanted) -> Created:
+    """moto: no such type. Says which constructs were used; does nothing."""
+    return Created(wanted.name)
+
+
+# Type -> how it is created, and the property that names it ("" when there is none).
+RESOURCES: dict[str, tuple[Creator, str]] = {
+    "AWS::CDK::Metadata": (cdk_metadata, ""),
+    "AWS::CloudWatch::Alarm": (alarm, "AlarmName"),
+    "AWS::DynamoDB::Table": (table, "TableName"),
+    "AWS::KMS::Key": (key, ""),
+    "AWS::Lambda::EventInvokeConfig": (event_invoke_config, ""),
+    "AWS::Lambda::Function": (function, "FunctionName"),
+    "AWS::Logs::LogGroup": (log_group, "LogGroupName"),
+    "AWS::S3::Bucket": (bucket, "BucketName"),
+    "AWS::S3::BucketPolicy": (bucket_policy, ""),
+    "AWS::SNS::Subscription": (subscription, ""),
+    "AWS::SNS::TopicPolicy": (topic_policy, ""),
+    "AWS::SSM::Document": (document, "Name"),
+    "AWS::StepFunctions::StateMachine": (state_machine, "StateMachineName"),
+}

@@ -1,0 +1,79 @@
+"""EventBridge: rules that reach Lambda and SNS, and the events of AWS's own. Owns no rule."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.events.models import Rule
+
+from lab.aws.patches import Patches
+from lab.aws.state import AccountState, utc_now
+
+PRINCIPAL = "events.amazonaws.com"
+
+# invoke(function_arn, payload, principal, source_arn)
+Invoke = Callable[[str, dict[str, Any], str, str], None]
+Publish = Callable[[str, str, dict[str, Any]], None]
+
+
+class EventBridge:
+    """The default bus, for what services say by themselves."""
+
+    def __init__(self, state: AccountState) -> None:
+        self._state = state
+
+    def notify(self, source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> None:
+        """Publish an event of AWS's own. Real: EC2, CloudWatch and others do. moto: none of them does."""
+        event = {
+            "version": "0",
+            "id": "lab",
+            "detail-type": detail_type,
+            "source": source,
+            "account": self._state.account_id,
+            # moto's own events carry epoch seconds here and print them in its targets
+            "time": utc_now().timestamp(),
+            "region": self._state.region,
+            "resources": resources,
+            "detail": detail,
+        }
+        for rule in list(self._state.backend("events").describe_event_bus("default").rules.values()):
+            rule.send_to_targets(event)
+
+
+def install(patches: Patches, *, invoke: Invoke, publish: Publish) -> None:
+    """Real: twenty kinds of targets. moto: logs, SQS and buses; NotImplementedError for Lambda and SNS."""
+
+    def make(original: Any) -> Any:
+        def send_to_targets(rule: Rule, event: dict[str, Any], transform_input: bool = True) -> None:
+            if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
+                return
+            ours = [target for target in rule.targets if target["Arn"].split(":")[2] in ("lambda", "sns")]
+            for target in ours:
+                payload = _payload(target, event)
+                if target["Arn"].split(":")[2] == "lambda":
+                    invoke(target["Arn"], payload, PRINCIPAL, rule.arn)
+                else:
+                    publish(target["Arn"], event["detail-type"], payload)
+            others = [target for target in rule.targets if target not in ours]
+            if others:
+                kept, rule.targets = rule.targets, others
+                try:
+                    original(rule, event, transform_input)
+                finally:
+                    rule.targets = kept
+
+        return send_to_targets
+
+    patches.replace(Rule, "send_to_targets", make)
+
+
+def _payload(target: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    for unsupported in ("InputTransformer", "InputPath"):
+        if target.get(unsupported):
+            raise NotImplementedError(f"{unsupported} of an EventBridge target is not emulated")
+    if target.get("Input"):
+        constant: dict[str, Any] = json.loads(target["Input"])
+        return constant
+    time = datetime.fromtimestamp(float(event["time"]), tz=UTC)
+    return {**event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -1,0 +1,109 @@
+"""What the emulated services share: who the account is, its computers, its clock, its threads. Owns no service."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.awslambda_simple.models import lambda_simple_backends
+from moto.backends import get_backend
+
+from lab.events import EventStream
+from lab.machine import Machine
+
+# moto's account for credentials that it does not know.
+ACCOUNT_ID = "123456789012"
+
+log = logging.getLogger("lab.aws")
+
+
+@dataclass
+class Computer:
+    """An instance and the machine behind it, with what AWS has observed of it so far."""
+
+    instance_id: str
+    machine: Machine
+    in_ssm: bool = True
+    agent_version: str = "3.3.3270.0"
+    platform_type: str = "Linux"
+    platform_name: str = "Debian GNU/Linux"
+    platform_version: str = "12"
+    # ok | impaired | initializing; what DescribeInstanceStatus says until the next check.
+    instance_check: str = "initializing"
+    # Set by tests and by nothing else: the lab has neither a host nor an EBS that could fail.
+    system_check: str = "ok"
+    attached_ebs_check: str = "ok"
+    impaired_since: datetime | None = None
+    last_ping: datetime | None = None
+    posted_console: str = ""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Shrinks AWS's slow periods: a 60 s alarm period takes 60 * `scale` seconds here. Time-outs are never shrunk."""
+
+    scale: float = 0.1
+    # How long a volume is "creating", an attachment "attaching" and a command invocation unknown.
+    settle_seconds: float = 0.4
+
+    def scaled(self, seconds: float) -> float:
+        return seconds * self.scale
+
+
+class AccountState:
+    """One emulated account in one Region."""
+
+    def __init__(self, *, region: str, clock: Clock) -> None:
+        self.account_id = ACCOUNT_ID
+        self.region = region
+        self.clock = clock
+        self.events = EventStream()
+        self.computers: dict[str, Computer] = {}
+        self.endpoint_url = ""
+        self.xray_address = ""
+        self.logs: dict[str, list[str]] = {}
+        # Access key -> secret, of every key this account gave out; presigned requests are verified with it.
+        self.secrets: dict[str, str] = {}
+        self.closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def backend(self, service: str) -> Any:
+        """moto's own object for a service; Lambda's is the one that runs no containers."""
+        if service == "lambda":
+            return lambda_simple_backends[self.account_id][self.region]
+        return get_backend(service)[self.account_id][self.region]  # type: ignore[call-overload]
+
+    def spawn(self, name: str, function: Callable[..., None], *args: Any) -> None:
+        """Run in the background until done; what it raises is logged and shown in the timeline, never lost."""
+
+        def run() -> None:
+            try:
+                function(*args)
+            except Exception as error:
+                if not self.closing.is_set():
+                    log.exception("%s failed", name)
+                    self.events.emit("lab", name, f"failed: {error!r}")
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads = [*(t for t in self._threads if t.is_alive()), thread]
+        thread.start()
+
+    def pause(self, seconds: float) -> bool:
+        """Sleep unless the account closes; False when it did."""
+        return not self.closing.wait(seconds)
+
+    def join(self, timeout_seconds: float) -> list[str]:
+        """Wait for the background to end; the names of those that did not."""
+        deadline = time.monotonic() + timeout_seconds
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return [thread.name for thread in self._threads if thread.is_alive()]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

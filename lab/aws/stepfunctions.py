@@ -1,0 +1,242 @@
+"""Step Functions: moto's interpreter, with the names, formats and start semantics of AWS. Owns no state machine."""
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from moto.stepfunctions.exceptions import InvalidName
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from lab.aws.patches import Patches
+from lab.aws.state import AccountState, utc_now
+
+# As the SDK for Java v2 names its clients: the first half of an error's name. (ec2, ssm: recalled; others: inf)
+SERVICE_NAMES = {
+    "cloudwatch": "CloudWatch",
+    "dynamodb": "DynamoDb",
+    "ec2": "Ec2",
+    "eventbridge": "EventBridge",
+    "kms": "Kms",
+    "lambda": "Lambda",
+    "s3": "S3",
+    "sfn": "Sfn",
+    "sns": "Sns",
+    "sqs": "Sqs",
+    "ssm": "Ssm",
+    "sts": "Sts",
+}
+_FORBIDDEN_IN_NAMES = re.compile(r'[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]')
+
+
+def install(patches: Patches, state: AccountState) -> None:
+    _install_error_names(patches)
+    _install_results(patches)
+    _install_start(patches)
+    _install_stop(patches)
+    _install_start_time(patches)
+    _install_timed_out(patches)
+    _install_timeline(patches, state)
+
+
+def _install_error_names(patches: Patches) -> None:
+    """Real: `Ec2.Ec2Exception`, `Ssm.InvocationDoesNotExistException`. moto: `ec2.ec2Exception`."""
+
+    def service_name(name: str) -> str:
+        if name.lower() not in SERVICE_NAMES:
+            raise ValueError(f"no error name is known for the SDK integration of {name}: add it to SERVICE_NAMES")
+        return SERVICE_NAMES[name.lower()]
+
+    patches.replace(
+        StateTaskServiceAwsSdk, "_normalise_service_error_name", lambda _original: staticmethod(service_name)
+    )
+
+
+def _install_results(patches: Patches) -> None:
+    """Real: SDK results are JSON, times ISO-8601. moto: leaves datetime objects, on which DescribeExecution breaks."""
+
+    def make(original: Any) -> Any:
+        def eval_service_task(task: Any, *, env: Any, **kwargs: Any) -> None:
+            original(task, env=env, **kwargs)
+            env.stack[-1] = as_json(env.stack[-1])
+
+        return eval_service_task
+
+    patches.replace(StateTaskServiceAwsSdk, "_eval_service_task", make)
+
+
+def as_json(value: Any) -> Any:
+    """The value with times as `2026-11-23T04:00:00.123Z` and bytes as text."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode()
+    return value
+
+
+def iso(time: datetime) -> str:
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _install_start(patches: Patches) -> None:
+    """Real: a name is made up when there is none, checked otherwise, and taken once. moto: "None"; a race."""
+    lock = threading.Lock()
+
+    def make(original: Any) -> Any:
+        def start_execution(
+            backend: StepFunctionsParserBackend,
+            state_machine_arn: str,
+            name: str | None = None,
+            *args: Any,
+            **kwargs: Any,
+        ) -> Execution:
+            if name is not None and (not 0 < len(name) <= 80 or _FORBIDDEN_IN_NAMES.search(name)):
+                raise InvalidName(f"Invalid Name: '{name}'")
+            with lock:
+                execution: Execution = original(backend, state_machine_arn, name or str(uuid.uuid4()), *args, **kwargs)
+                return execution
+
+        return start_execution
+
+    patches.replace(StepFunctionsParserBackend, "start_execution", make)
+
+
+def _install_stop(patches: Patches) -> None:
+    """Real: ABORTED at once. moto: when the running task returns, and an AttributeError before the first state."""
+
+    def make(original: Any) -> Any:
+        def stop(execution: Execution, *args: Any, **kwargs: Any) -> None:
+            if execution.exec_status is not None and execution.status != "RUNNING":
+                return
+            if execution.exec_worker is None or execution.exec_worker.env is None:
+                threading.Event().wait(0.2)
+            original(execution, *args, **kwargs)
+            execution.stop_date = utc_now()
+
+        return stop
+
+    patches.replace(Execution, "stop", make)
+
+
+def _install_start_time(patches: Patches) -> None:
+    """Real: `$$.Execution.StartTime` is text. moto: a datetime object, which no JSON path or Lambda payload takes."""
+
+    def make(original: Any) -> Any:
+        def details(execution: Execution) -> Any:
+            found = original(execution)
+            found.start_time = iso(execution.start_date)
+            return found
+
+        return details
+
+    patches.replace(Execution, "get_start_execution_details", make)
+
+
+def _install_timed_out(patches: Patches) -> None:
+    """Real: DescribeExecution has stopDate for TIMED_OUT too. moto: only for the other ends."""
+
+    def make(original: Any) -> Any:
+        def describe_execution(response: StepFunctionResponse) -> Any:
+            answer = original(response)
+            execution = response.stepfunction_backend.describe_execution(response._get_param("executionArn"))
+            if execution.status == "TIMED_OUT":
+                answer.result["stopDate"] = execution.stop_date
+            return answer
+
+        return describe_execution
+
+    patches.replace(StepFunctionResponse, "describe_execution", make)
+
+
+def _install_timeline(patches: Patches, state: AccountState) -> None:
+    """Not a repair: the history events feed the account's timeline as they happen."""
+
+    def make_environment(original: Any) -> Any:
+        def environment(worker: ExecutionWorker) -> Any:
+            env = original(worker)
+            details = worker._evaluation_details
+            env.event_manager.hangdump_subject = details.state_machine_details.name
+            return env
+
+        return environment
+
+    def make_add(original: Any) -> Any:
+        def add_event(
+            manager: EventManager, context: Any, event_type: Any, event_details: Any = None, **kw: Any
+        ) -> int:
+            event_id: int = original(manager, context, event_type, event_details, **kw)
+            text = describe(str(getattr(event_type, "value", event_type)), event_details or {})
+            if text:
+                state.events.emit("stepfunctions", getattr(manager, "hangdump_subject", ""), text)
+            return event_id
+
+        return add_event
+
+    patches.replace(ExecutionWorker, "_get_evaluation_environment", make_environment)
+    patches.replace(EventManager, "add_event", make_add)
+
+
+def describe(event_type: str, details: dict[str, Any]) -> str | None:
+    """One line for the timeline, or None for the events that say nothing new."""
+    body: dict[str, Any] = next(iter(details.values()), {}) if details else {}
+    if event_type.endswith("StateEntered"):
+        return str(body.get("name"))
+    if event_type in ("TaskFailed", "ExecutionFailed", "TaskTimedOut"):
+        return f"{event_type}: {body.get('error')}: {str(body.get('cause'))[:300]}"
+    return event_type if event_type.startswith("Execution") else None
+
+
+def executions(state: AccountState) -> list[Execution]:
+    return [execution for machine in _backend(state).state_machines for execution in machine.executions]
+
+
+def stop_all(state: AccountState) -> None:
+    """Ends what still runs, so that no thread outlives the account."""
+    for execution in executions(state):
+        if execution.status == "RUNNING":
+            execution.stop(stop_date=utc_now(), error="Lab.Closing", cause="the account is closing")
+
+
+def start(state: AccountState, state_machine: str, execution_input: Mapping[str, Any], name: str | None) -> str:
+    arn = f"arn:aws:states:{state.region}:{state.account_id}:stateMachine:{state_machine}"
+    execution = _backend(state).start_execution(arn, name, json.dumps(execution_input))
+    return str(execution.exec_arn)
+
+
+def wait(state: AccountState, execution_arn: str, timeout_seconds: float) -> dict[str, Any]:
+    execution = _backend(state).describe_execution(execution_arn)
+    deadline = time.monotonic() + timeout_seconds
+    while execution.status == "RUNNING":
+        if time.monotonic() >= deadline:
+            last = [event.text for event in state.events.matching("stepfunctions")][-5:]
+            raise TimeoutError(f"{execution_arn} still runs after {timeout_seconds} s; last: {last}")
+        time.sleep(0.05)
+    return {
+        "status": execution.status,
+        "output": execution.output,
+        "error": execution.error,
+        "cause": execution.cause,
+        "executionArn": execution_arn,
+    }
+
+
+def _backend(state: AccountState) -> StepFunctionsParserBackend:
+    return stepfunctions_parser_backends[state.account_id][state.region]

@@ -1,0 +1,170 @@
+"""A computer without a kernel, for tests: runs scripts with the host's shell, or answers as told; hangs on command."""
+
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.machine import Completed, MachineUnreachable
+
+# Gives the result of a script without running it, or None to let it run.
+Answer = Callable[[str, Mapping[str, str]], Completed | None]
+
+
+@dataclass
+class Disk:
+    """A disk that was plugged in at least once; `plugged` says whether it is now."""
+
+    volume_id: str
+    size_gib: int
+    device: str
+    plugged: bool = True
+
+
+@dataclass
+class ScriptedMachine:
+    """Implements lab.machine.Machine. Everything asked of it is counted or kept for assertions."""
+
+    # Tried in order; the first that does not answer None wins. None of them: the script really runs, with sh.
+    answers_with: list[Answer] = field(default_factory=list)
+    # What an NMI does: None ignores it, as a kernel without unknown_nmi_panic does.
+    on_nmi: Callable[["ScriptedMachine"], None] | None = None
+    boot_seconds: float = 0.05
+
+    is_on: bool = True
+    hung: bool = False
+    booting_until: float = 0.0
+    boots: int = 1
+    nmi_count: int = 0
+    reboot_count: int = 0
+    scripts_run: list[str] = field(default_factory=list)
+    environments: list[dict[str, str]] = field(default_factory=list)
+    disks: dict[str, Disk] = field(default_factory=dict)
+    root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="scripted-machine-")))
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._console = f"Linux version 6.1.0-cloud-amd64\nboot {self.boots}\n"
+
+    def is_running(self) -> bool:
+        return self.is_on
+
+    def answers(self, timeout_seconds: float) -> bool:
+        deadline = time.monotonic() + timeout_seconds
+        while not self._is_reachable():
+            # A hung machine uses up the caller's patience, one that is off refuses at once.
+            if not self.is_on or time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
+        if not self._is_reachable():
+            raise MachineUnreachable("the scripted machine is hung, booting or off")
+        with self._lock:
+            self.scripts_run.append(script)
+            self.environments.append(dict(environment))
+        for answer in self.answers_with:
+            completed = answer(script, environment)
+            if completed is not None:
+                return completed
+        return self._execute(script, environment, timeout_seconds)
+
+    def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
+        with self._lock:
+            known = self.disks.get(volume_id)
+            self.disks[volume_id] = Disk(volume_id, known.size_gib if known else size_gib, device)
+
+    def detach_disk(self, volume_id: str) -> None:
+        with self._lock:
+            self.disks[volume_id].plugged = False
+
+    def inject_nmi(self) -> None:
+        with self._lock:
+            self.nmi_count += 1
+        if self.on_nmi is not None:
+            self.on_nmi(self)
+
+    def reboot(self) -> None:
+        with self._lock:
+            self.reboot_count += 1
+            self._boot()
+
+    def start(self) -> None:
+        with self._lock:
+            self.is_on = True
+            self._boot()
+
+    def stop(self) -> None:
+        with self._lock:
+            self.is_on = False
+
+    def console(self) -> str:
+        with self._lock:
+            return self._console
+
+    def hang(self) -> None:
+        """From now on nothing inside answers; power stays on."""
+        self.hung = True
+
+    def say(self, text: str) -> None:
+        """Write to the serial console."""
+        with self._lock:
+            self._console += text if text.endswith("\n") else text + "\n"
+
+    def plugged_volume_ids(self) -> list[str]:
+        with self._lock:
+            return [disk.volume_id for disk in self.disks.values() if disk.plugged]
+
+    def _is_reachable(self) -> bool:
+        return self.is_on and not self.hung and time.monotonic() >= self.booting_until
+
+    def _boot(self) -> None:
+        self.hung = False
+        self.boots += 1
+        self.booting_until = time.monotonic() + self.boot_seconds
+        self.say(f"Linux version 6.1.0-cloud-amd64\nboot {self.boots}")
+
+    def _execute(self, script: str, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
+        path = self.root / f"_script-{len(self.scripts_run)}.sh"
+        path.write_text(script)
+        path.chmod(0o700)
+        # HOST_ROOT keeps scripts that honour it away from the real computer.
+        clean = {"PATH": os.environ["PATH"], "HOME": str(self.root), "HOST_ROOT": str(self.root), **environment}
+        try:
+            done = subprocess.run(
+                ["sh", "-c", str(path)],
+                env=clean,
+                cwd=self.root,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"script ran longer than {timeout_seconds} s") from error
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def crash_and_reboot(*, dump_seconds: float = 0.2, boot_seconds: float = 0.2) -> Callable[[ScriptedMachine], None]:
+    """An `on_nmi` that behaves like a kernel armed with kdump: panic, dump in the crash kernel, boot again."""
+
+    def on_nmi(machine: ScriptedMachine) -> None:
+        def crash() -> None:
+            machine.say("Kernel panic - not syncing: NMI: Not continuing")
+            machine.say("Linux version 6.1.0-cloud-amd64\nCommand line: root=/dev/sda1 elfcorehdr=0x1000000")
+            time.sleep(dump_seconds)
+            machine.say("kdump-tools: saving vmcore\nkdump-tools: saved vmcore")
+            with machine._lock:
+                machine.boot_seconds = boot_seconds
+                machine._boot()
+
+        machine.hung = True
+        threading.Thread(target=crash, daemon=True).start()
+
+    return on_nmi
