@@ -4,10 +4,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.status import Status
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 # One colour a storyteller, so that an eye can follow one of them down the page.
 STYLES = {
@@ -32,7 +35,7 @@ class Timeline:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._lock = threading.Lock()
-        self._status: Status | None = None
+        self._status: "Status | None" = None
 
     @property
     def elapsed_seconds(self) -> float:

@@ -1,0 +1,188 @@
+"""The demo's story in acts: boot, deploy, provision, hang, collect, prove. Owns the order and what must hold."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.account import LabAccount
+from lab.demo.proof import Proof, prove
+from lab.demo.results import Results
+from lab.demo.timeline import Timeline
+from lab.deployment import deploy_hangdump, synthesize_for_lab
+from lab.events import Event
+from lab.guest.deadline import wait_until
+from lab.guest.hang import hang
+from lab.guest.qemu_guest import QemuGuest
+from lab.image import ensure_image
+
+# Bounds, not measurements: several times what the machine needs, so that only a real fault ends the demo here.
+PROVISION_SECONDS = 900
+ALARM_SECONDS = 300
+COLLECT_SECONDS = 900
+RUNNING = "RUNNING"
+
+
+class DemoFailed(Exception):
+    """A step did not hold; the message says which, and where to look."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo ends with."""
+
+    key: str
+    size_bytes: int
+    dmesg_bytes: int
+    proof: Proof
+    verdict: dict[str, Any]
+    seconds: dict[str, float]
+
+
+class Story:
+    """One run of the demo."""
+
+    def __init__(self, timeline: Timeline, results: Results, scratch: Path) -> None:
+        self._timeline = timeline
+        self._results = results
+        self._scratch = scratch
+        self._seconds: dict[str, float] = {}
+
+    def run(self) -> Outcome:
+        """From nothing to the proven vmcore; raises DemoFailed, NotProven or what broke."""
+        with self._act("image", "Guest image: Debian, its cloud kernel, no kdump"):
+            image = ensure_image(progress=lambda line: self._timeline.add("image", line))
+        with LabAccount() as account:
+            account.events.listen(self._tell)
+            with QemuGuest(self._scratch / "guest", disk=image, s3_port=account.port) as guest:
+                try:
+                    return self._play(account, guest)
+                finally:
+                    self._results.keep("console.log", guest.console())
+
+    def _play(self, account: LabAccount, guest: QemuGuest) -> Outcome:
+        with self._act("boot", "Boot the instance; synthesize and deploy the stack"):
+            instance_id, outputs = self._boot_and_deploy(account, guest)
+        with self._act("provision", f"ProvisionDumpVolume for {instance_id}"):
+            self._provision(account, outputs, instance_id)
+        hung_at = datetime.now(UTC)
+        with self._act("hang", "Hang the kernel: real-time spinners on every CPU"):
+            hang(guest)
+            self._timeline.add("guest", "no longer answers; only an NMI gets through now")
+        with self._act("alarm", "Wait for the alarm"):
+            execution = self._collection(account, outputs)
+        with self._act("collect", "respond_to_hang, then CollectVmcore"):
+            verdict = self._follow(account, execution, "CollectVmcore", COLLECT_SECONDS)
+        with self._act("prove", "Open the vmcore from the bucket"):
+            return self._prove(account, outputs, verdict, hung_at)
+
+    def _boot_and_deploy(self, account: LabAccount, guest: QemuGuest) -> tuple[str, dict[str, str]]:
+        # The guest boots on its own; synthesis is most of the other processor's work.
+        guest.start()
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            deployment = pool.submit(deploy_hangdump, account, lambda: synthesize_for_lab(self._scratch / "cdk.out"))
+            guest.wait_until_answers()
+            self._timeline.add("guest", f"booted {kernel_of(guest)}, answers")
+            outputs = deployment.result()
+        instance_id = account.add_instance(guest, instance_type="t3.micro", tags={"hangdump:enrolled": "true"})
+        zone = account.availability_zone
+        guest.identify(instance_id=instance_id, availability_zone=zone)
+        self._timeline.add("ec2", f"{instance_id} runs in {zone}, tagged hangdump:enrolled=true")
+        return instance_id, outputs
+
+    def _provision(self, account: LabAccount, outputs: dict[str, str], instance_id: str) -> None:
+        started = account.client("stepfunctions").start_execution(
+            stateMachineArn=outputs["ProvisionDumpVolumeArn"],
+            input=json.dumps({"instanceId": instance_id, "reboot": True}),
+        )
+        outcome = self._follow(account, started["executionArn"], "ProvisionDumpVolume", PROVISION_SECONDS)
+        if outcome["status"] != "ready":
+            raise DemoFailed(f"ProvisionDumpVolume ended with {outcome['status']}, not ready")
+
+    def _collection(self, account: LabAccount, outputs: dict[str, str]) -> str:
+        machine = outputs["CollectVmcoreArn"]
+        states = account.client("stepfunctions")
+
+        def started() -> str:
+            executions = states.list_executions(stateMachineArn=machine)["executions"]
+            return executions[0]["executionArn"] if executions else ""
+
+        try:
+            return wait_until(started, what="the alarm starts CollectVmcore", timeout_seconds=ALARM_SECONDS)
+        except TimeoutError as error:
+            raise DemoFailed(f"{error}; the log of respond_to_hang says why") from error
+
+    def _follow(self, account: LabAccount, execution_arn: str, name: str, timeout_seconds: float) -> dict[str, Any]:
+        """Tell each state as it is entered, until the end; the execution's output."""
+        states = account.client("stepfunctions")
+        deadline = time.monotonic() + timeout_seconds
+        told = 0
+        try:
+            while True:
+                status = states.describe_execution(executionArn=execution_arn)
+                entered = list(entered_states(states, execution_arn))
+                for state in entered[told:]:
+                    self._timeline.add("workflow", f"{name}: {state}")
+                told = len(entered)
+                self._timeline.waiting_for(f"{name}: {entered[-1] if entered else 'starting'}")
+                if status["status"] != RUNNING:
+                    break
+                if time.monotonic() > deadline:
+                    raise DemoFailed(f"{name} still runs after {timeout_seconds} s, in state {entered[-1]!r}")
+                time.sleep(0.5)
+        finally:
+            self._results.keep_history(account, name=name, execution_arn=execution_arn)
+        if status["status"] != "SUCCEEDED":
+            raise DemoFailed(f"{name} {status['status']}: {status.get('error')}: {status.get('cause')}")
+        output: dict[str, Any] = json.loads(status["output"])
+        return output
+
+    def _prove(
+        self, account: LabAccount, outputs: dict[str, str], verdict: dict[str, Any], hung_at: datetime
+    ) -> Outcome:
+        key = verdict["keys"]["vmcore"]
+        files = self._results.download(account, bucket=outputs["BucketName"], prefix=key.removesuffix("vmcore"))
+        if verdict["verdict"] != "captured":
+            raise DemoFailed(f"the verdict is {verdict['verdict']}: {verdict['reason']}")
+        proof = prove(files["vmcore"], hung_at=hung_at, collected_at=datetime.now(UTC))
+        self._timeline.add("demo", f"the dump opens: {proof.kernel}, crashed {proof.crashed_at:%H:%M:%S} UTC")
+        return Outcome(
+            key=f"s3://{outputs['BucketName']}/{key}",
+            size_bytes=files["vmcore"].stat().st_size,
+            dmesg_bytes=files["vmcore-dmesg.txt"].stat().st_size,
+            proof=proof,
+            verdict=verdict,
+            seconds=self._seconds,
+        )
+
+    @contextmanager
+    def _act(self, name: str, title: str) -> Iterator[None]:
+        began = time.monotonic()
+        with self._timeline.act(title):
+            yield
+        self._seconds[name] = time.monotonic() - began
+
+    def _tell(self, event: Event) -> None:
+        self._timeline.add(event.source, f"{event.subject} {event.text}")
+
+
+def entered_states(states: Any, execution_arn: str) -> Iterator[str]:
+    """The names of the states entered so far, a state that is looped through once."""
+    last = ""
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
+    for page in pages:
+        for event in page["events"]:
+            if name := event.get("stateEnteredEventDetails", {}).get("name", ""):
+                if name != last:
+                    yield name
+                last = name
+
+
+def kernel_of(guest: QemuGuest) -> str:
+    """`uname -r` of the guest."""
+    return guest.run("#!/bin/sh\nuname -r\n", environment={}, timeout_seconds=30).stdout.strip()
