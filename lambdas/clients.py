@@ -1,0 +1,88 @@
+"""The boto3 clients, made when first used and kept for the life of the execution environment.
+
+Plain clients: AWS_ENDPOINT_URL, as the lab sets it, is honoured by boto3 itself.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
+# A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it.
+# The read time-out is longer than any answer expected: a time-out leaves the worst of all states, "perhaps sent".
+_ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+
+
+@cache
+def ec2() -> "EC2Client":
+    """EC2 for everything but the interrupt."""
+    return boto3.client("ec2", config=_PATIENT)
+
+
+@cache
+def ec2_without_retries() -> "EC2Client":
+    """EC2 for SendDiagnosticInterrupt, and nothing else."""
+    return boto3.client("ec2", config=_ONE_ATTEMPT)
+
+
+@cache
+def ssm() -> "SSMClient":
+    """Systems Manager."""
+    return boto3.client("ssm", config=_PATIENT)
+
+
+@cache
+def cloudwatch() -> "CloudWatchClient":
+    """CloudWatch alarms."""
+    return boto3.client("cloudwatch", config=_PATIENT)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """The incident table."""
+    return boto3.client("dynamodb", config=_PATIENT)
+
+
+@cache
+def sns() -> "SNSClient":
+    """Notifications."""
+    return boto3.client("sns", config=_PATIENT)
+
+
+@cache
+def stepfunctions() -> "SFNClient":
+    """CollectVmcore."""
+    return boto3.client("stepfunctions", config=_PATIENT)
+
+
+@cache
+def s3() -> "S3Client":
+    """The vmcore bucket, for our own calls."""
+    return boto3.client("s3", config=_PATIENT)
+
+
+@cache
+def s3_for_presigning(endpoint_url: str = "") -> "S3Client":
+    """Signs URLs for the instances; `endpoint_url` is S3 as they see it, empty for the Region's own.
+
+    `when_required`: otherwise botocore adds its own CRC32 to what it signs, and curl would have to send that too.
+    Path style for a named endpoint: an address has no subdomains, an interface VPC endpoint serves both styles.
+    """
+    config = Config(
+        signature_version="s3v4",
+        # "auto" signs for the global s3.amazonaws.com, which redirects (307) to other Regions and breaks a PUT.
+        s3={"addressing_style": "path" if endpoint_url else "virtual", "us_east_1_regional_endpoint": "regional"},
+        request_checksum_calculation="when_required",
+    )
+    return boto3.client("s3", endpoint_url=endpoint_url or None, config=config)

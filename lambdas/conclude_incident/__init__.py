@@ -1,0 +1,160 @@
+"""Ends an incident: verdict, panic line, incident.json, record, notification, metric. Nothing ends without it.
+
+Owns the order and the report; the verdict is decided in decide_verdict.py. Works with whatever the execution got to.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas import moment
+from lambdas.conclude_incident.bucket_report import BucketReport
+from lambdas.conclude_incident.decide_verdict import Conclusion, decide_verdict, read_ending
+from lambdas.conclude_incident.read_panic import Panic, read_panic
+from lambdas.conclude_incident.tell import tell
+from lambdas.environment import RecordKeeping, VmcoreBucket
+from lambdas.incident import INSTANCE_ID, Incident, State, Verdict, key_prefix, keys, timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.observability import count, entry_point, logger, measure
+
+# From the first to the second event of the timeline, where both are there.
+_DURATIONS = {
+    "alarmToInterruptSeconds": ("alarm", "interrupt-sent"),
+    "interruptToOnlineSeconds": ("interrupt-sent", "online"),
+    "interruptToVerifiedSeconds": ("interrupt-sent", "verified"),
+    "uploadSeconds": ("upload-started", "verified"),
+}
+
+
+@entry_point
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Takes all that the execution has, gives `{"verdict","reason","incidentId","panicLine"?,"keys"}`."""
+    records = IncidentTable(RecordKeeping.read().table_name)
+    incident = _find(event, context, records)
+    logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
+    ending = read_ending(event, is_interrupt_started=incident.is_interrupt_started)
+    conclusion = decide_verdict(ending, instance_id=incident.instance_id)
+    logger.info("Verdict: %s. %s", conclusion.verdict.value, conclusion.reason)
+    report = _write_report(event, incident, conclusion)
+    if _is_worth_recording(incident, conclusion):
+        _record(event, incident, report, records)
+    if incident.concluded_by != event["executionName"] or incident.notified_at is None:
+        tell(report)
+        _emit_metrics(report)
+        records.update(incident.incident_id, {"notifiedAt": moment.iso(moment.now())})
+    result = {name: report[name] for name in ("verdict", "reason", "incidentId", "keys")}
+    return result | ({"panicLine": report["panicLine"]} if report.get("panicLine") else {})
+
+
+def _find(event: dict[str, Any], context: LambdaContext, records: IncidentTable) -> Incident:
+    """The incident that open_incident found, or one named after the execution when it found none (bad input)."""
+    opened = event.get("incident")
+    name = opened["incidentId"] if isinstance(opened, dict) and opened.get("incidentId") else event["executionName"]
+    known = records.read(name)
+    if known is not None:
+        return known
+    given = event.get("input")
+    instance_id = given.get("instanceId") if isinstance(given, dict) else None
+    _, _, _, region, account_id, *_ = context.invoked_function_arn.split(":")
+    new = Incident(
+        incident_id=name,
+        # Only what is an instance id may become part of a key.
+        instance_id=instance_id if isinstance(instance_id, str) and INSTANCE_ID.fullmatch(instance_id) else "",
+        account_id=account_id,
+        region=region,
+        origin="manual",
+        execution_name=event["executionName"],
+        opened_at=moment.iso(moment.now()),
+    )
+    records.create(new)
+    return new
+
+
+def _write_report(event: dict[str, Any], incident: Incident, conclusion: Conclusion) -> dict[str, Any]:
+    """incident.json and console.txt in the bucket, as far as there is an instance to file them under."""
+    now = moment.now()
+    bucket = VmcoreBucket.read()
+    prefix = key_prefix(
+        account_id=incident.account_id,
+        region=incident.region,
+        instance_id=incident.instance_id,
+        incident=incident.incident_id,
+    )
+    names = keys(prefix)
+    objects = BucketReport(bucket, names)
+    panic = Panic()
+    if incident.instance_id:
+        panic = read_panic(objects.read_log())
+        objects.write_console(incident.instance_id)
+    verified = event.get("verified") if conclusion.verdict == Verdict.CAPTURED else None
+    if isinstance(verified, dict):
+        objects.written["vmcore"] = verified["key"]
+    report = _compose(event, incident, conclusion, panic=panic, now=now)
+    report |= {"bucket": bucket.bucket_name, "keys": dict(objects.written), "problems": objects.problems}
+    if incident.instance_id and _is_worth_recording(incident, conclusion):
+        report["keys"]["incident"] = names["incident"]
+        objects.write_incident(report)
+        if "incident" not in objects.written:
+            del report["keys"]["incident"]
+    return report
+
+
+def _compose(
+    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, panic: Panic, now: datetime
+) -> dict[str, Any]:
+    ended = timeline_entry(now, "concluded", f"{conclusion.verdict.value}: {conclusion.reason}")
+    timeline = [*incident.timeline, ended]
+    found, verified = event.get("found"), event.get("verified")
+    kernel = panic.kernel or (found.get("kernel", "") if isinstance(found, dict) else "")
+    facts = incident.as_json()
+    # What the console showed before the crash is in console.txt, if it is anywhere.
+    facts.pop("consoleBaseline", None)
+    facts |= {"decisionReason": incident.reason, "timeline": timeline, "durations": _durations(timeline)}
+    facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
+    facts |= {"panicLine": panic.line, "isNmiPanic": panic.is_nmi, "kernel": kernel}
+    if isinstance(verified, dict):
+        facts["vmcore"] = {name: verified.get(name) for name in ("key", "sizeBytes", "digest", "parts")}
+    return facts
+
+
+def _durations(timeline: list[dict[str, str]]) -> dict[str, int]:
+    first = {entry["event"]: moment.parse(entry["at"]) for entry in reversed(timeline)}
+    spans = {
+        name: int((first[end] - first[start]).total_seconds())
+        for name, (start, end) in _DURATIONS.items()
+        if start in first and end in first
+    }
+    began = moment.parse(timeline[0]["at"])
+    return spans | {"totalSeconds": int((moment.parse(timeline[-1]["at"]) - began).total_seconds())}
+
+
+def _is_worth_recording(incident: Incident, conclusion: Conclusion) -> bool:
+    """A later execution that finds nothing any more must not talk away a vmcore that was captured."""
+    return incident.verdict != Verdict.CAPTURED or conclusion.verdict == Verdict.CAPTURED
+
+
+def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any], records: IncidentTable) -> None:
+    fields = {
+        "state": State.CONCLUDED.value,
+        "verdict": report["verdict"],
+        "verdictReason": report["reason"],
+        "concludedAt": report["concludedAt"],
+        "concludedBy": event["executionName"],
+        "panicLine": report["panicLine"],
+        "kernel": report["kernel"],
+        "keys": report["keys"],
+        "problems": report["problems"],
+    }
+    records.update(incident.incident_id, fields, timeline=[report["timeline"][-1]])
+
+
+def _emit_metrics(report: Mapping[str, Any]) -> None:
+    count("Incidents", verdict=report["verdict"])
+    if "vmcore" in report["keys"]:
+        measure("VmcoreBytes", report["vmcore"]["sizeBytes"], unit=MetricUnit.Bytes)
+    for name, metric in (("interruptToVerifiedSeconds", "InterruptToVmcore"), ("uploadSeconds", "Upload")):
+        if name in report["durations"]:
+            measure(metric, report["durations"][name], unit=MetricUnit.Seconds)

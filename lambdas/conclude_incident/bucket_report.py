@@ -1,0 +1,76 @@
+"""Reads the kernel's log from the bucket, and writes console.txt and incident.json beside it.
+
+A bucket or console that refuses must not keep the verdict from the human: it is noted as a problem and told to them.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients
+from lambdas.environment import VmcoreBucket
+from lambdas.instance_facts import read_console
+from lambdas.observability import logger
+from lambdas.vmcore_upload import code
+
+# A kernel's log buffer is 16 MiB at most unless somebody made it larger.
+_LONGEST_LOG_BYTES = 32 * 1024**2
+
+Done = TypeVar("Done")
+
+
+class BucketReport:
+    """The objects of one incident. `problems` collects what could not be read or written."""
+
+    def __init__(self, bucket: VmcoreBucket, names: dict[str, str]) -> None:
+        self._bucket = bucket
+        self._names = names
+        self.problems: list[str] = []
+        self.written: dict[str, str] = {}
+
+    def read_log(self) -> str:
+        """vmcore-dmesg.txt, or "" when it never came."""
+        return self._attempt("vmcore-dmesg.txt", self._read_log) or ""
+
+    def write_console(self, instance_id: str) -> None:
+        """The console as it is now: after a crash, that of the crash kernel and of the boot that followed."""
+        console = self._attempt("The console", lambda: read_console(instance_id))
+        if console:
+            self._attempt("console.txt", lambda: self._put("console", console, "text/plain; charset=utf-8"))
+
+    def write_incident(self, report: dict[str, Any]) -> None:
+        """incident.json"""
+        text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+        self._attempt("incident.json", lambda: self._put("incident", text, "application/json"))
+
+    def _read_log(self) -> str:
+        key = self._names["dmesg"]
+        try:
+            found = clients.s3().get_object(Bucket=self._bucket.bucket_name, Key=key)
+        except ClientError as error:
+            if code(error) == "NoSuchKey":
+                return ""
+            raise
+        self.written["dmesg"] = key
+        return found["Body"].read(_LONGEST_LOG_BYTES).decode("utf-8", errors="replace")
+
+    def _put(self, name: str, text: str, content_type: str) -> None:
+        clients.s3().put_object(
+            Bucket=self._bucket.bucket_name,
+            Key=self._names[name],
+            Body=text.encode(),
+            ContentType=content_type,
+            ServerSideEncryption="aws:kms",
+            SSEKMSKeyId=self._bucket.key_arn,
+        )
+        self.written[name] = self._names[name]
+
+    def _attempt(self, what: str, do: Callable[[], Done]) -> Done | None:
+        try:
+            return do()
+        except (ClientError, BotoCoreError) as error:
+            self.problems.append(f"{what}: {error}")
+            logger.warning("%s: %s", what, error)
+            return None

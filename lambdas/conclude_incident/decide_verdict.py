@@ -1,0 +1,144 @@
+"""How an incident ended, from what each step left behind: a pure function, and the words for it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas.diagnostic_interrupt import verdict_of_refusal
+from lambdas.incident import Verdict
+
+_UNSUPPORTED = {
+    "UnsupportedHypervisor",
+    "UnsupportedArchitecture",
+    "UnsupportedPlatform",
+    "UnsupportedFamily",
+    "NotNitro",
+    "NoCrashDumpSupport",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What CollectVmcore knows at its end; every part may be absent."""
+
+    verdict: str = ""
+    reason: str = ""
+    error: str = ""
+    cause: str = ""
+    phase: str = ""
+    phase_detail: str = ""
+    saw_crash_kernel: bool = False
+    found_status: str = ""
+    is_verified: bool = False
+    is_crash_expected: bool = False
+    # From the record: an interrupt was sent, or may have been.
+    is_interrupt_started: bool = False
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The verdict and why, in words for a human."""
+
+    verdict: Verdict
+    reason: str
+
+
+def decide_verdict(ending: Ending, *, instance_id: str) -> Conclusion:
+    """Proof first, then what the state machine said, then the error, then the last that was seen of the instance."""
+    if ending.is_verified:
+        return Conclusion(Verdict.CAPTURED, _captured(ending))
+    told = _told(ending)
+    if told is not None:
+        return told
+    if ending.error:
+        return _of_error(ending, instance_id)
+    if ending.found_status == "incomplete":
+        reason = "The crash kernel did not finish the vmcore: it is left on the instance, the kernel's log is here."
+        return Conclusion(Verdict.INCOMPLETE, reason)
+    return _of_phase(ending, instance_id)
+
+
+def read_cause(cause: str) -> str:
+    """A Lambda's error arrives as {"errorMessage": "…", "errorType": "…", "stackTrace": […]}; others as plain text."""
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
+
+
+def read_ending(event: dict[str, Any], *, is_interrupt_started: bool) -> Ending:
+    """From the event, whose parts exist as far as the execution came. Never raises: this is the last that runs."""
+    error, watch, found, verified = (_object(event, name) for name in ("error", "watch", "found", "verified"))
+    return Ending(
+        verdict=str(event.get("verdict") or ""),
+        reason=str(event.get("reason") or ""),
+        error=str(error.get("Error") or ""),
+        cause=read_cause(str(error.get("Cause") or "")),
+        phase=str(watch.get("phase") or ""),
+        phase_detail=str(watch.get("detail") or ""),
+        saw_crash_kernel=watch.get("sawCrashKernel") is True,
+        found_status=str(found.get("status") or ""),
+        is_verified=verified.get("verified") is True,
+        is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
+        is_interrupt_started=is_interrupt_started,
+    )
+
+
+def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _captured(ending: Ending) -> str:
+    reason = "The vmcore is in the bucket, complete and identical to the one on the instance"
+    if not ending.error:
+        return f"{reason}, from which it was removed."
+    return f"{reason}. It was not removed from the instance: {ending.error}: {ending.cause}"
+
+
+def _told(ending: Ending) -> Conclusion | None:
+    """What the state machine says, except a success without proof and a failure that an error explains better."""
+    if ending.verdict not in set(Verdict) - {Verdict.CAPTURED}:
+        return None
+    verdict = Verdict(ending.verdict)
+    if verdict == Verdict.FAILED and ending.error:
+        return None
+    if verdict == Verdict.REFUSED:
+        verdict = verdict_of_refusal(ending.reason)
+    reason = ending.reason or ending.phase_detail or ending.cause
+    return Conclusion(verdict, reason or f"The execution ended as {verdict.value}.")
+
+
+def _of_error(ending: Ending, instance_id: str) -> Conclusion:
+    said = f"{ending.error}: {ending.cause}" if ending.cause else ending.error
+    if ending.error == "VmcoreNotFound" and ending.is_crash_expected:
+        return Conclusion(Verdict.PANIC_NO_DUMP, f"The instance restarted, but left no vmcore. {said}")
+    if ending.error in _UNSUPPORTED:
+        return Conclusion(Verdict.UNSUPPORTED, said)
+    if ending.error == "InstanceNotEnrolled":
+        return Conclusion(Verdict.REFUSED, said)
+    return Conclusion(Verdict.FAILED, _with_retry(said, ending, instance_id))
+
+
+def _of_phase(ending: Ending, instance_id: str) -> Conclusion:
+    if ending.phase == "no-panic":
+        return Conclusion(Verdict.NO_PANIC, ending.phase_detail)
+    if ending.phase == "stopped":
+        reason = f"{ending.phase_detail} Its dump, if it made one, is on its dump volume: start the instance."
+        return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))
+    if ending.phase == "timed-out" and ending.saw_crash_kernel:
+        reason = f"{ending.phase_detail} What it wrote, if anything, is on its dump volume."
+        return Conclusion(Verdict.PANIC_NO_DUMP, _with_retry(reason, ending, instance_id))
+    if ending.phase:
+        return Conclusion(Verdict.FAILED, _with_retry(ending.phase_detail, ending, instance_id))
+    return Conclusion(
+        Verdict.FAILED, _with_retry("The execution ended before it found out anything.", ending, instance_id)
+    )
+
+
+def _with_retry(reason: str, ending: Ending, instance_id: str) -> str:
+    """An interrupt is never sent again, but a dump that it made can be fetched at any time."""
+    if not ending.is_interrupt_started:
+        return reason
+    return f'{reason} To fetch a vmcore later, start CollectVmcore with {{"instanceId": "{instance_id}"}}.'

@@ -1,0 +1,52 @@
+"""The notification at the end of an incident: short, the panic line in it, and where everything is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lambdas.environment import Notifications
+from lambdas.incident import Verdict
+from lambdas.notification import next_step, publish, table
+
+
+def tell(report: Mapping[str, Any]) -> None:
+    """Publishes it."""
+    publish(Notifications.read().topic_arn, subject=_subject(report), lines=_lines(report))
+
+
+def _subject(report: Mapping[str, Any]) -> str:
+    what = report["panicLine"] or report["reason"]
+    return f"Hangdump: {report['verdict']} {report.get('instanceId') or 'no instance'}: {what}"
+
+
+def _lines(report: Mapping[str, Any]) -> list[str]:
+    refused = report["verdict"] in (Verdict.REFUSED, Verdict.UNSUPPORTED)
+    rows = {
+        "Panic": report["panicLine"],
+        "Kernel": report["kernel"],
+        "vmcore": _vmcore(report),
+        "Log": _uri(report, "dmesg"),
+        "Report": _uri(report, "incident"),
+        "Took": _took(report),
+        "Next": next_step(report["decisionReason"] or "") if refused and report["decisionReason"] else "",
+        "Incident": report["incidentId"],
+        "Account": f"{report['accountId']} {report['region']}",
+    }
+    told = [f"{report['verdict']}: {report.get('instanceId') or 'no instance'}", report["reason"], "", *table(rows)]
+    return told + [f"Problem: {problem}" for problem in report["problems"]]
+
+
+def _uri(report: Mapping[str, Any], name: str) -> str:
+    key = report["keys"].get(name)
+    return f"s3://{report['bucket']}/{key}" if key else ""
+
+
+def _vmcore(report: Mapping[str, Any]) -> str:
+    uri = _uri(report, "vmcore")
+    return f"{uri} ({report['vmcore']['sizeBytes'] / 1024**2:.1f} MiB)" if uri else ""
+
+
+def _took(report: Mapping[str, Any]) -> str:
+    durations = report["durations"]
+    if "interruptToVerifiedSeconds" in durations:
+        return f"{durations['interruptToVerifiedSeconds']} s from the interrupt to the verified vmcore"
+    return f"{durations['totalSeconds']} s"

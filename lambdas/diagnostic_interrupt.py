@@ -1,0 +1,80 @@
+"""Sends the one diagnostic interrupt of an incident: claim, send, write down. Whether to is decided elsewhere.
+
+Nothing here is ever tried twice. A second NMI can kill the dump that the first one started, so whoever comes later
+reads the record and collects.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients, moment
+from lambdas.environment import InterruptLimits
+from lambdas.incident import Incident, State, Verdict, timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.observability import count, logger
+
+# EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.
+_DEFINITE_REFUSALS = ("UnsupportedOperation", "IncorrectInstanceState", "UnauthorizedOperation", "RequestLimitExceeded")
+_DEFINITE_REFUSAL_PREFIX = "InvalidInstanceID."
+
+_STATES = {"sent": State.INTERRUPTED, "uncertain": State.INTERRUPT_UNCERTAIN, "refused": State.INTERRUPT_REFUSED}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """sent · uncertain (EC2's answer is unknown: collect, never send again) · refused by EC2 · claim-refused by us."""
+
+    kind: Literal["sent", "uncertain", "refused", "claim-refused"]
+    reason: str
+    detail: str
+    epoch: int
+
+
+def interrupt_once(
+    incident: Incident, *, table: IncidentTable, limits: InterruptLimits, clock: Callable[[], datetime]
+) -> Outcome:
+    """Claims, sends, records. A crash in between leaves `interrupting`, from which nobody sends again."""
+    claimed_at = clock()
+    claim = incident.model_copy(update={"timeline": [*incident.timeline, timeline_entry(claimed_at, "claimed")]})
+    refusal = table.claim(claim, limits=limits, now=claimed_at)
+    if refusal is not None:
+        return Outcome(
+            "claim-refused", refusal, "The claim in the incident table was refused.", moment.epoch(claimed_at)
+        )
+    outcome = _send(incident.instance_id, at=clock())
+    logger.info("Diagnostic interrupt %s: %s", outcome.kind, outcome.detail)
+    count("DiagnosticInterrupts", outcome=outcome.kind)
+    fields: dict[str, object] = {"state": _STATES[outcome.kind].value}
+    if outcome.kind == "refused":
+        fields |= {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
+        fields["verdict"] = verdict_of_refusal(outcome.reason).value
+    else:
+        fields["interruptedEpoch"] = outcome.epoch
+    entry = timeline_entry(clock(), f"interrupt-{outcome.kind}", outcome.detail)
+    table.update(incident.incident_id, fields, timeline=[entry])
+    return outcome
+
+
+def verdict_of_refusal(reason: str) -> Verdict:
+    """`unsupported` when no setting and no patience could have made it possible."""
+    is_unsupported = reason in ("unsupported-hypervisor", "unsupported-architecture", "UnsupportedOperation")
+    return Verdict.UNSUPPORTED if is_unsupported else Verdict.REFUSED
+
+
+def _send(instance_id: str, *, at: datetime) -> Outcome:
+    epoch = moment.epoch(at)
+    try:
+        clients.ec2_without_retries().send_diagnostic_interrupt(InstanceId=instance_id)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        detail = f"SendDiagnosticInterrupt to {instance_id}: {error}."
+        if code in _DEFINITE_REFUSALS or code.startswith(_DEFINITE_REFUSAL_PREFIX):
+            return Outcome("refused", code, detail, epoch)
+        return Outcome("uncertain", code, detail, epoch)
+    except BotoCoreError as error:
+        return Outcome("uncertain", type(error).__name__, f"SendDiagnosticInterrupt to {instance_id}: {error}.", epoch)
+    return Outcome("sent", "sent", f"EC2 accepted the diagnostic interrupt for {instance_id}.", epoch)

@@ -1,0 +1,107 @@
+"""The environment variables that the template gives each function, one model per need, read when called.
+
+Owns their names and types; the values come from infra/settings.py.
+"""
+
+import os
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, Json
+from pydantic.alias_generators import to_camel
+
+Seconds = Annotated[int, Field(ge=0)]
+
+
+class Environment(BaseModel):
+    """Base of all: field `table_name` is the variable TABLE_NAME."""
+
+    # Without hide_input_in_errors a missing variable would print the whole environment, credentials included.
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=str.upper, hide_input_in_errors=True)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Raises pydantic.ValidationError, naming the variables that are missing or wrong."""
+        return cls.model_validate(dict(os.environ))
+
+
+class RecordKeeping(Environment):
+    """Where incident records are kept."""
+
+    table_name: str
+
+
+class Notifications(Environment):
+    """Whom to tell."""
+
+    topic_arn: str
+
+
+class VmcoreBucket(Environment):
+    """Where vmcores are kept."""
+
+    bucket_name: str
+    key_arn: str
+    # S3 as the instances see it; empty: the Region's own endpoint.
+    upload_endpoint_url: str = ""
+
+
+class VmcoreBucketName(Environment):
+    """For those who only read and complete."""
+
+    bucket_name: str
+
+
+class Collection(Environment):
+    """What respond_to_hang starts."""
+
+    collect_vmcore_arn: str
+
+
+class Probe(Environment):
+    """How an instance is asked whether it still executes anything."""
+
+    probe_document: str
+    probe_timeout_seconds: Annotated[int, Field(ge=1)]
+
+
+class InterruptLimits(Environment):
+    """How often the fleet and one instance may be interrupted."""
+
+    cooldown_seconds: Seconds
+    fleet_budget: Annotated[int, Field(ge=0)]
+    fleet_budget_window_seconds: Annotated[int, Field(ge=1)]
+    # No default: a stack that forgets the switch must not interrupt.
+    dry_run: bool
+
+
+class DumpDeadline(Environment):
+    """How long a crash may take from the interrupt to an answering instance."""
+
+    dump_timeout_seconds: Seconds
+
+
+class DocumentDefaults(BaseModel):
+    """What the documents get when the execution input does not say otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)
+
+    mount_point: str
+    file_system: str
+    crashkernel: str
+    core_collector: str
+    dump_level: int
+    final_action: str
+    panic_sysctls: dict[str, int]
+
+
+class Provisioning(Environment):
+    """How dump volumes are sized and instances are configured."""
+
+    dump_size_factor: Annotated[float, Field(gt=0)]
+    minimum_dump_volume_gib: Annotated[int, Field(ge=1)]
+    allow_reboot: bool
+    document_defaults: Json[Any]
+
+    def defaults(self) -> DocumentDefaults:
+        """DOCUMENT_DEFAULTS, checked."""
+        return DocumentDefaults.model_validate(self.document_defaults)

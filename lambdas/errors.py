@@ -1,0 +1,166 @@
+"""Every way in which Hangdump fails, by name.
+
+Owns the names that the state machines catch and that the documents print; owns no recovery.
+"""
+
+
+class HangdumpError(Exception):
+    """What happened, with its identifiers, and what to do next; read by a human in a Cause or a notification."""
+
+    def __init__(self, happened: str, next_step: str = "") -> None:
+        super().__init__(f"{happened} {next_step}".strip())
+
+
+class InvalidInput(HangdumpError):
+    """An input or event names no instance, a wrong value, or a key that does not exist."""
+
+
+class InvalidParameter(HangdumpError):
+    """A document refused a parameter."""
+
+
+class InstanceNotFound(HangdumpError):
+    """EC2 knows no such instance in this account and Region."""
+
+
+class InstanceNotRunning(HangdumpError):
+    """The instance is stopped, stopping or gone."""
+
+
+class InstanceNotEnrolled(HangdumpError):
+    """The owner has not opted in with the tag hangdump:enrolled=true."""
+
+
+class InstanceNotManaged(HangdumpError):
+    """Systems Manager does not reach the instance."""
+
+
+class InstanceUnreachable(HangdumpError):
+    """A command was accepted by Systems Manager but never reached the instance."""
+
+
+class UnsupportedHypervisor(HangdumpError):
+    """Not a Nitro instance: EC2 cannot send it a diagnostic interrupt."""
+
+
+class UnsupportedArchitecture(HangdumpError):
+    """Not x86_64: EC2 sends no diagnostic interrupt to Graviton instances."""
+
+
+class UnsupportedPlatform(HangdumpError):
+    """Windows: these documents configure kdump, which is Linux only."""
+
+
+class UnsupportedFamily(HangdumpError):
+    """A Linux distribution that no file under ssm_documents/families covers."""
+
+
+class NotNitro(HangdumpError):
+    """Seen from inside: the instance does not run on KVM/Nitro."""
+
+
+class NoCrashDumpSupport(HangdumpError):
+    """The running kernel is built without CONFIG_CRASH_DUMP."""
+
+
+class InsufficientMemory(HangdumpError):
+    """Less than 1 GiB: no room for a crash kernel."""
+
+
+class InsufficientBootSpace(HangdumpError):
+    """/boot cannot take the crash kernel's initramfs."""
+
+
+class NoFreeDeviceName(HangdumpError):
+    """Every device name in /dev/sd[f-p] is taken."""
+
+
+class DumpVolumeElsewhere(HangdumpError):
+    """The instance's dump volume is in another Availability Zone, on another instance, or on its way off this one."""
+
+
+class SeveralDumpVolumes(HangdumpError):
+    """More than one unattached volume claims to be this instance's dump volume."""
+
+
+class DumpVolumeNotFound(HangdumpError):
+    """The guest shows no NVMe disk with the dump volume's serial."""
+
+
+class DeviceHoldsData(HangdumpError):
+    """The disk carries a signature, a partition or a mount that is not ours: it is never formatted."""
+
+
+class DumpVolumeMismatch(HangdumpError):
+    """What is mounted as the dump target is not the dump volume."""
+
+
+class PackageUnavailable(HangdumpError):
+    """The guest's package manager cannot get the kdump packages."""
+
+
+class ConfigurationFailed(HangdumpError):
+    """A configuration step failed inside the guest."""
+
+
+class KdumpNotReady(HangdumpError):
+    """Everything is configured, yet the crash kernel or its target is not in place."""
+
+
+class DocumentFailed(HangdumpError):
+    """A document ended without a result that can be read."""
+
+
+class DocumentTimedOut(HangdumpError):
+    """A document did not finish in the time given."""
+
+
+class VmcoreNotFound(HangdumpError):
+    """No vmcore of this crash is on the dump target."""
+
+
+class VmcoreChanged(HangdumpError):
+    """The vmcore on the instance is no longer the one that was uploaded: it is not removed."""
+
+
+class UploadRefused(HangdumpError):
+    """S3 answered 403 to the instance."""
+
+
+class UploadFailed(HangdumpError):
+    """The instance could not send every part."""
+
+
+class UploadIncomplete(HangdumpError):
+    """S3 does not hold every part."""
+
+
+class VmcoreNotIdentical(HangdumpError):
+    """The object in S3 is not the vmcore that the instance described."""
+
+
+class BucketRefused(HangdumpError):
+    """The vmcore bucket or its key refused us."""
+
+
+# What a document may print as "error": the closed set of the contract between the documents and read_document_result.
+DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
+    error.__name__: error
+    for error in (
+        InvalidParameter,
+        UnsupportedFamily,
+        NotNitro,
+        NoCrashDumpSupport,
+        InsufficientMemory,
+        InsufficientBootSpace,
+        DumpVolumeNotFound,
+        DeviceHoldsData,
+        DumpVolumeMismatch,
+        PackageUnavailable,
+        ConfigurationFailed,
+        VmcoreNotFound,
+        UploadRefused,
+        UploadFailed,
+        VmcoreChanged,
+    )
+}

@@ -1,0 +1,48 @@
+"""Checks what a human or a program gave to an execution; names field, value and what is allowed."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from lambdas.errors import InvalidInput
+from lambdas.incident import INSTANCE_ID
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+InstanceId = Annotated[str, Field(pattern=f"^{INSTANCE_ID.pattern}$")]
+
+_LONGEST_VALUE = 100
+
+
+class ExecutionInput(BaseModel):
+    """Base of all: camelCase keys, none unknown, and no guessing: the text "true" is no boolean."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+    instance_id: InstanceId
+
+
+Model = TypeVar("Model", bound=ExecutionInput)
+
+
+def read_input(model: type[Model], given: Any) -> Model:
+    """Raises InvalidInput with every problem at once."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        problems = "; ".join(_explain(problem, known) for problem in error.errors(include_url=False))
+        raise InvalidInput(f"The execution's input is wrong: {problems}.", "Correct it and start again.") from error
+
+
+def _explain(problem: "ErrorDetails", known: Iterable[str]) -> str:
+    path = ".".join(str(step) for step in problem["loc"]) or "input"
+    if problem["type"] == "missing":
+        return f"{path} is missing"
+    value = repr(problem["input"])[:_LONGEST_VALUE]
+    if problem["type"] == "extra_forbidden":
+        return f"{path} = {value}: no such key; allowed are {', '.join(known)}"
+    return f"{path} = {value}: {problem['msg']}"

@@ -1,0 +1,138 @@
+"""The incident record: its fields, states and identifiers. Reading and writing it is incident_table's."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from lambdas import moment
+
+# i-0123456789abcdef0, or the eight digits of instances from before 2016
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
+
+# The guest's clock, which dates its boot and its vmcore, may be behind AWS' clock by this much.
+CLOCK_SLACK_SECONDS = 60
+
+
+class State(StrEnum):
+    """How far an incident came. A record in one of INTERRUPT_STARTED never interrupts again."""
+
+    OPENED = "opened"
+    INTERRUPTING = "interrupting"
+    INTERRUPTED = "interrupted"
+    INTERRUPT_UNCERTAIN = "interrupt-uncertain"
+    INTERRUPT_REFUSED = "interrupt-refused"
+    REFUSED = "refused"
+    DRY_RUN = "dry-run"
+    CONCLUDED = "concluded"
+
+
+INTERRUPT_STARTED = (State.INTERRUPTING, State.INTERRUPTED, State.INTERRUPT_UNCERTAIN)
+
+
+class Verdict(StrEnum):
+    """How an incident ended."""
+
+    CAPTURED = "captured"
+    INCOMPLETE = "incomplete"
+    NO_PANIC = "no-panic"
+    PANIC_NO_DUMP = "panic-no-dump"
+    UNSUPPORTED = "unsupported"
+    REFUSED = "refused"
+    RESCUED = "rescued"
+    FAILED = "failed"
+
+
+class Upload(BaseModel):
+    """The multipart upload under way, and the vmcore that it is for."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    upload_id: str
+    vmcore_path: str
+    size_bytes: int
+    modified_epoch: int
+    part_bytes: int
+
+
+class Incident(BaseModel):
+    """One item `incident#<incidentId>`; names in the table and in incident.json are the camelCase of these."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    incident_id: str
+    instance_id: str = ""
+    account_id: str = ""
+    region: str = ""
+    state: State = State.OPENED
+    # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for a dump that is already there)
+    origin: str = ""
+    alarm_name: str | None = None
+    opened_at: str | None = None
+    execution_name: str | None = None
+    execution_arn: str | None = None
+    decision: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    # Claimed: the right to interrupt was taken. Interrupted: SendDiagnosticInterrupt is about to be called.
+    claimed_epoch: int | None = None
+    interrupted_epoch: int | None = None
+    dump_deadline_epoch: int | None = None
+    # The end of the console's text before the interrupt: what follows it is this crash.
+    console_baseline: str | None = None
+    last_phase: str | None = None
+    upload: Upload | None = None
+    manifest_count: int = 0
+    verdict: Verdict | None = None
+    verdict_reason: str | None = None
+    concluded_by: str | None = None
+    notified_at: str | None = None
+    timeline: list[dict[str, str]] = Field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything that is known, camelCase."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def is_interrupt_started(self) -> bool:
+        """True from the claim on, unless EC2 surely refused: this incident may have sent its one interrupt."""
+        return self.state in INTERRUPT_STARTED or self.interrupted_epoch is not None
+
+    @property
+    def started_epoch(self) -> int:
+        """When the interrupt was sent, or at worst claimed, by our clock; 0: there was none."""
+        return self.interrupted_epoch or self.claimed_epoch or 0
+
+    @property
+    def since_epoch(self) -> int:
+        """By the guest's clock: only a later vmcore and a later boot belong to this incident; 0: any vmcore does."""
+        return max(0, self.started_epoch - CLOCK_SLACK_SECONDS)
+
+
+def incident_id(at: datetime, instance_id: str) -> str:
+    """20261123T040000Z-i-0123456789abcdef0: the same for each delivery of the same state change."""
+    return f"{moment.compact(at)}-{instance_id}"
+
+
+def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str) -> str:
+    """Where in the bucket everything about an incident lies; ends with a slash."""
+    return f"vmcores/{account_id}/{region}/{instance_id}/{incident}/"
+
+
+def keys(prefix: str) -> dict[str, str]:
+    """The names of an incident's objects."""
+    return {
+        "vmcore": f"{prefix}vmcore",
+        "dmesg": f"{prefix}vmcore-dmesg.txt",
+        "incident": f"{prefix}incident.json",
+        "console": f"{prefix}console.txt",
+    }
+
+
+def timeline_entry(at: datetime, event: str, detail: str = "") -> dict[str, str]:
+    """One line of the incident's story."""
+    return {"at": moment.iso(at), "event": event} | ({"detail": detail} if detail else {})

@@ -1,0 +1,146 @@
+"""What EC2 and Systems Manager say about an instance, in the words of this project. Owns no judgement."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients, moment
+from lambdas.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+ENROLLED_TAG = "hangdump:enrolled"
+READY_TAG = "hangdump:ready"
+OWNER_TAG = "hangdump:instance-id"
+
+# Enough of the console's end to find it again in a later reading.
+_BASELINE_CHARACTERS = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One instance as DescribeInstances shows it."""
+
+    instance_id: str
+    state: str
+    instance_type: str
+    availability_zone: str
+    is_windows: bool
+    tags: dict[str, str]
+    # /dev/sda1, /dev/xvdf, …
+    device_names: tuple[str, ...]
+
+    @property
+    def is_enrolled(self) -> bool:
+        """The owner's opt-in; exactly `true`, since any other spelling leaves doubt."""
+        return self.tags.get(ENROLLED_TAG) == "true"
+
+    @property
+    def is_ready(self) -> bool:
+        """Marked by ProvisionDumpVolume with the time at which kdump was seen ready."""
+        try:
+            return moment.parse(self.tags.get(READY_TAG, "")) is not None
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """One instance type; hypervisor is nitro, xen or bare-metal."""
+
+    hypervisor: str
+    architectures: tuple[str, ...]
+    memory_mib: int
+
+
+@dataclass(frozen=True)
+class Ping:
+    """How Systems Manager last heard of an instance; minutes old by nature."""
+
+    status: str
+    last_ping_at: datetime
+    platform_type: str
+
+
+@dataclass(frozen=True)
+class StatusChecks:
+    """ok | impaired | insufficient-data | initializing | not-applicable"""
+
+    system: str
+    instance: str
+    attached_ebs: str
+
+
+def read_instance(instance_id: str) -> Instance | None:
+    """None when EC2 knows no such instance (in this account and Region), which for EC2 includes malformed ids."""
+    try:
+        answer = clients.ec2().describe_instances(InstanceIds=[instance_id])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"):
+            return None
+        raise
+    for reservation in answer["Reservations"]:
+        for instance in reservation.get("Instances", []):
+            return _instance(instance)
+    return None
+
+
+def read_instance_type(instance_type: str) -> InstanceType:
+    """Raises ClientError InvalidInstanceType for a type that this Region does not offer."""
+    (described,) = clients.ec2().describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]  # type: ignore[list-item]
+    hypervisor = "bare-metal" if described.get("BareMetal") else described.get("Hypervisor", "unknown")
+    architectures = tuple(described.get("ProcessorInfo", {}).get("SupportedArchitectures", []))
+    return InstanceType(hypervisor, architectures, described.get("MemoryInfo", {}).get("SizeInMiB", 0))
+
+
+def read_status_checks(instance_id: str) -> StatusChecks | None:
+    """None when EC2 has no status for the instance. A type without the attached EBS check reports none for it."""
+    answer = clients.ec2().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
+    for status in answer["InstanceStatuses"]:
+        return StatusChecks(
+            system=status.get("SystemStatus", {}).get("Status", "insufficient-data"),
+            instance=status.get("InstanceStatus", {}).get("Status", "insufficient-data"),
+            attached_ebs=status.get("AttachedEbsStatus", {}).get("Status", "not-applicable"),
+        )
+    return None
+
+
+def read_ping(instance_id: str) -> Ping | None:
+    """None when the instance is not registered with Systems Manager."""
+    answer = clients.ssm().describe_instance_information(Filters=[{"Key": "InstanceIds", "Values": [instance_id]}])
+    for information in answer["InstanceInformationList"]:
+        return Ping(
+            status=information.get("PingStatus", "Inactive"),
+            last_ping_at=information.get("LastPingDateTime", datetime.fromtimestamp(0, UTC)),
+            platform_type=information.get("PlatformType", "Linux"),
+        )
+    return None
+
+
+def read_console(instance_id: str) -> str:
+    """The last 64 KiB of the serial console, as of now (`Latest` exists on Nitro only; others raise ClientError)."""
+    return clients.ec2().get_console_output(InstanceId=instance_id, Latest=True).get("Output", "")
+
+
+def console_baseline(instance_id: str) -> str | None:
+    """The end of the console before the interrupt; None when it cannot be read, which only costs progress reports."""
+    try:
+        return read_console(instance_id)[-_BASELINE_CHARACTERS:]
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("No console output of %s: %s", instance_id, error)
+        return None
+
+
+def _instance(instance: "InstanceTypeDef") -> Instance:
+    return Instance(
+        instance_id=instance["InstanceId"],
+        state=instance["State"]["Name"],
+        instance_type=instance["InstanceType"],
+        availability_zone=instance["Placement"]["AvailabilityZone"],
+        is_windows=instance.get("Platform", "").lower() == "windows",
+        tags={tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
+        device_names=tuple(mapping["DeviceName"] for mapping in instance.get("BlockDeviceMappings", [])),
+    )

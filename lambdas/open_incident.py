@@ -1,0 +1,135 @@
+"""Opens the incident that an execution of CollectVmcore works on, or finds the one that an alarm opened.
+
+Owns what each kind of start means for the rest: whether to interrupt, whether a crash is awaited, which vmcores count.
+"""
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from lambdas import moment
+from lambdas.environment import DumpDeadline, RecordKeeping
+from lambdas.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
+from lambdas.execution_input import ExecutionInput, read_input
+from lambdas.incident import Incident, Verdict, incident_id, key_prefix, timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.instance_facts import read_instance, read_ping
+from lambdas.observability import entry_point, logger
+
+# 20261123T040000Z-i-0123456789abcdef0
+_INCIDENT_ID = r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$"
+
+
+class CollectInput(ExecutionInput):
+    """`{"instanceId"}` fetches a vmcore; `"interrupt": true` makes one first; `incidentId` is respond_to_hang's."""
+
+    interrupt: bool = False
+    incident_id: Annotated[str, Field(pattern=_INCIDENT_ID)] | None = None
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes `{"input","executionId","executionName","startTime"}`; raises InvalidInput, InstanceNotFound and more."""
+    given = read_input(CollectInput, event["input"])
+    records = IncidentTable(RecordKeeping.read().table_name)
+    incident = _open(given, event, records) if given.incident_id is None else _find(given, records)
+    deadline = incident.dump_deadline_epoch
+    # A later execution for the same incident has its own time to wait.
+    if deadline is None or incident.execution_name != event["executionName"]:
+        deadline = moment.epoch(moment.now()) + DumpDeadline.read().dump_timeout_seconds
+        entry = timeline_entry(moment.now(), "collection-opened", event["executionName"])
+        fields = {"dumpDeadlineEpoch": deadline, "executionName": event["executionName"]}
+        records.update(incident.incident_id, fields, timeline=[entry])
+    logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
+    logger.info("Incident opened (%s)", incident.origin)
+    return _result(incident, given, deadline=deadline)
+
+
+def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) -> Incident:
+    """A new incident for an execution started by hand; the same one again when this state is retried."""
+    started_at = moment.parse(event["startTime"])
+    _, _, _, region, account_id, *_ = event["executionId"].split(":")
+    opened = Incident(
+        incident_id=incident_id(started_at, given.instance_id),
+        instance_id=given.instance_id,
+        account_id=account_id,
+        region=region,
+        origin="manual" if given.interrupt else "fetch",
+        execution_name=event["executionName"],
+        execution_arn=event["executionId"],
+        opened_at=event["startTime"],
+        timeline=[timeline_entry(started_at, "requested", event["executionName"])],
+    )
+    known = records.read(opened.incident_id)
+    if known is None:
+        _require_instance(given)
+        if records.create(opened):
+            return opened
+        known = records.read(opened.incident_id)
+    if known is None or known.execution_arn != event["executionId"]:
+        raise InvalidInput(
+            f"Another execution opened the incident {opened.incident_id} in the same second.",
+            "Wait for it, then start again if it is still needed.",
+        )
+    return known
+
+
+def _find(given: CollectInput, records: IncidentTable) -> Incident:
+    known = records.read(given.incident_id or "")
+    again = f'Start CollectVmcore with {{"instanceId": "{given.instance_id}"}} to fetch whatever vmcore is there.'
+    if given.interrupt:
+        raise InvalidInput("incidentId and interrupt = True exclude each other.", again)
+    if known is None or known.instance_id != given.instance_id:
+        raise InvalidInput(f"incidentId = {given.incident_id!r} is no incident of {given.instance_id}.", again)
+    if not known.is_interrupt_started:
+        raise InvalidInput(f"The incident {known.incident_id} never interrupted: it is {known.state.value}.", again)
+    if known.verdict == Verdict.CAPTURED:
+        raise InvalidInput(f"The vmcore of the incident {known.incident_id} is in the bucket already.", again)
+    return known
+
+
+def _require_instance(given: CollectInput) -> None:
+    instance = read_instance(given.instance_id)
+    if instance is None:
+        raise InstanceNotFound(
+            f"EC2 knows no instance {given.instance_id} in this account and Region.",
+            "Check the id, and run CollectVmcore in the instance's own account and Region.",
+        )
+    if given.interrupt:
+        return
+    if instance.state != "running":
+        raise InstanceNotRunning(
+            f"{given.instance_id} is {instance.state}; its vmcore is read by the instance itself.",
+            "Start it, then run CollectVmcore again.",
+        )
+    ping = read_ping(given.instance_id)
+    if ping is None or ping.status != "Online":
+        raise InstanceNotManaged(
+            f"Systems Manager does not reach {given.instance_id}: {ping.status if ping else 'not registered'}.",
+            'Bring its SSM agent back; if it hangs, start CollectVmcore with "interrupt": true.',
+        )
+
+
+def _result(incident: Incident, given: CollectInput, *, deadline: int) -> dict[str, Any]:
+    # By hand, the interrupt is still to come: a vmcore later than the opening is this incident's.
+    since = incident.since_epoch
+    if given.interrupt:
+        since = moment.epoch(moment.parse(incident.opened_at or ""))
+    return {
+        "incidentId": incident.incident_id,
+        "instanceId": incident.instance_id,
+        "accountId": incident.account_id,
+        "region": incident.region,
+        "keyPrefix": key_prefix(
+            account_id=incident.account_id,
+            region=incident.region,
+            instance_id=incident.instance_id,
+            incident=incident.incident_id,
+        ),
+        "interruptRequested": given.interrupt,
+        "sinceEpoch": since,
+        "since": str(since) if since else "none",
+        "dumpDeadlineEpoch": deadline,
+        "isCrashExpected": incident.origin != "fetch",
+    }

@@ -1,0 +1,104 @@
+"""Which volume an instance dumps to: the one it has, one that is left from before, or a new one. Pure."""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lambdas.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
+from lambdas.instance_facts import OWNER_TAG, Instance
+
+# /dev/sdf of /dev/sdf and /dev/xvdf1: a name under one driver is taken under all
+_DEVICE_LETTER = re.compile(r"/dev/(?:sd|xvd|hd)([a-z])")
+# Both the old and the new naming rules of EC2 allow these.
+_DEVICE_LETTERS = "fghijklmnop"
+_GONE = ("deleting", "deleted", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DumpVolume:
+    """A volume tagged as the instance's dump volume; attachment_state is "" when it is not attached."""
+
+    volume_id: str
+    state: str
+    availability_zone: str
+    size_gib: int
+    attached_to: str = ""
+    attachment_state: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to do, with which volume ("" for one that does not exist yet)."""
+
+    action: Literal["create", "attach", "reuse"]
+    volume_id: str
+    size_gib: int
+    device: str
+
+
+def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib: int) -> Choice:
+    """Raises DumpVolumeElsewhere, SeveralDumpVolumes, NoFreeDeviceName."""
+    present = [volume for volume in volumes if volume.state not in _GONE]
+    for volume in present:
+        if volume.attached_to == instance.instance_id and volume.attachment_state != "detaching":
+            return Choice("reuse", volume.volume_id, volume.size_gib, volume.device)
+    usable = [volume for volume in present if _is_usable(instance, volume)]
+    if len(usable) > 1:
+        named = ", ".join(volume.volume_id for volume in usable)
+        raise SeveralDumpVolumes(
+            f"{instance.instance_id} has several unattached dump volumes: {named}.",
+            f"See which holds a vmcore that you need; delete the others or remove their tag {OWNER_TAG}.",
+        )
+    if not usable and present:
+        raise _elsewhere(instance, present)
+    device = _free_device(instance)
+    if usable:
+        return Choice("attach", usable[0].volume_id, usable[0].size_gib, device)
+    return Choice("create", "", size_gib, device)
+
+
+def plan_size_gib(memory_mib: int, *, factor: float, minimum_gib: int) -> int:
+    """Factor times memory, rounded up to whole GiB, at least the minimum."""
+    return max(minimum_gib, math.ceil(factor * memory_mib / 1024))
+
+
+def client_token(execution_id: str) -> str:
+    """The same for each try within one execution; CreateVolume takes at most 64 ASCII characters."""
+    return f"hangdump-{hashlib.sha256(execution_id.encode()).hexdigest()[:48]}"
+
+
+def _is_usable(instance: Instance, volume: DumpVolume) -> bool:
+    # `creating`: an earlier execution died right after CreateVolume; the state machine waits for it.
+    return volume.state in ("available", "creating") and volume.availability_zone == instance.availability_zone
+
+
+def _elsewhere(instance: Instance, volumes: Iterable[DumpVolume]) -> DumpVolumeElsewhere:
+    places = "; ".join(f"{volume.volume_id} is {_place(volume)}" for volume in volumes)
+    return DumpVolumeElsewhere(
+        f"{instance.instance_id}, in {instance.availability_zone}, cannot have its dump volume: {places}.",
+        "Detach it there, or keep it for its vmcore and remove its tag "
+        f"{OWNER_TAG}: then a new one is created. One that is detaching is free in a minute.",
+    )
+
+
+def _place(volume: DumpVolume) -> str:
+    if volume.attachment_state == "detaching":
+        return f"detaching from {volume.attached_to}"
+    if volume.attached_to:
+        return f"attached to {volume.attached_to}"
+    return f"{volume.state} in {volume.availability_zone}"
+
+
+def _free_device(instance: Instance) -> str:
+    taken = {match[1] for name in instance.device_names if (match := _DEVICE_LETTER.match(name))}
+    for letter in _DEVICE_LETTERS:
+        if letter not in taken:
+            return f"/dev/sd{letter}"
+    raise NoFreeDeviceName(
+        f"{instance.instance_id} uses every device name from /dev/sdf to /dev/sdp.",
+        "Detach a volume that it does not need, then run ProvisionDumpVolume again.",
+    )

@@ -1,0 +1,87 @@
+"""The input of ProvisionDumpVolume, and the parameters that the documents get from it and from the settings."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lambdas.environment import DocumentDefaults
+from lambdas.execution_input import ExecutionInput
+
+# The same patterns as in ssm_documents/*/document.yaml, so that a wrong value is refused before anything is created.
+_MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
+_SIZE = "[1-9][0-9]{0,5}[MG]"
+_RANGE = f"{_SIZE}-({_SIZE})?:{_SIZE}"
+# auto · 256M · 256M@16M · 512M,high · 1G-4G:192M,4G-:256M
+_CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE}|,high)?|{_RANGE}(,{_RANGE}){{0,9}})$"
+_CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
+
+_Switch = Literal[0, 1]
+# gp3's own limit
+_LARGEST_VOLUME_GIB = 65_536
+
+Parameters = dict[str, list[str]]
+
+
+class PanicSysctls(BaseModel):
+    """Sysctls, by their own names, that the input sets otherwise than the stack's settings do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    unknown_nmi_panic: _Switch | None = None
+    panic_on_oops: _Switch | None = None
+    hardlockup_panic: _Switch | None = None
+    softlockup_panic: _Switch | None = None
+    hung_task_panic: _Switch | None = None
+    panic_on_rcu_stall: _Switch | None = None
+    panic_on_io_nmi: _Switch | None = None
+    panic_on_unrecovered_nmi: _Switch | None = None
+    panic_on_stackoverflow: _Switch | None = None
+    panic_on_warn: _Switch | None = None
+    # seconds until the reboot after a panic that could not dump; 0: off
+    kernel_panic: Annotated[int, Field(ge=0, le=9999)] | None = None
+
+
+class ProvisionInput(ExecutionInput):
+    """What an execution may be given; everything but instanceId has a default in the settings."""
+
+    reboot: bool | None = None
+    size_gib: Annotated[int, Field(ge=1, le=_LARGEST_VOLUME_GIB)] | None = None
+    dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = None
+    file_system: Literal["xfs", "ext4"] | None = None
+    mount_point: Annotated[str, Field(pattern=_MOUNT_POINT)] | None = None
+    crashkernel: Annotated[str, Field(pattern=_CRASHKERNEL)] | None = None
+    core_collector: Annotated[str, Field(pattern=_CORE_COLLECTOR)] | None = None
+    dump_level: Annotated[int, Field(ge=0, le=31)] | None = None
+    final_action: Literal["reboot", "poweroff"] | None = None
+    panic_sysctls: PanicSysctls = PanicSysctls()
+
+
+@dataclass(frozen=True)
+class DocumentParameters:
+    """For SendCommand: every value a list of one string. `volumeId` is the state machine's to add."""
+
+    prepare: Parameters
+    configure: Parameters
+    check: Parameters
+
+
+def document_parameters(given: ProvisionInput, defaults: DocumentDefaults, *, reboot: bool) -> DocumentParameters:
+    """The input where it says something, else the settings."""
+    mount_point = given.mount_point or defaults.mount_point
+    file_system = given.file_system or defaults.file_system
+    sysctls = defaults.panic_sysctls | given.panic_sysctls.model_dump(exclude_none=True)
+    values = {
+        "mountPoint": mount_point,
+        "fileSystem": file_system,
+        "crashkernel": given.crashkernel or defaults.crashkernel,
+        "coreCollector": given.core_collector or defaults.core_collector,
+        "dumpLevel": defaults.dump_level if given.dump_level is None else given.dump_level,
+        "finalAction": given.final_action or defaults.final_action,
+        "reboot": "true" if reboot else "false",
+    } | sysctls
+    return DocumentParameters(
+        prepare={"fileSystem": [file_system], "mountPoint": [mount_point]},
+        configure={name: [str(value)] for name, value in values.items()},
+        check={"mountPoint": [mount_point]},
+    )

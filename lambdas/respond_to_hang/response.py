@@ -1,0 +1,196 @@
+"""The steps of a response, in the order in which a crash between any two of them can be recovered.
+
+record? -> resume · facts -> probe -> decide -> claim -> interrupt -> start the collection · refuse -> record -> notify.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+from lambdas import clients, moment
+from lambdas.diagnostic_interrupt import interrupt_once, verdict_of_refusal
+from lambdas.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
+from lambdas.errors import InvalidInput
+from lambdas.incident import Incident, State, incident_id, timeline_entry
+from lambdas.incident_table import DUPLICATE, IncidentTable
+from lambdas.instance_facts import console_baseline
+from lambdas.notification import next_step, publish, table
+from lambdas.observability import count, logger
+from lambdas.respond_to_hang.alarm_event import Alarm
+from lambdas.respond_to_hang.decide import Evidence, decide, is_probe_needed
+from lambdas.respond_to_hang.evidence import gather, policy
+from lambdas.run_command import probe
+
+
+def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
+    """Answers one state change of one alarm; run again after a crash, it goes on where the record says it was."""
+    records = IncidentTable(RecordKeeping.read().table_name)
+    known = records.read(incident)
+    if known is not None:
+        return _resume(known, records)
+    limits = InterruptLimits.read()
+    rules = policy(limits, needs_second_signal=True)
+    evidence = gather(
+        alarm.instance_id(),
+        is_alarm_on_status_check=alarm.is_on_status_check,
+        table=records,
+        limits=limits,
+        now=moment.now(),
+    )
+    baseline = None
+    if is_probe_needed(evidence, rules):
+        baseline = console_baseline(alarm.instance_id())
+        evidence = _with_probe(alarm.instance_id(), evidence)
+    decision = decide(evidence, rules)
+    logger.info("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail)
+    opened = _open(incident, alarm, evidence).model_copy(
+        update={
+            "decision": decision.action,
+            "reason": decision.reason,
+            "detail": decision.detail,
+            "console_baseline": baseline,
+        }
+    )
+    if decision.action != "interrupt":
+        return _record_refusal(opened, records)
+    outcome = interrupt_once(opened, table=records, limits=limits, clock=moment.now)
+    if outcome.kind == "claim-refused":
+        return _after_refused_claim(opened, outcome.reason, records)
+    if outcome.kind == "refused":
+        return _notify_refusal(_reread(incident, records), records)
+    return _start_collection(_reread(incident, records), records, decision="interrupt", reason=decision.reason)
+
+
+def resume_collection(incident: str) -> dict[str, Any]:
+    """For a delivery that came while another one is, or was when it crashed, being handled."""
+    records = IncidentTable(RecordKeeping.read().table_name)
+    known = records.read(incident)
+    if known is not None and known.is_interrupt_started and known.state != State.CONCLUDED:
+        return _start_collection(known, records, decision="duplicate", reason="already-interrupted")
+    return {"incidentId": incident, "decision": "duplicate", "reason": "already-in-progress"}
+
+
+def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
+    """Tells once that an alarm cannot be answered; Lambda's retries find the record and stay silent."""
+    name = f"invalid-{hashlib.sha256(alarm.arn.encode()).hexdigest()[:12]}"
+    invalid = Incident(
+        incident_id=incident_id(alarm.changed_at, name),
+        account_id=alarm.account_id,
+        region=alarm.region,
+        state=State.REFUSED,
+        origin="alarm",
+        alarm_name=alarm.name,
+        reason="invalid-alarm",
+        detail=str(problem),
+        opened_at=moment.iso(moment.now()),
+    )
+    if not IncidentTable(RecordKeeping.read().table_name).create(invalid):
+        return
+    count("InvalidAlarms")
+    lines = [str(problem), "", *table({"Alarm": alarm.name, "State since": moment.iso(alarm.changed_at)})]
+    publish(Notifications.read().topic_arn, subject=f"Hangdump: alarm without one instance: {alarm.name}", lines=lines)
+
+
+def _resume(known: Incident, records: IncidentTable) -> dict[str, Any]:
+    """After a crash, or long after: whatever happens here, nothing is interrupted."""
+    records.settle_interrupting(known, now=moment.now())
+    if known.state in (State.REFUSED, State.DRY_RUN, State.INTERRUPT_REFUSED):
+        _notify_refusal(known, records)
+        return _result(known, decision="duplicate", reason=known.reason or "")
+    return resume_collection(known.incident_id)
+
+
+def _with_probe(instance_id: str, evidence: Evidence) -> Evidence:
+    settings = Probe.read()
+    answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
+    return replace(evidence, is_probe_answered=answer.is_answered, notes=(*evidence.notes, answer.detail))
+
+
+def _open(incident: str, alarm: Alarm, evidence: Evidence) -> Incident:
+    return Incident(
+        incident_id=incident,
+        instance_id=alarm.instance_id(),
+        account_id=alarm.account_id,
+        region=alarm.region,
+        origin="alarm",
+        alarm_name=alarm.name,
+        opened_at=moment.iso(moment.now()),
+        evidence=evidence.as_json(),
+        timeline=[timeline_entry(alarm.changed_at, "alarm", alarm.name), timeline_entry(moment.now(), "decided")],
+    )
+
+
+def _after_refused_claim(opened: Incident, reason: str, records: IncidentTable) -> dict[str, Any]:
+    if reason == DUPLICATE:
+        return _resume(_reread(opened.incident_id, records), records)
+    detail = "Another interrupt was claimed while this one was being decided."
+    refused = opened.model_copy(update={"decision": "refuse", "reason": reason, "detail": detail})
+    return _record_refusal(refused, records)
+
+
+def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
+    state = State.DRY_RUN if refused.decision == "dry-run" else State.REFUSED
+    reason = refused.reason or ""
+    entry = timeline_entry(moment.now(), state.value, f"{reason}: {refused.detail}")
+    recorded = refused.model_copy(
+        update={"state": state, "verdict": verdict_of_refusal(reason), "timeline": [*refused.timeline, entry]}
+    )
+    if not records.create(recorded):
+        return _resume(_reread(refused.incident_id, records), records)
+    return _notify_refusal(recorded, records)
+
+
+def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
+    """Once: a crash between publishing and noting it down may tell twice, which is better than never."""
+    reason = refused.reason or ""
+    if refused.notified_at is None:
+        verdict = verdict_of_refusal(reason).value
+        count("Incidents", verdict=verdict)
+        count("Refusals", reason=reason)
+        subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
+        publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
+        records.update(refused.incident_id, {"notifiedAt": moment.iso(moment.now())})
+    return _result(refused, decision="dry-run" if refused.state == State.DRY_RUN else "refuse", reason=reason)
+
+
+def _refusal_lines(refused: Incident) -> list[str]:
+    return [
+        f"{refused.instance_id} was not interrupted: {refused.reason}. {refused.detail}",
+        "",
+        *table(
+            {
+                "Next": next_step(refused.reason or ""),
+                "Alarm": refused.alarm_name,
+                "Incident": refused.incident_id,
+                "Account": f"{refused.account_id} {refused.region}",
+                "Evidence": json.dumps(refused.evidence, sort_keys=True),
+            }
+        ),
+    ]
+
+
+def _start_collection(known: Incident, records: IncidentTable, *, decision: str, reason: str) -> dict[str, Any]:
+    """One execution per incident: its name is the incident's id, so a second start finds it there."""
+    machine = Collection.read().collect_vmcore_arn
+    execution = machine.replace(":stateMachine:", ":execution:") + f":{known.incident_id}"
+    if known.execution_arn is None:
+        given = json.dumps({"instanceId": known.instance_id, "incidentId": known.incident_id})
+        try:
+            clients.stepfunctions().start_execution(stateMachineArn=machine, name=known.incident_id, input=given)
+        except clients.stepfunctions().exceptions.ExecutionAlreadyExists:
+            logger.info("The collection runs already: %s", execution)
+        entry = timeline_entry(moment.now(), "collection-started")
+        records.update(known.incident_id, {"executionArn": execution}, timeline=[entry])
+    return _result(known, decision=decision, reason=reason) | {"executionArn": execution}
+
+
+def _reread(incident: str, records: IncidentTable) -> Incident:
+    known = records.read(incident)
+    if known is None:
+        raise RuntimeError(f"The record of incident {incident} is gone from the table: was it deleted by hand?")
+    return known
+
+
+def _result(known: Incident, *, decision: str, reason: str) -> dict[str, Any]:
+    return {"incidentId": known.incident_id, "decision": decision, "reason": reason}

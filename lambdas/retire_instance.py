@@ -1,0 +1,63 @@
+"""Takes an instance out of Hangdump's care: its alarm and its mark go; its dump volumes stay and are listed.
+
+Owns nothing that holds data: a dump volume can hold the only vmcore of a crash, so a human deletes it.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from lambdas import clients
+from lambdas.errors import InvalidInput
+from lambdas.execution_input import ExecutionInput, read_input
+from lambdas.instance_facts import OWNER_TAG, READY_TAG
+from lambdas.observability import entry_point, logger
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes `{"instanceId"}` or EC2's state-change event, gives `{"instanceId","alarmDeleted","volumes"}`."""
+    instance_id = _instance_id(event)
+    is_alarm_deleted = _delete_alarm(f"hangdump-{instance_id}")
+    _remove_mark(instance_id)
+    volumes = _list_volumes(instance_id)
+    logger.info("Retired %s; alarm deleted: %s; volumes kept: %s", instance_id, is_alarm_deleted, volumes)
+    return {"instanceId": instance_id, "alarmDeleted": is_alarm_deleted, "volumes": volumes}
+
+
+def _instance_id(event: dict[str, Any]) -> str:
+    if "detail" not in event:
+        return read_input(ExecutionInput, event).instance_id
+    detail = event["detail"]
+    if detail.get("state") != "terminated":
+        raise InvalidInput(
+            f"{detail.get('instance-id')} is {detail.get('state')}, not terminated: it is not retired.",
+            'To retire a living instance, give {"instanceId": "…"}.',
+        )
+    return read_input(ExecutionInput, {"instanceId": detail.get("instance-id")}).instance_id
+
+
+def _delete_alarm(name: str) -> bool:
+    if not clients.cloudwatch().describe_alarms(AlarmNames=[name])["MetricAlarms"]:
+        return False
+    clients.cloudwatch().delete_alarms(AlarmNames=[name])
+    return True
+
+
+def _remove_mark(instance_id: str) -> None:
+    try:
+        clients.ec2().delete_tags(Resources=[instance_id], Tags=[{"Key": READY_TAG}])
+    except ClientError as error:
+        # A terminated instance disappears within the hour, its tags with it.
+        if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
+            raise
+
+
+def _list_volumes(instance_id: str) -> list[str]:
+    pages = (
+        clients.ec2()
+        .get_paginator("describe_volumes")
+        .paginate(Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}])
+    )
+    return [volume["VolumeId"] for page in pages for volume in page["Volumes"]]

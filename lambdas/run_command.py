@@ -1,0 +1,98 @@
+"""The active probe: a no-op Run Command, because Systems Manager's own ping is minutes old by nature.
+
+Owns sending it and reading how it went; what the answer means is for its callers.
+"""
+
+import time
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients
+from lambdas.instance_facts import read_ping
+
+_POLL_SECONDS = 1.5
+# SendCommand's own lower limit for TimeoutSeconds
+_SHORTEST_DELIVERY_SECONDS = 30
+
+# Of the statuses in which a command ends, those in which the agent did execute it, and those in which it did not.
+_EXECUTED = {"Success", "Failed"}
+_NOT_EXECUTED = {"DeliveryTimedOut", "ExecutionTimedOut", "TimedOut", "Undeliverable"}
+_UNFINISHED = {"Pending", "InProgress", "Delayed"}
+
+
+@dataclass(frozen=True)
+class ProbeAnswer:
+    """`is_answered` None: it could not be found out, so neither a hang nor life is proven."""
+
+    is_answered: bool | None
+    detail: str
+    stdout: str = ""
+
+
+def probe(instance_id: str, *, document: str, timeout_seconds: int) -> ProbeAnswer:
+    """Whether the instance executes `document` within the time; takes that long when it does not."""
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        sent = clients.ssm().send_command(
+            DocumentName=document,
+            InstanceIds=[instance_id],
+            TimeoutSeconds=max(_SHORTEST_DELIVERY_SECONDS, timeout_seconds),
+            Comment="hangdump: does this instance still execute anything?",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "InvalidInstanceId":
+            return _refused_by_systems_manager(instance_id)
+        return ProbeAnswer(None, f"SendCommand failed: {error}.")
+    except BotoCoreError as error:
+        return ProbeAnswer(None, f"SendCommand failed: {error}.")
+    return _wait(instance_id, sent["Command"]["CommandId"], deadline=deadline)
+
+
+def _wait(instance_id: str, command_id: str, *, deadline: float) -> ProbeAnswer:
+    while True:
+        answer, status = _read(instance_id, command_id)
+        if answer is not None:
+            return answer
+        if time.monotonic() >= deadline:
+            if status in _UNFINISHED:
+                return ProbeAnswer(False, f"The probe {command_id} is {status} at the end of the time given.")
+            return ProbeAnswer(None, f"The probe {command_id} could not be read at the end of the time: {status}.")
+        time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _read(instance_id: str, command_id: str) -> tuple[ProbeAnswer | None, str]:
+    """The answer if there is one by now, and the status or the error that was seen."""
+    try:
+        invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
+    except ClientError as error:
+        # Right after SendCommand the invocation may not be visible yet.
+        code = error.response["Error"]["Code"]
+        return None, "Pending" if code == "InvocationDoesNotExist" else str(error)
+    except BotoCoreError as error:
+        return None, str(error)
+    status = invocation["Status"]
+    # "Delivery Timed Out" in the documentation, "DeliveryTimedOut" in answers
+    details = invocation.get("StatusDetails", status).replace(" ", "")
+    if details in _EXECUTED:
+        stdout = invocation.get("StandardOutputContent", "")
+        return ProbeAnswer(True, f"The instance executed the probe {command_id} ({details}).", stdout), status
+    if details in _NOT_EXECUTED:
+        return ProbeAnswer(False, f"The probe {command_id} ended as {details}."), status
+    if status in _UNFINISHED:
+        return None, status
+    return ProbeAnswer(None, f"The probe {command_id} ended as {details}, which proves nothing."), status
+
+
+def _refused_by_systems_manager(instance_id: str) -> ProbeAnswer:
+    """SendCommand takes no instance whose agent is gone for some minutes: a lost connection is the absence of life."""
+    try:
+        ping = read_ping(instance_id)
+    except (ClientError, BotoCoreError) as error:
+        return ProbeAnswer(None, f"DescribeInstanceInformation failed: {error}.")
+    if ping is not None and ping.status == "ConnectionLost":
+        return ProbeAnswer(
+            False, f"Systems Manager lost the connection; last ping {ping.last_ping_at:%Y-%m-%dT%H:%M:%SZ}."
+        )
+    seen = ping.status if ping else "not registered"
+    return ProbeAnswer(None, f"Systems Manager does not take commands for {instance_id}: {seen}.")

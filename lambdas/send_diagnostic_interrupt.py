@@ -1,0 +1,74 @@
+"""Interrupts an instance because a human asked for it: every rule holds but the second signal, which they waive.
+
+Owns nothing of the rules (respond_to_hang/decide.py) nor of the sending (diagnostic_interrupt.py).
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas import moment
+from lambdas.diagnostic_interrupt import interrupt_once
+from lambdas.environment import InterruptLimits, RecordKeeping
+from lambdas.errors import InvalidInput
+from lambdas.incident import Incident, State, timeline_entry
+from lambdas.incident_table import DUPLICATE, IncidentTable
+from lambdas.instance_facts import console_baseline
+from lambdas.observability import count, entry_point, logger
+from lambdas.respond_to_hang.decide import decide
+from lambdas.respond_to_hang.evidence import gather, policy
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes `{"incidentId","instanceId"}`, gives `{"decision","reason","detail","interruptedEpoch"?}`."""
+    records = IncidentTable(RecordKeeping.read().table_name)
+    known = records.read(event["incidentId"])
+    if known is None:
+        raise InvalidInput(f"No incident {event['incidentId']} in the table.", "Start CollectVmcore instead.")
+    if known.state != State.OPENED:
+        records.settle_interrupting(known, now=moment.now())
+        return _as_recorded(known)
+    limits = InterruptLimits.read()
+    evidence = gather(known.instance_id, is_alarm_on_status_check=None, table=records, limits=limits, now=moment.now())
+    decision = decide(evidence, policy(limits, needs_second_signal=False))
+    logger.info("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail)
+    decided = known.model_copy(
+        update={
+            "evidence": evidence.as_json(),
+            "decision": decision.action,
+            "reason": decision.reason,
+            "detail": decision.detail,
+            # appended to what the record has
+            "timeline": [timeline_entry(moment.now(), "decided", f"{decision.action}: {decision.reason}")],
+        }
+    )
+    if decision.action != "interrupt":
+        return _record_refusal(decided, records)
+    decided = decided.model_copy(update={"console_baseline": console_baseline(known.instance_id)})
+    outcome = interrupt_once(decided, table=records, limits=limits, clock=moment.now)
+    if outcome.kind == "claim-refused" and outcome.reason != DUPLICATE:
+        refused = {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
+        return _record_refusal(decided.model_copy(update=refused), records)
+    return _as_recorded(records.read(known.incident_id) or known)
+
+
+def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
+    """conclude_incident tells the human; here it is only written down."""
+    state = State.DRY_RUN if refused.decision == "dry-run" else State.REFUSED
+    fields = refused.as_json()
+    timeline = fields.pop("timeline")
+    records.update(refused.incident_id, fields | {"state": state.value}, timeline=timeline, only_in=[State.OPENED])
+    count("Refusals", reason=refused.reason or "")
+    return _answer(refused)
+
+
+def _as_recorded(known: Incident) -> dict[str, Any]:
+    """What was decided and done before, if this state is entered again: it never interrupts a second time."""
+    if known.is_interrupt_started:
+        return _answer(known) | {"decision": "interrupt", "interruptedEpoch": known.started_epoch}
+    return _answer(known)
+
+
+def _answer(known: Incident) -> dict[str, Any]:
+    return {"decision": known.decision or "refuse", "reason": known.reason or "", "detail": known.detail or ""}

@@ -1,0 +1,68 @@
+"""DynamoDB's update expressions and item types, as far as incident records need them."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+_TIMELINE = "timeline"
+
+
+class UpdateExpression:
+    """Sets fields and appends to the timeline; every name goes through a placeholder, since `state` is reserved."""
+
+    def __init__(self, fields: Mapping[str, Any], timeline: Sequence[Mapping[str, str]] = ()) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Any] = {}
+        self._assignments = [f"{self.name(field)} = {self.value(value)}" for field, value in fields.items()]
+        self._add = ""
+        if timeline:
+            name, entries, empty = self.name(_TIMELINE), self.value(list(timeline)), self.value([])
+            self._assignments.append(f"{name} = list_append(if_not_exists({name}, {empty}), {entries})")
+
+    def name(self, attribute: str) -> str:
+        """The placeholder of an attribute, also for use in a condition."""
+        placeholder = f"#{attribute}"
+        self._names[placeholder] = attribute
+        return placeholder
+
+    def value(self, value: Any) -> str:
+        """The placeholder of a value, also for use in a condition."""
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = value
+        return placeholder
+
+    def increase(self, attribute: str, by: int) -> None:
+        """Counts up, from nothing if need be."""
+        self._add = f" ADD {self.name(attribute)} {self.value(by)}"
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of UpdateItem, and members of a transaction's Update."""
+        return {
+            "UpdateExpression": f"SET {', '.join(self._assignments)}{self._add}",
+            "ExpressionAttributeNames": self._names,
+            "ExpressionAttributeValues": serialize(self._values),
+        }
+
+
+def serialize(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values to DynamoDB's typed ones; floats are refused, as by boto3."""
+    to_type = TypeSerializer()
+    return {name: to_type.serialize(value) for name, value in item.items()}
+
+
+def deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse; numbers come back as int."""
+    to_value = TypeDeserializer()
+    return {name: _plain(to_value.deserialize(value)) for name, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    return value
