@@ -10,5 +10,6 @@ from infra.synth import synthesize
 if __name__ == "__main__":
     try:
         synthesize(Path(os.environ.get("CDK_OUTDIR", "cdk.out")), {})
-    except SettingsError as error:
+    except (SettingsError, RuntimeError) as error:
+        # Wrong settings, a finding of a check, or dependencies that could not be fetched: the message says it all.
         sys.exit(str(error))

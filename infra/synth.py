@@ -36,6 +36,11 @@ def synthesize_context(outdir: Path, context: Mapping[str, Any]) -> Path:
     """The same from a whole context; what the CDK CLI passes by environment wins over it."""
     app = cdk.App(outdir=str(outdir), context=dict(context), analytics_reporting=False)
     HangdumpStack(app, STACK_NAME, settings=settings.load(app.node.try_get_context(settings.CONTEXT_KEY)))
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))
+    check(app)
     app.synth()
     return outdir
+
+
+def check(app: cdk.App) -> None:
+    """Let cdk-nag look at what the app synthesizes; a finding that nobody acknowledged fails the synthesis."""
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))

@@ -42,6 +42,10 @@ _TRANSIENT = {
 }
 
 
+# A None would be lost on its way through jsii, and a Task without ResultPath replaces the whole state by its result.
+DISCARD = sfn.JsonPath.DISCARD
+
+
 @dataclass(frozen=True)
 class ApiCall:
     """`service:action` of the AWS SDK, with the parameters and what to keep of the result, both in JSONPath."""
@@ -101,10 +105,10 @@ def task(
             "ErrorEquals": _TRANSIENT[call.service],
             "IntervalSeconds": 2,
             "MaxAttempts": 4,
-            "BackoffRate": 2,
+            "BackoffRate": 1.5,
         }
     ]
-    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as}, comment)
+    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as or DISCARD}, comment)
 
 
 def task_without_retry(

@@ -1,0 +1,50 @@
+"""What the linters say of the synthesized template: cdk-nag, cfn-lint, statelint."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_sqs as sqs
+from statelint.linter import Linter
+
+from infra.synth import TEMPLATE, check
+from tests.infra.template import Machine
+
+# W3005: the library writes DependsOn beside a reference that implies it.
+NOT_OURS = ["W3005"]
+
+
+def test_cfn_lint_finds_nothing(assembly: Path) -> None:
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
+    command = [str(cfn_lint), "--ignore-checks", *NOT_OURS, "--", str(assembly / TEMPLATE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert done.returncode == 0, done.stderr
+
+
+def test_statelint_finds_nothing(machine: Machine) -> None:
+    definition = _with_arns(machine.definition)
+    assert Linter.validate(definition) == []
+
+
+def test_a_finding_of_cdk_nag_fails_the_synthesis(tmp_path: Path) -> None:
+    """The synthesis of the stack itself is what the fixture `assembly` does; this shows that it can fail."""
+    app = cdk.App(outdir=str(tmp_path))
+    sqs.Queue(cdk.Stack(app, "Careless"), "Queue")
+    check(app)
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    assert "AwsSolutions-SQS4" in (tmp_path / "validation-report.json").read_text()
+
+
+def _with_arns(value: object) -> object:
+    """The definition with something that looks like an ARN wherever the deployment puts one."""
+    if isinstance(value, dict):
+        return {key: _with_arns(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_arns(each) for each in value]
+    if isinstance(value, str) and value.startswith("${"):
+        return "arn:aws:lambda:eu-west-1:123456789012:function:f"
+    return value

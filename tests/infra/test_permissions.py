@@ -1,0 +1,200 @@
+"""Who may do what: least privilege, and nothing for the instances."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.infra.template import Template, actions, flatten, resources
+
+ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
+
+# Reads that take no resource; everything else names what it acts on.
+UNLIMITED = {
+    "cloudwatch:DescribeAlarms",
+    "ec2:DescribeInstances",
+    "ec2:DescribeInstanceStatus",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeVolumes",
+    "ec2:GetConsoleOutput",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "ssm:DescribeInstanceInformation",
+    "ssm:GetCommandInvocation",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+
+def test_no_instance_role_gets_anything(template: Template) -> None:
+    """No role or profile for EC2 exists here, and no policy that could be attached to one."""
+    trusted = [
+        principal
+        for role in template.of_type("AWS::IAM::Role").values()
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        for principal in [statement["Principal"]]
+    ]
+    assert {json.dumps(each) for each in trusted} == {
+        json.dumps({"Service": service}) for service in ("lambda.amazonaws.com", "states.amazonaws.com")
+    }
+    unwanted = ("AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::User", "AWS::IAM::AccessKey")
+    assert [each["Type"] for each in template.resources.values() if each["Type"] in unwanted] == []
+
+
+def test_bucket_and_key_let_in_nobody_but_the_account_itself(template: Template) -> None:
+    for policy in template.of_type("AWS::S3::BucketPolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            is_log_delivery = statement["Principal"] == {"Service": "logging.s3.amazonaws.com"}
+            assert statement["Effect"] == "Deny" or is_log_delivery
+    (key,) = template.of_type("AWS::KMS::Key").values()
+    for statement in key["KeyPolicy"]["Statement"]:
+        assert flatten(statement["Principal"]["AWS"]).endswith(":iam::${AWS::AccountId}:root")
+
+
+def test_the_documents_ask_the_instance_for_no_aws_credentials(template: Template) -> None:
+    for document in template.of_type("AWS::SSM::Document").values():
+        script = "\n".join(document["Content"]["mainSteps"][0]["inputs"]["runCommand"])
+        for trace in ("aws s3", "AWS_ACCESS_KEY", "security-credentials", "s3api", "boto"):
+            assert trace not in script, f"{document['Name']}: {trace}"
+
+
+def test_only_enrolled_instances_can_be_interrupted(template: Template) -> None:
+    found = [each for each in template.all_statements() if "ec2:SendDiagnosticInterrupt" in actions(each)]
+    # respond_to_hang and send_diagnostic_interrupt
+    assert len(found) == 2
+    for statement in found:
+        assert actions(statement) == ["ec2:SendDiagnosticInterrupt"]
+        assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
+
+
+def test_commands_are_run_on_enrolled_instances_with_our_documents_only(template: Template) -> None:
+    found = [each for each in template.all_statements() if "ssm:SendCommand" in actions(each)]
+    assert found
+    for statement in found:
+        assert actions(statement) == ["ssm:SendCommand"]
+        for resource in resources(statement):
+            if ":instance/" in resource:
+                assert statement["Condition"] == {"StringEquals": {"ssm:resourceTag/hangdump:enrolled": "true"}}
+            else:
+                assert ":document/${Documents" in resource
+
+
+@pytest.mark.parametrize(
+    ("function", "documents"),
+    [("respond_to_hang", 1), ("send_diagnostic_interrupt", 1), ("watch_dump", 1), ("conclude_incident", 0)],
+)
+def test_a_function_may_run_the_probe_at_most(template: Template, function: str, documents: int) -> None:
+    granted = [
+        resource
+        for statement in _of_function(template, function)
+        if "ssm:SendCommand" in actions(statement)
+        for resource in resources(statement)
+        if ":document/" in resource
+    ]
+    assert len(granted) == documents
+    assert all("probeinstance" in resource for resource in granted)
+
+
+def test_only_volumes_of_this_stack_are_touched(template: Template) -> None:
+    for statement in template.all_statements():
+        for resource in resources(statement):
+            if not resource.endswith(":volume/*"):
+                continue
+            assert statement["Condition"]["StringEquals"] in (
+                {"aws:ResourceTag/hangdump:stack": "Hangdump"},
+                {"aws:RequestTag/hangdump:stack": "Hangdump"},
+                {"ec2:CreateAction": "CreateVolume"},
+            )
+
+
+def test_volumes_can_only_be_created_encrypted(template: Template) -> None:
+    (statement,) = [each for each in template.all_statements() if "ec2:CreateVolume" in actions(each)]
+    assert statement["Condition"]["Bool"] == {"ec2:Encrypted": "true"}
+
+
+def test_on_instances_no_other_tag_than_ready_is_written(template: Template) -> None:
+    tagging = {"ec2:CreateTags", "ec2:DeleteTags"}
+    found = [
+        each
+        for each in template.all_statements()
+        if tagging & set(actions(each)) and any(":instance/" in resource for resource in resources(each))
+    ]
+    assert len(found) == 2
+    for statement in found:
+        assert statement["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["hangdump:ready"]}
+
+
+def test_the_leases_are_all_that_provisioning_sees_of_the_table(template: Template) -> None:
+    role = _role_of_machine(template, "ProvisionDumpVolume")
+    found = [each for each in template.statements(role) if any(a.startswith("dynamodb:") for a in actions(each))]
+    conditions = [each["Condition"] for each in found]
+    assert conditions == [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["provisioning#*"]}}]
+
+
+def test_no_statement_grants_a_whole_service(template: Template) -> None:
+    for statement in template.all_statements():
+        assert statement["Effect"] == "Allow"
+        assert [action for action in actions(statement) if "*" in action] == []
+
+
+def test_only_reads_are_granted_on_everything(template: Template) -> None:
+    for statement in template.all_statements():
+        if "*" in resources(statement):
+            assert set(actions(statement)) - UNLIMITED == set()
+
+
+def test_no_function_can_read_vmcores_but_those_that_move_them(template: Template) -> None:
+    readers = {
+        function["FunctionName"]
+        for function in template.of_type("AWS::Lambda::Function").values()
+        for statement in template.statements(template.role_of(function))
+        if {"s3:GetObject", "kms:Decrypt"} & set(actions(statement))
+    }
+    assert readers == {f"Hangdump-{each}" for each in ("plan_upload", "verify_vmcore", "conclude_incident")}
+
+
+def test_every_task_of_a_machine_is_allowed_by_its_role(template: Template) -> None:
+    """A right that was forgotten is otherwise only seen when the state runs."""
+    for name in ("ProvisionDumpVolume", "CollectVmcore"):
+        granted = template.statements(_role_of_machine(template, name))
+        allowed = {action.lower() for statement in granted for action in actions(statement)}
+        callable_functions = {
+            resource
+            for statement in granted
+            if "lambda:InvokeFunction" in actions(statement)
+            for resource in resources(statement)
+        }
+        for state, task in template.machine(name).tasks().items():
+            resource = task["Resource"]
+            if "aws-sdk" in resource:
+                service, action = resource.split(":")[-2:]
+                service = {"sfn": "states"}.get(service, service)
+                assert f"{service}:{action}".lower() in allowed, state
+            else:
+                assert resource in callable_functions, state
+
+
+def _of_function(template: Template, verb_phrase: str) -> list[dict[str, Any]]:
+    (function,) = [
+        each
+        for each in template.of_type("AWS::Lambda::Function").values()
+        if each["FunctionName"] == f"Hangdump-{verb_phrase}"
+    ]
+    return template.statements(template.role_of(function))
+
+
+def _role_of_machine(template: Template, name: str) -> str:
+    (machine,) = [
+        each
+        for each in template.of_type("AWS::StepFunctions::StateMachine").values()
+        if each["StateMachineName"] == name
+    ]
+    return template.role_of(machine, "RoleArn")

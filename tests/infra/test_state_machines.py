@@ -1,0 +1,279 @@
+"""The rules that every synthesized state machine keeps, whatever its steps are."""
+
+import re
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.model import StructureShape
+
+from tests.infra.template import Machine, Template, followers
+
+THE_INTERRUPT = "Send diagnostic interrupt"
+SDK = re.compile(r"^arn:\$\{AWS::Partition\}:states:::aws-sdk:(?P<service>[a-z0-9]+):(?P<action>[A-Za-z]+)$")
+# An execution's history ends at 25,000 events; entering, calling and leaving a Task are 5, any other state 2.
+HISTORY_LIMIT = 25_000
+
+
+def _counters(machine: Machine) -> dict[str, dict[str, Any]]:
+    """The Pass states that count a loop's rounds."""
+    return {
+        name: state
+        for name, state in machine.states.items()
+        if state["Type"] == "Pass" and "States.MathAdd" in str(state.get("Parameters"))
+    }
+
+
+def _bound(machine: Machine, counter: str) -> tuple[str, int]:
+    """The Choice that leads to a counter only below a limit, and that limit."""
+    path = machine.states[counter]["ResultPath"]
+    (before,) = [name for name, state in machine.states.items() if counter in followers(state)]
+    choice = machine.states[before]
+    assert choice["Type"] == "Choice"
+    assert choice["Default"] == counter
+    limits = [
+        rule["NumericGreaterThanEquals"]
+        for rule in choice["Choices"]
+        if rule.get("Variable", "").startswith(f"{path}.") and "NumericGreaterThanEquals" in rule
+    ]
+    assert len(limits) == 1, f"{before} gives up after {limits}"
+    return before, limits[0]
+
+
+def test_the_machine_and_every_task_have_a_timeout(machine: Machine) -> None:
+    assert machine.definition["TimeoutSeconds"] > 0
+    assert [name for name, state in machine.tasks().items() if state.get("TimeoutSeconds", 0) <= 0] == []
+
+
+def test_every_task_but_the_interrupt_is_retried_on_named_errors(machine: Machine) -> None:
+    for name, state in machine.tasks().items():
+        if name == THE_INTERRUPT:
+            continue
+        errors = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
+        assert errors, name
+        assert not any(error.startswith("States.") for error in errors), name
+        assert all(1 <= retrier["MaxAttempts"] <= 5 for retrier in state["Retry"]), name
+
+
+def test_the_interrupt_is_never_retried_and_says_why(template: Template) -> None:
+    state = template.machine("CollectVmcore").states[THE_INTERRUPT]
+    assert "Retry" not in state
+    assert "second NMI" in state["Comment"]
+
+
+def test_no_execution_can_come_to_the_interrupt_twice(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    assert THE_INTERRUPT not in machine.reachable_from(*followers(machine.states[THE_INTERRUPT]))
+
+
+def test_only_the_interrupt_state_calls_the_function_that_interrupts(template: Template) -> None:
+    function = template.machine("CollectVmcore").states[THE_INTERRUPT]["Resource"]
+    callers = [
+        name
+        for machine in ("CollectVmcore", "ProvisionDumpVolume")
+        for name, state in template.machine(machine).tasks().items()
+        if state["Resource"] == function or "iagnosticInterrupt" in state["Resource"]
+    ]
+    assert callers == [THE_INTERRUPT]
+
+
+def test_every_task_catches_whatever_is_left(machine: Machine) -> None:
+    for name, state in machine.tasks().items():
+        assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+        # Not "$": what is known so far is needed to clean up and to report.
+        assert all(catch["ResultPath"] not in ("$", None) for catch in state["Catch"]), name
+
+
+def test_every_target_exists_and_every_state_is_reached(machine: Machine) -> None:
+    targets = {target for state in machine.states.values() for target in followers(state)}
+    assert targets - set(machine.states) == set()
+    assert set(machine.states) - machine.reachable_from(machine.definition["StartAt"]) == set()
+
+
+def test_nothing_ends_but_in_succeed_or_fail(machine: Machine) -> None:
+    ends = {state["Type"] for state in machine.states.values() if not followers(state)}
+    assert ends == {"Succeed", "Fail"}
+    assert [name for name, state in machine.states.items() if state.get("End")] == []
+
+
+def test_a_failed_provisioning_never_ends_in_succeed(template: Template) -> None:
+    machine = template.machine("ProvisionDumpVolume")
+    caught = {
+        catch["Next"]
+        for state in machine.tasks().values()
+        for catch in state["Catch"]
+        if catch["ErrorEquals"] == ["States.ALL"]
+    }
+    ends = {machine.states[name]["Type"] for name in machine.reachable_from(*caught)}
+    assert "Succeed" not in ends
+    assert "Fail" in ends
+
+
+def test_a_collection_succeeds_only_with_the_verdict_captured(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    (succeed,) = [name for name, state in machine.states.items() if state["Type"] == "Succeed"]
+    leading = {name: state for name, state in machine.states.items() if succeed in followers(state)}
+    ((_, choice),) = leading.items()
+    assert choice["Choices"] == [
+        {"Variable": "$.conclusion.verdict", "StringEquals": "captured", "Next": succeed},
+    ]
+    assert machine.states[choice["Default"]]["Type"] == "Fail"
+
+
+def test_every_way_through_a_collection_is_concluded(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    without = {name: state for name, state in machine.states.items() if name != "Conclude incident"}
+    cut = Machine(machine.name, {"States": {**without, "Conclude incident": {"Type": "Cut"}}})
+    reached = cut.reachable_from(machine.definition["StartAt"])
+    assert {cut.states[name]["Type"] for name in reached} & {"Succeed", "Fail"} == set()
+
+
+def test_every_loop_is_counted(machine: Machine) -> None:
+    """Without the counters there is no cycle, so no way round avoids one."""
+    counters = _counters(machine)
+    assert counters
+    states = {name: state for name, state in machine.states.items() if name not in counters}
+    remaining = dict(states)
+    while remaining:
+        ends = [name for name, state in remaining.items() if not set(followers(state)) & set(remaining)]
+        assert ends, f"a loop without counter among {sorted(remaining)}"
+        remaining = {name: state for name, state in remaining.items() if name not in ends}
+
+
+def test_every_counter_has_a_limit(machine: Machine) -> None:
+    for counter in _counters(machine):
+        _, limit = _bound(machine, counter)
+        assert 0 < limit < 500, counter
+
+
+def test_the_longest_execution_fits_into_its_history(machine: Machine) -> None:
+    events = 5 * len(machine.states)
+    for counter in _counters(machine):
+        _, limit = _bound(machine, counter)
+        rounds = 5 if counter.startswith("Upload vmcore") else 1
+        # Wait 2, Task 5, Choice 2, Pass 2
+        events += 11 * (limit + 1) * rounds
+    assert events < HISTORY_LIMIT
+
+
+def test_the_loops_end_before_the_machine_does(machine: Machine) -> None:
+    waits = 0
+    for counter, state in _counters(machine).items():
+        growth = re.search(r"waitSeconds, (\d+)\)", str(state["Parameters"]))
+        if growth is None:
+            continue
+        _, last = _bound(machine, counter)
+        start = counter.replace("(count)", "(start waiting)")
+        first = machine.states[start]["Parameters"]["waitSeconds"]
+        looks = last + 1
+        rounds = 5 if counter.startswith("Upload vmcore") else 1
+        waits += rounds * (first * looks + int(growth[1]) * looks * (looks - 1) // 2)
+    assert waits < machine.definition["TimeoutSeconds"]
+
+
+def test_state_names_are_sentences_that_fit(machine: Machine) -> None:
+    for name in machine.states:
+        assert len(name) <= 80
+        assert re.match(r"^[A-Z][a-z]+( |$)", name), name
+
+
+def test_nothing_but_the_documented_states_deletes_or_detaches_a_volume(template: Template) -> None:
+    machine = template.machine("ProvisionDumpVolume")
+    risky = {
+        name for name, state in machine.tasks().items() if state["Resource"].endswith(("deleteVolume", "detachVolume"))
+    }
+    assert risky == {"Remove unused dump volume", "Detach unused dump volume"}
+    gate = "Is there an unused dump volume?"
+    without_gate = {**machine.states, gate: {"Type": "Cut"}}
+    reached = Machine(machine.name, {"States": without_gate}).reachable_from(machine.definition["StartAt"])
+    assert reached & risky == set()
+    (rule,) = machine.states[gate]["Choices"]
+    assert {"Variable": "$.volume.removeOnFailure", "BooleanEquals": True} in rule["And"]
+
+
+def test_a_volume_that_was_prepared_is_no_longer_removed(template: Template) -> None:
+    machine = template.machine("ProvisionDumpVolume")
+    keep = machine.states["Prepare dump volume (read result)"]["Next"]
+    assert machine.states[keep]["Parameters"]["removeOnFailure"] is False
+    assert machine.states["Use the volume found"]["Parameters"]["removeOnFailure"] is False
+
+
+def test_the_vmcore_is_removed_only_after_it_was_verified(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    states = {**machine.states, "Verify vmcore": {"Type": "Cut"}}
+    reached = Machine(machine.name, {"States": states}).reachable_from(machine.definition["StartAt"])
+    removing = {
+        name
+        for name, state in machine.tasks().items()
+        if state.get("Parameters", {}).get("Parameters", {}) and "remove" in str(state["Parameters"]["Parameters"])
+    }
+    assert removing == {"Remove vmcore"}
+    assert reached & removing == set()
+    # …and not by way of a failed verification.
+    failed = {catch["Next"] for catch in machine.states["Verify vmcore"]["Catch"]}
+    assert machine.reachable_from(*failed) & removing == set()
+
+
+def test_a_failed_provisioning_gives_its_lease_back(template: Template) -> None:
+    machine = template.machine("ProvisionDumpVolume")
+    states = {**machine.states, "Release provisioning lease after failure": {"Type": "Cut"}}
+    cut = Machine(machine.name, {"States": states})
+    after_lease = cut.reachable_from("Plan dump volume")
+    fails = {name for name in after_lease if cut.states[name]["Type"] == "Fail"}
+    assert fails == set()
+
+
+def test_an_error_is_reported_under_its_own_name(machine: Machine) -> None:
+    fails = {name: state for name, state in machine.states.items() if state["Type"] == "Fail"}
+    named = {name: state.get("Error") for name, state in fails.items() if "ErrorPath" not in state}
+    assert set(named.values()) <= {"InvalidInput"}
+    assert all("CausePath" in state or state.get("Cause") for state in fails.values())
+
+
+@pytest.fixture(scope="module")
+def botocore_session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+def test_every_api_call_has_the_parameters_that_the_api_asks_for(
+    machine: Machine, botocore_session: botocore.session.Session
+) -> None:
+    """Names only: Step Functions takes the API's own names, and reports a wrong one when the state runs."""
+    calls = 0
+    for name, state in machine.tasks().items():
+        found = SDK.match(state["Resource"])
+        if found is None:
+            continue
+        calls += 1
+        service = {"sfn": "stepfunctions"}.get(found["service"], found["service"])
+        model = botocore_session.get_service_model(service)
+        operations = {xform_name(each): each for each in model.operation_names}
+        operation = model.operation_model(operations[xform_name(found["action"])])
+        assert isinstance(operation.input_shape, StructureShape)
+        given = {key.removesuffix(".$") for key in state["Parameters"]}
+        aliases = {member[0].upper() + member[1:]: member for member in operation.input_shape.members}
+        assert given <= set(aliases), name
+        assert {aliases[each] for each in given} >= set(operation.input_shape.required_members), name
+        output = operation.output_shape
+        for path in state.get("ResultSelector", {}).values():
+            for kept in re.findall(r"\$\.([A-Za-z]+)", str(path)):
+                assert isinstance(output, StructureShape)
+                assert kept in {member[0].upper() + member[1:] for member in output.members}, f"{name}: {kept}"
+    assert calls > 5
+
+
+def test_executions_are_logged_and_traced_but_not_their_data(template: Template) -> None:
+    for properties in template.of_type("AWS::StepFunctions::StateMachine").values():
+        logging = properties["LoggingConfiguration"]
+        assert (logging["Level"], logging.get("IncludeExecutionData")) == ("ALL", False)
+        assert properties["TracingConfiguration"] == {"Enabled": True}
+
+
+def test_the_hang_alarm_asks_the_right_question(template: Template) -> None:
+    parameters = template.machine("ProvisionDumpVolume").states["Put hang alarm"]["Parameters"]
+    assert (parameters["Namespace"], parameters["MetricName"]) == ("AWS/EC2", "StatusCheckFailed_Instance")
+    assert (parameters["Statistic"], parameters["Threshold"]) == ("Maximum", 1)
+    assert (parameters["Period"], parameters["EvaluationPeriods"]) == (60, 2)
+    assert parameters["TreatMissingData"] == "missing"
+    assert "respondtohang" in parameters["AlarmActions"][0]

@@ -1,0 +1,225 @@
+"""What the template promises, resource by resource."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import bundle
+from infra.synth import synthesize
+from tests.infra.template import Template, flatten
+
+BEHAVIOURS = {
+    *("plan_dump_volume", "read_document_result", "respond_to_hang", "open_incident", "send_diagnostic_interrupt"),
+    *("watch_dump", "plan_upload", "verify_vmcore", "conclude_incident", "retire_instance"),
+}
+
+
+def _bucket(template: Template, *, is_vmcores: bool) -> tuple[str, dict[str, Any]]:
+    (found,) = [
+        (logical_id, properties)
+        for logical_id, properties in template.of_type("AWS::S3::Bucket").items()
+        if ("LoggingConfiguration" in properties) is is_vmcores
+    ]
+    return found
+
+
+def _bucket_policy(template: Template, bucket: str) -> list[dict[str, Any]]:
+    (policy,) = [
+        properties["PolicyDocument"]["Statement"]
+        for properties in template.of_type("AWS::S3::BucketPolicy").values()
+        if properties["Bucket"] == {"Ref": bucket}
+    ]
+    statements: list[dict[str, Any]] = policy
+    return statements
+
+
+def test_vmcores_are_encrypted_with_a_key_of_their_own(template: Template) -> None:
+    _, bucket = _bucket(template, is_vmcores=True)
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["BucketKeyEnabled"] is True
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    (key_id,) = template.of_type("AWS::KMS::Key")
+    assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == {"Fn::GetAtt": [key_id, "Arn"]}
+    assert template.resources[key_id]["Properties"]["EnableKeyRotation"] is True
+
+
+@pytest.mark.parametrize("is_vmcores", [True, False], ids=["vmcores", "access logs"])
+def test_a_bucket_is_private_and_owned(template: Template, is_vmcores: bool) -> None:
+    _, bucket = _bucket(template, is_vmcores=is_vmcores)
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+
+
+@pytest.mark.parametrize("is_vmcores", [True, False], ids=["vmcores", "access logs"])
+def test_a_bucket_refuses_plain_http_and_old_tls(template: Template, is_vmcores: bool) -> None:
+    logical_id, _ = _bucket(template, is_vmcores=is_vmcores)
+    conditions = [
+        statement["Condition"]
+        for statement in _bucket_policy(template, logical_id)
+        if statement["Effect"] == "Deny" and statement["Action"] == "s3:*"
+    ]
+    assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+    assert {"NumericLessThan": {"s3:TlsVersion": 1.2}} in conditions
+
+
+def test_an_object_cannot_be_put_with_another_key(template: Template) -> None:
+    logical_id, _ = _bucket(template, is_vmcores=True)
+    denied = {
+        statement["Sid"]: statement["Condition"]
+        for statement in _bucket_policy(template, logical_id)
+        if statement["Action"] == "s3:PutObject" and statement["Effect"] == "Deny"
+    }
+    (key_id,) = template.of_type("AWS::KMS::Key")
+    other_keys = denied["DenyOtherKeys"]["StringNotEqualsIfExists"]
+    assert other_keys == {"s3:x-amz-server-side-encryption-aws-kms-key-id": {"Fn::GetAtt": [key_id, "Arn"]}}
+    # An absent header must not be denied: UploadPart, as the instance sends it, has none.
+    assert all("StringNotEquals" not in condition for condition in denied.values())
+    assert set(denied) == {"DenyOtherKeys", "DenyOtherEncryption", "DenyCustomerKeys"}
+
+
+def test_what_nobody_needs_leaves_the_bucket_by_itself(template: Template) -> None:
+    _, bucket = _bucket(template, is_vmcores=True)
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert rules["abort-incomplete-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert (rules["expire-manifests"]["Prefix"], rules["expire-manifests"]["ExpirationInDays"]) == ("manifests/", 1)
+    assert (rules["expire-vmcores"]["Prefix"], rules["expire-vmcores"]["ExpirationInDays"]) == ("vmcores/", 365)
+    assert {rule["Status"] for rule in rules.values()} == {"Enabled"}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_evidence_outlives_the_stack(template: Template) -> None:
+    kept = {
+        resource["Type"]
+        for resource in template.resources.values()
+        if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) == ("Retain", "Retain")
+    }
+    assert kept == {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::DynamoDB::Table"}
+
+
+def test_the_table_has_the_key_that_the_functions_use(template: Template) -> None:
+    (table,) = template.of_type("AWS::DynamoDB::Table").values()
+    assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAtEpoch", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_there_is_one_function_for_each_behaviour(functions: dict[str, dict[str, Any]]) -> None:
+    assert set(functions) == {f"Hangdump-{verb_phrase}" for verb_phrase in BEHAVIOURS}
+    for verb_phrase in BEHAVIOURS:
+        assert functions[f"Hangdump-{verb_phrase}"]["Handler"] == f"lambdas.{verb_phrase}.handler"
+
+
+def test_every_function_runs_the_newest_python_on_arm_and_is_traced(functions: dict[str, dict[str, Any]]) -> None:
+    for name, function in functions.items():
+        assert function["Runtime"] == f"python{bundle.PYTHON_VERSION}", name
+        assert function["Architectures"] == ["arm64"], name
+        assert bundle.PLATFORM.startswith("aarch64-")
+        assert function["TracingConfig"] == {"Mode": "Active"}, name
+        assert function["Timeout"] <= 900, name
+        assert function["MemorySize"] >= 256, name
+
+
+def test_every_function_is_observable_in_the_same_way(functions: dict[str, dict[str, Any]]) -> None:
+    for function in functions.values():
+        variables = function["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == "hangdump"
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Hangdump"
+
+
+def test_every_function_logs_to_a_group_that_is_kept_as_long_as_the_settings_say(
+    template: Template, functions: dict[str, dict[str, Any]]
+) -> None:
+    groups = template.of_type("AWS::Logs::LogGroup")
+    assert {group["RetentionInDays"] for group in groups.values()} == {90}
+    for name, function in functions.items():
+        assert groups[function["LoggingConfig"]["LogGroup"]["Ref"]]["LogGroupName"] == f"/aws/lambda/{name}"
+    # Two more for the state machines.
+    assert len(groups) == len(functions) + 2
+
+
+def test_what_events_call_is_retried_and_then_reported(template: Template) -> None:
+    (topic,) = template.of_type("AWS::SNS::Topic")
+    configured = template.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert {flatten(each["FunctionName"]) for each in configured} == {
+        "${" + logical_id + "}"
+        for logical_id, function in template.of_type("AWS::Lambda::Function").items()
+        if function["FunctionName"] in ("Hangdump-respond_to_hang", "Hangdump-retire_instance")
+    }
+    for each in configured:
+        assert each["MaximumRetryAttempts"] == 2
+        assert each["DestinationConfig"] == {"OnFailure": {"Destination": {"Ref": topic}}}
+
+
+def test_alarms_of_this_account_and_nobody_else_may_report_a_hang(template: Template) -> None:
+    (permission,) = [
+        each
+        for each in template.of_type("AWS::Lambda::Permission").values()
+        if each["Principal"] == "lambda.alarms.cloudwatch.amazonaws.com"
+    ]
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    source = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:*"
+    assert flatten(permission["SourceArn"]) == source
+    assert "respondtohang" in flatten(permission["FunctionName"])
+
+
+def test_a_terminated_instance_is_retired(template: Template) -> None:
+    (rule,) = template.of_type("AWS::Events::Rule").values()
+    assert rule["EventPattern"] == {
+        "source": ["aws.ec2"],
+        "detail-type": ["EC2 Instance State-change Notification"],
+        "detail": {"state": ["terminated"]},
+    }
+    assert ["retireinstance" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
+
+
+def test_the_outputs_name_what_a_user_needs(template: Template) -> None:
+    assert {
+        *("VmcoreBucketName", "IncidentTopicArn", "ProvisionDumpVolumeArn", "CollectVmcoreArn", "RespondToHangArn"),
+    } <= set(template.content["Outputs"])
+
+
+def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_running_command(template: Template) -> None:
+    documents = template.of_type("AWS::SSM::Document")
+    assert {document["Name"] for document in documents.values()} == {
+        "Hangdump-prepare_dump_volume",
+        "Hangdump-configure_kdump",
+        "Hangdump-check_kdump",
+        "Hangdump-upload_vmcore",
+        "Hangdump-probe_instance",
+    }
+    assert {document["UpdateMethod"] for document in documents.values()} == {"NewVersion"}
+
+
+def test_the_settings_arrive_where_they_matter(tmp_path: Path) -> None:
+    changed = {
+        "dryRun": True,
+        "probeTimeoutSeconds": 15,
+        "pollSeconds": 2,
+        "uploadTimeoutSeconds": 7200,
+        "uploadEndpointUrl": "http://10.0.2.100",
+        "logRetentionDays": 30,
+        "vmcoreRetentionDays": 0,
+        "notificationEmail": "oncall@example.com",
+        "volumeThroughputMibs": 500,
+        "hangAlarmPeriodSeconds": 300,
+    }
+    template = Template.read(synthesize(tmp_path, changed))
+    functions = {each["FunctionName"]: each for each in template.of_type("AWS::Lambda::Function").values()}
+    respond = functions["Hangdump-respond_to_hang"]
+    assert respond["Environment"]["Variables"]["DRY_RUN"] == "true"
+    assert respond["Timeout"] > 15
+    plan_upload = functions["Hangdump-plan_upload"]["Environment"]["Variables"]
+    assert plan_upload["UPLOAD_ENDPOINT_URL"] == "http://10.0.2.100"
+    assert {group["RetentionInDays"] for group in template.of_type("AWS::Logs::LogGroup").values()} == {30}
+    _, bucket = _bucket(template, is_vmcores=True)
+    assert "expire-vmcores" not in [rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]]
+    (subscription,) = template.of_type("AWS::SNS::Subscription").values()
+    assert subscription["Endpoint"] == "oncall@example.com"
+    provision = template.machine("ProvisionDumpVolume")
+    assert provision.states["Create dump volume"]["Parameters"]["Throughput"] == 500
+    assert provision.states["Put hang alarm"]["Parameters"]["Period"] == 300
+    assert provision.states["Prepare dump volume (start waiting)"]["Parameters"]["waitSeconds"] == 2
+    upload = next(d for d in template.of_type("AWS::SSM::Document").values() if d["Name"] == "Hangdump-upload_vmcore")
+    assert upload["Content"]["mainSteps"][0]["inputs"]["timeoutSeconds"] == "7200"
