@@ -12,7 +12,7 @@ from lambdas import moment
 from lambdas.environment import DumpDeadline, RecordKeeping
 from lambdas.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
 from lambdas.execution_input import ExecutionInput, read_input
-from lambdas.incident import Incident, Verdict, incident_id, key_prefix, timeline_entry
+from lambdas.incident import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, key_prefix, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.instance_facts import read_instance, read_ping
 from lambdas.observability import entry_point, logger
@@ -58,7 +58,7 @@ def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) ->
         origin="manual" if given.interrupt else "fetch",
         execution_name=event["executionName"],
         execution_arn=event["executionId"],
-        opened_at=event["startTime"],
+        opened_at=moment.iso(started_at),
         timeline=[timeline_entry(started_at, "requested", event["executionName"])],
     )
     known = records.read(opened.incident_id)
@@ -115,7 +115,7 @@ def _result(incident: Incident, given: CollectInput, *, deadline: int) -> dict[s
     # By hand, the interrupt is still to come: a vmcore later than the opening is this incident's.
     since = incident.since_epoch
     if given.interrupt:
-        since = moment.epoch(moment.parse(incident.opened_at or ""))
+        since = moment.epoch(moment.parse(incident.opened_at or "")) - CLOCK_SLACK_SECONDS
     return {
         "incidentId": incident.incident_id,
         "instanceId": incident.instance_id,

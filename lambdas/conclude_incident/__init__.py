@@ -35,8 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(event, context, records)
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
-    ending = read_ending(event, is_interrupt_started=incident.is_interrupt_started)
-    conclusion = decide_verdict(ending, instance_id=incident.instance_id)
+    conclusion = decide_verdict(read_ending(event, incident), instance_id=incident.instance_id)
     logger.info("Verdict: %s. %s", conclusion.verdict.value, conclusion.reason)
     report = _write_report(event, incident, conclusion)
     if _is_worth_recording(incident, conclusion):

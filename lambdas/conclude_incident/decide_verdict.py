@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.diagnostic_interrupt import verdict_of_refusal
-from lambdas.incident import Verdict
+from lambdas.incident import Incident, Verdict
 
 _UNSUPPORTED = {
     "UnsupportedHypervisor",
@@ -31,8 +31,9 @@ class Ending:
     found_status: str = ""
     is_verified: bool = False
     is_crash_expected: bool = False
-    # From the record: an interrupt was sent, or may have been.
+    # From the record: an interrupt was sent, or may have been; and the words of the decision, whose code is `reason`.
     is_interrupt_started: bool = False
+    decision_detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def read_cause(cause: str) -> str:
     return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
 
 
-def read_ending(event: dict[str, Any], *, is_interrupt_started: bool) -> Ending:
+def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
     """From the event, whose parts exist as far as the execution came. Never raises: this is the last that runs."""
     error, watch, found, verified = (_object(event, name) for name in ("error", "watch", "found", "verified"))
     return Ending(
@@ -81,7 +82,8 @@ def read_ending(event: dict[str, Any], *, is_interrupt_started: bool) -> Ending:
         found_status=str(found.get("status") or ""),
         is_verified=verified.get("verified") is True,
         is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
-        is_interrupt_started=is_interrupt_started,
+        is_interrupt_started=incident.is_interrupt_started,
+        decision_detail=incident.detail or "",
     )
 
 
@@ -104,8 +106,8 @@ def _told(ending: Ending) -> Conclusion | None:
     verdict = Verdict(ending.verdict)
     if verdict == Verdict.FAILED and ending.error:
         return None
-    if verdict == Verdict.REFUSED:
-        verdict = verdict_of_refusal(ending.reason)
+    if verdict == Verdict.REFUSED and ending.reason:
+        return Conclusion(verdict_of_refusal(ending.reason), f"{ending.reason}. {ending.decision_detail}".strip())
     reason = ending.reason or ending.phase_detail or ending.cause
     return Conclusion(verdict, reason or f"The execution ended as {verdict.value}.")
 

@@ -1,0 +1,142 @@
+"""A small AWS account for the handlers: moto where it is faithful, hand-written answers where it is not.
+
+Owns what the tests turn (status checks, console, probe, ping, the interrupt) and the log of every call made. A `Crash`
+ends a handler at a chosen call as the death of its process would: nothing after it runs, not even clean-up.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+ACCOUNT_ID = "123456789012"
+REGION = "eu-west-1"
+TABLE = "incidents"
+BUCKET = "vmcores"
+KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1"
+COLLECT_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:CollectVmcore"
+NOW = datetime(2026, 11, 23, 4, 0, 30, tzinfo=UTC)
+
+Answer = Callable[[dict[str, Any]], Any]
+
+
+class Crash(BaseException):
+    """The process died here. No Exception, so that no handler of exceptions sees it."""
+
+
+@dataclass
+class Call:
+    """One API call, in order."""
+
+    operation: str
+    parameters: dict[str, Any]
+
+
+@dataclass
+class Account:
+    """What the tests turn and what they look at."""
+
+    system_status: str = "ok"
+    instance_status: str = "impaired"
+    attached_ebs_status: str | None = "ok"
+    console: str = "[    1.0] login:"
+    ping_status: str | None = "Online"
+    last_ping_at: datetime = datetime(2026, 11, 23, 3, 58, tzinfo=UTC)
+    platform_type: str = "Linux"
+    probe_status: str = "Pending"
+    probe_details: str = ""
+    probe_stdout: str = ""
+    # A number of calls after which the process dies; None: never.
+    crash_before_call: int | None = None
+    errors: dict[str, Exception] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    topic_arn: str = ""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    command_ids: Any = field(default_factory=lambda: itertools.count(1))
+
+    def named(self, operation: str) -> list[dict[str, Any]]:
+        """The parameters of every call of that name that reached AWS."""
+        return [call.parameters for call in self.calls if call.operation == operation]
+
+    @property
+    def interrupts(self) -> list[str]:
+        """The instances that got a diagnostic interrupt."""
+        return [str(call["InstanceId"]) for call in self.named("SendDiagnosticInterrupt")]
+
+    @property
+    def messages(self) -> list[str]:
+        """What SNS was asked to send."""
+        return [f"{call['Subject']}\n{call['Message']}" for call in self.named("Publish")]
+
+    @property
+    def executions(self) -> list[str]:
+        """The names of the executions that exist."""
+        listed = boto3.client("stepfunctions").list_executions(stateMachineArn=COLLECT_ARN)
+        return sorted(execution["name"] for execution in listed["executions"])
+
+    def fail(self, operation: str, code: str) -> None:
+        """From now on that operation answers with this error code."""
+        self.errors[operation] = ClientError({"Error": {"Code": code, "Message": "as the test says"}}, operation)
+
+    def heal(self) -> None:
+        """No more errors and no more crashes."""
+        self.errors.clear()
+        self.crash_before_call = None
+
+    def answer(self, client: BaseClient, operation: str, parameters: dict[str, Any], forward: Answer) -> Any:
+        """Every API call of the handlers comes through here."""
+        with self.lock:
+            if self.crash_before_call is not None and len(self.calls) >= self.crash_before_call:
+                raise Crash(operation)
+            self.calls.append(Call(operation, parameters))
+        if operation in self.errors:
+            raise self.errors[operation]
+        own = getattr(self, f"_{operation}", None)
+        if own is not None:
+            return own(parameters)
+        # moto checks conditions and writes in two steps; DynamoDB does both in one.
+        with self.lock:
+            return forward(parameters)
+
+    def _SendDiagnosticInterrupt(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
+        return {}
+
+    def _DescribeInstanceStatus(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        status: dict[str, Any] = {
+            "InstanceId": parameters["InstanceIds"][0],
+            "SystemStatus": {"Status": self.system_status},
+            "InstanceStatus": {"Status": self.instance_status},
+        }
+        if self.attached_ebs_status is not None:
+            status["AttachedEbsStatus"] = {"Status": self.attached_ebs_status}
+        return {"InstanceStatuses": [status]}
+
+    def _GetConsoleOutput(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        assert parameters["Latest"] is True
+        return {"InstanceId": parameters["InstanceId"], "Output": self.console}
+
+    def _DescribeInstanceInformation(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        if self.ping_status is None:
+            return {"InstanceInformationList": []}
+        information = {
+            "PingStatus": self.ping_status,
+            "LastPingDateTime": self.last_ping_at,
+            "PlatformType": self.platform_type,
+        }
+        return {"InstanceInformationList": [information]}
+
+    def _SendCommand(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"Command": {"CommandId": f"command-{next(self.command_ids)}"}}
+
+    def _GetCommandInvocation(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {
+            "Status": self.probe_status,
+            "StatusDetails": self.probe_details or self.probe_status,
+            "StandardOutputContent": self.probe_stdout,
+        }

@@ -1,0 +1,180 @@
+"""The account that the handlers talk to, an enrolled instance in it, and time that passes only when somebody waits."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.client import BaseClient
+from moto import mock_aws
+
+from lambdas import clients, moment, run_command
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account
+
+_CLIENTS = ("ec2", "ec2_without_retries", "ssm", "cloudwatch", "dynamodb", "sns", "stepfunctions", "s3")
+
+
+@dataclass
+class Context:
+    """The part of Lambda's context that Powertools and the handlers read."""
+
+    function_name: str = "Hangdump-test"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = f"arn:aws:lambda:{aws.REGION}:{aws.ACCOUNT_ID}:function:Hangdump-test"
+    aws_request_id: str = "request"
+    remaining_milliseconds: int = 120_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """How long Powertools takes a delivery for being in progress."""
+        return self.remaining_milliseconds
+
+
+class Clock:
+    """Both clocks of the handlers: it moves only when told to, or when somebody sleeps."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        """In place of moment.now."""
+        return self.at
+
+    def monotonic(self) -> float:
+        """In place of time.monotonic."""
+        return self.at.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        """In place of time.sleep."""
+        self.at += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def context() -> Any:
+    return Context()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock(aws.NOW)
+    monkeypatch.setattr(moment, "now", clock.now)
+    monkeypatch.setattr(run_command, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    variables = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": aws.REGION,
+        "AWS_REGION": aws.REGION,
+        "TABLE_NAME": aws.TABLE,
+        "BUCKET_NAME": aws.BUCKET,
+        "KEY_ARN": aws.KEY_ARN,
+        "COLLECT_VMCORE_ARN": aws.COLLECT_ARN,
+        "PROBE_DOCUMENT": "Hangdump-probe_instance",
+        "PROBE_TIMEOUT_SECONDS": "45",
+        "COOLDOWN_SECONDS": "3600",
+        "FLEET_BUDGET": "3",
+        "FLEET_BUDGET_WINDOW_SECONDS": "3600",
+        "DRY_RUN": "false",
+        "DUMP_SIZE_FACTOR": "2",
+        "MINIMUM_DUMP_VOLUME_GIB": "8",
+        "ALLOW_REBOOT": "false",
+        "UPLOAD_ENDPOINT_URL": "",
+        "DUMP_TIMEOUT_SECONDS": "3600",
+        "DOCUMENT_DEFAULTS": json.dumps(
+            {
+                "mountPoint": "/var/crash",
+                "fileSystem": "xfs",
+                "crashkernel": "auto",
+                "coreCollector": "makedumpfile -l --message-level 7",
+                "dumpLevel": 31,
+                "finalAction": "reboot",
+                "panicSysctls": {"unknown_nmi_panic": 1, "panic_on_oops": 1, "kernel_panic": 0},
+            }
+        ),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    forget_clients()
+    yield
+    forget_clients()
+
+
+def forget_clients() -> None:
+    """Clients belong to the account that they were made in."""
+    for name in (*_CLIENTS, "s3_for_presigning"):
+        getattr(clients, name).cache_clear()
+
+
+@pytest.fixture
+def account(environment: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """An account with the stack's table, topic and state machine."""
+    account = Account()
+    with mock_aws():
+        furnish(account, monkeypatch)
+        forward = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+        def answer(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+            return account.answer(client, operation, parameters, lambda given: forward(client, operation, given))
+
+        # boto3 clients are not made thread-safely: all are here before any thread is.
+        for name in _CLIENTS:
+            getattr(clients, name)()
+        monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+        yield account
+
+
+def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the template would have created."""
+    boto3.client("dynamodb").create_table(
+        TableName=aws.TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    account.topic_arn = boto3.client("sns").create_topic(Name="hangdump")["TopicArn"]
+    monkeypatch.setenv("TOPIC_ARN", account.topic_arn)
+    definition = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
+    boto3.client("stepfunctions").create_state_machine(
+        name="CollectVmcore",
+        definition=json.dumps(definition),
+        roleArn=f"arn:aws:iam::{aws.ACCOUNT_ID}:role/collect",
+    )
+
+
+Launch = Callable[..., str]
+
+
+@pytest.fixture
+def launch(account: Account) -> Launch:
+    """Starts an instance; tags and type as given, enrolled and ready unless said otherwise."""
+
+    def launch(*, instance_type: str = "t3.micro", tags: dict[str, str] | None = None) -> str:
+        if tags is None:
+            tags = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
+        ec2: Any = boto3.client("ec2")  # the stubs want each type as a literal
+        launched: str = ec2.run_instances(
+            ImageId="ami-12c6146b",
+            InstanceType=instance_type,
+            MinCount=1,
+            MaxCount=1,
+        )["Instances"][0]["InstanceId"]
+        if tags:
+            ec2.create_tags(Resources=[launched], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
+        account.calls.clear()
+        return launched
+
+    return launch
+
+
+@pytest.fixture
+def instance_id(launch: Launch) -> str:
+    """An enrolled, ready, running Nitro x86_64 instance that is hung: impaired, and the probe stays pending."""
+    return launch()
