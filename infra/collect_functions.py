@@ -63,7 +63,7 @@ class CollectFunctions:
                 environment={**self._table, "DUMP_TIMEOUT_SECONDS": str(self._settings.dump_timeout_seconds)},
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
-                    grants.read("ec2:DescribeInstances", "ec2:GetConsoleOutput"),
+                    grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
                 ],
             ),
         )
@@ -73,9 +73,10 @@ class CollectFunctions:
         return self._function(
             "send_diagnostic_interrupt",
             Needs(
-                environment=gate_environment(parts.incidents, parts.runner, self._settings),
-                statements=gate_statements(self._scope, parts.incidents, parts.runner),
-                timeout_seconds=self._settings.probe_timeout_seconds + 120,
+                # No probe: whoever asks for the interrupt by hand waives the second signal.
+                environment=gate_environment(parts.incidents, self._settings),
+                statements=gate_statements(self._scope, parts.incidents),
+                timeout_seconds=120,
                 acknowledged=any_instance_acknowledged(),
             ),
         )
@@ -90,9 +91,7 @@ class CollectFunctions:
                     grants.keep_records(parts.incidents.table),
                     grants.read(
                         "ec2:DescribeInstances",
-                        "ec2:DescribeInstanceStatus",
                         "ec2:GetConsoleOutput",
-                        "ssm:DescribeInstanceInformation",
                     ),
                     *probe_statements(self._scope, parts.runner),
                 ],
@@ -134,7 +133,7 @@ class CollectFunctions:
         return self._function(
             "verify_vmcore",
             Needs(
-                environment={**self._table, **self._bucket},
+                environment={**self._table, "BUCKET_NAME": self._bucket["BUCKET_NAME"]},
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
                     self._objects(
@@ -162,14 +161,8 @@ class CollectFunctions:
                 environment={**self._table, **self._bucket, "TOPIC_ARN": parts.incidents.topic.topic_arn},
                 statements=[
                     grants.keep_records(parts.incidents.table),
-                    grants.read("ec2:DescribeInstances", "ec2:GetConsoleOutput"),
-                    self._objects(
-                        VMCORES,
-                        "s3:PutObject",
-                        "s3:GetObject",
-                        "s3:ListMultipartUploadParts",
-                        "s3:AbortMultipartUpload",
-                    ),
+                    grants.read("ec2:GetConsoleOutput"),
+                    self._objects(VMCORES, "s3:PutObject", "s3:GetObject"),
                     *self._bucket_and_key(),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
                 ],

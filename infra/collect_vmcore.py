@@ -17,7 +17,7 @@ from infra.polling import Polling, polling
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import FunctionCall, note, task, task_without_retry
-from infra.upload_vmcore import UPLOAD_ROUNDS, UploadVmcore
+from infra.upload_vmcore import UPLOAD_LOOKS, UPLOAD_ROUNDS, UploadVmcore
 from infra.workflow import Workflow, connect
 
 __all__ = ["NAME", "CollectVmcore", "Parts"]
@@ -113,7 +113,11 @@ class CollectVmcore(Construct):
         late = note(
             self,
             "Stop watching",
-            {"phase": "timed-out", "detail.$": "$.facts.watch.detail"},
+            {
+                "phase": "timed-out",
+                "detail.$": "$.facts.watch.detail",
+                "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
+            },
             keep_as="$.facts.watch",
             comment="watch_dump has its own deadline; this is the bound of the loop",
         )
@@ -130,15 +134,12 @@ class CollectVmcore(Construct):
 
     def _fetch(self, conclude: sfn.State) -> sfn.State:
         """From finding the vmcore to removing it; returns the first of these states."""
-        any_time = note(self, "Take a vmcore of any time", {"parameter": ["none"]}, keep_as="$.since")
-        of_this_crash = note(
-            self,
-            "Take only the vmcore of this crash",
-            {"parameter.$": "States.Array(States.JsonToString($.facts.incident.sinceEpoch))"},
-            keep_as="$.since",
+        find = self._run(
+            "Find vmcore",
+            {"action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
+            Paths(instance_id=_INSTANCE, result="$.facts.found", failure=_FAILURE),
+            conclude,
         )
-        find = self._run("Find vmcore", {"action": ["find"], "since.$": "$.since.parameter"}, "$.facts.found", conclude)
-        is_complete = sfn.Choice(self, "Is the vmcore complete?")
         upload = UploadVmcore(
             self, "Upload vmcore", functions=self._functions, parts=self._parts, settings=self._settings, then=conclude
         )
@@ -155,36 +156,24 @@ class CollectVmcore(Construct):
                 "sizeBytes.$": "States.Array(States.JsonToString($.upload.sizeBytes))",
                 "modifiedEpoch.$": "States.Array(States.JsonToString($.upload.modifiedEpoch))",
             },
-            "$.removed",
+            Paths(instance_id=_INSTANCE, result="$.removed", failure=_FAILURE),
             conclude,
         )
-        connect(any_time, find, is_complete)
-        connect(of_this_crash, find)
-        is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), upload.start_state)
-        is_complete.otherwise(self._incomplete(conclude))
-        connect(upload, verify, remove, conclude)
-        is_known = sfn.Choice(self, "Is the time of the crash known?")
-        return is_known.when(
-            sfn.Condition.number_greater_than("$.facts.incident.sinceEpoch", 0), of_this_crash
-        ).otherwise(any_time)
+        # Of an incomplete vmcore only its dmesg is uploaded.
+        is_complete = sfn.Choice(self, "Is the vmcore complete?")
+        is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(conclude)
+        connect(find, upload, is_complete)
+        connect(verify, remove, conclude)
+        return find.start_state
 
-    def _incomplete(self, conclude: sfn.State) -> sfn.State:
-        verdict = sfn.Pass(
-            self,
-            "Note that the vmcore is incomplete",
-            result=sfn.Result.from_string("incomplete"),
-            result_path="$.facts.verdict",
-        )
-        connect(verdict, conclude)
-        return verdict
-
-    def _run(self, title: str, parameters: dict[str, Any], result: str, conclude: sfn.State) -> RunDocument:
+    def _run(self, title: str, parameters: dict[str, Any], paths: Paths, conclude: sfn.State) -> RunDocument:
         command = Command(
             "upload_vmcore",
             {"mountPoint": [self._settings.mount_point], **parameters},
-            self._settings.document_timeout_seconds,
+            # To find a vmcore is to read it all, for its digests: that takes as long as an upload may.
+            self._settings.upload_timeout_seconds,
+            UPLOAD_LOOKS,
         )
-        paths = Paths(instance_id=_INSTANCE, result=result, failure=_FAILURE)
         return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(conclude)
 
     def _conclude(self) -> sfn.State:
@@ -215,7 +204,7 @@ class CollectVmcore(Construct):
 
     def _timeout_seconds(self) -> int:
         knobs = self._settings
-        documents = 2 * (knobs.document_timeout_seconds + DELIVERY_SECONDS)
-        uploads = UPLOAD_ROUNDS * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
+        # Find, the rounds of the upload, remove.
+        documents = (2 + UPLOAD_ROUNDS) * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
         # The loops' bounds end every wait first: doubled for the looks themselves, the rest for the calls between.
-        return 2 * (knobs.dump_timeout_seconds + documents + uploads) + 3600
+        return 2 * (knobs.dump_timeout_seconds + documents) + 3600

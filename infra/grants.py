@@ -1,6 +1,6 @@
 """IAM statements that more than one function or machine needs; each says the least that does the job.
 
-Reads that EC2 and SSM cannot limit to a resource are granted on `*`; CANNOT_BE_LIMITED is what cdk-nag is told.
+Reads that AWS cannot limit to a resource are granted on `*`; CANNOT_BE_LIMITED is what cdk-nag is told.
 """
 
 import aws_cdk as cdk
@@ -12,8 +12,8 @@ ENROLLED = "hangdump:enrolled"
 STACK_TAG = "hangdump:stack"
 
 CANNOT_BE_LIMITED = (
-    "Describe calls of EC2 and SSM, GetCommandInvocation and X-Ray's PutTraceSegments take no resource; they change "
-    "nothing on an instance."
+    "Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation and X-Ray's PutTraceSegments take no resource; "
+    "they change nothing on an instance."
 )
 ANY_INSTANCE = (
     "Which instances take part is known by a tag, not by an ARN: what the grant allows is limited by a condition, to "

@@ -12,7 +12,13 @@ from constructs import Construct
 from infra import grants
 from infra.functions import Function, Needs, Shared
 from infra.incidents import Incidents
-from infra.interrupt_gate import any_instance_acknowledged, gate_environment, gate_statements
+from infra.interrupt_gate import (
+    any_instance_acknowledged,
+    gate_environment,
+    gate_statements,
+    probe_environment,
+    probe_statements,
+)
 from infra.mark_ready import ALARM_PREFIX
 from infra.run_document import DocumentRunner
 from infra.settings import Settings
@@ -41,7 +47,6 @@ class HangResponse(Construct):
 
     def _respond_to_hang(self, parts: Parts, settings: Settings) -> Function:
         stack = cdk.Stack.of(self)
-        every_alarm = grants.alarms(stack, "*")
         incidents, topic = parts.incidents, parts.incidents.topic
         function = Function(
             self,
@@ -49,14 +54,16 @@ class HangResponse(Construct):
             shared=parts.shared,
             needs=Needs(
                 environment={
-                    **gate_environment(incidents, parts.runner, settings),
+                    **gate_environment(incidents, settings),
+                    **probe_environment(parts.runner, settings),
                     "TOPIC_ARN": topic.topic_arn,
                     "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
                 },
                 statements=[
-                    *gate_statements(self, incidents, parts.runner),
-                    # The children of a composite alarm.
-                    iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[every_alarm]),
+                    *gate_statements(self, incidents),
+                    *probe_statements(self, parts.runner),
+                    # The children of a composite alarm; CloudWatch shows those only to a grant on everything.
+                    grants.read("cloudwatch:DescribeAlarms"),
                     iam.PolicyStatement(
                         actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]
                     ),
@@ -64,12 +71,7 @@ class HangResponse(Construct):
                 ],
                 # The probe of an instance that hangs takes its whole time.
                 timeout_seconds=settings.probe_timeout_seconds + 120,
-                acknowledged={
-                    **any_instance_acknowledged(),
-                    grants.wildcard("cloudwatch:alarm:*"): (
-                        "Any alarm of the account may call it, also a composite one; it reads their definitions."
-                    ),
-                },
+                acknowledged=any_instance_acknowledged(),
             ),
         )
         # Not only our own alarms: the owner of an instance may know better than a status check when it hangs. Whoever
@@ -78,7 +80,7 @@ class HangResponse(Construct):
             "AlarmsOfThisAccount",
             principal=iam.ServicePrincipal("lambda.alarms.cloudwatch.amazonaws.com"),
             source_account=stack.account,
-            source_arn=every_alarm,
+            source_arn=grants.alarms(stack, "*"),
         )
         function.retry_when_asynchronous(parts.shared, for_minutes=RESPONSE_MINUTES)
         return function
@@ -92,10 +94,8 @@ class HangResponse(Construct):
             shared=parts.shared,
             needs=Needs(
                 statements=[
-                    grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes"),
-                    iam.PolicyStatement(
-                        actions=["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms"], resources=[our_alarms]
-                    ),
+                    grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeVolumes"),
+                    iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[our_alarms]),
                     # An owner who has withdrawn the opt-in must still get rid of our tag: no condition on it here.
                     iam.PolicyStatement(
                         actions=["ec2:DeleteTags"],

@@ -23,14 +23,16 @@ def probe_environment(runner: DocumentRunner, settings: Settings) -> dict[str, s
 
 
 def probe_statements(scope: Construct, runner: DocumentRunner) -> list[iam.PolicyStatement]:
-    """Run the probe, and no other document, on enrolled instances."""
-    return grants.send_command(cdk.Stack.of(scope), [runner.documents.name(PROBE)])
+    """Run the probe, and no other document, on enrolled instances; see whether the agent is connected at all."""
+    return [
+        *grants.send_command(cdk.Stack.of(scope), [runner.documents.name(PROBE)]),
+        grants.read("ssm:DescribeInstanceInformation"),
+    ]
 
 
-def gate_environment(incidents: Incidents, runner: DocumentRunner, settings: Settings) -> dict[str, str]:
-    """The evidence's tools and the policy's limits."""
+def gate_environment(incidents: Incidents, settings: Settings) -> dict[str, str]:
+    """The record and the policy's limits."""
     return {
-        **probe_environment(runner, settings),
         "TABLE_NAME": incidents.table.table_name,
         "COOLDOWN_SECONDS": str(settings.cooldown_seconds),
         "FLEET_BUDGET": str(settings.fleet_budget),
@@ -39,7 +41,7 @@ def gate_environment(incidents: Incidents, runner: DocumentRunner, settings: Set
     }
 
 
-def gate_statements(scope: Construct, incidents: Incidents, runner: DocumentRunner) -> list[iam.PolicyStatement]:
+def gate_statements(scope: Construct, incidents: Incidents) -> list[iam.PolicyStatement]:
     """Gather evidence, claim, send the interrupt to an enrolled instance."""
     stack = cdk.Stack.of(scope)
     return [
@@ -48,9 +50,7 @@ def gate_statements(scope: Construct, incidents: Incidents, runner: DocumentRunn
             "ec2:DescribeInstanceStatus",
             "ec2:DescribeInstanceTypes",
             "ec2:GetConsoleOutput",
-            "ssm:DescribeInstanceInformation",
         ),
-        *probe_statements(scope, runner),
         grants.keep_records(incidents.table),
         grants.send_diagnostic_interrupt(stack),
     ]

@@ -110,10 +110,12 @@ def flatten(value: Any) -> str:
     if isinstance(value, str):
         return value
     if "Ref" in value:
-        return "${" + value["Ref"] + "}"
+        return f"${{{value['Ref']}}}"
     if "Fn::GetAtt" in value:
         return "${" + ".".join(value["Fn::GetAtt"]) + "}"
     if "Fn::Join" in value:
         separator, parts = value["Fn::Join"]
-        return str(separator.join(flatten(part) for part in parts))
+        joined = separator.join(flatten(part) for part in parts)
+        assert isinstance(joined, str)
+        return joined
     raise ValueError(f"cannot flatten {value}")

@@ -89,7 +89,7 @@ def test_commands_are_run_on_enrolled_instances_with_our_documents_only(template
 
 @pytest.mark.parametrize(
     ("function", "documents"),
-    [("respond_to_hang", 1), ("send_diagnostic_interrupt", 1), ("watch_dump", 1), ("conclude_incident", 0)],
+    [("respond_to_hang", 1), ("send_diagnostic_interrupt", 0), ("watch_dump", 1), ("conclude_incident", 0)],
 )
 def test_a_function_may_run_the_probe_at_most(template: Template, function: str, documents: int) -> None:
     granted = [
