@@ -128,15 +128,16 @@ class LabAccount:
     def notifications(self) -> list[sns.Notification]:
         return self._outbox.notifications
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client over HTTP, as a user's. Errors come at once: no retries."""
+        base = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
         return boto3.client(  # type: ignore[call-overload]
             service,
             region_name=self.region,
             endpoint_url=self.endpoint_url,
             aws_access_key_id=_CLIENT_KEY,
             aws_secret_access_key=_CLIENT_SECRET,
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            config=base.merge(config) if config else base,
         )
 
     def deploy(self, template: dict[str, Any], assembly_dir: Path, *, stack_name: str = "Hangdump") -> dict[str, str]:
@@ -160,7 +161,7 @@ class LabAccount:
         ec2_client = boto3.client("ec2", region_name=self.region)
         image = ec2_client.register_image(
             Name=f"lab-{architecture}-{len(self._state.computers)}",
-            Architecture=architecture,
+            Architecture=architecture,  # type: ignore[arg-type]
             RootDeviceName="/dev/sda1",
         )
         reservation = ec2_client.run_instances(

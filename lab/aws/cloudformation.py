@@ -46,6 +46,14 @@ def install(patches: Patches) -> None:
 
         return resource_name_property_from_type
 
+    patches.replace(parsing, "resource_class_from_type", make_lookup)
+    patches.replace(parsing, "resource_name_property_from_type", make_name_property)
+    _install_strictness(patches)
+
+
+def _install_strictness(patches: Patches) -> None:
+    """Real: a reference that cannot be resolved fails the stack. moto: passes it on as it stands in the template."""
+
     def make_clean(original: Any) -> Any:
         def clean_json(resource_json: Any, resources_map: Any) -> Any:
             result = original(resource_json, resources_map)
@@ -65,10 +73,8 @@ def install(patches: Patches) -> None:
 
         return parse_and_create_resource
 
-    patches.replace(parsing, "parse_and_create_resource", make_create)
-    patches.replace(parsing, "resource_class_from_type", make_lookup)
-    patches.replace(parsing, "resource_name_property_from_type", make_name_property)
     patches.replace(parsing, "clean_json", make_clean)
+    patches.replace(parsing, "parse_and_create_resource", make_create)
 
 
 def _model(resource_type: str, moto_model: type[CloudFormationModel] | None) -> type:

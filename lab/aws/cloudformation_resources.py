@@ -43,7 +43,7 @@ class Wanted:
     create_as_moto: Callable[[], CloudFormationModel]
 
     def backend(self, service: str) -> Any:
-        return get_backend(service)[self.account_id][self.region]  # type: ignore[call-overload]
+        return get_backend(service)[self.account_id][self.region]
 
     def bucket_backend(self) -> Any:
         return get_backend("s3")[self.account_id]["aws"]

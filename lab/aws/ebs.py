@@ -23,35 +23,9 @@ def install(patches: Patches, state: AccountState) -> None:
 
 
 def _install_creation(patches: Patches, state: AccountState) -> None:
-    """Real: idempotent by ClientToken, ratio of gp3 checked, "creating" for a moment. moto: none of these."""
-    by_token: dict[str, tuple[dict[str, Any], Volume]] = {}
-    ours: set[str] = set()
-
-    def make(original: Any) -> Any:
-        def create_volume(response: EC2Response) -> ActionResult:
-            asked = {k: v for k, v in response.params.items() if k != "ClientToken"}
-            _check_performance(asked)
-            token = response._get_param("ClientToken")
-            if token in by_token:
-                params, volume = by_token[token]
-                if params != asked:
-                    raise EC2ClientError(
-                        "IdempotentParameterMismatch", f"Client token '{token}' was used with other parameters."
-                    )
-                return ActionResult(volume)
-            known = set(response.ec2_backend.volumes)
-            result = original(response)
-            volume_id = next(iter(set(response.ec2_backend.volumes) - known))
-            volume = response.ec2_backend.volumes[volume_id]
-            ours.add(volume_id)
-            if token:
-                by_token[token] = (asked, volume)
-            state.events.emit("ec2", volume_id, f"volume created: {volume.size} GiB {volume.volume_type}")
-            return result
-
-        return create_volume
-
-    patches.replace(EC2Response, "create_volume", make)
+    creation = _Creation(state)
+    patches.replace(EC2Response, "create_volume", creation.idempotent)
+    patches.replace(EC2Backend, "delete_volume", creation.announced)
 
     def status(volume: Volume) -> str:
         if volume.attachment:
@@ -61,17 +35,45 @@ def _install_creation(patches: Patches, state: AccountState) -> None:
 
     patches.replace(Volume, "status", lambda _original: property(status))
 
-    def make_delete(original: Any) -> Any:
+
+class _Creation:
+    """Real: idempotent by ClientToken, ratio of gp3 checked, "creating" for a moment. moto: none of these."""
+
+    def __init__(self, state: AccountState) -> None:
+        self._state = state
+        self._by_token: dict[str, tuple[dict[str, Any], Volume]] = {}
+        self._ours: set[str] = set()
+
+    def idempotent(self, original: Any) -> Any:
+        def create_volume(response: EC2Response) -> ActionResult:
+            asked = {k: v for k, v in response.params.items() if k != "ClientToken"}
+            _check_performance(asked)
+            token = response._get_param("ClientToken")
+            if token in self._by_token:
+                params, volume = self._by_token[token]
+                if params != asked:
+                    message = f"Client token '{token}' was used with other parameters."
+                    raise EC2ClientError("IdempotentParameterMismatch", message)
+                return ActionResult(volume)
+            result = original(response)
+            volume = result.result
+            self._ours.add(volume.id)
+            if token:
+                self._by_token[token] = (asked, volume)
+            self._state.events.emit("ec2", volume.id, f"volume created: {volume.size} GiB {volume.volume_type}")
+            return result
+
+        return create_volume
+
+    def announced(self, original: Any) -> Any:
         def delete_volume(backend: EC2Backend, volume_id: str) -> Volume:
             volume = original(backend, volume_id)
             # moto itself creates and deletes thousands, for the snapshots behind its public images.
-            if volume_id in ours:
-                state.events.emit("ec2", volume_id, "volume deleted")
+            if volume_id in self._ours:
+                self._state.events.emit("ec2", volume_id, "volume deleted")
             return volume
 
         return delete_volume
-
-    patches.replace(EC2Backend, "delete_volume", make_delete)
 
 
 def _check_performance(asked: dict[str, Any]) -> None:

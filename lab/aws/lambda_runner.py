@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 # What AWS's Python runtimes bring beside the standard library.
 RUNTIME_PACKAGES = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"}
@@ -20,17 +21,17 @@ RUNTIME_PACKAGES = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "
 class LocalPackages:
     """Finds, in the lab's environment, only the packages named; anything else must be in the bundle."""
 
-    def __init__(self, names, site_packages):
+    def __init__(self, names: set[str], site_packages: str) -> None:
         self.names = names
         self.path = [site_packages]
 
-    def find_spec(self, fullname, path=None, target=None):  # noqa: ARG002 - the import system's signature
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG002 - the import system's signature
         if path is not None or fullname not in self.names:
             return None
         return importlib.machinery.PathFinder.find_spec(fullname, self.path)
 
 
-def native_packages(task_root):
+def native_packages(task_root: str) -> set[str]:
     """Top-level names in the bundle that hold machine code, which is for arm64 and another Python."""
     names = set()
     for found in Path(task_root).rglob("*.so*"):
@@ -42,7 +43,7 @@ def native_packages(task_root):
 class Context:
     """The `context` argument of a handler."""
 
-    def __init__(self, request):
+    def __init__(self, request: dict[str, Any]) -> None:
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
         self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
         self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
@@ -54,24 +55,24 @@ class Context:
         self.client_context = None
         self._deadline = time.time() + request["timeoutSeconds"]
 
-    def get_remaining_time_in_millis(self):
+    def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._deadline - time.time()) * 1000))
 
 
-def describe(error):
+def describe(error: BaseException) -> dict[str, Any]:
     """errorType is the class's name: it is what Step Functions matches in Retry and Catch."""
     frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[1:])
     return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": frames}
 
 
-def load_handler(task_root):
+def load_handler(task_root: str) -> Any:
     module_name, _, attribute = os.environ["_HANDLER"].rpartition(".")
     sys.path.insert(0, task_root)
     module = importlib.import_module(module_name.replace("/", "."))
     return getattr(module, attribute)
 
 
-def main():
+def main() -> None:
     responses = os.fdopen(int(sys.argv[1]), "w", buffering=1)
     site_packages = sys.argv[2]
     task_root = os.environ["LAMBDA_TASK_ROOT"]
@@ -96,7 +97,7 @@ def main():
         responses.write(json.dumps(invoke(handler, request)) + "\n")
 
 
-def invoke(handler, request):
+def invoke(handler: Any, request: dict[str, Any]) -> dict[str, Any]:
     try:
         result = handler(request["event"], Context(request))
         return {"payload": json.dumps(result)}

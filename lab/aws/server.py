@@ -62,6 +62,8 @@ class Servers:
                         "s3", environ.get("PATH_INFO", ""), f"403 {refusal.code}: {refusal.message}"
                     )
                     return _refuse(environ, start_response, refusal)
+                # moto would take a body that calls itself a form for an API call; here it is an object.
+                environ["CONTENT_TYPE"] = "application/octet-stream"
             return app(environ, start_response)
 
         return serve

@@ -173,11 +173,15 @@ def install(patches: Patches, state: AccountState) -> RunCommand:
         ("get_command_invocation", get_command_invocation),
         ("list_commands", list_commands),
     ):
-        patches.replace(SimpleSystemManagerResponse, name, lambda _original, function=function: function)
+        patches.replace(SimpleSystemManagerResponse, name, _always(function))
     patches.add(SimpleSystemManagerResponse, "list_command_invocations", list_command_invocations)
     patches.add(SimpleSystemManagerResponse, "cancel_command", cancel_command)
     _install_instance_information(patches, state)
     return commands
+
+
+def _always(function: Any) -> Any:
+    return lambda _original: function
 
 
 def _listed(invocation: Invocation) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class AccountState:
         """moto's own object for a service; Lambda's is the one that runs no containers."""
         if service == "lambda":
             return lambda_simple_backends[self.account_id][self.region]
-        return get_backend(service)[self.account_id][self.region]  # type: ignore[call-overload]
+        return get_backend(service)[self.account_id][self.region]
 
     def spawn(self, name: str, function: Callable[..., None], *args: Any) -> None:
         """Run in the background until done; what it raises is logged and shown in the timeline, never lost."""
