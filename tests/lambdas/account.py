@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+
+from lambdas import clients
 
 ACCOUNT_ID = "123456789012"
 REGION = "eu-west-1"
@@ -55,6 +56,8 @@ class Account:
     # A number of calls after which the process dies; None: never.
     crash_before_call: int | None = None
     errors: dict[str, Exception] = field(default_factory=dict)
+    # Called before the operation, outside of any lock: threads meet here.
+    meetings: dict[str, Callable[[], object]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     topic_arn: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -77,7 +80,7 @@ class Account:
     @property
     def executions(self) -> list[str]:
         """The names of the executions that exist."""
-        listed = boto3.client("stepfunctions").list_executions(stateMachineArn=COLLECT_ARN)
+        listed = clients.stepfunctions().list_executions(stateMachineArn=COLLECT_ARN)
         return sorted(execution["name"] for execution in listed["executions"])
 
     def fail(self, operation: str, code: str) -> None:
@@ -95,6 +98,8 @@ class Account:
             if self.crash_before_call is not None and len(self.calls) >= self.crash_before_call:
                 raise Crash(operation)
             self.calls.append(Call(operation, parameters))
+        if operation in self.meetings:
+            self.meetings[operation]()
         if operation in self.errors:
             raise self.errors[operation]
         own = getattr(self, f"_{operation}", None)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
@@ -66,7 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -102,15 +101,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    forget_clients()
-    yield
-    forget_clients()
-
-
-def forget_clients() -> None:
-    """Clients belong to the account that they were made in."""
-    for name in (*_CLIENTS, "s3_for_presigning"):
-        getattr(clients, name).cache_clear()
+    # moto loads 10,000 images otherwise, for each account; none is needed.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    # The clients stay from test to test: they are slow to make, and moto stands behind whichever there are. Made here,
+    # because boto3 does not make them thread-safely.
+    for name in _CLIENTS:
+        getattr(clients, name)()
 
 
 @pytest.fixture
@@ -124,25 +120,22 @@ def account(environment: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
         def answer(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
             return account.answer(client, operation, parameters, lambda given: forward(client, operation, given))
 
-        # boto3 clients are not made thread-safely: all are here before any thread is.
-        for name in _CLIENTS:
-            getattr(clients, name)()
         monkeypatch.setattr(BaseClient, "_make_api_call", answer)
         yield account
 
 
 def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the template would have created."""
-    boto3.client("dynamodb").create_table(
+    clients.dynamodb().create_table(
         TableName=aws.TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    account.topic_arn = boto3.client("sns").create_topic(Name="hangdump")["TopicArn"]
+    account.topic_arn = clients.sns().create_topic(Name="hangdump")["TopicArn"]
     monkeypatch.setenv("TOPIC_ARN", account.topic_arn)
     definition = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
-    boto3.client("stepfunctions").create_state_machine(
+    clients.stepfunctions().create_state_machine(
         name="CollectVmcore",
         definition=json.dumps(definition),
         roleArn=f"arn:aws:iam::{aws.ACCOUNT_ID}:role/collect",
@@ -159,7 +152,7 @@ def launch(account: Account) -> Launch:
     def launch(*, instance_type: str = "t3.micro", tags: dict[str, str] | None = None) -> str:
         if tags is None:
             tags = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
-        ec2: Any = boto3.client("ec2")  # the stubs want each type as a literal
+        ec2: Any = clients.ec2()  # the stubs want each type as a literal
         launched: str = ec2.run_instances(
             ImageId="ami-12c6146b",
             InstanceType=instance_type,

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
-from lambdas import respond_to_hang
+from lambdas import clients, respond_to_hang
 from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, State, Verdict
 from lambdas.incident_table import IncidentTable
@@ -155,7 +154,7 @@ def test_refuses_by_how_the_instance_is(
 
 
 def test_refuses_a_stopped_instance(account: Account, deliver: Deliver, instance_id: str) -> None:
-    boto3.client("ec2").stop_instances(InstanceIds=[instance_id])
+    clients.ec2().stop_instances(InstanceIds=[instance_id])
     assert deliver(alarm_action(query(instance_id)))["reason"] == "not-running"
     assert account.interrupts == []
 
@@ -258,7 +257,7 @@ def test_an_alarm_without_an_instance_is_an_error_that_is_told_once(account: Acc
 def test_a_composite_alarm_is_resolved_by_asking_cloudwatch(
     account: Account, deliver: Deliver, instance_id: str
 ) -> None:
-    boto3.client("cloudwatch").put_metric_alarm(
+    clients.cloudwatch().put_metric_alarm(
         AlarmName="child",
         Namespace="AWS/EC2",
         MetricName="StatusCheckFailed_Instance",
@@ -327,11 +326,12 @@ def test_what_may_have_been_sent_is_collected_and_never_sent_again(
 
 
 def test_botocore_is_told_not_to_repeat_the_interrupt(account: Account) -> None:
-    from lambdas import clients  # noqa: PLC0415 - made by the fixture
+    def attempts(client: Any) -> int:
+        retries: dict[str, int] = client.meta.config.retries
+        return retries["total_max_attempts"]
 
-    retries = clients.ec2_without_retries().meta.config.retries
-    assert retries["total_max_attempts"] == 1
-    assert clients.ec2().meta.config.retries["total_max_attempts"] > 1
+    assert attempts(clients.ec2_without_retries()) == 1
+    assert attempts(clients.ec2()) > 1
 
 
 def test_the_policy_needs_every_setting(account: Account, deliver: Deliver, instance_id: str, monkeypatch: Any) -> None:
