@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ssm_documents.rules import DocumentRuleBroken, broken_rules
+from ssm_documents.rules import BrokenDocumentError, broken_rules
 
 HERE = Path(__file__).parent
 DOCUMENTS: tuple[str, ...] = (
@@ -20,7 +20,7 @@ DOCUMENTS: tuple[str, ...] = (
     "upload_vmcore",
     "probe_instance",
 )
-# %%INCLUDE shell/report.sh%% (from ssm_documents/), %%INCLUDE main.sh%% (beside document.yaml), %%INCLUDE families/*.sh%%
+# %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z_/*]+\.sh)%%$")
 
 _PRELUDE_REASON = """\
@@ -34,7 +34,7 @@ def document_name(verb_phrase: str) -> str:
 
 
 def assemble(verb_phrase: str, *, timeout_seconds: int | None = None) -> dict[str, Any]:
-    """The content of one document (schema 2.2); raises DocumentRuleBroken when it would not be safe to deploy.
+    """The content of one document (schema 2.2); raises BrokenDocumentError when it would not be safe to deploy.
 
     `timeout_seconds` replaces how long the agent lets the script run.
     """
@@ -47,7 +47,7 @@ def assemble(verb_phrase: str, *, timeout_seconds: int | None = None) -> dict[st
     if timeout_seconds is not None:
         step["inputs"]["timeoutSeconds"] = str(timeout_seconds)
     if broken := broken_rules(content):
-        raise DocumentRuleBroken(f"{document_name(verb_phrase)}: " + "; ".join(broken))
+        raise BrokenDocumentError(f"{document_name(verb_phrase)}: " + "; ".join(broken))
     return content
 
 
@@ -81,11 +81,11 @@ def _prelude(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _included(folder: Path, line: str) -> Iterator[str]:
     match = INCLUDE.match(line)
     if match is None:
-        raise DocumentRuleBroken(f"{folder.name}: runCommand holds only %%INCLUDE …%% lines, not {line!r}")
+        raise BrokenDocumentError(f"{folder.name}: runCommand holds only %%INCLUDE …%% lines, not {line!r}")
     base = HERE if "/" in match["pattern"] else folder
     paths = sorted(base.glob(match["pattern"]))
     if not paths:
-        raise DocumentRuleBroken(f"{folder.name}: {line} finds no file")
+        raise BrokenDocumentError(f"{folder.name}: {line} finds no file")
     for path in paths:
         yield ""
         yield f"# --- {path.relative_to(HERE)}"

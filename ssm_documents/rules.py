@@ -16,7 +16,7 @@ _INTERPOLATION = 'if [ -z "${SSM_%s+x}" ]; then export SSM_%s="{{ %s }}"; fi'
 _HARMFUL = "\"$`\\{}'!;|<>\n\r\0"
 
 
-class DocumentRuleBroken(Exception):
+class BrokenDocumentError(Exception):
     """A document that must not be deployed; the message names every broken rule."""
 
 

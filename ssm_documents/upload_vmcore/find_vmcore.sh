@@ -41,12 +41,12 @@ vmcore_json() {
   local size modified part_bytes count index
   size="$(size_of "$VMCORE")"
   modified="$(modified_epoch_of "$VMCORE")"
-  printf '{"path":%s,"sizeBytes":%s' "$(json_string "${VMCORE#"$HOST_ROOT"}")" "$size"
+  printf '{"path":%s,"sizeBytes":%s,"modifiedEpoch":%s' "$(json_string "${VMCORE#"$HOST_ROOT"}")" "$size" "$modified"
   if [[ "$STATUS" == complete ]]; then
     part_bytes="$(part_bytes_for "$size")"
     count=$(((size + part_bytes - 1) / part_bytes))
     write_digests "$VMCORE" "$part_bytes" "$count"
-    printf ',"modifiedEpoch":%s,"partBytes":%s,"partDigests":' "$modified" "$part_bytes"
+    printf ',"partBytes":%s,"partDigests":' "$part_bytes"
     for ((index = 0; index < count; index++)); do
       cat "$WORK_DIR/digest.$index"
       echo

@@ -9,6 +9,7 @@ modified_epoch_of() { stat -c %Y "$1"; }
 
 # "epoch path" of every dump under the mount point, newest first.
 dumps() {
+  [[ -d "$HOST_ROOT$SSM_mountPoint" ]] || return 0
   find "$HOST_ROOT$SSM_mountPoint" -mindepth 1 -maxdepth 3 -type f \
     \( -name 'dump.[0-9]*' -o -name 'vmcore' -o -name 'vmcore.[0-9]*' -o -name 'dump-incomplete*' -o -name 'vmcore-incomplete*' \) \
     -printf '%T@ %p\n' 2>/dev/null | sort -rn | sed 's/^\([0-9]*\)\.[0-9]*/\1/'

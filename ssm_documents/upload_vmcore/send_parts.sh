@@ -64,11 +64,10 @@ fetch_manifest() {
 send_dmesg() {
   local dmesg line kind number offset length digest url
   while IFS=$'\t' read -r kind number offset length digest url; do
-    [[ "$kind" == dmesg ]] || continue
     dmesg="$(dmesg_of "$HOST_ROOT$SSM_vmcorePath")"
     [[ -n "$dmesg" ]] || fail UploadFailed "The dmesg beside $SSM_vmcorePath is gone. Find the vmcore again."
     if put_part dmesg "$dmesg" "$offset" "$length" "$digest" "$url"; then echo "$length" >"$WORK_DIR/sent.dmesg"; else fail_upload; fi
-  done <"$WORK_DIR/manifest"
+  done < <(grep '^dmesg' "$WORK_DIR/manifest")
 }
 
 fail_upload() {
@@ -82,19 +81,20 @@ send_parts() {
   local started=$SECONDS count
   [[ "$SSM_manifestUrl" != none ]] || fail InvalidParameter "manifestUrl is needed for an upload."
   check_path_is_dump
-  check_unchanged
   fetch_manifest
-  send_dmesg
   grep '^part' "$WORK_DIR/manifest" >"$WORK_DIR/parts" || true
   count="$(wc -l <"$WORK_DIR/parts")"
+  # Of an incomplete dump only the dmesg is sent, whatever became of the rest.
+  if ((count > 0)); then check_unchanged; fi
+  send_dmesg
   export WORK_DIR MAX_ATTEMPTS
   export -f send_numbered_part put_part put_once read_part
   if ((count > 0)); then
     # shellcheck disable=SC2016 # expands in the inner bash
     seq 1 "$count" | xargs -P "$SSM_parallelism" -n 1 bash -c 'set -euo pipefail; send_numbered_part "$@"' _ "$HOST_ROOT$SSM_vmcorePath" ||
       fail_upload
+    check_unchanged
   fi
-  check_unchanged
   succeed "{\"uploadedParts\":$count,\"uploadedBytes\":$(sent_bytes),\"seconds\":$((SECONDS - started))}"
 }
 

@@ -1,10 +1,14 @@
 """Fixtures of the document tests."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+from tests.ssm_documents.bucket import Bucket, serve_bucket
+from tests.ssm_documents.dumps import STAMP, VMCORE, flattened, put
+from tests.ssm_documents.fake_root import MIB, VOLUME_ID, FakeRoot
 
 
 @pytest.fixture
@@ -13,9 +17,7 @@ def root(tmp_path: Path) -> FakeRoot:
     return FakeRoot(tmp_path / "root")
 
 
-@pytest.fixture
-def root_with_volume(root: FakeRoot) -> FakeRoot:
-    """With an empty dump volume attached, and a partitioning tool."""
+def _attach_volume(root: FakeRoot) -> FakeRoot:
     root.add_disk("nvme1n1", serial=VOLUME_ID.replace("-", ""), device="259:2")
     root.install("sfdisk", "mkfs.xfs", "mkfs.ext4")
     root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {7 << 30}\n")
@@ -23,11 +25,42 @@ def root_with_volume(root: FakeRoot) -> FakeRoot:
 
 
 @pytest.fixture
-def armed_root(root_with_volume: FakeRoot) -> FakeRoot:
-    """Prepared, configured, rebooted: ready to dump."""
-    root = root_with_volume
+def root_with_volume(root: FakeRoot) -> FakeRoot:
+    """With an empty dump volume attached, and a partitioning tool."""
+    return _attach_volume(root)
+
+
+@pytest.fixture(scope="session")
+def armed_template(tmp_path_factory: pytest.TempPathFactory) -> FakeRoot:
+    """Prepared, configured, rebooted: ready to dump. Copied for each test that wants one."""
+    root = _attach_volume(FakeRoot(tmp_path_factory.mktemp("armed") / "root"))
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
     assert root.run("configure_kdump", reboot="true").exit_code == 194
     root.reboot()
     assert root.run("configure_kdump", reboot="true").exit_code == 0
     return root
+
+
+@pytest.fixture
+def armed_root(armed_template: FakeRoot, tmp_path: Path) -> FakeRoot:
+    """Ready to dump."""
+    # cp, not shutil: the disks are 8 GiB of hole.
+    subprocess.run(["cp", "-a", armed_template.path, tmp_path / "armed"], check=True)
+    return FakeRoot.existing(tmp_path / "armed")
+
+
+@pytest.fixture
+def dump(root: FakeRoot) -> bytes:
+    """A complete dump of 20 MiB and a bit, with its dmesg, as kdump-tools leaves it."""
+    data = flattened(20 * MIB + 12345)
+    put(root, VMCORE, data)
+    put(root, f"/var/crash/{STAMP}/dmesg.{STAMP}", b"Kernel panic - not syncing: NMI: Not continuing\n")
+    put(root, "/var/crash/kexec_cmd", b"/sbin/kexec -p\n")
+    return data
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    """An S3 endpoint on loopback."""
+    with serve_bucket() as bucket:
+        yield bucket

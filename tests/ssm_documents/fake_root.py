@@ -1,7 +1,8 @@
-"""A host in a directory: /proc, /sys, /etc and disks as files, stub commands on PATH. Runs assembled documents in it."""
+"""A host in a directory: /proc, /sys, /etc and disks as files, stub commands on PATH. Runs assembled documents."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,14 +18,12 @@ VOLUME_ID = "vol-0123456789abcdef0"
 MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
 # What the documents may use from the host itself; anything else on PATH is a stub or is not installed.
-REAL_TOOLS = (
-    "awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname find flock grep head ls mkdir mktemp mv od "
-    "paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail touch tr true truncate wc xargs"
-).split()
-SYSCTLS = (
-    "unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi "
-    "panic_on_unrecovered_nmi panic_on_warn panic"
-).split()
+REAL_TOOLS = """
+awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname find flock grep head ls mkdir mktemp mv od
+paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail touch tr true truncate wc xargs"""
+SYSCTLS = """
+unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi
+panic_on_unrecovered_nmi panic_on_warn panic"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class FakeRoot:
     def __post_init__(self) -> None:
         self.tools = self.path / "test-tools"
         self.tools.mkdir(parents=True)
-        for tool in REAL_TOOLS:
+        for tool in REAL_TOOLS.split():
             if found := shutil.which(tool):
                 (self.tools / tool).symlink_to(found)
         for folder in (
@@ -87,10 +86,17 @@ class FakeRoot:
         self.write("proc/self/mountinfo", "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n")
         self.write("file-systems", f"/ {8 << 30} {4 << 30}\n")
         self.write("var/lib/apt/lists", "")
-        for key in SYSCTLS:
+        for key in SYSCTLS.split():
             self.write(f"proc/sys/kernel/{key}", "0\n")
         self.boot(cmdline="root=UUID=4f68bce3 ro console=ttyS0 quiet", reserved_mib=0)
         self.add_disk("nvme0n1", serial="vol0aaaaaaaaaaaaaaaa", device="259:0", partition_name="root")
+
+    @classmethod
+    def existing(cls, path: Path, *, memory_mib: int = 985) -> "FakeRoot":
+        """One that was made before, or a copy of it."""
+        root = cls.__new__(cls)
+        root.path, root.memory_mib, root.tools = path, memory_mib, path / "test-tools"
+        return root
 
     # --- the host
 
@@ -168,27 +174,43 @@ class FakeRoot:
             and not file.is_symlink()
             and file.stat().st_size < MIB
             and "run/" not in str(file.relative_to(self.path))
-            and file.name != "calls"
+            and file.name not in ("calls", "test-script")
         }
 
     # --- the agent
 
-    def run(self, verb_phrase: str, *, environment: Mapping[str, str] | None = None, **parameters: str) -> Run:
+    def run(self, verb_phrase: str, **parameters: str) -> Run:
         """Execute the assembled document as the SSM agent does: `sh -c <file>`, parameters as SSM_*."""
+        return self._execute(verb_phrase, parameters)
+
+    def run_by_older_agent(self, verb_phrase: str, **parameters: str) -> Run:
+        """The same by an agent without ENV_VAR interpolation: it puts the values into the text of the script."""
+        return self._execute(verb_phrase, parameters, is_text=True)
+
+    def run_on_path(self, search_path: str, verb_phrase: str, **parameters: str) -> Run:
+        """The same with another PATH."""
+        return self._execute(verb_phrase, parameters, search_path=search_path)
+
+    def _execute(
+        self, verb_phrase: str, parameters: Mapping[str, str], *, search_path: str = "", is_text: bool = False
+    ) -> Run:
         content = assemble(verb_phrase)
+        values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()}
+        values |= parameters
+        text = script_of(content)
+        if is_text:
+            text = re.sub(r"\{\{ (\w+) \}\}", lambda match: values[match[1]], text)
         script = self.path / "test-script"
-        script.write_text(script_of(content))
+        script.write_text(text)
         script.chmod(0o755)
-        values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()} | parameters
         completed = subprocess.run(
-            ["sh", "-c", str(script)],
+            ["/bin/sh", "-c", str(script)],
             env={
-                "PATH": f"{HERE / 'stubs'}:{self.tools}",
+                "PATH": search_path or f"{HERE / 'stubs'}:{self.tools}",
                 "HOST_ROOT": str(self.path),
                 "OPTIONAL_STUBS": str(HERE / "optional_stubs"),
                 "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-                **{f"SSM_{name}": value for name, value in values.items()},
-                **(environment or {}),
+                **({} if is_text else {f"SSM_{name}": value for name, value in values.items()}),
             },
             capture_output=True,
             timeout=120,

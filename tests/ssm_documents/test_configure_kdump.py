@@ -1,0 +1,167 @@
+"""kdump on the Debian family: what is changed, what is left alone, what stops it."""
+
+from tests.ssm_documents.fake_root import KERNEL, FakeRoot
+from tests.ssm_documents.host_states import CONFIGURATION, install_kdump
+
+DROP_IN = "etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf"
+SYSCTL_FILE = "etc/sysctl.d/99-kernel_panic.conf"
+
+
+# --- the way it goes
+
+
+def test_fresh_host_needs_a_reboot_and_is_not_rebooted_unasked(root: FakeRoot) -> None:
+    result = root.run("configure_kdump").result
+    assert result["status"] == "reboot-required"
+    assert (result["family"], result["kernel"], result["crashkernel"]) == ("debian", KERNEL, "192M")
+    assert "package kdump-tools" in result["changes"]
+    assert "crashkernel=192M" in root.read("boot/grub/grub.cfg")
+
+
+def test_asks_for_the_reboot_when_told_to_and_goes_through_after_it(root: FakeRoot) -> None:
+    first = root.run("configure_kdump", reboot="true")
+    assert (first.exit_code, first.stdout) == (194, "")
+    root.reboot()
+    assert root.run("configure_kdump", reboot="true").result["status"] == "configured"
+    assert root.run("configure_kdump", reboot="true").result == {
+        "status": "unchanged",
+        "family": "debian",
+        "kernel": KERNEL,
+        "crashkernel": "192M",
+        "changes": [],
+    }
+
+
+def test_owner_reboots_and_the_next_run_finishes_the_job(root: FakeRoot) -> None:
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    root.reboot()
+    assert root.run("configure_kdump").result["status"] == "unchanged"
+
+
+def test_configuring_twice_equals_configuring_once(armed_root: FakeRoot) -> None:
+    before, grub_runs = armed_root.tree(), len(armed_root.called("update-grub"))
+    assert armed_root.run("configure_kdump").result["status"] == "unchanged"
+    assert armed_root.tree() == before
+    assert len(armed_root.called("update-grub")) == grub_runs
+    assert not [call for call in armed_root.called("systemctl") if "restart" in call]
+
+
+def test_initrd_of_the_crash_kernel_is_made_before_the_reboot(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    root.run("configure_kdump")
+    assert root.called("kernel-hook") == [f"kernel-hook {KERNEL}"]
+    assert root.read(f"var/lib/kdump/latest_sysctls-{KERNEL}") == root.read("etc/kdump/sysctl.conf")
+
+
+# --- what it writes
+
+
+def test_dump_goes_to_the_mount_point_with_collector_and_level(root: FakeRoot) -> None:
+    root.run("configure_kdump", mountPoint="/mnt/dumps", coreCollector="makedumpfile -c", dumpLevel="17")
+    lines = root.read(CONFIGURATION).splitlines()
+    assert 'KDUMP_COREDIR="/mnt/dumps"' in lines
+    assert 'MAKEDUMP_ARGS="-c -d 17"' in lines
+
+
+def test_foreign_lines_survive_and_ours_are_replaced_in_place(root: FakeRoot) -> None:
+    install_kdump(root)
+    root.run("configure_kdump")
+    assert root.read(CONFIGURATION) == (
+        '# our settings\nUSE_KDUMP=1\nKDUMP_NUM_DUMPS=3\nKDUMP_COREDIR="/var/crash"\n'
+        'MAKEDUMP_ARGS="-l --message-level 7 -d 31"\n'
+    )
+    assert "USE_KDUMP=0" in root.read(f"{CONFIGURATION}.hangdump-backup")
+
+
+def test_dump_waits_for_its_volume_but_does_not_need_it(root: FakeRoot) -> None:
+    root.run("configure_kdump", mountPoint="/mnt/dump-volume")
+    lines = root.read(DROP_IN).splitlines()
+    assert r"Wants=mnt-dump\x2dvolume.mount" in lines
+    assert r"After=mnt-dump\x2dvolume.mount" in lines
+    assert "RequiresMountsFor" not in root.read(DROP_IN)
+
+
+def test_reboot_after_the_dump_is_left_to_the_package(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    assert "ExecStart=" not in root.read(DROP_IN).splitlines()
+
+
+def test_power_off_after_the_dump_never_happens_outside_the_crash_kernel(root: FakeRoot) -> None:
+    root.run("configure_kdump", finalAction="poweroff")
+    lines = root.read(DROP_IN).splitlines()
+    start = lines[lines.index("ExecStart=") + 1]
+    assert start.index("test -s /proc/vmcore || exec /etc/init.d/kdump-tools start;") < start.index("poweroff -f")
+
+
+def test_panic_sysctls_are_persistent_and_applied_at_once(root: FakeRoot) -> None:
+    root.run("configure_kdump", hung_task_panic="1", kernel_panic="30")
+    lines = root.read(SYSCTL_FILE).splitlines()
+    assert {"kernel.unknown_nmi_panic = 1", "kernel.panic_on_oops = 1", "kernel.hung_task_panic = 1"} <= set(lines)
+    assert {"kernel.panic = 30", "kernel.softlockup_panic = 0"} <= set(lines)
+    observed = {key: root.read(f"proc/sys/kernel/{key}") for key in ("unknown_nmi_panic", "hung_task_panic", "panic")}
+    assert observed == {"unknown_nmi_panic": "1\n", "hung_task_panic": "1\n", "panic": "30\n"}
+
+
+def test_panic_sysctls_are_never_on_the_command_line(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    assert "panic" not in root.read("boot/grub/grub.cfg")
+
+
+def test_sysctl_that_the_kernel_lacks_is_left_out_when_off(root: FakeRoot) -> None:
+    assert root.run("configure_kdump").exit_code == 0
+    assert "panic_on_stackoverflow" not in root.read(SYSCTL_FILE)
+
+
+def test_sysctl_that_the_kernel_lacks_is_an_error_when_wanted(root: FakeRoot) -> None:
+    run = root.run("configure_kdump", panic_on_stackoverflow="1")
+    assert run.error == "InvalidParameter"
+    assert "kernel.panic_on_stackoverflow" in run.stdout
+
+
+# --- packages
+
+
+def test_ubuntu_gets_its_own_package_too(root: FakeRoot) -> None:
+    root.write("var/lib/apt/ubuntu-archive", "")
+    root.run("configure_kdump")
+    assert root.read("var/lib/dpkg/installed").split()[0] == "linux-crashdump"
+
+
+def test_installs_without_a_question(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    assert "kdump-tools kdump-tools/use_kdump boolean true" in root.read("debconf")
+    assert all("--force-confold" in call for call in root.called("apt-get"))
+
+
+def test_old_package_lists_are_updated_once(root: FakeRoot) -> None:
+    (root.path / "var/lib/apt/lists").unlink()
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    assert [call.split()[-1] for call in root.called("apt-get")] == ["makedumpfile", "update", "makedumpfile"]
+
+
+def test_waits_while_another_process_holds_the_dpkg_lock(root: FakeRoot) -> None:
+    root.write("var/lib/apt/times-locked", "3")
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    assert len(root.called("sleep")) == 3
+
+
+def test_gives_up_when_the_dpkg_lock_stays_held(root: FakeRoot) -> None:
+    root.write("var/lib/apt/times-locked", "100000")
+    run = root.run("configure_kdump")
+    assert run.error == "PackageUnavailable"
+    assert "Could not get lock" in run.stdout
+
+
+def test_interrupted_dpkg_is_finished_first(root: FakeRoot) -> None:
+    root.write("var/lib/apt/interrupted", "")
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    assert root.called("dpkg") == ["dpkg --configure -a"]
+
+
+def test_package_that_cannot_be_had_is_named(root: FakeRoot) -> None:
+    (root.path / "var/lib/apt/lists").unlink()
+    root.write("var/lib/apt/unreachable", "")
+    run = root.run("configure_kdump")
+    assert run.error == "PackageUnavailable"
+    assert "Unable to locate package" in run.stdout

@@ -1,0 +1,120 @@
+"""crashkernel=: how much, where it is written, and when a reboot is asked for or refused."""
+
+import pytest
+
+from tests.ssm_documents.fake_root import FakeRoot
+from tests.ssm_documents.host_states import GRUB_D, install_kdump
+
+
+@pytest.mark.parametrize(
+    ("memory_mib", "crashkernel"),
+    [
+        (985, "192M"),
+        (1960, "192M"),
+        (3900, "320M"),
+        (7800, "512M"),
+        (515_000, "512M"),
+        (1_900_000, "1024M"),
+        (6_000_000, "2048M"),
+        (12_000_000, "4096M"),
+    ],
+)
+def test_reservation_by_memory(root: FakeRoot, memory_mib: int, crashkernel: str) -> None:
+    root.memory_mib = memory_mib
+    root.boot(cmdline="quiet", reserved_mib=0)
+    assert root.run("configure_kdump").result["crashkernel"] == crashkernel
+
+
+@pytest.mark.parametrize("crashkernel", ["256M", "1G-4G:192M,4G-:256M", "384M-:160M", "200M@16M", "300M,high"])
+def test_explicit_reservation_wins(root: FakeRoot, crashkernel: str) -> None:
+    assert root.run("configure_kdump", crashkernel=crashkernel).result["crashkernel"] == crashkernel
+    assert f"crashkernel={crashkernel}\n" in root.read("boot/grub/grub.cfg")
+
+
+def test_range_that_reserves_nothing_on_this_host_is_refused(root: FakeRoot) -> None:
+    run = root.run("configure_kdump", crashkernel="4G-:256M")
+    assert run.error == "InvalidParameter"
+    assert "crashkernel=4G-:256M" not in root.read("boot/grub/grub.cfg")
+
+
+def test_running_reservation_that_is_large_enough_is_left_alone(root: FakeRoot) -> None:
+    root.write("etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet crashkernel=256M"\n')
+    root.write("boot/grub/grub.cfg", "\tlinux\t/boot/vmlinuz ro quiet crashkernel=256M\n")
+    root.boot(cmdline="ro quiet crashkernel=256M", reserved_mib=256)
+    install_kdump(root)
+    (root.path / GRUB_D).unlink()
+    result = root.run("configure_kdump", reboot="true").result
+    assert (result["status"], result["crashkernel"]) == ("configured", "256M")
+    assert not root.called("update-grub")
+    assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
+
+
+def test_reservation_that_is_too_small_is_replaced_not_added_to(root: FakeRoot) -> None:
+    install_kdump(root)
+    root.write(
+        "etc/default/grub", 'GRUB_CMDLINE_LINUX="console=ttyS0 crashkernel=64M"\nGRUB_CMDLINE_LINUX_DEFAULT=""\n'
+    )
+    root.boot(cmdline="ro crashkernel=64M crashkernel=384M-:128M", reserved_mib=128)
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    assert root.read("boot/grub/grub.cfg").count("crashkernel=") == 1
+    assert 'GRUB_CMDLINE_LINUX="console=ttyS0"' in root.read("etc/default/grub")
+    assert "crashkernel=64M" in root.read("etc/default/grub.hangdump-backup")
+    assert "384M-:128M" in root.read(f"{GRUB_D}.hangdump-backup")
+
+
+def test_foreign_settings_of_the_boot_loader_survive(root: FakeRoot) -> None:
+    install_kdump(root)
+    root.write(GRUB_D, 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=1M nmi"\nGRUB_TIMEOUT=1\n')
+    root.run("configure_kdump")
+    assert " nmi" in root.read("boot/grub/grub.cfg")
+    assert "GRUB_TIMEOUT=1" in root.read(GRUB_D)
+
+
+def test_later_file_that_drops_the_reservation_is_found_out_before_the_reboot(root: FakeRoot) -> None:
+    root.write("etc/default/grub.d/zz-local.cfg", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
+    run = root.run("configure_kdump", reboot="true")
+    assert (run.exit_code, run.error) == (1, "ConfigurationFailed")
+    assert "/etc/default/grub.d" in run.stdout
+
+
+def test_update_grub_that_fails_is_named(root: FakeRoot) -> None:
+    root.write("boot/grub/broken", "")
+    run = root.run("configure_kdump", reboot="true")
+    assert (run.exit_code, run.error) == (1, "ConfigurationFailed")
+    assert "grub-probe" in run.stderr
+
+
+def test_kernel_that_could_not_reserve_is_not_rebooted_again(root: FakeRoot) -> None:
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    root.boot(cmdline="ro quiet crashkernel=192M", reserved_mib=0)
+    run = root.run("configure_kdump", reboot="true")
+    assert (run.exit_code, run.error) == (1, "ConfigurationFailed")
+    assert "smaller crashkernel" in run.stdout
+
+
+def test_reboot_that_changed_nothing_is_not_repeated(root: FakeRoot) -> None:
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    root.boot(cmdline="ro quiet", reserved_mib=0)  # another boot loader
+    run = root.run("configure_kdump", reboot="true")
+    assert (run.exit_code, run.error) == (1, "ConfigurationFailed")
+    assert "boot loader" in run.stdout
+
+
+def test_connection_lost_before_the_reboot_asks_again(root: FakeRoot) -> None:
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+
+
+def test_crash_kernel_that_cannot_be_loaded_is_named(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    root.reboot()
+    root.write("sys/kernel/kexec_crash_loaded", "0\n")
+    root.write("kexec-refuses", "")
+    run = root.run("configure_kdump")
+    assert run.error == "ConfigurationFailed"
+    assert "journalctl -u kdump-tools.service" in run.stdout
+
+
+def test_disabled_service_is_enabled(armed_root: FakeRoot) -> None:
+    armed_root.write("kdump-tools.service", "disabled\n")
+    assert armed_root.run("configure_kdump").result["changes"] == ["kdump-tools.service enabled"]

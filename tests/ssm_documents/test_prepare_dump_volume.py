@@ -1,0 +1,113 @@
+"""The dump volume: found by serial alone, formatted only when empty, mounted for good."""
+
+import pytest
+
+from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+
+SERIAL = VOLUME_ID.replace("-", "")
+UUID = "0a1b2c3d-0000-4000-8000-000000000001"
+LINE = f"UUID={UUID} /var/crash xfs defaults,nofail,x-systemd.device-timeout=60s,x-hangdump 0 0"
+WRITING = ("sfdisk", "sgdisk", "mkfs.xfs", "mkfs.ext4")
+
+
+def _writes(root: FakeRoot) -> list[str]:
+    return [call for tool in WRITING for call in root.called(tool)]
+
+
+def test_empty_volume_is_partitioned_formatted_and_mounted(root_with_volume: FakeRoot) -> None:
+    result = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result
+    assert result == {
+        "status": "prepared",
+        "device": "/dev/nvme1n1",
+        "partition": "/dev/nvme1n1p1",
+        "uuid": UUID,
+        "fileSystem": "xfs",
+        "mountPoint": "/var/crash",
+        "sizeBytes": 8 << 30,
+        "freeBytes": 7 << 30,
+    }
+    assert LINE in root_with_volume.read("etc/fstab").splitlines()
+    assert " /var/crash " in root_with_volume.read("proc/self/mountinfo")
+    assert "systemctl daemon-reload" in root_with_volume.calls
+
+
+@pytest.mark.parametrize("tool", ["sgdisk", "sfdisk"])
+def test_partitions_with_whichever_tool_exists(root_with_volume: FakeRoot, tool: str) -> None:
+    if tool == "sgdisk":
+        root_with_volume.install("sgdisk")
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert root_with_volume.called(tool)
+
+
+def test_installs_what_is_missing_to_partition_and_format(root: FakeRoot) -> None:
+    root.add_disk("nvme1n1", serial=SERIAL, device="259:2")
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    installed = root.read("var/lib/dpkg/installed").split()
+    assert installed == ["xfsprogs", "fdisk"]
+
+
+def test_second_run_changes_nothing(root_with_volume: FakeRoot) -> None:
+    root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    before, writes = root_with_volume.tree(), _writes(root_with_volume)
+    result = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result
+    assert result["status"] == "unchanged"
+    assert root_with_volume.tree() == before
+    assert _writes(root_with_volume) == writes
+
+
+def test_ext4_when_asked(root_with_volume: FakeRoot) -> None:
+    result = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID, fileSystem="ext4").result
+    assert result["fileSystem"] == "ext4"
+    assert f"UUID={UUID} /var/crash ext4 " in root_with_volume.read("etc/fstab")
+
+
+def test_file_system_that_it_made_earlier_is_kept_when_another_is_asked_for(root_with_volume: FakeRoot) -> None:
+    root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID, fileSystem="ext4")
+    result = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID, fileSystem="xfs").result
+    assert (result["status"], result["fileSystem"]) == ("unchanged", "ext4")
+    assert not root_with_volume.called("mkfs.xfs")
+
+
+def test_own_volume_of_a_new_instance_is_mounted_and_never_reformatted(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    root.write("etc/fstab", "UUID=4f68bce3 / ext4 rw 0 1")  # its owner forgot the newline
+    root.write("proc/self/mountinfo", "25 1 259:1 / / rw shared:1 - ext4 /dev/nvme0n1p1 rw\n")
+    writes = _writes(root)
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert _writes(root) == writes
+    assert root.read("etc/fstab").splitlines() == ["UUID=4f68bce3 / ext4 rw 0 1", LINE]
+
+
+def test_partition_without_file_system_is_finished(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    root.write("mkfs-dies", "")
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).error == "ConfigurationFailed"
+    (root.path / "mkfs-dies").unlink()
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert len(root.called("sfdisk")) == 1
+
+
+def test_older_line_of_ours_is_replaced_and_foreign_lines_stay(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    foreign = "# data\nUUID=4f68bce3 / ext4 rw 0 1\n/dev/sdz /data xfs noauto 0 0\n"
+    root.write("etc/fstab", foreign + "UUID=old /var/crash xfs defaults,nofail,x-hangdump 0 0\n")
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert root.read("etc/fstab") == foreign + LINE + "\n"
+    assert "UUID=old" in root.read("etc/fstab.hangdump-backup")
+
+
+def test_files_in_the_mount_point_stay_and_are_mentioned(root_with_volume: FakeRoot) -> None:
+    root_with_volume.write("var/crash/old-report.crash", "x")
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.result["status"] == "prepared"
+    assert "holds files already" in run.stderr
+    assert root_with_volume.read("var/crash/old-report.crash") == "x"
+
+
+def test_waits_for_a_disk_that_appears_late(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    (root.path / "detached").mkdir()
+    (root.path / "sys/block/nvme1n1").rename(root.path / "detached/nvme1n1")
+    root.write("attach-after", "3")
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"

@@ -1,0 +1,178 @@
+"""What prepare_dump_volume refuses: every disk that is not surely empty or surely its own."""
+
+import pytest
+
+from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+
+SERIAL = VOLUME_ID.replace("-", "")
+WRITING = ("sfdisk", "sgdisk", "mkfs.xfs", "mkfs.ext4")
+
+
+def _writes(root: FakeRoot) -> list[str]:
+    return [call for tool in WRITING for call in root.called(tool)]
+
+
+def test_no_disk_with_that_serial_lists_those_there_are(root: FakeRoot) -> None:
+    root.add_disk("nvme1n1", serial="vol0999999999999999f", device="259:2")
+    run = root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "DumpVolumeNotFound"
+    assert "nvme0n1=vol0aaaaaaaaaaaaaaaa nvme1n1=vol0999999999999999f" in run.stdout
+    assert len(root.called("sleep")) == 30
+    assert not _writes(root)
+
+
+def test_of_two_empty_disks_the_one_with_the_serial_is_taken(root_with_volume: FakeRoot) -> None:
+    root_with_volume.add_disk("nvme2n1", serial="vol0123456789abcdef1", device="259:6")
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["device"] == "/dev/nvme1n1"
+    assert not any("nvme2n1" in call for call in root_with_volume.calls)
+
+
+def test_two_disks_with_the_same_serial_are_refused(root_with_volume: FakeRoot) -> None:
+    root_with_volume.add_disk("nvme2n1", serial=SERIAL, device="259:6")
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "DumpVolumeMismatch"
+    assert not _writes(root_with_volume)
+
+
+def test_hidden_multipath_node_is_no_second_disk(root_with_volume: FakeRoot) -> None:
+    root_with_volume.add_disk("nvme1c1n1", serial=SERIAL, device="259:7")
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["device"] == "/dev/nvme1n1"
+
+
+def test_without_a_volume_id_nothing_is_guessed(root_with_volume: FakeRoot) -> None:
+    assert root_with_volume.run("prepare_dump_volume").error == "InvalidParameter"
+    assert not _writes(root_with_volume)
+
+
+def _with_signature(root: FakeRoot) -> None:
+    root.write("signatures/nvme1n1", "TYPE=xfs\nLABEL=HANGDUMP\nUUID=x\n")
+
+
+def _ambivalent(root: FakeRoot) -> None:
+    root.write("signatures/nvme1n1", "ambivalent\n")
+
+
+def _with_foreign_partition(root: FakeRoot) -> None:
+    root.write("sys/block/nvme1n1/nvme1n1p1/partition", "1\n")
+    root.write("sys/block/nvme1n1/nvme1n1p1/uevent", "PARTN=1\nPARTNAME=data\n")
+
+
+def _with_two_partitions(root: FakeRoot) -> None:
+    for number in (1, 2):
+        root.write(f"sys/block/nvme1n1/nvme1n1p{number}/partition", f"{number}\n")
+        root.write(f"sys/block/nvme1n1/nvme1n1p{number}/uevent", "PARTNAME=hangdump\n")
+
+
+def _with_bytes_at(offset: int) -> object:
+    def spoil(root: FakeRoot) -> None:
+        with (root.path / "dev/nvme1n1").open("r+b") as file:
+            file.seek(offset)
+            file.write(b"raw database page" * 10_000)
+
+    return spoil
+
+
+def _with_holder(root: FakeRoot) -> None:
+    root.write("sys/block/nvme1n1/holders/dm-0", "")
+
+
+def _as_swap(root: FakeRoot) -> None:
+    root.write("proc/swaps", "Filename\tType\n/dev/nvme1n1\tpartition\n")
+
+
+def _mounted_as_a_whole(root: FakeRoot) -> None:
+    root.write("proc/self/mountinfo", "90 25 259:2 / /data rw shared:1 - xfs /dev/nvme1n1 rw\n")
+
+
+def _own_partition_with_another_label(root: FakeRoot) -> None:
+    _with_two_partitions(root)
+    (root.path / "sys/block/nvme1n1/nvme1n1p2/partition").unlink()
+    root.write("sys/block/nvme1n1/nvme1n1p1/dev", "259:3\n")
+    root.write("signatures/nvme1n1p1", "TYPE=ext4\nLABEL=photos\nUUID=x\n")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _with_signature,
+        _ambivalent,
+        _with_foreign_partition,
+        _with_two_partitions,
+        _with_bytes_at(0),
+        _with_bytes_at((8 << 30) - 200_000),
+        _with_holder,
+        _as_swap,
+        _mounted_as_a_whole,
+        _own_partition_with_another_label,
+    ],
+    ids=[
+        "signature",
+        "ambivalent-signature",
+        "foreign-partition",
+        "two-partitions",
+        "unknown-bytes-at-the-begin",
+        "unknown-bytes-at-the-end",
+        "holder",
+        "swap",
+        "mounted",
+        "own-partition-relabelled",
+    ],
+)
+def test_disk_that_holds_data_is_never_touched(root_with_volume: FakeRoot, spoil: object) -> None:
+    assert callable(spoil)
+    spoil(root_with_volume)
+    before = root_with_volume.tree()
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert (run.exit_code, run.error) == (1, "DeviceHoldsData")
+    assert root_with_volume.tree() == before
+    assert not _writes(root_with_volume)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("etc/fstab", "UUID=4f68bce3 / ext4 rw 0 1\nLABEL=logs /var/crash ext4 defaults 0 2\n"),
+        ("proc/self/mountinfo", "90 25 259:1 / /var/crash rw shared:1 - ext4 /dev/nvme0n1p1 rw\n"),
+        ("proc/self/mountinfo", "90 25 0:45 / /var/crash rw shared:1 - tmpfs tmpfs rw\n"),
+    ],
+    ids=["fstab", "mounted-disk", "mounted-tmpfs"],
+)
+def test_another_file_system_at_the_mount_point_is_refused(root_with_volume: FakeRoot, path: str, text: str) -> None:
+    root_with_volume.write(path, text)
+    before = root_with_volume.tree()
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).error == "DumpVolumeMismatch"
+    assert root_with_volume.tree() == before
+
+
+def test_own_volume_mounted_elsewhere_is_not_moved(root_with_volume: FakeRoot) -> None:
+    root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID, mountPoint="/mnt/dumps")
+    assert run.error == "DumpVolumeMismatch"
+    assert "/var/crash" in run.stdout
+
+
+@pytest.mark.parametrize("mount_point", ["/etc", "/boot/efi", "/usr/lib", "/var", "/tmp"])
+def test_directory_of_the_system_is_no_mount_point(root_with_volume: FakeRoot, mount_point: str) -> None:
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID, mountPoint=mount_point)
+    assert run.error == "InvalidParameter"
+    assert not _writes(root_with_volume)
+
+
+def test_mount_that_fails_is_named_and_can_be_repeated(root_with_volume: FakeRoot) -> None:
+    root_with_volume.write("mount-refuses", "")
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "ConfigurationFailed"
+    assert "wrong fs type" in run.stdout
+    (root_with_volume.path / "mount-refuses").unlink()
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert len(_writes(root_with_volume)) == 2
+
+
+def test_package_that_cannot_be_had_is_named_before_the_disk_is_touched(root: FakeRoot) -> None:
+    root.add_disk("nvme1n1", serial=SERIAL, device="259:2")
+    (root.path / "var/lib/apt/lists").unlink()
+    root.write("var/lib/apt/unreachable", "")
+    run = root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "PackageUnavailable"
+    assert "Unable to locate package xfsprogs" in run.stdout
+    assert not _writes(root)

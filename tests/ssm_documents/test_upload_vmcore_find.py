@@ -1,0 +1,136 @@
+"""upload_vmcore, action find: the vmcore of one crash, and whether it is complete."""
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ssm_documents.assemble import assemble, script_of
+from tests.ssm_documents.dumps import CRASHED_AT, STAMP, VMCORE, digest_of, flattened, put
+from tests.ssm_documents.fake_root import KERNEL, MIB, FakeRoot
+
+
+def test_finds_the_dump_with_digests_of_its_parts(root: FakeRoot, dump: bytes) -> None:
+    result = root.run("upload_vmcore", since=str(CRASHED_AT - 60)).result
+    part = 8 * MIB
+    assert result == {
+        "status": "complete",
+        "vmcore": {
+            "path": VMCORE,
+            "sizeBytes": len(dump),
+            "modifiedEpoch": CRASHED_AT,
+            "partBytes": part,
+            "partDigests": [digest_of(dump[i : i + part]) for i in range(0, len(dump), part)],
+        },
+        "dmesg": {
+            "path": f"/var/crash/{STAMP}/dmesg.{STAMP}",
+            "sizeBytes": 48,
+            "digest": digest_of(b"Kernel panic - not syncing: NMI: Not continuing\n"),
+        },
+        "bootId": "00000000-0000-4000-8000-000000000000",
+        "bootedAt": "2026-11-23T02:13:20Z",
+        "kernel": KERNEL,
+    }
+
+
+def _call(tmp_path: Path, function: str) -> str:
+    """The output of a function of the document, sourced without running it."""
+    script = tmp_path / "sourced.sh"
+    script.write_text(script_of(assemble("upload_vmcore")))
+    return subprocess.run(
+        ["/bin/bash", "-c", f". {script}; {function}"], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_digest_of_bytes_that_a_shell_would_eat(tmp_path: Path) -> None:
+    """Zero bytes, newlines, percent signs and backslashes in a digest survive the way through the shell."""
+    digest = bytes.fromhex("00250a5c0d7fff80" * 4)
+    assert _call(tmp_path, f"echo '{digest.hex()}  -' | base64_of_hex") == base64.b64encode(digest).decode()
+
+
+@pytest.mark.parametrize(
+    ("size", "part_mib"),
+    [(1, 8), (400 * 8 * MIB, 8), (400 * 8 * MIB + 1, 16), (1 << 40, 2624), (4 << 40, 10488)],
+)
+def test_no_dump_has_more_parts_than_the_report_holds(tmp_path: Path, size: int, part_mib: int) -> None:
+    assert int(_call(tmp_path, f"part_bytes_for {size}")) == part_mib * MIB
+    assert -(-size // (part_mib * MIB)) <= 400
+
+
+def test_report_of_400_parts_fits_into_what_ssm_keeps(root: FakeRoot) -> None:
+    file = put(root, VMCORE, b"KDUMP   ")
+    with file.open("r+b") as sparse:
+        sparse.truncate(8 * MIB * 8)
+    run = root.run("upload_vmcore")
+    per_part = len(json.dumps(run.result["vmcore"]["partDigests"], separators=(",", ":"))) / 8
+    assert len(run.stdout) + 392 * per_part < 24_000
+
+
+@pytest.mark.parametrize(
+    ("dump", "dmesg"),
+    [
+        (VMCORE, f"/var/crash/{STAMP}/dmesg.{STAMP}"),
+        (f"/var/crash/{STAMP}/vmcore.{STAMP}", f"/var/crash/{STAMP}/dmesg.{STAMP}"),
+        (
+            "/var/crash/127.0.0.1-2026-11-23/vmcore",
+            "/var/crash/127.0.0.1-2026-11-23/vmcore-dmesg.txt",
+        ),
+        ("/var/crash/2026-11-23-04-00/vmcore", "/var/crash/2026-11-23-04-00/dmesg"),
+    ],
+    ids=["debian", "debian-copied-raw", "rhel", "sles"],
+)
+def test_knows_the_layouts(root: FakeRoot, dump: str, dmesg: str) -> None:
+    put(root, dump, b"KDUMP   data")
+    put(root, dmesg, b"panic\n")
+    result = root.run("upload_vmcore").result
+    assert (result["status"], result["vmcore"]["path"], result["dmesg"]["path"]) == ("complete", dump, dmesg)
+
+
+def test_older_dump_is_not_the_one_of_this_crash(root: FakeRoot, dump: bytes) -> None:
+    run = root.run("upload_vmcore", since=str(CRASHED_AT))
+    assert run.error == "VmcoreNotFound"
+    assert "2026-11-23T04:00:00Z" in run.stdout
+
+
+def test_newest_complete_dump_wins(root: FakeRoot, dump: bytes) -> None:
+    put(root, "/var/crash/202611220400/dump.202611220400", flattened(5000), modified=CRASHED_AT - 86400)
+    put(root, "/var/crash/202611230500/dump-incomplete", b"makedumpfile", modified=CRASHED_AT + 3600)
+    result = root.run("upload_vmcore").result
+    assert (result["status"], result["vmcore"]["path"]) == ("complete", VMCORE)
+
+
+def test_no_dump_at_all(root: FakeRoot) -> None:
+    assert root.run("upload_vmcore").error == "VmcoreNotFound"
+
+
+def test_directory_without_a_dump_is_none(root: FakeRoot) -> None:
+    put(root, f"/var/crash/{STAMP}/dmesg.{STAMP}", b"panic\n")
+    put(root, "/var/crash/kexec_cmd", b"x")
+    assert root.run("upload_vmcore").error == "VmcoreNotFound"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("dump-incomplete", flattened(5000)),
+        ("vmcore-incomplete", b"KDUMP   data"),
+        (f"dump.{STAMP}", flattened(5000)[:-16]),
+        (f"dump.{STAMP}", b""),
+    ],
+    ids=["named-incomplete", "raw-copy-incomplete", "cut-short-under-the-name-of-a-complete-one", "empty"],
+)
+def test_incomplete_dump_is_named_as_such(root: FakeRoot, name: str, data: bytes) -> None:
+    path = f"/var/crash/{STAMP}/{name}"
+    put(root, path, data)
+    put(root, f"/var/crash/{STAMP}/dmesg.{STAMP}", b"panic\n")
+    result = root.run("upload_vmcore").result
+    assert result["status"] == "incomplete"
+    assert result["vmcore"] == {"path": path, "sizeBytes": len(data), "modifiedEpoch": CRASHED_AT}
+    assert result["dmesg"]["digest"] == digest_of(b"panic\n")
+
+
+def test_dump_without_dmesg(root: FakeRoot) -> None:
+    put(root, VMCORE, flattened(5000))
+    assert root.run("upload_vmcore").result["dmesg"] is None
