@@ -1,0 +1,14 @@
+# Runs in the guest. Hangs it for good: a real-time busy loop on every processor, and no share kept for the rest.
+spinner=/usr/local/bin/hangdump-spinner
+cp /bin/sh "$spinner"
+echo -1 > /proc/sys/kernel/sched_rt_runtime_us
+taskset --pid --cpu-list 0 $$ > /dev/null
+processors=$(nproc --all)
+processor=1
+while [ "$processor" -lt "$processors" ]; do
+    taskset --cpu-list "$processor" chrt --fifo 99 "$spinner" -c 'while :; do :; done' &
+    processor=$((processor + 1))
+done
+# The others must spin before this one takes the last processor, or they would never get to start.
+while [ "$(pgrep --count --exact hangdump-spinne)" -lt "$((processors - 1))" ]; do :; done
+exec chrt --fifo 99 "$spinner" -c 'while :; do :; done'

@@ -1,0 +1,134 @@
+"""The virtual computer as a QEMU command line: a pure function of what the guest is. Starts nothing."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+S3_ADDRESS = "10.0.2.100"
+_METADATA_ADDRESS = "169.254.169.254"
+# The image configures its two interfaces by these.
+_INSTANCE_MAC = "52:54:00:48:44:01"
+_METADATA_MAC = "52:54:00:48:44:02"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """`root_bus` virtio is for saved states only: QEMU cannot migrate an NVMe controller. EC2's Nitro has NVMe."""
+
+    memory_mib: int = 1024
+    cpus: int = 2
+    root_bus: Literal["nvme", "virtio"] = "nvme"
+    manufacturer: str = "Amazon EC2"
+    product: str = "t3.micro"
+    root_volume_id: str = "vol-00000000000000001"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where the guest's ends come out on this machine."""
+
+    root_disk: Path
+    serial_log: Path
+    monitor_socket: Path
+    agent_socket: Path
+    s3_port: int
+    metadata_port: int
+
+
+def serial_of(volume_id: str) -> str:
+    """As EC2 does it: vol-0abc → vol0abc."""
+    return volume_id.replace("-", "", 1)
+
+
+def disk_node(volume_id: str) -> str:
+    """The block node's name in QEMU."""
+    return f"disk-{serial_of(volume_id)}"
+
+
+def disk_device(volume_id: str) -> str:
+    """The NVMe controller's name in QEMU."""
+    return f"nvme-{serial_of(volume_id)}"
+
+
+def disk_options(volume_id: str, path: Path) -> dict[str, object]:
+    """blockdev options, the same for a disk that is there at power-on and one plugged later.
+
+    no-flush: what survives a power cut of this machine is of no interest, what survives a reset is in its page cache.
+    """
+    file_options = {"driver": "file", "filename": str(path), "discard": "unmap"}
+    return {
+        "driver": "qcow2",
+        "node-name": disk_node(volume_id),
+        "file": file_options,
+        "discard": "unmap",
+        "cache": {"no-flush": True},
+    }
+
+
+def command_line(hardware: Hardware, wiring: Wiring, disks: Mapping[str, Path], *, incoming: str = "") -> list[str]:
+    """TCG only. /dev/kvm may open and yet interpret the guest's kernel mode, so that nothing boots: finding out costs
+    a timed boot, and all that was measured here is TCG. `pc`, not `q35`: hot-plugging takes a third of the time.
+
+    setpriv: QEMU dies with the thread that starts it (see power.py).
+    """
+    arguments = [
+        *("setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-machine", "pc,hpet=off", "-accel", "tcg,thread=multi", "-cpu", "EPYC"),
+        *("-smp", str(hardware.cpus), "-m", str(hardware.memory_mib)),
+        *("-smbios", f"type=1,manufacturer={hardware.manufacturer},product={hardware.product}"),
+        *("-chardev", f"socket,id=monitor,path={wiring.monitor_socket},server=on,wait=off"),
+        *("-mon", "chardev=monitor,mode=control"),
+        *("-chardev", f"file,id=console,path={wiring.serial_log},append=on", "-serial", "chardev:console"),
+        *("-device", "virtio-serial-pci"),
+        *("-chardev", f"socket,id=agent,path={wiring.agent_socket},server=on,wait=off"),
+        *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+        *_root_arguments(hardware, wiring.root_disk),
+        *_network_arguments(wiring),
+    ]
+    for volume_id, path in disks.items():
+        arguments += ["-blockdev", _json(disk_options(volume_id, path))]
+        arguments += ["-device", f"nvme,id={disk_device(volume_id)},{_nvme(volume_id)}"]
+    if incoming:
+        arguments += ["-incoming", f"exec:{incoming}"]
+    return arguments
+
+
+def _root_arguments(hardware: Hardware, root_disk: Path) -> list[str]:
+    volume_id = hardware.root_volume_id
+    device = {
+        "nvme": f"nvme,{_nvme(volume_id)},bootindex=0",
+        "virtio": f"virtio-blk-pci,drive={disk_node(volume_id)},serial={serial_of(volume_id)[:20]},bootindex=0",
+    }
+    return ["-blockdev", _json(disk_options(volume_id, root_disk)), "-device", device[hardware.root_bus]]
+
+
+def _network_arguments(wiring: Wiring) -> list[str]:
+    """restrict=on: the guest reaches the two forwards and nothing else, not even this machine's loopback."""
+
+    def forward(address: str, port: int) -> str:
+        return f"restrict=on,ipv6=off,guestfwd=tcp:{address}:80-cmd:socat - TCP:127.0.0.1:{port}"
+
+    metadata_net = "net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.3,dhcpstart=169.254.169.15"
+    return [
+        *("-netdev", f"user,id=instance,{forward(S3_ADDRESS, wiring.s3_port)}"),
+        *("-device", f"virtio-net-pci,netdev=instance,mac={_INSTANCE_MAC},romfile="),
+        *("-netdev", f"user,id=metadata,{metadata_net},{forward(_METADATA_ADDRESS, wiring.metadata_port)}"),
+        *("-device", f"virtio-net-pci,netdev=metadata,mac={_METADATA_MAC},romfile="),
+    ]
+
+
+def _nvme(volume_id: str) -> str:
+    return f"drive={disk_node(volume_id)},serial={serial_of(volume_id)}"
+
+
+def _json(options: Mapping[str, object]) -> str:
+    return json.dumps(options)
+
+
+def receive_from(path: Path) -> str:
+    """The shell command with which QEMU reads a saved state."""
+    return f"cat {shlex.quote(str(path))}"

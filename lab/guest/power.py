@@ -1,0 +1,88 @@
+"""One run of the QEMU process, from power-on to its end: the process, its monitor, its disks while it lives."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lab.guest.hardware import disk_device, disk_node, disk_options, serial_of
+from lab.guest.monitor import Monitor, MonitorError
+
+# The parent-death signal is sent when the *thread* that forked ends. The lab's API calls come from
+# short-lived threads, so one thread, which lives as long as this Python, starts every guest.
+_SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qemu-spawner")
+_UNPLUG_SECONDS = 30.0
+
+
+class QemuFailed(Exception):
+    """QEMU did not start, with what it said."""
+
+
+class PoweredOn:
+    """A running QEMU."""
+
+    def __init__(self, arguments: list[str], *, monitor_socket: Path, log: Path) -> None:
+        with log.open("ab") as output:
+            self.process: subprocess.Popen[bytes] = _SPAWNER.submit(
+                subprocess.Popen, arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            ).result()
+        try:
+            self.monitor = Monitor(monitor_socket)
+        except (TimeoutError, MonitorError) as error:
+            self.process.kill()
+            self.process.wait()
+            raise QemuFailed(f"{error}; QEMU said: {log.read_text()[-2000:]}") from error
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def reset_count(self) -> int:
+        return len(self.monitor.events_since(0, "RESET"))
+
+    def ended_within(self, timeout_seconds: float) -> bool:
+        try:
+            self.process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def cut(self) -> None:
+        """Power off at once."""
+        self.monitor.close()
+        self.process.kill()
+        self.process.wait()
+
+    def plug(self, volume_id: str, path: Path) -> None:
+        self.monitor.execute("blockdev-add", **_unhyphened(disk_options(volume_id, path)))
+        try:
+            self.monitor.execute(
+                "device_add",
+                driver="nvme",
+                id=disk_device(volume_id),
+                drive=disk_node(volume_id),
+                serial=serial_of(volume_id),
+            )
+        except MonitorError:
+            self.monitor.execute("blockdev-del", node_name=disk_node(volume_id))
+            raise
+
+    def unplug(self, volume_id: str) -> None:
+        """Needs the guest's co-operation, as a real detach does: raises TimeoutError when it gives none."""
+        device = disk_device(volume_id)
+        mark = self.monitor.event_count
+        self.monitor.execute("device_del", id=device)
+        gone = self.monitor.wait_for_event(
+            "DEVICE_DELETED",
+            since=mark,
+            timeout_seconds=_UNPLUG_SECONDS,
+            matches=lambda event: event["data"].get("device") == device,
+        )
+        if gone is None:
+            raise TimeoutError(f"{volume_id}: the guest did not release the disk within {_UNPLUG_SECONDS:.0f} s")
+        self.monitor.execute("blockdev-del", node_name=disk_node(volume_id))
+
+
+def _unhyphened(options: dict[str, object]) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in options.items()}

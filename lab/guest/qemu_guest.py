@@ -1,0 +1,228 @@
+"""QemuGuest: the lab's Machine on a real kernel. Owns the guest's files and its life cycle."""
+
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab.guest.agent import AgentError, AgentSilent, GuestAgent
+from lab.guest.deadline import wait_until
+from lab.guest.hardware import Hardware, Wiring, command_line
+from lab.guest.imds import Identity, MetadataService
+from lab.guest.power import PoweredOn
+from lab.guest.scripts import ScriptRunner
+from lab.machine import Completed, MachineUnreachable
+
+# Boots take 20 s on an idle machine of two cores; other guests may be running.
+BOOT_SECONDS = 240.0
+_SHUTDOWN_SECONDS = 90.0
+
+
+class QemuGuest:
+    """A Debian host with `disk` (a qcow2) as the backing file of its root. See lab.machine.Machine for the methods.
+
+    `workdir` keeps what outlives the power: the root overlay, `console.log`, `qemu.log`. Volumes are in `volumes`,
+    which several guests may share, as the volumes of one account. Powered off until `start`; a context
+    manager that cuts the power and removes the sockets on exit.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        disk: Path,
+        s3_port: int,
+        hardware: Hardware | None = None,
+        identity: Identity | None = None,
+        volumes: Path | None = None,
+    ) -> None:
+        self.hardware = hardware or Hardware()
+        self.workdir = workdir
+        self.volumes = volumes or workdir / "volumes"
+        self.volumes.mkdir(parents=True, exist_ok=True)
+        self.metadata = MetadataService(identity or Identity(instance_type=self.hardware.product))
+        # Not in workdir: the path of a Unix socket has 107 characters at most.
+        self._sockets = Path(tempfile.mkdtemp(prefix="hangdump-"))
+        self._wiring = Wiring(
+            root_disk=workdir / "root.qcow2",
+            serial_log=workdir / "console.log",
+            monitor_socket=self._sockets / "monitor",
+            agent_socket=self._sockets / "agent",
+            s3_port=s3_port,
+            metadata_port=self.metadata.port,
+        )
+        self._wiring.serial_log.touch()
+        make_overlay(self._wiring.root_disk, backing=disk)
+        self._agent = GuestAgent(self._wiring.agent_socket)
+        self._scripts = ScriptRunner(self._agent, lambda: self._power.reset_count if self._power else 0)
+        self._power: PoweredOn | None = None
+        self._power_lock = threading.RLock()
+        self._attached: dict[str, Path] = {}
+
+    # ---- power
+
+    def start(self, *, incoming: str = "") -> None:
+        """`incoming` is a shell command that writes a saved VM state (see saved_state.py)."""
+        with self._power_lock:
+            if self.is_running():
+                return
+            arguments = command_line(self.hardware, self._wiring, self._attached, incoming=incoming)
+            self._power = PoweredOn(
+                arguments, monitor_socket=self._wiring.monitor_socket, log=self.workdir / "qemu.log"
+            )
+
+    def stop(self) -> None:
+        with self._power_lock:
+            if not self.is_running():
+                return
+            power = self._powered_on()
+            if not (self._ask_to_shut_down("powerdown") and power.ended_within(_SHUTDOWN_SECONDS)):
+                power.cut()
+            self._power_ended()
+
+    def reboot(self) -> None:
+        """Returns when the old system is gone, not when the new one is up (`wait_until_answers`)."""
+        with self._power_lock:
+            power = self._powered_on()
+            mark = power.monitor.event_count
+            is_asked = self._ask_to_shut_down("reboot")
+            if not is_asked or not power.monitor.wait_for_event("RESET", since=mark, timeout_seconds=_SHUTDOWN_SECONDS):
+                self.reset()
+
+    def reset(self) -> None:
+        """The reset button."""
+        self._powered_on().monitor.execute("system_reset")
+
+    def is_running(self) -> bool:
+        return self._power is not None and self._power.is_alive
+
+    def inject_nmi(self) -> None:
+        self._powered_on().monitor.execute("inject-nmi")
+
+    def close(self) -> None:
+        """Cut the power and remove the sockets; the files in workdir stay."""
+        with self._power_lock:
+            if self._power is not None:
+                self._power.cut()
+            self._power_ended()
+            self.metadata.close()
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    # ---- agent
+
+    def answers(self, timeout_seconds: float) -> bool:
+        try:
+            self._agent.ping(timeout_seconds)
+        except (AgentSilent, AgentError):
+            return False
+        return True
+
+    def wait_until_answers(self, timeout_seconds: float = BOOT_SECONDS) -> None:
+        """Raises TimeoutError with the end of the console, or at once when the power goes off."""
+
+        def is_up() -> bool:
+            if not self.is_running():
+                raise MachineUnreachable(f"powered off while booting:\n{self.console()[-2000:]}")
+            return self.answers(3)
+
+        try:
+            wait_until(is_up, what="guest agent", timeout_seconds=timeout_seconds, interval_seconds=0.3)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; the console ends with:\n{self.console()[-2000:]}") from error
+
+    def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
+        if not self.is_running():
+            raise MachineUnreachable("powered off")
+        return self._scripts.run(script, environment, timeout_seconds)
+
+    def spawn(self, script: str, *, environment: Mapping[str, str] | None = None) -> None:
+        """Start a script and leave it alone."""
+        self._scripts.spawn(script, environment or {}, 30)
+
+    def boot_id(self) -> str:
+        """Changes with every boot."""
+        script = "#!/bin/sh\ncat /proc/sys/kernel/random/boot_id\n"
+        return self.run(script, environment={}, timeout_seconds=30).stdout.strip()
+
+    def console(self) -> str:
+        return self._wiring.serial_log.read_text(errors="replace")
+
+    def identify(self, *, instance_id: str, availability_zone: str) -> None:
+        """Tell the metadata service who this is, once the account has said."""
+        self.metadata.identity = replace(
+            self.metadata.identity, instance_id=instance_id, availability_zone=availability_zone
+        )
+
+    # ---- disks
+
+    def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
+        """`device` (/dev/sdf) is the account's business: on NVMe the kernel numbers the disks."""
+        path = self.volumes / f"{volume_id}.qcow2"
+        with self._power_lock:
+            if volume_id in self._attached:
+                raise ValueError(f"{volume_id} is attached already, as {device} was asked")
+            if not path.exists():
+                _qemu_img("create", "-f", "qcow2", str(path), f"{size_gib}G")
+            if self.is_running():
+                self._powered_on().plug(volume_id, path)
+            self._attached[volume_id] = path
+
+    def detach_disk(self, volume_id: str) -> None:
+        """Raises TimeoutError when the guest does not let it go; the disk is still attached then."""
+        with self._power_lock:
+            if volume_id not in self._attached:
+                raise ValueError(f"{volume_id} is not attached")
+            if self.is_running():
+                self._powered_on().unplug(volume_id)
+            del self._attached[volume_id]
+
+    @property
+    def attached_volumes(self) -> tuple[str, ...]:
+        return tuple(self._attached)
+
+    # ---- internals
+
+    def _powered_on(self) -> PoweredOn:
+        if self._power is None or not self._power.is_alive:
+            raise MachineUnreachable("powered off")
+        return self._power
+
+    def _power_ended(self) -> None:
+        self._power = None
+        self._agent.close()
+
+    def _ask_to_shut_down(self, mode: str) -> bool:
+        """guest-shutdown answers only when it fails, so silence is not a refusal; a dead guest is found before it."""
+        if not self.answers(10):
+            return False
+        try:
+            self._agent.request("guest-shutdown", timeout_seconds=1, mode=mode)
+        except AgentSilent:
+            return True
+        except AgentError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def make_overlay(path: Path, *, backing: Path) -> None:
+    """A qcow2 that keeps only its differences from `backing`; an existing one is kept as it is."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _qemu_img("create", "-f", "qcow2", "-b", str(backing.resolve()), "-F", "qcow2", str(path))
+
+
+def _qemu_img(*arguments: str) -> None:
+    subprocess.run(["qemu-img", arguments[0], "-q", *arguments[1:]], check=True, capture_output=True)

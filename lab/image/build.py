@@ -1,0 +1,103 @@
+"""Builds the guest's disk once per recipe and keeps it; the recipe itself is in the shell scripts beside this file."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.image.apt_sources import host_proxy_options, host_sources
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+_RECIPE = Path(__file__).parent
+# Command → the Debian package that brings it.
+_TOOLS = {"mmdebstrap": "mmdebstrap", "qemu-img": "qemu-utils", "mke2fs": "e2fsprogs", "unshare": "util-linux"}
+
+Say = Callable[[str], None]
+
+
+class ImageBuildFailed(Exception):
+    """What is missing, or what the build said last."""
+
+
+def ensure_image(say: Say = lambda line: print(line, flush=True)) -> Path:
+    """The root disk (qcow2, read-only by convention), built first when this recipe never was.
+
+    Raises ImageBuildFailed. Processes that ask at the same time wait for one build.
+    """
+    directory = CACHE / "image" / recipe_hash()
+    disk = directory / "root.qcow2"
+    with locked(CACHE / "image.lock"):
+        if not disk.exists():
+            _check_host()
+            _build(directory, say)
+    return disk
+
+
+def recipe_hash() -> str:
+    """Over the names and contents of all files of the recipe."""
+    digest = hashlib.sha256()
+    for path in sorted(_RECIPE.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(_RECIPE)}\0{path.stat().st_mode & 0o777:o}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time, whatever becomes of the others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check_host() -> None:
+    packages = sorted({package for tool, package in _TOOLS.items() if shutil.which(tool) is None})
+    if packages:
+        raise ImageBuildFailed(f"missing tools; install them with: apt-get install -y {' '.join(packages)}")
+    if os.geteuid() != 0:
+        raise ImageBuildFailed("building the guest image needs root (it installs Debian packages in a chroot)")
+
+
+def _build(directory: Path, say: Say) -> None:
+    work = directory.with_name(f"{directory.name}.building")
+    # Left by a build that was killed. Its mounts went with its mount namespace.
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    sources = work / "sources.list"
+    sources.write_text("\n".join(host_sources()) + "\n")
+    options = work / "apt.conf"
+    options.write_text("\n".join(host_proxy_options()) + "\n")
+    try:
+        _run_build([str(_RECIPE / "build.sh"), str(work), str(sources), str(options)], work / "build.log", say)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)
+    work.rename(directory)
+
+
+def _run_build(command: list[str], log: Path, say: Say) -> None:
+    """Relays the lines that start with `==>`, keeps the others for the day it fails."""
+    started = time.monotonic()
+    # Mounts made in a namespace of its own cannot outlive the build, however it ends.
+    arguments = ["unshare", "--mount", "--propagation", "private", "--", *command]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+        ) as build,
+    ):
+        for line in build.stdout or ():
+            output.write(line)
+            if line.startswith("==> "):
+                say(f"[image {time.monotonic() - started:4.0f} s] {line[4:].rstrip()}")
+    if build.returncode:
+        tail = "".join(log.read_text().splitlines(keepends=True)[-25:])
+        raise ImageBuildFailed(f"building the guest image ended with {build.returncode}:\n{tail}")
