@@ -59,7 +59,7 @@ class Story:
             image = ensure_image(progress=lambda line: self._timeline.add("image", line))
         with LabAccount() as account:
             account.events.listen(self._tell)
-            with QemuGuest(self._scratch / "guest", disk=image, s3_port=account.port) as guest:
+            with QemuGuest(self._scratch / "guest", disk=image, s3_port=account.instance_port) as guest:
                 try:
                     return self._play(account, guest)
                 finally:
@@ -69,7 +69,7 @@ class Story:
         with self._act("boot", "Boot the instance; synthesize and deploy the stack"):
             instance_id, outputs = self._boot_and_deploy(account, guest)
         with self._act("provision", f"ProvisionDumpVolume for {instance_id}"):
-            self._provision(account, outputs, instance_id)
+            self._provision(account, instance_id)
         hung_at = datetime.now(UTC)
         with self._act("hang", "Hang the kernel: real-time spinners on every CPU"):
             hang(guest)
@@ -90,17 +90,14 @@ class Story:
             self._timeline.add("guest", f"booted {kernel_of(guest)}, answers")
             outputs = deployment.result()
         instance_id = account.add_instance(guest, instance_type="t3.micro", tags={"hangdump:enrolled": "true"})
-        zone = account.availability_zone
+        zone = availability_zone_of(account, instance_id)
         guest.identify(instance_id=instance_id, availability_zone=zone)
         self._timeline.add("ec2", f"{instance_id} runs in {zone}, tagged hangdump:enrolled=true")
         return instance_id, outputs
 
-    def _provision(self, account: LabAccount, outputs: dict[str, str], instance_id: str) -> None:
-        started = account.client("stepfunctions").start_execution(
-            stateMachineArn=outputs["ProvisionDumpVolumeArn"],
-            input=json.dumps({"instanceId": instance_id, "reboot": True}),
-        )
-        outcome = self._follow(account, started["executionArn"], "ProvisionDumpVolume", PROVISION_SECONDS)
+    def _provision(self, account: LabAccount, instance_id: str) -> None:
+        execution = account.start_execution("ProvisionDumpVolume", {"instanceId": instance_id, "reboot": True})
+        outcome = self._follow(account, execution, "ProvisionDumpVolume", PROVISION_SECONDS)
         if outcome["status"] != "ready":
             raise DemoFailed(f"ProvisionDumpVolume ended with {outcome['status']}, not ready")
 
@@ -146,13 +143,14 @@ class Story:
         self, account: LabAccount, outputs: dict[str, str], verdict: dict[str, Any], hung_at: datetime
     ) -> Outcome:
         key = verdict["keys"]["vmcore"]
-        files = self._results.download(account, bucket=outputs["BucketName"], prefix=key.removesuffix("vmcore"))
+        bucket = outputs["VmcoreBucketName"]
+        files = self._results.download(account, bucket=bucket, prefix=key.removesuffix("vmcore"))
         if verdict["verdict"] != "captured":
             raise DemoFailed(f"the verdict is {verdict['verdict']}: {verdict['reason']}")
         proof = prove(files["vmcore"], hung_at=hung_at, collected_at=datetime.now(UTC))
         self._timeline.add("demo", f"the dump opens: {proof.kernel}, crashed {proof.crashed_at:%H:%M:%S} UTC")
         return Outcome(
-            key=f"s3://{outputs['BucketName']}/{key}",
+            key=f"s3://{bucket}/{key}",
             size_bytes=files["vmcore"].stat().st_size,
             dmesg_bytes=files["vmcore-dmesg.txt"].stat().st_size,
             proof=proof,
@@ -186,3 +184,10 @@ def entered_states(states: Any, execution_arn: str) -> Iterator[str]:
 def kernel_of(guest: QemuGuest) -> str:
     """`uname -r` of the guest."""
     return guest.run("#!/bin/sh\nuname -r\n", environment={}, timeout_seconds=30).stdout.strip()
+
+
+def availability_zone_of(account: LabAccount, instance_id: str) -> str:
+    """Where EC2 says that the instance is."""
+    reservations = account.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+    zone: str = reservations[0]["Instances"][0]["Placement"]["AvailabilityZone"]
+    return zone

@@ -35,7 +35,7 @@ class Timeline:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._lock = threading.Lock()
-        self._status: "Status | None" = None
+        self._status: Status | None = None
 
     @property
     def elapsed_seconds(self) -> float:

@@ -1,0 +1,98 @@
+"""One emulated account with the synthesized stack for all of these tests; a fresh host and instance for each."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab.account import LabAccount
+from lab.deployment import deploy_hangdump, synthesize_for_lab
+from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
+
+# Bounds for a test, not measurements.
+EXECUTION_SECONDS = 120
+
+SETTINGS = {"pollSeconds": 1, "probeTimeoutSeconds": 10, "fleetBudget": 1000, "dumpTimeoutSeconds": 60}
+
+
+class Stack:
+    """The deployed stack, as a user with credentials sees it."""
+
+    def __init__(self, account: LabAccount, outputs: dict[str, str]) -> None:
+        self.account = account
+        self.outputs = outputs
+
+    def run(self, state_machine: str, **execution_input: Any) -> dict[str, Any]:
+        """Start an execution and wait for its end; DescribeExecution's answer."""
+        execution = self.account.start_execution(state_machine, execution_input)
+        return self.account.wait_for_execution(execution, timeout_seconds=EXECUTION_SECONDS)
+
+    def volumes_of(self, instance_id: str) -> list[dict[str, Any]]:
+        filters = [{"Name": "tag:hangdump:instance-id", "Values": [instance_id]}]
+        volumes: list[dict[str, Any]] = self.account.client("ec2").describe_volumes(Filters=filters)["Volumes"]
+        return volumes
+
+    def tags_of(self, instance_id: str) -> dict[str, str]:
+        filters = [{"Name": "resource-id", "Values": [instance_id]}]
+        tags = self.account.client("ec2").describe_tags(Filters=filters)["Tags"]
+        return {tag["Key"]: tag["Value"] for tag in tags}
+
+    def alarms_of(self, instance_id: str) -> list[str]:
+        alarms = self.account.client("cloudwatch").describe_alarms(AlarmNames=[f"hangdump-{instance_id}"])
+        return [alarm["AlarmName"] for alarm in alarms["MetricAlarms"]]
+
+    def objects_of(self, instance_id: str) -> dict[str, bytes]:
+        """Name → content of what is in the bucket for an instance, manifests left out."""
+        s3, bucket = self.account.client("s3"), self.outputs["VmcoreBucketName"]
+        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        keys = [entry["Key"] for entry in listed if f"/{instance_id}/" in entry["Key"]]
+        return {key.rsplit("/", 1)[1]: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The synthesized stack in an emulated account whose slow periods are shrunk to a fiftieth."""
+    bin_directory = tmp_path_factory.mktemp("bin")
+    with pytest.MonkeyPatch.context() as patch, LabAccount(time_scale=0.02) as account:
+        put_curl_that_reaches(account.instance_port, bin_directory)
+        patch.setenv("PATH", f"{bin_directory}:{os.environ['PATH']}")
+        outputs = deploy_hangdump(account, lambda: synthesize_for_lab(tmp_path_factory.mktemp("lab.out"), SETTINGS))
+        yield Stack(account, outputs)
+
+
+@pytest.fixture
+def host() -> SimulatedHost:
+    """A running Debian host without kdump."""
+    return SimulatedHost()
+
+
+AddInstance = Callable[..., str]
+
+
+@pytest.fixture
+def add_instance(stack: Stack, host: SimulatedHost) -> AddInstance:
+    """Registers `host` as an instance; enrolled, Nitro, x86_64 and in SSM unless said otherwise."""
+
+    def add(*, is_enrolled: bool = True, **properties: Any) -> str:
+        tags = {"hangdump:enrolled": "true"} if is_enrolled else {}
+        instance_id = stack.account.add_instance(host.machine, tags=tags, **properties)
+        stack.account.check_status_now(instance_id)
+        return instance_id
+
+    return add
+
+
+@pytest.fixture
+def instance_id(add_instance: AddInstance) -> str:
+    """An enrolled instance, not provisioned."""
+    return add_instance()
+
+
+@pytest.fixture
+def ready_instance_id(stack: Stack, host: SimulatedHost, instance_id: str) -> str:
+    """An instance that ProvisionDumpVolume made ready."""
+    host.is_reserved = True
+    ended = stack.run("ProvisionDumpVolume", instanceId=instance_id)
+    assert ended["status"] == "SUCCEEDED", ended
+    return instance_id

@@ -1,0 +1,126 @@
+"""A Debian host as the workflows see it: what changes it is answered, upload_vmcore really runs on its disk."""
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.machine import Completed
+from lab.scripted_machine import ScriptedMachine
+
+DMESG = """\
+[    0.000000] Linux version 6.1.0-28-cloud-amd64 (debian-kernel@lists.debian.org)
+[   63.512345] NMI: IOCK error (debug interrupt?) for reason 00 on CPU 0.
+[   63.512400] Kernel panic - not syncing: NMI: Not continuing
+"""
+
+
+class SimulatedHost:
+    """Holds what the documents would change; `machine` is what the account drives."""
+
+    def __init__(self) -> None:
+        self.machine = ScriptedMachine(answers_with=[self._answer], on_nmi=self._on_nmi, boot_seconds=0.2)
+        self.is_reserved = False
+        self.findings: list[dict[str, str]] = []
+        # Document (verb phrase) → the error that it answers with.
+        self.fails_with: dict[str, dict[str, str]] = {}
+        self.panics_on_nmi = True
+        self.writes_dump = True
+        self.dump_name = "dump"
+        self.dump_bytes = b"KDUMP   " + bytes(range(256)) * 40_000
+        self.calls: list[str] = []
+        self._note_boot()
+
+    @property
+    def crash_directory(self) -> Path:
+        return self.machine.root / "var" / "crash"
+
+    def vmcores(self) -> list[Path]:
+        """Every dump on its disk."""
+        return sorted(self.crash_directory.glob("*/*dump*"))
+
+    def write_dump(self) -> None:
+        """What kdump-tools leaves behind."""
+        stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
+        folder = self.crash_directory / stamp
+        folder.mkdir(parents=True)
+        (folder / f"dmesg.{stamp}").write_text(DMESG)
+        suffix = "-incomplete" if self.dump_name == "dump-incomplete" else f".{stamp}"
+        (folder / f"dump{suffix}").write_bytes(self.dump_bytes)
+
+    # ---- the kernel
+
+    def _on_nmi(self, machine: ScriptedMachine) -> None:
+        if not self.panics_on_nmi:
+            machine.hung = False
+            return
+        machine.say("Linux version 6.1.0-28-cloud-amd64\nCommand line: root=/dev/nvme0n1p1 elfcorehdr=0x3c000000")
+        if self.writes_dump:
+            machine.say("kdump-tools[217]: running makedumpfile")
+            # Dump times are in whole seconds and must lie after the interrupt's second.
+            time.sleep(1.1)
+            self.write_dump()
+            machine.say("kdump-tools[217]: saved vmcore in /var/crash")
+        machine.reboot()
+        self._note_boot()
+
+    def _note_boot(self) -> None:
+        proc = self.machine.root / "proc"
+        kernel = proc / "sys" / "kernel"
+        (kernel / "random").mkdir(parents=True, exist_ok=True)
+        (self.machine.root / "run" / "lock").mkdir(parents=True, exist_ok=True)
+        (kernel / "random" / "boot_id").write_text(f"00000000-0000-4000-8000-{self.machine.boots:012d}\n")
+        (kernel / "osrelease").write_text("6.1.0-28-cloud-amd64\n")
+        (proc / "stat").write_text(f"cpu 0 0 0\nbtime {int(time.time()) + 1}\n")
+
+    # ---- the documents
+
+    def _answer(self, script: str, environment: Mapping[str, str]) -> Completed | None:
+        document = document_of(environment)
+        self.calls.append(document)
+        if document in self.fails_with:
+            return Completed(1, json.dumps(self.fails_with[document]), "")
+        if document == "prepare_dump_volume":
+            return _success({"status": "prepared", "device": "/dev/nvme1n1", "mountPoint": "/var/crash"})
+        if document == "configure_kdump":
+            return self._configure(environment)
+        if document == "check_kdump":
+            return _success({"ready": not self.findings, "findings": self.findings, "kernel": "6.1.0-28-cloud-amd64"})
+        return None
+
+    def _configure(self, environment: Mapping[str, str]) -> Completed:
+        if self.is_reserved:
+            return _success({"status": "unchanged", "family": "debian", "crashkernel": "192M", "changes": []})
+        if environment["SSM_reboot"] == "true":
+            self.is_reserved = True
+            return Completed(194, "", "")
+        if self.machine.reboot_count:
+            self.is_reserved = True
+            return _success({"status": "configured", "family": "debian", "crashkernel": "192M", "changes": []})
+        return _success({"status": "reboot-required", "family": "debian", "crashkernel": "192M", "changes": ["grub"]})
+
+
+def document_of(environment: Mapping[str, str]) -> str:
+    """Which document a script is, by the parameters that only it has."""
+    if "SSM_action" in environment:
+        return "upload_vmcore"
+    if "SSM_crashkernel" in environment:
+        return "configure_kdump"
+    if "SSM_fileSystem" in environment:
+        return "prepare_dump_volume"
+    return "check_kdump" if "SSM_volumeId" in environment else "probe_instance"
+
+
+def _success(result: dict[str, Any]) -> Completed:
+    return Completed(0, json.dumps(result, separators=(",", ":")), "")
+
+
+def put_curl_that_reaches(port: int, directory: Path) -> None:
+    """The guest's network, as a curl on PATH: 10.0.2.100:80 is the account's port for instances."""
+    real = subprocess.run(["which", "curl"], check=True, capture_output=True, text=True).stdout.strip()
+    curl = directory / "curl"
+    curl.write_text(f'#!/bin/sh\nexec {real} --connect-to 10.0.2.100:80:127.0.0.1:{port} "$@"\n')
+    curl.chmod(0o755)
