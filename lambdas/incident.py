@@ -46,6 +46,15 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
+class ConsoleBaseline(BaseModel):
+    """The end of the console's text before the interrupt, and how long that text was: what follows is this crash."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    end: str
+    length: int
+
+
 class Upload(BaseModel):
     """The multipart upload under way, and the vmcore that it is for."""
 
@@ -82,8 +91,7 @@ class Incident(BaseModel):
     claimed_epoch: int | None = None
     interrupted_epoch: int | None = None
     dump_deadline_epoch: int | None = None
-    # The end of the console's text before the interrupt: what follows it is this crash.
-    console_baseline: str | None = None
+    console_baseline: ConsoleBaseline | None = None
     last_phase: str | None = None
     upload: Upload | None = None
     manifest_count: int = 0

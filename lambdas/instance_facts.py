@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import clients, moment
+from lambdas.incident import ConsoleBaseline
 from lambdas.observability import logger
 
 if TYPE_CHECKING:
@@ -125,13 +126,14 @@ def read_console(instance_id: str) -> str:
     return clients.ec2().get_console_output(InstanceId=instance_id, Latest=True).get("Output", "")
 
 
-def console_baseline(instance_id: str) -> str | None:
-    """The end of the console before the interrupt; None when it cannot be read, which only costs progress reports."""
+def console_baseline(instance_id: str) -> ConsoleBaseline | None:
+    """The console before the interrupt; None when it cannot be read, which only costs progress reports."""
     try:
-        return read_console(instance_id)[-_BASELINE_CHARACTERS:]
+        console = read_console(instance_id)
     except (ClientError, BotoCoreError) as error:
         logger.warning("No console output of %s: %s", instance_id, error)
         return None
+    return ConsoleBaseline(end=console[-_BASELINE_CHARACTERS:], length=len(console))
 
 
 def _instance(instance: "InstanceTypeDef") -> Instance:

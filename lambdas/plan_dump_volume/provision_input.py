@@ -9,12 +9,12 @@ from lambdas.environment import DocumentDefaults
 from lambdas.execution_input import ExecutionInput
 
 # The same patterns as in ssm_documents/*/document.yaml, so that a wrong value is refused before anything is created.
-_MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
+MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
 _SIZE = "[1-9][0-9]{0,5}[MG]"
 _RANGE = f"{_SIZE}-({_SIZE})?:{_SIZE}"
 # auto · 256M · 256M@16M · 512M,high · 1G-4G:192M,4G-:256M
-_CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE}|,high)?|{_RANGE}(,{_RANGE}){{0,9}})$"
-_CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
+CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE}|,high)?|{_RANGE}(,{_RANGE}){{0,9}})$"
+CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
 
 _Switch = Literal[0, 1]
 # gp3's own limit
@@ -49,9 +49,9 @@ class ProvisionInput(ExecutionInput):
     size_gib: Annotated[int, Field(ge=1, le=_LARGEST_VOLUME_GIB)] | None = None
     dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = None
     file_system: Literal["xfs", "ext4"] | None = None
-    mount_point: Annotated[str, Field(pattern=_MOUNT_POINT)] | None = None
-    crashkernel: Annotated[str, Field(pattern=_CRASHKERNEL)] | None = None
-    core_collector: Annotated[str, Field(pattern=_CORE_COLLECTOR)] | None = None
+    mount_point: Annotated[str, Field(pattern=MOUNT_POINT)] | None = None
+    crashkernel: Annotated[str, Field(pattern=CRASHKERNEL)] | None = None
+    core_collector: Annotated[str, Field(pattern=CORE_COLLECTOR)] | None = None
     dump_level: Annotated[int, Field(ge=0, le=31)] | None = None
     final_action: Literal["reboot", "poweroff"] | None = None
     panic_sysctls: PanicSysctls = PanicSysctls()

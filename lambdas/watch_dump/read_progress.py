@@ -5,7 +5,10 @@ Lines of Debian's kdump-tools and of dracut's kdump module, whose crash kernels 
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
+
+from lambdas.incident import ConsoleBaseline
 
 Phase = Literal["waiting", "crash-kernel", "dumping", "saved"]
 
@@ -35,7 +38,7 @@ class Progress:
         return self.phase != "waiting"
 
 
-def read_progress(console: str, *, baseline: str | None) -> Progress:
+def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress:
     """`baseline`: the console's end before the interrupt; when it has scrolled away, all of the console is newer."""
     news = _after(console, baseline)
     started = _crash_kernel_start(news)
@@ -53,18 +56,21 @@ def read_progress(console: str, *, baseline: str | None) -> Progress:
     return Progress("crash-kernel", "The crash kernel boots.")
 
 
-def _after(console: str, baseline: str | None) -> str:
-    if not baseline:
+def _after(console: str, baseline: ConsoleBaseline | None) -> str:
+    if baseline is None or not baseline.end:
         return console
-    found = console.find(baseline)
-    return console if found < 0 else console[found + len(baseline) :]
+    # Two boots can end in the very same lines: where the baseline was is surer than where its text is found first.
+    if console[: baseline.length].endswith(baseline.end):
+        return console[baseline.length :]
+    found = console.find(baseline.end)
+    return console if found < 0 else console[found + len(baseline.end) :]
 
 
 def _crash_kernel_start(text: str) -> int | None:
     """Where the last kernel started whose command line says that it is there to save another one's memory."""
     start = None
     banners = [match.start() for match in _BANNER.finditer(text)]
-    for banner, following in zip(banners, [*banners[1:], len(text)], strict=True):
+    for banner, following in pairwise([*banners, len(text)]):
         command_line = _COMMAND_LINE.search(text, banner, following)
         if command_line and "elfcorehdr=" in command_line["arguments"]:
             start = banner

@@ -64,8 +64,9 @@ def test_the_record_keeps_the_end_of_the_console_from_before_the_interrupt(
     answer = deliver(alarm_action(query(instance_id)))
     baseline = record(answer["incidentId"]).console_baseline
     assert baseline is not None
-    assert account.console.endswith(baseline)
-    assert len(baseline) == 512
+    assert account.console.endswith(baseline.end)
+    assert len(baseline.end) == 512
+    assert baseline.length == len(account.console)
 
 
 @pytest.mark.parametrize("shape", [alarm_action, state_change])

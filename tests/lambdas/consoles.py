@@ -1,0 +1,34 @@
+"""Serial consoles as the guests print them, from before a hang to the boot after its dump."""
+
+BEFORE = """\
+[    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP Debian 6.1.76-1
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-18-cloud-amd64 root=/dev/nvme0n1p1 crashkernel=256M
+[    3.141592] systemd[1]: Reached target multi-user.target - Multi-User System.
+
+Debian GNU/Linux 12 guest ttyS0
+
+guest login: """
+CRASH_KERNEL = """\
+[    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP Debian 6.1.76-1
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/nvme0n1p1 reset_devices nr_cpus=1 elfcorehdr=0x3b000000
+[    0.000000] x86/fpu: x87 FPU will use FXSAVE
+"""
+DEBIAN_DUMPING = """\
+[   20.123456] kdump-tools[217]: Starting kdump-tools:
+[   20.223456] kdump-tools[217]: running makedumpfile -F -l --message-level 7 -d 31 /proc/vmcore | compress > …
+Copying data                                      : [ 12.0 %] |           eta: 3s\r\
+Copying data                                      : [ 45.3 %] /           eta: 2s\r"""
+DEBIAN_SAVED = """
+Copying data                                      : [100.0 %] \\           eta: 0s
+[   27.000001] kdump-tools[217]: saved vmcore in /var/crash/202611230400.
+[   27.100001] kdump-tools[217]: Rebooting.
+"""
+DRACUT_DUMPING = """\
+[    9.000001] kdump[530]: Kdump is using the default log level(3).
+[    9.100001] kdump[530]: saving vmcore-dmesg.txt complete
+[    9.200001] kdump[530]: saving vmcore
+"""
+DRACUT_SAVED = """\
+[   15.000001] kdump.sh[531]: The dumpfile is saved to /kdumproot/127.0.0.1-2026-11-23-04:00:31/vmcore-incomplete.
+[   15.100001] kdump[530]: saving vmcore complete
+"""

@@ -1,0 +1,203 @@
+"""What each way of starting CollectVmcore means for the rest of it."""
+
+from typing import Any
+
+import pytest
+
+from lambdas import clients, open_incident
+from lambdas.errors import HangdumpError, InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
+from lambdas.incident import Incident, State, Verdict
+from lambdas.incident_table import IncidentTable
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account
+
+ID = "i-0123456789abcdef0"
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:CollectVmcore:by-hand"
+NOW = int(aws.NOW.timestamp())
+
+
+def start(context: Any, given: Any, *, execution: str = EXECUTION) -> dict[str, Any]:
+    event = {
+        "input": given,
+        "executionId": execution,
+        "executionName": execution.rsplit(":", 1)[1],
+        "startTime": "2026-11-23T04:00:10.123Z",
+    }
+    return open_incident.handler(event, context)
+
+
+def record(incident_id: str) -> Incident:
+    found = IncidentTable(aws.TABLE).read(incident_id)
+    assert found is not None
+    return found
+
+
+def test_a_fetch_takes_any_vmcore_and_awaits_no_crash(account: Account, instance_id: str, context: Any) -> None:
+    incident_id = f"20261123T040010Z-{instance_id}"
+    assert start(context, {"instanceId": instance_id}) == {
+        "incidentId": incident_id,
+        "instanceId": instance_id,
+        "accountId": aws.ACCOUNT_ID,
+        "region": aws.REGION,
+        "keyPrefix": f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{instance_id}/{incident_id}/",
+        "interruptRequested": False,
+        "sinceEpoch": 0,
+        "since": "none",
+        "dumpDeadlineEpoch": NOW + 3600,
+        "isCrashExpected": False,
+    }
+    assert record(incident_id).origin == "fetch"
+
+
+def test_an_interrupt_by_hand_takes_only_what_is_newer_than_the_request(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    opened = start(context, {"instanceId": instance_id, "interrupt": True})
+    assert opened["interruptRequested"] is True
+    assert opened["isCrashExpected"] is True
+    assert NOW - 120 < opened["sinceEpoch"] < NOW
+    assert opened["since"] == str(opened["sinceEpoch"])
+    assert record(opened["incidentId"]).state == State.OPENED
+
+
+INTERRUPTED = Incident(
+    incident_id=f"20261123T040000Z-{ID}",
+    instance_id=ID,
+    account_id="210987654321",
+    region="eu-north-1",
+    state=State.INTERRUPTED,
+    origin="alarm",
+    claimed_epoch=NOW - 20,
+    interrupted_epoch=NOW - 19,
+)
+
+
+def test_an_alarms_incident_is_found_with_its_own_account_region_and_time(account: Account, context: Any) -> None:
+    IncidentTable(aws.TABLE).create(INTERRUPTED)
+    opened = start(context, {"instanceId": ID, "incidentId": INTERRUPTED.incident_id})
+    assert opened["keyPrefix"] == f"vmcores/210987654321/eu-north-1/{ID}/{INTERRUPTED.incident_id}/"
+    assert opened["isCrashExpected"] is True
+    assert opened["interruptRequested"] is False
+    # The guest's clock may be behind.
+    assert opened["sinceEpoch"] == NOW - 19 - 60
+
+
+@pytest.mark.parametrize("state", [State.INTERRUPTING, State.INTERRUPT_UNCERTAIN])
+def test_an_interrupt_that_is_not_known_to_be_sent_is_dated_by_its_claim(
+    account: Account, context: Any, state: State
+) -> None:
+    uncertain = INTERRUPTED.model_copy(update={"state": state, "interrupted_epoch": None})
+    IncidentTable(aws.TABLE).create(uncertain)
+    opened = start(context, {"instanceId": ID, "incidentId": INTERRUPTED.incident_id})
+    assert opened["sinceEpoch"] == NOW - 20 - 60
+
+
+@pytest.mark.parametrize("given", [{}, {"interrupt": True}])
+def test_the_state_retried_opens_the_same_incident(
+    account: Account, instance_id: str, context: Any, given: dict[str, Any]
+) -> None:
+    assert start(context, {"instanceId": instance_id} | given) == start(context, {"instanceId": instance_id} | given)
+
+
+def test_two_executions_in_one_second_do_not_share_an_incident(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    start(context, {"instanceId": instance_id})
+    with pytest.raises(InvalidInput, match="Another execution opened the incident"):
+        start(context, {"instanceId": instance_id}, execution=EXECUTION + "-too")
+
+
+def test_a_later_execution_has_its_own_time_to_wait(account: Account, context: Any) -> None:
+    IncidentTable(aws.TABLE).create(
+        INTERRUPTED.model_copy(update={"dump_deadline_epoch": NOW - 5, "execution_name": "first"})
+    )
+    opened = start(context, {"instanceId": ID, "incidentId": INTERRUPTED.incident_id})
+    assert opened["dumpDeadlineEpoch"] == NOW + 3600
+
+
+@pytest.mark.parametrize(
+    ("update", "given", "said"),
+    [
+        pytest.param({}, {"instanceId": "i-0fedcba9876543210"}, "is no incident of i-0fedcba9876543210", id="other"),
+        pytest.param({}, {"instanceId": ID, "interrupt": True}, "exclude each other", id="interrupt-again"),
+        pytest.param(
+            {"state": State.REFUSED, "claimed_epoch": None, "interrupted_epoch": None},
+            {"instanceId": ID},
+            "never interrupted: it is refused",
+            id="refused",
+        ),
+        pytest.param(
+            {"state": State.INTERRUPT_REFUSED, "interrupted_epoch": None},
+            {"instanceId": ID},
+            "never interrupted: it is interrupt-refused",
+            id="refused-by-ec2",
+        ),
+        pytest.param(
+            {"state": State.CONCLUDED, "verdict": Verdict.CAPTURED},
+            {"instanceId": ID},
+            "in the bucket already",
+            id="got",
+        ),
+    ],
+)
+def test_an_incident_that_cannot_be_collected(
+    account: Account, context: Any, update: dict[str, Any], given: dict[str, Any], said: str
+) -> None:
+    IncidentTable(aws.TABLE).create(INTERRUPTED.model_copy(update=update))
+    with pytest.raises(InvalidInput, match=said) as raised:
+        start(context, given | {"incidentId": INTERRUPTED.incident_id})
+    assert "Start CollectVmcore with" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"instanceId": ID, "interrupt": "true"}, "interrupt = 'true'"),
+        ({"instanceId": ID, "interrupt": 1}, "interrupt = 1"),
+        ({"instanceId": ID, "Interrupt": True}, "Interrupt = True: no such key; allowed are instanceId, interrupt"),
+        ({"instanceId": "../../etc"}, "instanceId = '../../etc'"),
+        ({"instanceId": ID, "incidentId": "x/../y"}, "incidentId = 'x/../y'"),
+        ([ID], "input = "),
+    ],
+)
+def test_a_wrong_input_is_named(account: Account, context: Any, given: Any, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        start(context, given)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_an_instance_that_does_not_exist_is_an_error_before_anything_is_recorded(
+    account: Account, context: Any, interrupt: bool
+) -> None:
+    with pytest.raises(InstanceNotFound, match=f"no instance {ID}"):
+        start(context, {"instanceId": ID, "interrupt": interrupt})
+    assert account.named("PutItem") == []
+
+
+@pytest.mark.parametrize(
+    ("is_stopped", "ping_status", "error"),
+    [
+        pytest.param(True, "Online", InstanceNotRunning, id="stopped"),
+        pytest.param(False, "ConnectionLost", InstanceNotManaged, id="connection-lost"),
+        pytest.param(False, None, InstanceNotManaged, id="never-registered"),
+    ],
+)
+def test_a_fetch_needs_an_instance_that_answers(
+    account: Account,
+    instance_id: str,
+    context: Any,
+    is_stopped: bool,
+    ping_status: str | None,
+    error: type[HangdumpError],
+) -> None:
+    if is_stopped:
+        clients.ec2().stop_instances(InstanceIds=[instance_id])
+    account.ping_status = ping_status
+    with pytest.raises(error, match=instance_id):
+        start(context, {"instanceId": instance_id})
+
+
+def test_an_interrupt_by_hand_needs_no_answering_instance(account: Account, instance_id: str, context: Any) -> None:
+    account.ping_status = "ConnectionLost"
+    assert start(context, {"instanceId": instance_id, "interrupt": True})["interruptRequested"] is True

@@ -1,0 +1,76 @@
+"""How far a dump is, from consoles as two families print them."""
+
+import pytest
+
+from lambdas.incident import ConsoleBaseline
+from lambdas.watch_dump.read_progress import read_progress
+from tests.lambdas.consoles import (
+    BEFORE,
+    CRASH_KERNEL,
+    DEBIAN_DUMPING,
+    DEBIAN_SAVED,
+    DRACUT_DUMPING,
+    DRACUT_SAVED,
+)
+
+
+def baseline_of(console: str) -> ConsoleBaseline:
+    return ConsoleBaseline(end=console[-512:], length=len(console))
+
+
+BASELINE = baseline_of(BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("news", "phase", "percent"),
+    [
+        pytest.param("", "waiting", None, id="nothing-new"),
+        pytest.param("[  900.1] rcu: INFO: rcu_sched self-detected stall on CPU\n", "waiting", None, id="still-hung"),
+        pytest.param(CRASH_KERNEL[:60], "waiting", None, id="banner-half-printed"),
+        pytest.param(CRASH_KERNEL, "crash-kernel", None, id="crash-kernel"),
+        pytest.param(CRASH_KERNEL + DEBIAN_DUMPING[:200], "dumping", None, id="debian-dump-begins"),
+        pytest.param(CRASH_KERNEL + DEBIAN_DUMPING, "dumping", 45, id="debian-dumping"),
+        pytest.param(CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED, "saved", None, id="debian-saved"),
+        pytest.param(CRASH_KERNEL + DRACUT_DUMPING, "dumping", None, id="dracut-dumping"),
+        pytest.param(CRASH_KERNEL + DRACUT_DUMPING + DRACUT_SAVED, "saved", None, id="dracut-saved"),
+        pytest.param(CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + BEFORE, "saved", None, id="booting-again"),
+        pytest.param(BEFORE, "waiting", None, id="rebooted-without-crash-kernel"),
+    ],
+)
+def test_phase(news: str, phase: str, percent: int | None) -> None:
+    progress = read_progress(BEFORE + news, baseline=BASELINE)
+    assert (progress.phase, progress.percent) == (phase, percent)
+    assert progress.saw_crash_kernel == (phase != "waiting")
+
+
+def test_a_dump_from_before_the_interrupt_is_not_this_one() -> None:
+    earlier = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + BEFORE
+    assert read_progress(earlier, baseline=baseline_of(earlier)).phase == "waiting"
+    assert read_progress(earlier + CRASH_KERNEL, baseline=baseline_of(earlier)).phase == "crash-kernel"
+
+
+def test_a_dump_from_before_the_interrupt_is_not_this_one_when_half_of_it_has_scrolled_away() -> None:
+    earlier = CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + BEFORE
+    scrolled = (earlier + "[  900.1] rcu: stall\n")[100:]
+    assert read_progress(scrolled, baseline=baseline_of(earlier)).phase == "waiting"
+
+
+def test_the_same_login_prompt_after_the_dump_does_not_hide_the_dump() -> None:
+    console = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + BEFORE
+    assert read_progress(console, baseline=BASELINE).phase == "saved"
+
+
+def test_when_the_baseline_has_scrolled_away_all_of_the_console_is_newer() -> None:
+    scrolled = ("[  901.0] systemd[1]: noise\n" * 3 + CRASH_KERNEL)[-65536:]
+    assert read_progress(scrolled, baseline=BASELINE).phase == "crash-kernel"
+
+
+@pytest.mark.parametrize("baseline", [None, ConsoleBaseline(end="", length=0)])
+def test_without_a_baseline_all_of_the_console_counts(baseline: ConsoleBaseline | None) -> None:
+    assert read_progress(BEFORE + CRASH_KERNEL, baseline=baseline).phase == "crash-kernel"
+
+
+def test_tells_that_the_instance_boots_after_the_dump() -> None:
+    saved = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED
+    assert "reboots soon" in read_progress(saved, baseline=BASELINE).detail
+    assert "boots." in read_progress(saved + BEFORE, baseline=BASELINE).detail

@@ -1,0 +1,156 @@
+"""One look at an interrupted instance: what ends the watch, and what does not."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lambdas import clients, moment, watch_dump
+from lambdas.errors import InvalidInput
+from lambdas.incident import ConsoleBaseline, Incident, State
+from lambdas.incident_table import IncidentTable
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account
+from tests.lambdas.conftest import Clock
+from tests.lambdas.consoles import BEFORE, CRASH_KERNEL, DEBIAN_DUMPING
+
+NOW = int(aws.NOW.timestamp())
+INTERRUPTED = NOW - 20
+
+
+@pytest.fixture
+def incident(account: Account, instance_id: str) -> Incident:
+    incident = Incident(
+        incident_id=f"20261123T040000Z-{instance_id}",
+        instance_id=instance_id,
+        state=State.INTERRUPTED,
+        claimed_epoch=INTERRUPTED,
+        interrupted_epoch=INTERRUPTED,
+        dump_deadline_epoch=NOW + 600,
+        console_baseline=ConsoleBaseline(end=BEFORE[-512:], length=len(BEFORE)),
+    )
+    IncidentTable(aws.TABLE).create(incident)
+    account.console = BEFORE
+    return incident
+
+
+def look(incident: Incident, context: Any) -> dict[str, Any]:
+    return watch_dump.handler({"incidentId": incident.incident_id, "instanceId": incident.instance_id}, context)
+
+
+def answer_probe(account: Account, *, booted_at: int, pinged_at: int = NOW) -> None:
+    """The agent has pinged, and probe_instance says when the kernel booted."""
+    account.last_ping_at = aws.NOW + timedelta(seconds=pinged_at - NOW)
+    account.probe_status = "Success"
+    booted = moment.iso(aws.NOW + timedelta(seconds=booted_at - NOW))
+    account.probe_stdout = json.dumps({"bootId": "b", "bootedAt": booted, "kernel": "6.1.0-18-cloud-amd64"}) + "\n"
+
+
+def test_waits_while_nothing_is_to_be_seen(account: Account, incident: Incident, context: Any) -> None:
+    assert look(incident, context) == {
+        "phase": "waiting",
+        "detail": "The console shows no crash kernel yet.",
+        "sawCrashKernel": False,
+    }
+    assert account.named("SendCommand") == [], "nobody is asked before the agent has pinged"
+
+
+def test_reports_the_progress_of_the_dump(account: Account, incident: Incident, context: Any) -> None:
+    account.console = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING
+    seen = look(incident, context)
+    assert (seen["phase"], seen["progress"], seen["sawCrashKernel"]) == ("dumping", 45, True)
+
+
+def test_is_online_once_a_boot_later_than_the_interrupt_answers(
+    account: Account, incident: Incident, context: Any
+) -> None:
+    account.console = BEFORE + CRASH_KERNEL
+    answer_probe(account, booted_at=NOW - 2)
+    seen = look(incident, context)
+    assert (seen["phase"], seen["sawCrashKernel"]) == ("online", True)
+
+
+def test_did_not_panic_when_the_old_boot_still_answers(account: Account, incident: Incident, context: Any) -> None:
+    answer_probe(account, booted_at=NOW - 86400)
+    seen = look(incident, context)
+    assert seen["phase"] == "no-panic"
+    assert "kernel.unknown_nmi_panic" in seen["detail"]
+
+
+def test_a_guests_clock_that_is_behind_does_not_make_a_reboot_look_old(
+    account: Account, incident: Incident, context: Any
+) -> None:
+    answer_probe(account, booted_at=INTERRUPTED - 30)
+    assert look(incident, context)["phase"] == "online"
+
+
+def test_a_ping_from_before_the_interrupt_proves_nothing(account: Account, incident: Incident, context: Any) -> None:
+    answer_probe(account, booted_at=NOW - 86400, pinged_at=INTERRUPTED - 1)
+    assert look(incident, context)["phase"] == "waiting"
+    assert account.named("SendCommand") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "stdout"),
+    [
+        pytest.param("Pending", "", id="unanswered"),
+        pytest.param("Failed", "", id="failed"),
+        pytest.param("Success", "not json", id="garbage"),
+        pytest.param("Success", '{"bootedAt":"yesterday"}', id="no-time"),
+        pytest.param("Success", "[]", id="no-object"),
+    ],
+)
+def test_goes_on_when_the_probe_tells_no_boot_time(
+    account: Account, incident: Incident, context: Any, status: str, stdout: str
+) -> None:
+    account.last_ping_at = aws.NOW
+    account.probe_status, account.probe_stdout = status, stdout
+    assert look(incident, context)["phase"] == "waiting"
+
+
+@pytest.mark.parametrize("operation", ["GetConsoleOutput", "DescribeInstanceInformation"])
+def test_goes_on_when_something_cannot_be_read(
+    account: Account, incident: Incident, context: Any, operation: str
+) -> None:
+    account.fail(operation, "InternalError")
+    assert look(incident, context)["phase"] == "waiting"
+
+
+def test_a_stopped_instance_ends_the_watch(account: Account, incident: Incident, context: Any) -> None:
+    clients.ec2().stop_instances(InstanceIds=[incident.instance_id])
+    account.console = BEFORE + CRASH_KERNEL
+    seen = look(incident, context)
+    assert (seen["phase"], seen["sawCrashKernel"]) == ("stopped", True)
+
+
+def test_the_deadline_ends_the_watch_and_tells_what_was_seen_last(
+    account: Account, incident: Incident, context: Any, clock: Clock
+) -> None:
+    account.console = BEFORE + CRASH_KERNEL
+    clock.at += timedelta(seconds=601)
+    seen = look(incident, context)
+    assert seen["phase"] == "timed-out"
+    assert "The crash kernel boots." in seen["detail"]
+
+
+def test_an_instance_that_is_back_at_the_last_moment_is_back(
+    account: Account, incident: Incident, context: Any, clock: Clock
+) -> None:
+    answer_probe(account, booted_at=NOW - 2)
+    clock.at += timedelta(seconds=601)
+    assert look(incident, context)["phase"] == "online"
+
+
+def test_the_timeline_gets_each_phase_once(account: Account, incident: Incident, context: Any) -> None:
+    for console in (BEFORE, BEFORE, BEFORE + CRASH_KERNEL, BEFORE + CRASH_KERNEL):
+        account.console = console
+        look(incident, context)
+    known = IncidentTable(aws.TABLE).read(incident.incident_id)
+    assert known is not None
+    assert [entry["event"] for entry in known.timeline] == ["waiting", "crash-kernel"]
+
+
+def test_an_unknown_incident_is_an_error(account: Account, context: Any) -> None:
+    with pytest.raises(InvalidInput, match="No incident nowhere"):
+        watch_dump.handler({"incidentId": "nowhere", "instanceId": "i-0123456789abcdef0"}, context)
