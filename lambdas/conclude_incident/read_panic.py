@@ -12,8 +12,8 @@ _OOPS = re.compile(r"(?:BUG: |Oops: |general protection fault|watchdog: BUG: |ke
 _NMI = re.compile(r"NMI: Not continuing|\bnmi_panic\b|NMI received for unknown reason")
 # Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
 _VERSION = re.compile(r"Linux version (\S+)")
-# CPU: 0 PID: 0 Comm: swapper/0 Not tainted 6.1.0-18-cloud-amd64 #1  Debian 6.1.76-1
-_TAINT = re.compile(r"(?:Not tainted|Tainted: \S+(?: [A-Z]+)*)\s+(\d+\.\d+\S*) #")
+# … Comm: spin Not tainted 6.1.0-18-cloud-amd64 #1 · … Comm: bad Tainted: G           OE      5.14.0-427.el9.x86_64 #1
+_TAINT = re.compile(r"(?:Not tainted|Tainted: [A-Z ]+?)\s+(\d+\.\d+\S*) #")
 
 _LONGEST_LINE = 300
 

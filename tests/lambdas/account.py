@@ -15,6 +15,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from lambdas import clients
+from tests.lambdas.bucket import Bucket
 
 ACCOUNT_ID = "123456789012"
 REGION = "eu-west-1"
@@ -60,6 +61,7 @@ class Account:
     meetings: dict[str, Callable[[], object]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     topic_arn: str = ""
+    bucket: Bucket = field(default_factory=Bucket)
     lock: threading.RLock = field(default_factory=threading.RLock)
     command_ids: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -102,7 +104,7 @@ class Account:
             self.meetings[operation]()
         if operation in self.errors:
             raise self.errors[operation]
-        own = getattr(self, f"_{operation}", None)
+        own = getattr(self, f"_{operation}", None) or getattr(self.bucket, operation, None)
         if own is not None:
             return own(parameters)
         # moto checks conditions and writes in two steps; DynamoDB does both in one.

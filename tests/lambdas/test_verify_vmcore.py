@@ -1,0 +1,147 @@
+"""Invariant 3: verified means complete and identical; anything else is not left in the bucket under that name."""
+
+from typing import Any
+
+import pytest
+
+from lambdas import clients, plan_upload, verify_vmcore
+from lambdas.errors import BucketRefused, InvalidInput, UploadIncomplete, VmcoreNotIdentical
+from lambdas.incident import Incident, State
+from lambdas.incident_table import IncidentTable
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account
+from tests.lambdas.vmcores import DUMP
+
+ID = "i-0123456789abcdef0"
+INCIDENT = f"20261123T040000Z-{ID}"
+PREFIX = f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{ID}/{INCIDENT}/"
+OPENED = {"incidentId": INCIDENT, "instanceId": ID, "keyPrefix": PREFIX}
+KEY = f"{PREFIX}vmcore"
+
+
+@pytest.fixture
+def upload(account: Account, context: Any) -> dict[str, Any]:
+    """Planned and sent, every part."""
+    IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED))
+    clients.s3_for_presigning.cache_clear()
+    planned = plan_upload.handler({"incident": OPENED, "found": DUMP.found()}, context)
+    DUMP.upload(account.bucket, account.bucket.objects[f"manifests/{INCIDENT}/1.tsv"].data.decode())
+    return planned
+
+
+def verify(upload: dict[str, Any], context: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
+    return verify_vmcore.handler({"incident": OPENED, "found": found or DUMP.found(), "upload": upload}, context)
+
+
+def test_a_complete_and_identical_vmcore_is_verified(account: Account, upload: dict[str, Any], context: Any) -> None:
+    verified = verify(upload, context)
+    stored = account.bucket.objects[KEY]
+    assert stored.data == DUMP.vmcore
+    assert verified == {"verified": True, "key": KEY, "sizeBytes": 4608, "digest": stored.digest, "parts": 5}
+    assert account.bucket.uploads == {}
+    known = IncidentTable(aws.TABLE).read(INCIDENT)
+    assert known is not None
+    assert known.timeline[-1]["event"] == "verified"
+
+
+def test_the_state_entered_again_verifies_the_same_object(
+    account: Account, upload: dict[str, Any], context: Any
+) -> None:
+    assert verify(upload, context) == verify(upload, context)
+
+
+def test_a_completion_whose_answer_was_lost_is_no_failure(
+    account: Account, upload: dict[str, Any], context: Any
+) -> None:
+    parts = [{"PartNumber": number, "ETag": "", "ChecksumSHA256": ""} for number in range(1, 6)]
+
+    def complete_first() -> None:
+        if upload["uploadId"] in account.bucket.uploads:
+            account.bucket.CompleteMultipartUpload(
+                {"UploadId": upload["uploadId"], "MpuObjectSize": 4608, "MultipartUpload": {"Parts": parts}}
+            )
+
+    account.meetings["CompleteMultipartUpload"] = complete_first
+    assert verify(upload, context)["verified"] is True
+
+
+def test_missing_parts_are_not_completed_but_can_still_be_sent(
+    account: Account, upload: dict[str, Any], context: Any
+) -> None:
+    del account.bucket.uploads[upload["uploadId"]].parts[4]
+    with pytest.raises(UploadIncomplete, match=r"lacks 1 of 5 parts of .*, first 4"):
+        verify(upload, context)
+    assert upload["uploadId"] in account.bucket.uploads
+    assert KEY not in account.bucket.objects
+
+
+def test_a_part_with_another_digest_aborts_the_upload(account: Account, upload: dict[str, Any], context: Any) -> None:
+    parts = account.bucket.uploads[upload["uploadId"]].parts
+    parts[2].digest = parts[1].digest
+    with pytest.raises(VmcoreNotIdentical, match=f"Part 2 of {KEY}"):
+        verify(upload, context)
+    assert account.bucket.uploads == {}
+    assert KEY not in account.bucket.objects
+
+
+def test_a_part_with_another_size_aborts_the_upload(account: Account, upload: dict[str, Any], context: Any) -> None:
+    account.bucket.uploads[upload["uploadId"]].parts[5].data += b"x"
+    with pytest.raises(VmcoreNotIdentical, match="Part 5"):
+        verify(upload, context)
+
+
+def test_a_part_too_many_aborts_the_upload(account: Account, upload: dict[str, Any], context: Any) -> None:
+    parts = account.bucket.uploads[upload["uploadId"]].parts
+    parts[6] = parts[5]
+    with pytest.raises(VmcoreNotIdentical, match="Part 6"):
+        verify(upload, context)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param({"ContentLength": 4607}, id="size"),
+        pytest.param({"ChecksumSHA256": "AAAA-5"}, id="digest"),
+        pytest.param({"ChecksumSHA256": None}, id="no-digest"),
+    ],
+)
+def test_an_object_that_is_not_the_vmcore_is_deleted_with_its_version(
+    account: Account,
+    upload: dict[str, Any],
+    context: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    lie: dict[str, Any],
+) -> None:
+    truth = account.bucket.HeadObject
+
+    def told(parameters: dict[str, Any]) -> dict[str, Any]:
+        head = truth(parameters) | lie
+        return {name: value for name, value in head.items() if value is not None}
+
+    monkeypatch.setattr(account.bucket, "HeadObject", told)
+    with pytest.raises(VmcoreNotIdentical, match="The object was deleted"):
+        verify(upload, context)
+    assert KEY not in account.bucket.objects
+    assert len(account.bucket.deleted_versions) == 1
+
+
+def test_an_older_object_of_that_name_is_not_taken_for_the_vmcore(
+    account: Account, upload: dict[str, Any], context: Any
+) -> None:
+    del account.bucket.uploads[upload["uploadId"]]
+    with pytest.raises(UploadIncomplete, match="Neither an upload nor an object"):
+        verify(upload, context)
+
+
+def test_an_incomplete_vmcore_is_never_verified(account: Account, upload: dict[str, Any], context: Any) -> None:
+    found = DUMP.found() | {"status": "incomplete", "vmcore": {"path": "/x", "sizeBytes": 9}}
+    with pytest.raises(InvalidInput, match="an incomplete one cannot be verified"):
+        verify(upload, context, found)
+    assert KEY not in account.bucket.objects
+
+
+@pytest.mark.parametrize("operation", ["ListParts", "CompleteMultipartUpload", "HeadObject"])
+def test_a_bucket_that_refuses_is_named(account: Account, upload: dict[str, Any], context: Any, operation: str) -> None:
+    account.fail(operation, "AccessDenied")
+    with pytest.raises(BucketRefused, match=f"refused {operation}"):
+        verify(upload, context)
