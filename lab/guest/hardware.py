@@ -1,7 +1,6 @@
 """The virtual computer as a QEMU command line: a pure function of what the guest is. Starts nothing."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +126,3 @@ def _nvme(volume_id: str) -> str:
 
 def _json(options: Mapping[str, object]) -> str:
     return json.dumps(options)
-
-
-def receive_from(path: Path) -> str:
-    """The shell command with which QEMU reads a saved state."""
-    return f"cat {shlex.quote(str(path))}"

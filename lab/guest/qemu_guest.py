@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,6 +102,11 @@ class QemuGuest:
     def is_running(self) -> bool:
         return self._power is not None and self._power.is_alive
 
+    @property
+    def process_id(self) -> int:
+        """QEMU's."""
+        return self._powered_on().process.pid
+
     def inject_nmi(self) -> None:
         self._powered_on().monitor.execute("inject-nmi")
 
@@ -158,6 +164,14 @@ class QemuGuest:
             self.metadata.identity, instance_id=instance_id, availability_zone=availability_zone
         )
 
+    def set_clock(self, now: datetime) -> None:
+        """For a guest whose clock stood still in a saved state."""
+        self._agent.request("guest-set-time", timeout_seconds=30, time=int(now.timestamp() * 1e9))
+
+    def migrate_to(self, command: str, *, timeout_seconds: float) -> None:
+        """Pause, and pipe the machine's state into a shell command; the guest does not run again."""
+        self._powered_on().migrate_to(command, timeout_seconds)
+
     # ---- disks
 
     def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
@@ -180,6 +194,10 @@ class QemuGuest:
             if self.is_running():
                 self._powered_on().unplug(volume_id)
             del self._attached[volume_id]
+
+    @property
+    def root_disk(self) -> Path:
+        return self._wiring.root_disk
 
     @property
     def attached_volumes(self) -> tuple[str, ...]:

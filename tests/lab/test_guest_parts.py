@@ -1,0 +1,193 @@
+"""What of the guest needs no QEMU: its command line, its metadata, its agent's protocol, its image's recipe."""
+
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.guest import Hardware, Identity, wait_until
+from lab.guest.agent import AgentError, AgentSilent, GuestAgent
+from lab.guest.hardware import Wiring, command_line
+from lab.guest.imds import documents
+from lab.image import build
+from lab.image.apt_sources import sources_from
+from lab.image.build import ImageBuildFailed, recipe_hash
+
+Reply = Callable[[dict[str, Any]], bytes | None]
+
+
+def arguments_of(hardware: Hardware, disks: dict[str, Path] | None = None) -> str:
+    paths = {name: Path(f"/w/{name}") for name in ("root_disk", "serial_log", "monitor_socket", "agent_socket")}
+    return " ".join(command_line(hardware, Wiring(**paths, s3_port=1234, metadata_port=5678), disks or {}))
+
+
+def test_every_network_is_restricted_and_leads_to_loopback_only() -> None:
+    networks = arguments_of(Hardware()).split(" -netdev ")[1:]
+    assert len(networks) == 2
+    for network in networks:
+        assert ",restrict=on," in network
+        assert "hostfwd" not in network
+        assert network.count("guestfwd") == network.count("TCP:127.0.0.1:") == 1
+
+
+@pytest.mark.parametrize(
+    ("root_bus", "device"), [("nvme", "-device nvme,drive=disk-vol0"), ("virtio", "-device virtio-blk-pci,drive=")]
+)
+def test_the_root_is_on_the_bus_asked_for(root_bus: Any, device: str) -> None:
+    assert device in arguments_of(Hardware(root_bus=root_bus))
+
+
+def test_a_disk_there_at_power_on_has_its_volume_id_without_the_dash_as_serial() -> None:
+    assert "serial=vol0123456789abcdef0" in arguments_of(Hardware(), {"vol-0123456789abcdef0": Path("/v.qcow2")})
+
+
+def test_metadata_holds_nothing_of_iam() -> None:
+    paths = documents(Identity(availability_zone="eu-north-1b"))
+    assert paths["meta-data/placement/region"] == "eu-north-1"
+    assert not [path for path in paths if "iam" in path or "credentials" in path]
+
+
+def test_waiting_names_what_did_not_come() -> None:
+    with pytest.raises(TimeoutError, match="the moon: not within 0 s"):
+        wait_until(lambda: None, what="the moon", timeout_seconds=0)
+
+
+class ScriptedAgent:
+    """Listens as QEMU's chardev does; `reply` decides what the agent in the guest says."""
+
+    def __init__(self, path: Path, reply: Reply) -> None:
+        self.path = path
+        self.reply = reply
+        self.received: list[str] = []
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._server.accept()
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        for line in connection.makefile("rb"):
+            request = json.loads(line.lstrip(b"\xff"))
+            self.received.append(request["execute"])
+            answer = self.reply(request)
+            if answer is not None:
+                connection.sendall(answer)
+
+
+def returning(value: object) -> bytes:
+    return json.dumps({"return": value}).encode() + b"\n"
+
+
+def sync_or(answer: Callable[[dict[str, Any]], bytes | None]) -> Reply:
+    def reply(request: dict[str, Any]) -> bytes | None:
+        if request["execute"] == "guest-sync-delimited":
+            # Old noise before the delimiter, as after a time-out.
+            return b'{"return": "stale"}\n{"retu\xff' + returning(request["arguments"]["id"])
+        return answer(request)
+
+    return reply
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory) / "agent"
+
+
+def test_skips_noise_older_than_its_synchronisation(socket_path: Path) -> None:
+    ScriptedAgent(socket_path, sync_or(lambda _: returning({"pid": 4})))
+    assert GuestAgent(socket_path).request("guest-exec", timeout_seconds=5, path="/bin/true") == {"pid": 4}
+
+
+def test_a_silent_agent_is_given_up_in_time_and_synchronised_before_the_next_request(socket_path: Path) -> None:
+    is_silent = threading.Event()
+    is_silent.set()
+    scripted = ScriptedAgent(socket_path, sync_or(lambda _: None if is_silent.is_set() else returning({})))
+    agent = GuestAgent(socket_path)
+    with pytest.raises(AgentSilent):
+        agent.ping(0.3)
+    is_silent.clear()
+    agent.ping(5)
+    agent.ping(5)
+    assert scripted.received == [
+        *("guest-sync-delimited", "guest-ping"),
+        *("guest-sync-delimited", "guest-ping", "guest-ping"),
+    ]
+
+
+def test_an_error_of_the_agent_keeps_its_words(socket_path: Path) -> None:
+    ScriptedAgent(socket_path, sync_or(lambda _: b'{"error": {"desc": "PID 9 does not exist"}}\n'))
+    with pytest.raises(AgentError, match="PID 9 does not exist"):
+        GuestAgent(socket_path).request("guest-exec-status", timeout_seconds=5, pid=9)
+
+
+def test_no_agent_socket_is_silence(socket_path: Path) -> None:
+    with pytest.raises(AgentSilent):
+        GuestAgent(socket_path).ping(0.2)
+
+
+INDEX_TARGETS = """\
+Packages https://mirror.example/debian/ bookworm main Debian bookworm
+Translations https://mirror.example/debian/ bookworm main Debian bookworm
+Packages https://mirror.example/debian/ bookworm-updates main Debian bookworm-updates
+Packages https://mirror.example/debian/ bookworm contrib Debian bookworm
+Packages https://mirror.example/debian-security/ bookworm-security main Debian bookworm-security
+Packages https://other.example/node/ nodistro main . nodistro
+Packages https://mirror.example/debian/ trixie main Debian trixie
+"""
+
+
+def test_takes_debian_packages_from_where_this_machine_takes_them() -> None:
+    assert sources_from(INDEX_TARGETS) == [
+        "deb https://mirror.example/debian-security/ bookworm-security main",
+        "deb https://mirror.example/debian/ bookworm main",
+        "deb https://mirror.example/debian/ bookworm-updates main",
+    ]
+
+
+def test_the_recipe_names_no_host_to_download_from() -> None:
+    for path in Path(build.__file__).parent.rglob("*"):
+        if path.is_file() and path.suffix not in {".py", ".pyc"}:
+            assert "://" not in path.read_text(), path
+
+
+def test_a_changed_file_of_the_recipe_changes_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_RECIPE", tmp_path)
+    (tmp_path / "packages.txt").write_text("a")
+    before = recipe_hash()
+    (tmp_path / "packages.txt").write_text("b")
+    assert recipe_hash() != before
+
+
+def test_says_what_to_install_when_tools_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "CACHE", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImageBuildFailed, match=r"apt-get install -y .*mmdebstrap.*qemu-utils"):
+        build.ensure_image()
+
+
+def test_a_build_that_fails_leaves_nothing_and_shows_what_it_said_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe"
+    recipe.mkdir()
+    script = recipe / "build.sh"
+    script.write_text("#!/bin/sh\necho '==> begun'\necho 'E: no such package'\nexit 100\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(build, "_RECIPE", recipe)
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build, "host_sources", lambda: ["deb x y main"])
+    said: list[str] = []
+    with pytest.raises(ImageBuildFailed, match="E: no such package"):
+        build.ensure_image(said.append)
+    assert [line.split("] ")[1] for line in said] == ["begun"]
+    assert list((tmp_path / "cache" / "image").iterdir()) == []
