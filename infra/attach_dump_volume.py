@@ -13,12 +13,8 @@ from infra.tasks import ApiCall, note, task
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300
 
-_THE_VOLUME = ApiCall(
-    "ec2",
-    "describeVolumes",
-    {"VolumeIds.$": "States.Array($.volume.volumeId)"},
-    {"state.$": "$.Volumes[0].State", "volume.$": "$.Volumes[0]"},
-)
+
+_IS_FOUND = sfn.Condition.is_present("$.seen.Volumes[0]")
 
 
 class CreateDumpVolume(sfn.StateMachineFragment):
@@ -33,7 +29,13 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             keep_as="$.volume",
             comment="A retry is harmless: the plan's ClientToken makes EC2 answer with the first volume",
         )
-        look = task(self, "Look at dump volume", _THE_VOLUME, keep_as="$.seen")
+        volume = ApiCall(
+            "ec2",
+            "describeVolumes",
+            {"VolumeIds.$": "States.Array($.volume.volumeId)"},
+            {"volume.$": "$.Volumes[0]"},
+        )
+        look = task(self, "Look at dump volume", volume, keep_as="$.seen")
         polls = polling(CREATE_SECONDS, settings.poll_seconds, at_most=60)
         wait = Poll(self, "Wait for dump volume", look=look, polling=polls)
         broken = note(
@@ -42,18 +44,19 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             {
                 "Error": "DumpVolumeBroken",
                 # CreateVolume has answered before EC2 asks KMS, so a key it may not use is only seen here.
-                "Cause.$": "States.Format('The new volume {} went to state error. Most often this state machine may "
+                "Cause.$": "States.Format('Volume {} went to state error. Most often this state machine may "
                 "not use the default EBS encryption key: allow its role in the key policy, then run this again.', "
                 "$.volume.volumeId)",
             },
             keep_as="$.failure",
         )
         late = _say(self, "Say that the volume is late", "DumpVolumeLate", "did not become available")
-        self._done = sfn.Pass(self, "Take the new volume")
+        self._done = sfn.Pass(self, "Take the available volume")
         for state, result in (("available", self._done), ("error", broken)):
-            wait.ends_when(sfn.Condition.string_equals("$.seen.state", state), result)
+            wait.ends_when(sfn.Condition.string_equals("$.seen.volume.State", state), result)
         wait.gives_up(late)
-        self._create.next(wait.start_state)
+        self._wait = wait.start_state
+        self._create.next(self._wait)
         for each in (self._create, look):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         for end in (broken, late):
@@ -63,6 +66,11 @@ class CreateDumpVolume(sfn.StateMachineFragment):
     def start_state(self) -> sfn.State:
         """The creation."""
         return self._create
+
+    @property
+    def wait_state(self) -> sfn.State:
+        """Where a volume enters that was there before; one of an execution that was cut short may still be creating."""
+        return self._wait
 
     @property
     def end_states(self) -> list[sfn.INextable]:
@@ -90,20 +98,20 @@ class AttachDumpVolume(sfn.StateMachineFragment):
             comment="AttachVolume has no token: the retry of one that worked answers VolumeInUse, so an error is "
             "judged by looking who has the volume",
         )
-        look = task(self, "Look at attachment", _THE_VOLUME, keep_as="$.seen")
+        look = task(self, "Look at attachment", _attached_here("attached"), keep_as="$.seen")
         polls = polling(CREATE_SECONDS, settings.poll_seconds, at_most=60)
         wait = Poll(self, "Wait for attachment", look=look, polling=polls)
         late = _say(self, "Say that the attachment is late", "AttachmentLate", "was not attached")
         self._done = sfn.Pass(self, "Take the attached volume")
-        wait.ends_when(_attached_here("attached"), self._done)
-        # EC2 refused, and it is not as if the attachment were on its way: the refusal is the answer.
-        refused = sfn.Condition.and_(
-            sfn.Condition.is_present("$.failure.Error"), sfn.Condition.not_(_attached_here("attaching"))
-        )
-        wait.ends_when(refused, on_failure).gives_up(late)
+        wait.ends_when(_IS_FOUND, self._done).gives_up(late)
         late.next(on_failure)
         self._attach.next(wait.start_state)
-        self._attach.add_catch(wait.start_state, errors=["Ec2.Ec2Exception"], result_path="$.failure")
+        ask = task(self, "Ask who has the volume", _attached_here("attaching", "attached"), keep_as="$.seen")
+        is_here = sfn.Choice(self, "Is it attached all the same?")
+        ask.next(is_here.when(_IS_FOUND, wait.start_state).otherwise(on_failure))
+        self._attach.add_catch(ask, errors=["Ec2.Ec2Exception"], result_path="$.failure")
+        # An error in asking says less than the one that is asked about.
+        ask.add_catch(on_failure, errors=["States.ALL"], result_path="$.unasked")
         for each in (self._attach, look):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
 
@@ -138,13 +146,13 @@ def _create_volume(settings: Settings) -> ApiCall:
     return ApiCall("ec2", "createVolume", parameters, kept)
 
 
-def _attached_here(state: str) -> sfn.Condition:
-    attachment = "$.seen.volume.Attachments[0]"
-    return sfn.Condition.and_(
-        sfn.Condition.is_present(f"{attachment}.State"),
-        sfn.Condition.string_equals(f"{attachment}.State", state),
-        sfn.Condition.string_equals_json_path(f"{attachment}.InstanceId", "$.instanceId"),
-    )
+def _attached_here(*states: str) -> ApiCall:
+    """Finds the volume only if this instance has it. By filter, since a volume without attachment may lack the list."""
+    filters = [
+        {"Name": "attachment.instance-id", "Values.$": "States.Array($.instanceId)"},
+        {"Name": "attachment.status", "Values": list(states)},
+    ]
+    return ApiCall("ec2", "describeVolumes", {"VolumeIds.$": "States.Array($.volume.volumeId)", "Filters": filters})
 
 
 def _say(scope: Construct, name: str, error: str, what: str) -> sfn.Pass:

@@ -123,9 +123,8 @@ class ProvisionDumpVolume(Construct):
         )
         action = "$.plan.volume.action"
         is_attached = sfn.Choice(self, "Is the volume attached already?")
-        is_attached.when(sfn.Condition.string_equals(action, "reuse"), prepare.start_state).otherwise(
-            attach.start_state
-        )
+        is_attached.when(sfn.Condition.string_equals(action, "reuse"), prepare.start_state)
+        is_attached.otherwise(create.wait_state)
         choose = sfn.Choice(self, "Choose volume action")
         choose.when(sfn.Condition.string_equals(action, "create"), create.start_state).otherwise(use_found)
 

@@ -26,7 +26,7 @@ class RemoveUnusedVolume(sfn.StateMachineFragment):
             "ec2",
             "describeVolumes",
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
-            {"state.$": "$.Volumes[0].State"},
+            {"volume.$": "$.Volumes[0]"},
         )
         look = task(self, "Look at unused dump volume", state, keep_as="$.unused")
         look_again = task(self, "Look again at unused dump volume", state, keep_as="$.unused")
@@ -47,7 +47,7 @@ class RemoveUnusedVolume(sfn.StateMachineFragment):
             look=look_again,
             polling=polling(DETACH_SECONDS, settings.poll_seconds, at_most=60),
         )
-        in_use = sfn.Condition.string_equals("$.unused.state", "in-use")
+        in_use = sfn.Condition.string_equals("$.unused.volume.State", "in-use")
         is_attached = sfn.Choice(self, "Is unused dump volume attached?")
         look.next(is_attached.when(in_use, detach).otherwise(delete))
         detach.next(wait.start_state)
