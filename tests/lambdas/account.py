@@ -15,6 +15,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from lambdas import clients
+from lambdas.incident import Incident
+from lambdas.incident_table import IncidentTable
 from tests.lambdas.bucket import Bucket
 
 ACCOUNT_ID = "123456789012"
@@ -147,3 +149,10 @@ class Account:
             "StatusDetails": self.probe_details or self.probe_status,
             "StandardOutputContent": self.probe_stdout,
         }
+
+
+def read_record(incident_id: str) -> Incident:
+    """The incident record, which must be there."""
+    found = IncidentTable(TABLE).read(incident_id)
+    assert found is not None, f"no record of {incident_id}"
+    return found

@@ -10,11 +10,45 @@ import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
 
-from lambdas import clients, moment, run_command
+from lambdas import clients, moment, respond_to_hang, run_command
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 
 _CLIENTS = ("ec2", "ec2_without_retries", "ssm", "cloudwatch", "dynamodb", "sns", "stepfunctions", "s3")
+
+# What the template gives the functions, in one.
+VARIABLES = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": aws.REGION,
+    "AWS_REGION": aws.REGION,
+    "TABLE_NAME": aws.TABLE,
+    "BUCKET_NAME": aws.BUCKET,
+    "KEY_ARN": aws.KEY_ARN,
+    "COLLECT_VMCORE_ARN": aws.COLLECT_ARN,
+    "PROBE_DOCUMENT": "Hangdump-probe_instance",
+    "PROBE_TIMEOUT_SECONDS": "45",
+    "COOLDOWN_SECONDS": "3600",
+    "FLEET_BUDGET": "3",
+    "FLEET_BUDGET_WINDOW_SECONDS": "3600",
+    "DRY_RUN": "false",
+    "DUMP_SIZE_FACTOR": "2",
+    "MINIMUM_DUMP_VOLUME_GIB": "8",
+    "ALLOW_REBOOT": "false",
+    "UPLOAD_ENDPOINT_URL": "",
+    "DUMP_TIMEOUT_SECONDS": "3600",
+    "DOCUMENT_DEFAULTS": json.dumps(
+        {
+            "mountPoint": "/var/crash",
+            "fileSystem": "xfs",
+            "crashkernel": "auto",
+            "coreCollector": "makedumpfile -l --message-level 7",
+            "dumpLevel": 31,
+            "finalAction": "reboot",
+            "panicSysctls": {"unknown_nmi_panic": 1, "panic_on_oops": 1, "kernel_panic": 0},
+        }
+    ),
+}
 
 
 @dataclass
@@ -66,39 +100,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": aws.REGION,
-        "AWS_REGION": aws.REGION,
-        "TABLE_NAME": aws.TABLE,
-        "BUCKET_NAME": aws.BUCKET,
-        "KEY_ARN": aws.KEY_ARN,
-        "COLLECT_VMCORE_ARN": aws.COLLECT_ARN,
-        "PROBE_DOCUMENT": "Hangdump-probe_instance",
-        "PROBE_TIMEOUT_SECONDS": "45",
-        "COOLDOWN_SECONDS": "3600",
-        "FLEET_BUDGET": "3",
-        "FLEET_BUDGET_WINDOW_SECONDS": "3600",
-        "DRY_RUN": "false",
-        "DUMP_SIZE_FACTOR": "2",
-        "MINIMUM_DUMP_VOLUME_GIB": "8",
-        "ALLOW_REBOOT": "false",
-        "UPLOAD_ENDPOINT_URL": "",
-        "DUMP_TIMEOUT_SECONDS": "3600",
-        "DOCUMENT_DEFAULTS": json.dumps(
-            {
-                "mountPoint": "/var/crash",
-                "fileSystem": "xfs",
-                "crashkernel": "auto",
-                "coreCollector": "makedumpfile -l --message-level 7",
-                "dumpLevel": 31,
-                "finalAction": "reboot",
-                "panicSysctls": {"unknown_nmi_panic": 1, "panic_on_oops": 1, "kernel_panic": 0},
-            }
-        ),
-    }
-    for name, value in variables.items():
+    for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     # moto loads 10,000 images otherwise, for each account; none is needed.
@@ -171,3 +173,12 @@ def launch(account: Account) -> Launch:
 def instance_id(launch: Launch) -> str:
     """An enrolled, ready, running Nitro x86_64 instance that is hung: impaired, and the probe stays pending."""
     return launch()
+
+
+Deliver = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def deliver(account: Account, context: Any) -> Deliver:
+    """Hands an alarm's event to respond_to_hang."""
+    return lambda event: respond_to_hang.handler(event, context)

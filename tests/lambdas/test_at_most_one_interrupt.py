@@ -11,7 +11,7 @@ from lambdas import respond_to_hang, send_diagnostic_interrupt
 from lambdas.incident import INTERRUPT_STARTED, Incident, State
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
-from tests.lambdas.account import Account, Crash
+from tests.lambdas.account import Account, Crash, read_record
 from tests.lambdas.conftest import Context, Launch
 from tests.lambdas.events import alarm_action, query, state_change
 
@@ -24,9 +24,7 @@ def incident_id(instance_id: str) -> str:
 
 
 def record(instance_id: str) -> Incident:
-    found = IncidentTable(aws.TABLE).read(incident_id(instance_id))
-    assert found is not None
-    return found
+    return read_record(incident_id(instance_id))
 
 
 @pytest.fixture
@@ -202,6 +200,17 @@ def test_a_budget_of_n_is_n_even_when_the_whole_fleet_hangs_at_once(
         )
     assert len(account.interrupts) == 2
     assert [answer["reason"] for answer in answers].count("fleet-budget-spent") == 3
+
+
+@pytest.mark.usefixtures("no_idempotency")
+@pytest.mark.filterwarnings("ignore:Disabling idempotency")
+def test_a_repetition_long_after_reads_the_record_and_does_not_even_probe(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    for _ in range(2):
+        respond_to_hang.handler(alarm_action(query(instance_id)), context)
+    assert len(account.named("SendCommand")) == 1
+    assert account.interrupts == [instance_id]
 
 
 @pytest.mark.usefixtures("large_budget")

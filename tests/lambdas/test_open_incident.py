@@ -9,7 +9,7 @@ from lambdas.errors import HangdumpError, InstanceNotFound, InstanceNotManaged, 
 from lambdas.incident import Incident, State, Verdict
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
-from tests.lambdas.account import Account
+from tests.lambdas.account import Account, read_record
 
 ID = "i-0123456789abcdef0"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:CollectVmcore:by-hand"
@@ -26,12 +26,6 @@ def start(context: Any, given: Any, *, execution: str = EXECUTION) -> dict[str, 
     return open_incident.handler(event, context)
 
 
-def record(incident_id: str) -> Incident:
-    found = IncidentTable(aws.TABLE).read(incident_id)
-    assert found is not None
-    return found
-
-
 def test_a_fetch_takes_any_vmcore_and_awaits_no_crash(account: Account, instance_id: str, context: Any) -> None:
     incident_id = f"20261123T040010Z-{instance_id}"
     assert start(context, {"instanceId": instance_id}) == {
@@ -46,7 +40,7 @@ def test_a_fetch_takes_any_vmcore_and_awaits_no_crash(account: Account, instance
         "dumpDeadlineEpoch": NOW + 3600,
         "isCrashExpected": False,
     }
-    assert record(incident_id).origin == "fetch"
+    assert read_record(incident_id).origin == "fetch"
 
 
 def test_an_interrupt_by_hand_takes_only_what_is_newer_than_the_request(
@@ -57,7 +51,7 @@ def test_an_interrupt_by_hand_takes_only_what_is_newer_than_the_request(
     assert opened["isCrashExpected"] is True
     assert NOW - 120 < opened["sinceEpoch"] < NOW
     assert opened["since"] == str(opened["sinceEpoch"])
-    assert record(opened["incidentId"]).state == State.OPENED
+    assert read_record(opened["incidentId"]).state == State.OPENED
 
 
 INTERRUPTED = Incident(

@@ -1,6 +1,5 @@
 """The plan for an instance, and every reason for which there is none."""
 
-import re
 from typing import Any
 
 import pytest
@@ -13,27 +12,14 @@ from lambdas.errors import (
     InstanceNotManaged,
     InstanceNotRunning,
     InsufficientMemory,
-    InvalidInput,
     UnsupportedArchitecture,
     UnsupportedHypervisor,
     UnsupportedPlatform,
 )
 from lambdas.instance_facts import Instance
-from lambdas.plan_dump_volume import provision_input
-from ssm_documents.assemble import assemble
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch
-
-EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:ProvisionDumpVolume:first"
-
-
-def plan(context: Any, instance_id: str, execution: str = EXECUTION, **given: Any) -> dict[str, Any]:
-    event = {
-        "input": {"instanceId": instance_id} | given,
-        "executionId": execution,
-        "startTime": "2026-11-23T04:00:00.000Z",
-    }
-    return plan_dump_volume.handler(event, context)
+from tests.lambdas.provisioning import plan
 
 
 def create_volume(instance_id: str, *, zone: str = "eu-west-1a", size: int = 9) -> str:
@@ -85,67 +71,6 @@ def test_the_token_is_the_same_within_an_execution_and_another_in_the_next(launc
     assert first == again != other
     assert len(first) <= 64
     assert first.isascii()
-
-
-def test_every_parameter_of_the_documents_is_given_and_fits_its_pattern(launch: Launch, context: Any) -> None:
-    planned = plan(context, launch(), panicSysctls={"softlockup_panic": 1, "kernel_panic": 30}, reboot=True)
-    for document, key in (
-        ("prepare_dump_volume", "prepareParameters"),
-        ("configure_kdump", "configureParameters"),
-        ("check_kdump", "checkParameters"),
-    ):
-        declared = assemble(document)["parameters"]
-        assert set(planned[key]) <= set(declared), document
-        for name, values in planned[key].items():
-            (value,) = values
-            assert re.fullmatch(declared[name]["allowedPattern"], value), f"{document}.{name} = {value}"
-    configured = planned["configureParameters"]
-    assert configured["softlockup_panic"] == ["1"]
-    assert configured["kernel_panic"] == ["30"]
-    assert configured["unknown_nmi_panic"] == ["1"], "the settings' values stay"
-    assert configured["reboot"] == ["true"]
-    assert planned["reboot"] is True
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern"),
-    [
-        ("mountPoint", provision_input.MOUNT_POINT),
-        ("crashkernel", provision_input.CRASHKERNEL),
-        ("coreCollector", provision_input.CORE_COLLECTOR),
-    ],
-)
-@pytest.mark.parametrize(
-    "value",
-    [
-        "/var/crash",
-        "/",
-        "/a/../b",
-        "/a b",
-        "auto",
-        "256M",
-        "1G-4G:192M,4G-:256M",
-        "512M,high",
-        "256M;reboot",
-        "makedumpfile -l --message-level 7",
-        "makedumpfile $(id)",
-        "",
-    ],
-)
-def test_the_input_allows_exactly_what_the_document_allows(name: str, pattern: str, value: str) -> None:
-    allowed = assemble("configure_kdump")["parameters"][name]["allowedPattern"]
-    assert bool(re.search(pattern, value)) == bool(re.search(allowed, value))
-
-
-def test_the_settings_may_allow_reboots_that_the_input_forbids(
-    launch: Launch, context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALLOW_REBOOT", "true")
-    instance_id = launch()
-    assert plan(context, instance_id)["reboot"] is True
-    forbidden = plan(context, instance_id, reboot=False)
-    assert forbidden["reboot"] is False
-    assert forbidden["configureParameters"]["reboot"] == ["false"]
 
 
 def test_a_volume_that_is_attached_already_is_reused(launch: Launch, context: Any) -> None:
@@ -245,57 +170,3 @@ def test_refuses_windows_by_what_ec2_says(instance_id: str, context: Any, monkey
     monkeypatch.setattr(plan_dump_volume, "read_instance", lambda _: windows)
     with pytest.raises(UnsupportedPlatform, match="runs Windows"):
         plan(context, instance_id)
-
-
-def test_refuses_a_size_that_no_volume_has(launch: Launch, context: Any) -> None:
-    with pytest.raises(InvalidInput, match="volume of 76800 GiB; gp3 ends at 65536"):
-        plan(context, launch(instance_type="r5.24xlarge"), dumpSizeFactor=100)
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        pytest.param({"instanceId": "web-1"}, "instanceId = 'web-1'", id="no-id"),
-        pytest.param({"instanceId": None}, "instanceId = None", id="null"),
-        pytest.param({}, "instanceId is missing", id="nothing"),
-        pytest.param("i-0123456789abcdef0", "input = 'i-0123456789abcdef0'", id="text"),
-        pytest.param(
-            {"instanceId": "i-0123456789abcdef0", "instance": 1},
-            "instance = 1: no such key; allowed are instanceId, reboot, sizeGib",
-            id="unknown-key",
-        ),
-        pytest.param(
-            {"instanceId": "i-0123456789abcdef0", "reboot": "true"}, "reboot = 'true': ", id="text-is-no-boolean"
-        ),
-        pytest.param(
-            {"instanceId": "i-0123456789abcdef0", "fileSystem": "btrfs"},
-            "fileSystem = 'btrfs': Input should be 'xfs' or 'ext4'",
-            id="file-system",
-        ),
-        pytest.param({"instanceId": "i-0123456789abcdef0", "dumpLevel": 32}, "dumpLevel = 32: ", id="dump-level"),
-        pytest.param({"instanceId": "i-0123456789abcdef0", "sizeGib": 70_000}, "sizeGib = 70000: ", id="size"),
-        pytest.param(
-            {"instanceId": "i-0123456789abcdef0", "panicSysctls": {"panic_on_fire": 1}},
-            "panicSysctls.panic_on_fire = 1: no such key",
-            id="sysctl",
-        ),
-        pytest.param(
-            {"instanceId": "i-0123456789abcdef0", "panicSysctls": {"kernel_panic": 10_000}},
-            "panicSysctls.kernel_panic = 10000: ",
-            id="sysctl-value",
-        ),
-    ],
-)
-@pytest.mark.usefixtures("account")
-def test_a_wrong_input_names_field_value_and_what_is_allowed(context: Any, given: Any, said: str) -> None:
-    with pytest.raises(InvalidInput) as raised:
-        plan_dump_volume.handler({"input": given, "executionId": EXECUTION, "startTime": ""}, context)
-    assert said in str(raised.value)
-
-
-def test_all_problems_of_an_input_are_told_at_once(account: Account, context: Any) -> None:
-    with pytest.raises(InvalidInput) as raised:
-        plan(context, "i-1", dumpLevel=99, finalAction="halt")
-    for field in ("instanceId", "dumpLevel", "finalAction"):
-        assert field in str(raised.value)
-    assert account.calls == []

@@ -9,7 +9,7 @@ from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, State, Verdict
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
-from tests.lambdas.account import Account
+from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Launch
 
 OPENED_AT = "2026-11-23T04:00:00Z"
@@ -24,9 +24,7 @@ def ask(instance_id: str, context: Any) -> dict[str, Any]:
 
 
 def record(instance_id: str) -> Incident:
-    found = IncidentTable(aws.TABLE).read(f"20261123T040000Z-{instance_id}")
-    assert found is not None
-    return found
+    return read_record(f"20261123T040000Z-{instance_id}")
 
 
 def test_interrupts_a_healthy_instance_without_probing_it(account: Account, instance_id: str, context: Any) -> None:
