@@ -18,7 +18,20 @@ import boto3
 from botocore.config import Config
 from moto import mock_aws
 
-from lab.aws import cloudformation, cloudwatch, ebs, ec2, events, lambda_, s3, sns, ssm, status_checks, stepfunctions
+from lab.aws import (
+    cloudformation,
+    cloudwatch,
+    ebs,
+    ec2,
+    events,
+    executions,
+    lambda_,
+    s3,
+    sns,
+    ssm,
+    status_checks,
+    stepfunctions,
+)
 from lab.aws.lambda_pool import LambdaPool
 from lab.aws.patches import Patches
 from lab.aws.server import Servers
@@ -66,7 +79,7 @@ class LabAccount:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._state.closing.set()
-        stepfunctions.stop_all(self._state)
+        executions.stop_all(self._state)
         self._pool.close()
         self._servers.stop()
         left = self._state.join(timeout_seconds=10.0)
@@ -197,11 +210,11 @@ class LabAccount:
         self, state_machine: str, execution_input: Mapping[str, Any], *, name: str | None = None
     ) -> str:
         """Start a state machine by its name; gives the execution's ARN."""
-        return stepfunctions.start(self._state, state_machine, execution_input, name)
+        return executions.start(self._state, state_machine, execution_input, name)
 
     def wait_for_execution(self, execution_arn: str, *, timeout_seconds: float) -> dict[str, Any]:
         """Poll until it has ended; gives DescribeExecution's answer, TimeoutError with the last states otherwise."""
-        return stepfunctions.wait(self._state, execution_arn, timeout_seconds)
+        return executions.wait(self._state, execution_arn, timeout_seconds)
 
     def invoke(self, function_name: str, event: Any) -> Any:
         """Invoke a function synchronously; raises FunctionFailed with its error."""

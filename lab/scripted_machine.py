@@ -1,4 +1,4 @@
-"""A computer without a kernel, for tests: runs scripts with the host's shell, or answers as told; hangs on command."""
+"""A computer without a kernel, for tests: answers as told or runs scripts with the host's shell; hangs on command."""
 
 import os
 import subprocess
@@ -29,8 +29,11 @@ class Disk:
 class ScriptedMachine:
     """Implements lab.machine.Machine. Everything asked of it is counted or kept for assertions."""
 
-    # Tried in order; the first that does not answer None wins. None of them: the script really runs, with sh.
+    # Tried in order; the first that does not answer None wins.
     answers_with: list[Answer] = field(default_factory=list)
+    # What nobody answers really runs, with the host's sh, in a directory of its own. Off by default: our documents
+    # install packages and make file systems.
+    runs_scripts: bool = False
     # What an NMI does: None ignores it, as a kernel without unknown_nmi_panic does.
     on_nmi: Callable[["ScriptedMachine"], None] | None = None
     boot_seconds: float = 0.05
@@ -72,6 +75,8 @@ class ScriptedMachine:
             completed = answer(script, environment)
             if completed is not None:
                 return completed
+        if not self.runs_scripts:
+            return Completed(127, "", "the scripted machine has no answer for this script, and must not run it\n")
         return self._execute(script, environment, timeout_seconds)
 
     def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:

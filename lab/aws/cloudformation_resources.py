@@ -96,7 +96,7 @@ def _metric_data_query(query: dict[str, Any]) -> MetricDataQuery:
 
 
 def bucket(wanted: Wanted) -> Any:
-    """moto: leaves versioning and the public access block out."""
+    """moto: leaves versioning out."""
     created = wanted.create_as_moto()
     backend, p = wanted.bucket_backend(), wanted.properties
     if p.get("VersioningConfiguration", {}).get("Status") == "Enabled":
@@ -116,7 +116,7 @@ def topic_policy(wanted: Wanted) -> Created:
     """moto: no such type. Stored, not enforced."""
     for topic_arn in wanted.properties["Topics"]:
         policy = json.dumps(wanted.properties["PolicyDocument"])
-        wanted.backend("sns").set_topic_attribute(topic_arn, "Policy", policy)
+        wanted.backend("sns").set_topic_attribute(topic_arn, "policy", policy)
     return Created(wanted.name)
 
 
@@ -210,17 +210,10 @@ def table(wanted: Wanted) -> Any:
     return created
 
 
-def log_group(wanted: Wanted) -> Any:
-    """moto: forgets the retention."""
-    created: Any = wanted.create_as_moto()
-    if "RetentionInDays" in wanted.properties:
-        created.set_retention_policy(str(wanted.properties["RetentionInDays"]))
-    return created
-
-
 def key(wanted: Wanted) -> Any:
-    """moto: expects the tags as its own API names them."""
+    """moto: expects the tags as its own API names them, and the policy as text."""
     p = wanted.properties
+    p["KeyPolicy"] = json.dumps(p["KeyPolicy"])
     if "Tags" in p:
         p["Tags"] = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in p["Tags"]]
     return wanted.create_as_moto()
@@ -239,7 +232,6 @@ RESOURCES: dict[str, tuple[Creator, str]] = {
     "AWS::KMS::Key": (key, ""),
     "AWS::Lambda::EventInvokeConfig": (event_invoke_config, ""),
     "AWS::Lambda::Function": (function, "FunctionName"),
-    "AWS::Logs::LogGroup": (log_group, "LogGroupName"),
     "AWS::S3::Bucket": (bucket, "BucketName"),
     "AWS::S3::BucketPolicy": (bucket_policy, ""),
     "AWS::SNS::Subscription": (subscription, ""),

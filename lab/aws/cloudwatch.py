@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, Metric, MetricDatum
 
+from lab.aws import status_checks
 from lab.aws.alarm_evaluation import Rule, evaluate
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, utc_now
@@ -68,8 +69,9 @@ def _install_put_metric_alarm(patches: Patches) -> None:
 
 
 def evaluate_until_closed(state: AccountState) -> None:
-    """The clock of all alarms; runs in a thread of its own."""
+    """The clock of all alarms, and of EC2's metrics; runs in a thread of its own."""
     while state.pause(state.clock.scaled(EVALUATION_SECONDS)):
+        status_checks.post_metrics(state)
         evaluate_all(state)
 
 

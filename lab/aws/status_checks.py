@@ -43,7 +43,6 @@ def check_once(state: AccountState, computer: Computer, power: Power) -> None:
     came_back = _record_check(state, computer, answers=answers)
     if answers:
         _ping(state, computer, is_due=came_back)
-    _post_metrics(state, computer)
 
 
 def _record_check(state: AccountState, computer: Computer, *, answers: bool) -> bool:
@@ -84,7 +83,17 @@ def ping_status(state: AccountState, computer: Computer) -> str:
     return "Online" if silent_seconds < limit else "ConnectionLost"
 
 
-def _post_metrics(state: AccountState, computer: Computer) -> None:
+def post_metrics(state: AccountState) -> None:
+    """Every instance's last known checks, once for each period of the alarms' clock.
+
+    Not where a check ends: one of a hung machine takes longer than a shrunk minute, and alarms would miss data.
+    """
+    for computer in list(state.computers.values()):
+        if state.backend("ec2").get_instance(computer.instance_id).state == "running":
+            _post_metrics_of(state, computer)
+
+
+def _post_metrics_of(state: AccountState, computer: Computer) -> None:
     with computer.lock:
         if computer.instance_check == "initializing":
             return

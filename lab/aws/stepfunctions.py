@@ -1,24 +1,24 @@
 """Step Functions: moto's interpreter, with the names, formats and start semantics of AWS. Owns no state machine."""
 
-import json
 import re
 import threading
-import time
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from moto.stepfunctions.exceptions import InvalidName
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
     StateTaskServiceAwsSdk,
 )
+from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from lab.aws import json_path
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, utc_now
 
@@ -41,8 +41,10 @@ _FORBIDDEN_IN_NAMES = re.compile(r'[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9
 
 
 def install(patches: Patches, state: AccountState) -> None:
+    json_path.install(patches)
     _install_error_names(patches)
     _install_results(patches)
+    _install_fail(patches)
     _install_start(patches)
     _install_stop(patches)
     _install_start_time(patches)
@@ -94,6 +96,11 @@ def as_json(value: Any) -> Any:
 def iso(time: datetime) -> str:
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _install_fail(patches: Patches) -> None:
+    """Real (inf): ErrorPath of a Fail passes on any error, `States.Timeout` too. moto: States.Runtime instead."""
+    patches.replace(state_fail, "CustomErrorName", lambda _original: ErrorName)
 
 
 def _install_start(patches: Patches) -> None:
@@ -202,41 +209,3 @@ def describe(event_type: str, details: dict[str, Any]) -> str | None:
     if event_type in ("TaskFailed", "ExecutionFailed", "TaskTimedOut"):
         return f"{event_type}: {body.get('error')}: {str(body.get('cause'))[:300]}"
     return event_type if event_type.startswith("Execution") else None
-
-
-def executions(state: AccountState) -> list[Execution]:
-    return [execution for machine in _backend(state).state_machines for execution in machine.executions]
-
-
-def stop_all(state: AccountState) -> None:
-    """Ends what still runs, so that no thread outlives the account."""
-    for execution in executions(state):
-        if execution.status == "RUNNING":
-            execution.stop(stop_date=utc_now(), error="Lab.Closing", cause="the account is closing")
-
-
-def start(state: AccountState, state_machine: str, execution_input: Mapping[str, Any], name: str | None) -> str:
-    arn = f"arn:aws:states:{state.region}:{state.account_id}:stateMachine:{state_machine}"
-    execution = _backend(state).start_execution(arn, name, json.dumps(execution_input))
-    return str(execution.exec_arn)
-
-
-def wait(state: AccountState, execution_arn: str, timeout_seconds: float) -> dict[str, Any]:
-    execution = _backend(state).describe_execution(execution_arn)
-    deadline = time.monotonic() + timeout_seconds
-    while execution.status == "RUNNING":
-        if time.monotonic() >= deadline:
-            last = [event.text for event in state.events.matching("stepfunctions")][-5:]
-            raise TimeoutError(f"{execution_arn} still runs after {timeout_seconds} s; last: {last}")
-        time.sleep(0.05)
-    return {
-        "status": execution.status,
-        "output": execution.output,
-        "error": execution.error,
-        "cause": execution.cause,
-        "executionArn": execution_arn,
-    }
-
-
-def _backend(state: AccountState) -> StepFunctionsParserBackend:
-    return stepfunctions_parser_backends[state.account_id][state.region]

@@ -28,7 +28,7 @@ def _attached(account: LabAccount, volume_id: str) -> bool:
     return bool(attachments) and attachments[0]["State"] == "attached"
 
 
-def test_a_new_volume_is_creating_and_cannot_be_attached_yet(account: LabAccount) -> None:
+def test_a_new_volume_is_creating_and_cannot_be_attached_yet(account: LabAccount, unhurried: None) -> None:
     instance_id, ec2 = account.add_instance(ScriptedMachine()), account.client("ec2")
     created = ec2.create_volume(AvailabilityZone=f"{account.region}a", Size=8, VolumeType="gp3")
     assert _describe(account, created["VolumeId"])["State"] == "creating"
@@ -54,7 +54,7 @@ def test_too_much_throughput_for_the_iops_is_refused(account: LabAccount) -> Non
         _volume(account, Throughput=1000, Iops=3000)
 
 
-def test_attaching_takes_a_moment_and_plugs_a_disk_in(account: LabAccount) -> None:
+def test_attaching_takes_a_moment_and_plugs_a_disk_in(account: LabAccount, unhurried: None) -> None:
     machine = ScriptedMachine()
     instance_id, volume_id = account.add_instance(machine), _volume(account)
     answer = account.client("ec2").attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")
@@ -76,7 +76,7 @@ def test_another_zone_a_taken_device_and_a_volume_in_use_are_refused(account: La
             ec2.attach_volume(InstanceId=instance_id, **asked)
 
 
-def test_detaching_needs_no_instance_id_and_unplugs_the_disk(account: LabAccount) -> None:
+def test_detaching_needs_no_instance_id_and_unplugs_the_disk(account: LabAccount, unhurried: None) -> None:
     machine = ScriptedMachine()
     instance_id, volume_id, ec2 = account.add_instance(machine), _volume(account), account.client("ec2")
     ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")

@@ -49,31 +49,33 @@ def _run(account: LabAccount, instance_id: str, name: str, **request: Any) -> An
 
 
 def test_a_document_runs_with_bash_and_its_parameter_in_the_environment(account: LabAccount) -> None:
-    found = _run(account, account.add_instance(ScriptedMachine()), "Say", Parameters={"word": ["loud"]})
+    found = _run(
+        account, account.add_instance(ScriptedMachine(runs_scripts=True)), "Say", Parameters={"word": ["loud"]}
+    )
     assert (found["Status"], found["ResponseCode"], found["StandardOutputContent"]) == ("Success", 0, "loud\n")
     assert found["PluginName"] == "runScript"
 
 
 def test_a_script_that_fails_keeps_both_outputs(account: LabAccount) -> None:
-    found = _run(account, account.add_instance(ScriptedMachine()), "Fail")
+    found = _run(account, account.add_instance(ScriptedMachine(runs_scripts=True)), "Fail")
     assert (found["Status"], found["StatusDetails"], found["ResponseCode"]) == ("Failed", "Failed", 3)
     assert found["StandardOutputContent"] == "half\n"
     assert found["StandardErrorContent"].startswith("why\n")
 
 
 def test_outputs_are_cut_at_24000_and_8000_characters(account: LabAccount) -> None:
-    found = _run(account, account.add_instance(ScriptedMachine()), "Chatty")
+    found = _run(account, account.add_instance(ScriptedMachine(runs_scripts=True)), "Chatty")
     assert len(found["StandardOutputContent"]) == 24_000
     assert len(found["StandardErrorContent"]) == 8_000
 
 
 def test_a_script_that_runs_too_long_times_out(account: LabAccount) -> None:
-    found = _run(account, account.add_instance(ScriptedMachine()), "Slow")
+    found = _run(account, account.add_instance(ScriptedMachine(runs_scripts=True)), "Slow")
     assert (found["Status"], found["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
 
 
 def test_exit_194_reboots_and_runs_the_script_again(account: LabAccount) -> None:
-    machine = ScriptedMachine()
+    machine = ScriptedMachine(runs_scripts=True)
     machine.answers_with.append(lambda *_: Completed(194 if machine.reboot_count == 0 else 0, "done", ""))
     found = _run(account, account.add_instance(machine), "Say")
     assert (found["Status"], found["StandardOutputContent"]) == ("Success", "done")
@@ -81,7 +83,7 @@ def test_exit_194_reboots_and_runs_the_script_again(account: LabAccount) -> None
 
 
 def test_a_command_to_a_hung_machine_waits_and_runs_after_its_reboot(account: LabAccount) -> None:
-    machine = ScriptedMachine(hung=True)
+    machine = ScriptedMachine(runs_scripts=True, hung=True)
     instance_id, ssm = account.add_instance(machine), account.client("ssm")
     command_id = ssm.send_command(DocumentName="Say", InstanceIds=[instance_id])["Command"]["CommandId"]
     listed = ssm.list_command_invocations(CommandId=command_id)["CommandInvocations"]
@@ -107,7 +109,7 @@ def test_what_is_never_delivered_is_not_run(
     monkeypatch.setattr(
         "lab.aws.run_command.ping_status", lambda *_: "ConnectionLost" if last_ping_seconds else "Online"
     )
-    machine = ScriptedMachine(hung=True)
+    machine = ScriptedMachine(runs_scripts=True, hung=True)
     instance_id = account.add_instance(machine)
     # The client would refuse fewer than 30 seconds by itself.
     ssm = account.client("ssm", Config(parameter_validation=False))
@@ -123,7 +125,7 @@ def test_what_is_never_delivered_is_not_run(
 
 
 def test_a_cancelled_command_is_not_run(account: LabAccount) -> None:
-    machine = ScriptedMachine(hung=True)
+    machine = ScriptedMachine(runs_scripts=True, hung=True)
     instance_id, ssm = account.add_instance(machine), account.client("ssm")
     command_id = ssm.send_command(DocumentName="Say", InstanceIds=[instance_id])["Command"]["CommandId"]
     ssm.cancel_command(CommandId=command_id)
@@ -133,8 +135,8 @@ def test_a_cancelled_command_is_not_run(account: LabAccount) -> None:
     assert machine.scripts_run == []
 
 
-def test_an_invocation_is_unknown_for_a_moment(account: LabAccount) -> None:
-    instance_id, ssm = account.add_instance(ScriptedMachine()), account.client("ssm")
+def test_an_invocation_is_unknown_for_a_moment(account: LabAccount, unhurried: None) -> None:
+    instance_id, ssm = account.add_instance(ScriptedMachine(runs_scripts=True)), account.client("ssm")
     command_id = ssm.send_command(DocumentName="Say", InstanceIds=[instance_id])["Command"]["CommandId"]
     with pytest.raises(ssm.exceptions.InvocationDoesNotExist):
         ssm.get_command_invocation(CommandId=command_id, InstanceId=instance_id)
@@ -149,14 +151,14 @@ def test_an_invocation_is_unknown_for_a_moment(account: LabAccount) -> None:
     ],
 )
 def test_the_api_refuses_bad_requests(account: LabAccount, request_: Any, code: str) -> None:
-    instance_id = account.add_instance(ScriptedMachine())
+    instance_id = account.add_instance(ScriptedMachine(runs_scripts=True))
     with pytest.raises(ClientError, match=code):
         account.client("ssm").send_command(InstanceIds=[instance_id], **request_)
 
 
 def test_an_instance_that_is_unknown_to_ssm_or_stopped_is_refused(account: LabAccount) -> None:
-    unmanaged = account.add_instance(ScriptedMachine(), in_ssm=False)
-    stopped = account.add_instance(ScriptedMachine())
+    unmanaged = account.add_instance(ScriptedMachine(runs_scripts=True), in_ssm=False)
+    stopped = account.add_instance(ScriptedMachine(runs_scripts=True))
     account.client("ec2").stop_instances(InstanceIds=[stopped])
     for instance_id in (unmanaged, stopped, "i-00000000000000000"):
         with pytest.raises(ClientError, match="InvalidInstanceId"):
@@ -170,14 +172,16 @@ def _information(account: LabAccount, instance_id: str) -> Any:
 
 
 def test_an_agent_reports_itself_and_its_platform(account: LabAccount) -> None:
-    instance_id = account.add_instance(ScriptedMachine(), platform_name="Ubuntu", platform_version="24.04")
+    instance_id = account.add_instance(
+        ScriptedMachine(runs_scripts=True), platform_name="Ubuntu", platform_version="24.04"
+    )
     assert eventually(lambda: _information(account, instance_id) is not None)
     found = _information(account, instance_id)
     assert (found["PingStatus"], found["PlatformType"], found["PlatformName"]) == ("Online", "Linux", "Ubuntu")
 
 
 def test_an_instance_outside_ssm_is_not_listed(account: LabAccount) -> None:
-    instance_id = account.add_instance(ScriptedMachine(), in_ssm=False)
+    instance_id = account.add_instance(ScriptedMachine(runs_scripts=True), in_ssm=False)
     account.check_status_now(instance_id)
     assert _information(account, instance_id) is None
 
@@ -185,7 +189,7 @@ def test_an_instance_outside_ssm_is_not_listed(account: LabAccount) -> None:
 def test_a_hung_machine_is_online_at_first_and_lost_later(account: LabAccount, monkeypatch: Any) -> None:
     monkeypatch.setattr("lab.aws.status_checks.ANSWER_TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr("lab.aws.status_checks.PING_PERIOD_SECONDS", 30)
-    machine = ScriptedMachine()
+    machine = ScriptedMachine(runs_scripts=True)
     instance_id = account.add_instance(machine)
     assert eventually(lambda: _information(account, instance_id) is not None)
     machine.hang()

@@ -1,0 +1,201 @@
+"""The interpreter as AWS's own: error names, JSON results, start semantics, stopping."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lab.account import LabAccount
+from lab.aws.stepfunctions import as_json
+from lab.scripted_machine import ScriptedMachine
+from tests.lab.aws.assembly import document, function, state_machine, template, write_assembly
+from tests.lab.aws.waiting import eventually
+
+CODE = """
+class NotToday(Exception):
+    pass
+
+def handler(event, context):
+    if event.get("fail"):
+        raise NotToday("because")
+    return event
+"""
+
+
+def _task(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """One task whose error ends up, by name, as the error of the execution."""
+    catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Fail"}]
+    task = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Parameters": parameters, "Catch": catch}
+    fail = {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.failure.Cause"}
+    return {"StartAt": "Do", "States": {"Do": {**task, "End": True, **more}, "Fail": fail}}
+
+
+def _sdk(action: str, **parameters: Any) -> dict[str, Any]:
+    return _task(f"aws-sdk:{action}", parameters)
+
+
+MACHINES = {
+    "DescribeInstances": _sdk("ec2:describeInstances"),
+    "NoVolume": _sdk("ec2:deleteVolume", VolumeId="vol-0123456789abcdef0"),
+    "NoInvocation": _sdk("ssm:getCommandInvocation", CommandId="0" * 36, InstanceId="i-0"),
+    "NoInstance": _sdk("ssm:sendCommand", DocumentName="Say", InstanceIds=["i-0"]),
+    "Taken": _sdk(
+        "dynamodb:putItem", TableName="T", Item={"pk": {"S": "x"}}, ConditionExpression="attribute_exists(pk)"
+    ),
+    "Invoke": _task("lambda:invoke", {"FunctionName": "${function}", "Payload.$": "$"}, OutputPath="$.Payload"),
+    "Context": {
+        "StartAt": "See",
+        "States": {
+            "See": {"Type": "Pass", "Parameters": {"start.$": "$$.Execution.StartTime"}, "Next": "Invoke"},
+            "Invoke": {"Type": "Task", "Resource": "${function}", "End": True},
+        },
+    },
+    "Select": _task(
+        "aws-sdk:ec2:describeAvailabilityZones", {}, ResultSelector={"first.$": "$.AvailabilityZones[0].State"}
+    ),
+    "Wait": {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}},
+    "Original": {
+        "StartAt": "Note",
+        "States": {
+            "Note": {"Type": "Pass", "Result": {"Error": "States.Timeout", "Cause": "slow"}, "Next": "Fail"},
+            "Fail": {"Type": "Fail", "ErrorPath": "$.Error", "CausePath": "$.Cause"},
+        },
+    },
+    "Late": {"StartAt": "Wait", "TimeoutSeconds": 1, "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}},
+}
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabAccount]:
+    with LabAccount(time_scale=0.01, settle_seconds=0.1) as started:
+        table = {
+            "TableName": "T",
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+        function_arn = {"Fn::GetAtt": ["F", "Arn"]}
+        resources = {
+            "T": {"Type": "AWS::DynamoDB::Table", "Properties": table},
+            "F": function("code.handler", Timeout=5),
+            "Say": document("Say", ["echo"]),
+            **{name: state_machine(name, definition, function=function_arn) for name, definition in MACHINES.items()},
+        }
+        started.deploy(template(**resources), write_assembly(tmp_path_factory.mktemp("assembly"), {"code.py": CODE}))
+        yield started
+
+
+def _run(account: LabAccount, name: str, **execution_input: Any) -> dict[str, Any]:
+    return account.wait_for_execution(account.start_execution(name, execution_input), timeout_seconds=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("NoVolume", "Ec2.Ec2Exception"),
+        ("NoInvocation", "Ssm.InvocationDoesNotExistException"),
+        ("NoInstance", "Ssm.InvalidInstanceIdException"),
+        ("Taken", "DynamoDb.ConditionalCheckFailedException"),
+    ],
+)
+def test_sdk_errors_have_their_names_of_aws(account: LabAccount, name: str, error: str) -> None:
+    ended = _run(account, name)
+    assert (ended["status"], ended["error"]) == ("FAILED", error)
+
+
+def test_a_failure_passes_on_the_error_it_was_told(account: LabAccount) -> None:
+    ended = _run(account, "Original")
+    assert (ended["error"], ended["cause"]) == ("States.Timeout", "slow")
+
+
+def test_a_functions_error_is_its_exceptions_class_name(account: LabAccount) -> None:
+    ended = _run(account, "Invoke", fail=True)
+    assert ended["error"] == "NotToday"
+    assert json.loads(ended["cause"])["errorMessage"] == "because"
+
+
+def test_times_in_results_are_text_and_describe_execution_shows_them(account: LabAccount) -> None:
+    instance_id = account.add_instance(ScriptedMachine())
+    arn = account.start_execution("DescribeInstances", {})
+    account.wait_for_execution(arn, timeout_seconds=20)
+    output = json.loads(account.client("stepfunctions").describe_execution(executionArn=arn)["output"])
+    found = [i for r in output["Reservations"] for i in r["Instances"] if i["InstanceId"] == instance_id]
+    launched = datetime.fromisoformat(found[0]["LaunchTime"])
+    assert launched.tzinfo is not None
+
+
+def test_the_start_time_of_an_execution_is_text(account: LabAccount) -> None:
+    ended = _run(account, "Context")
+    assert ended["status"] == "SUCCEEDED"
+    assert ended["output"]["start"].endswith("Z")
+    assert (datetime.now(UTC) - datetime.fromisoformat(ended["output"]["start"])).total_seconds() < 30
+
+
+def test_a_path_to_one_value_in_a_list_gives_the_value(account: LabAccount) -> None:
+    assert _run(account, "Select")["output"] == {"first": "available"}
+
+
+def test_executions_without_a_name_do_not_collide(account: LabAccount) -> None:
+    stepfunctions = account.client("stepfunctions")
+    machine = f"arn:aws:states:{account.region}:{account.account_id}:stateMachine:DescribeInstances"
+    arns = {stepfunctions.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(2)}
+    assert len(arns) == 2
+
+
+def test_a_name_is_taken_once(account: LabAccount) -> None:
+    stepfunctions = account.client("stepfunctions")
+    machine = f"arn:aws:states:{account.region}:{account.account_id}:stateMachine:Wait"
+    request = {"stateMachineArn": machine, "name": "once", "input": '{"a": 1}'}
+    first = stepfunctions.start_execution(**request)["executionArn"]
+    assert stepfunctions.start_execution(**request)["executionArn"] == first
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        stepfunctions.start_execution(**{**request, "input": '{"a": 2}'})
+    stepfunctions.stop_execution(executionArn=first)
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        stepfunctions.start_execution(**request)
+
+
+@pytest.mark.parametrize("name", ["x" * 81, "with space", "a:b"])
+def test_a_name_that_aws_refuses_is_refused(account: LabAccount, name: str) -> None:
+    machine = f"arn:aws:states:{account.region}:{account.account_id}:stateMachine:Wait"
+    with pytest.raises(ClientError, match="InvalidName"):
+        account.client("stepfunctions").start_execution(stateMachineArn=machine, name=name)
+
+
+def test_a_stopped_execution_is_aborted(account: LabAccount) -> None:
+    stepfunctions, arn = account.client("stepfunctions"), account.start_execution("Wait", {})
+    stepfunctions.stop_execution(executionArn=arn)
+    assert eventually(lambda: stepfunctions.describe_execution(executionArn=arn)["status"] == "ABORTED")
+
+
+def test_an_execution_that_timed_out_says_when(account: LabAccount) -> None:
+    stepfunctions, arn = account.client("stepfunctions"), account.start_execution("Late", {})
+    assert eventually(lambda: stepfunctions.describe_execution(executionArn=arn)["status"] == "TIMED_OUT")
+    assert stepfunctions.describe_execution(executionArn=arn)["stopDate"]
+
+
+def test_the_history_holds_the_states_and_the_timeline_too(account: LabAccount) -> None:
+    arn = account.start_execution("Context", {})
+    account.wait_for_execution(arn, timeout_seconds=20)
+    events = account.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
+    entered = [e["stateEnteredEventDetails"]["name"] for e in events if e["type"].endswith("StateEntered")]
+    assert entered == ["See", "Invoke"]
+    assert [e.text for e in account.events.matching("stepfunctions", "Context See")]
+
+
+def test_an_unknown_service_has_no_guessed_error_name(account: LabAccount) -> None:
+    definition = _sdk("iam:deleteRole", RoleName="nobody")
+    account.client("stepfunctions").create_state_machine(
+        name="Unknown", definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/r"
+    )
+    ended = _run(account, "Unknown")
+    assert ended["status"] == "FAILED"
+    assert "SERVICE_NAMES" in str(ended["cause"])
+
+
+def test_results_become_json() -> None:
+    time = datetime(2026, 11, 23, 4, 0, 0, 123456, tzinfo=UTC)
+    assert as_json({"a": [time, b"x", 1]}) == {"a": ["2026-11-23T04:00:00.123Z", "x", 1]}
