@@ -1,6 +1,7 @@
 """Alarms: from a hung machine to the function that is their action."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,6 +89,20 @@ def test_a_hung_machine_raises_the_alarm_and_invokes_the_function(account: LabAc
     metric = data["configuration"]["metrics"][0]["metricStat"]
     assert metric["metric"]["dimensions"] == {"InstanceId": instance_id}
     assert (metric["period"], metric["stat"]) == (60, "Maximum")
+
+
+def test_an_alarm_of_a_hung_machine_does_not_flap_while_checks_take_long(account: LabAccount, monkeypatch: Any) -> None:
+    # Several periods of 0.6 s.
+    monkeypatch.setattr("lab.aws.status_checks.ANSWER_TIMEOUT_SECONDS", 3.0)
+    machine = ScriptedMachine()
+    instance_id = account.add_instance(machine)
+    name = f"hangdump-{instance_id}"
+    account.client("cloudwatch").put_metric_alarm(**_alarm(name, instance_id, _arn(account, "Permitted")))
+    assert eventually(lambda: _state(account, name) == "OK")
+    machine.hang()
+    assert eventually(lambda: _state(account, name) == "ALARM", timeout_seconds=20)
+    time.sleep(5.0)  # long enough for a second slow check to end
+    assert [e.text for e in account.events.matching("cloudwatch", name)][-1] == "alarm OK -> ALARM"
 
 
 def test_a_new_alarm_has_insufficient_data(account: LabAccount) -> None:
