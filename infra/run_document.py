@@ -25,7 +25,8 @@ DELIVERY_SECONDS = 300
 
 _STILL_RUNNING = ("Pending", "InProgress", "Delayed", "Cancelling")
 _WHAT_IS_KEPT = (
-    *("DocumentName", "Status", "StatusDetails", "ResponseCode", "StandardOutputContent", "StandardErrorContent"),
+    *("CommandId", "InstanceId", "DocumentName", "Status", "StatusDetails"),
+    *("ResponseCode", "StandardOutputContent", "StandardErrorContent"),
 )
 
 

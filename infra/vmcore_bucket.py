@@ -60,13 +60,14 @@ class VmcoreBucket(Construct):
         )
 
     def _deny_other_keys(self) -> None:
-        # "IfExists" because a request that names no encryption gets the bucket's default, which is our key; and because
-        # UploadPart cannot name one: a plain StringNotEquals is true of an absent header and would deny parts (inf).
-        for sid, key, ours in (
+        # "Null: false" = the header is there. A request without one gets the bucket's default, which is our key, and
+        # UploadPart cannot have one: StringNotEquals alone, with or without IfExists, is true of an absent header and
+        # would deny each part.
+        for sid, header, ours in (
             ("DenyOtherKeys", "s3:x-amz-server-side-encryption-aws-kms-key-id", self.key.key_arn),
             ("DenyOtherEncryption", "s3:x-amz-server-side-encryption", "aws:kms"),
         ):
-            self._deny_put(sid, {"StringNotEqualsIfExists": {key: ours}})
+            self._deny_put(sid, {"StringNotEquals": {header: ours}, "Null": {header: "false"}})
         # A key that travels with the request would lock us out of our own object.
         self._deny_put("DenyCustomerKeys", {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}})
 
