@@ -1,4 +1,4 @@
-"""What the synthesized state machines ask of AWS: calls that exist, with parameters that they take; and how they log."""
+"""What the synthesized state machines ask of AWS: calls that exist, with parameters that they take."""
 
 import re
 
