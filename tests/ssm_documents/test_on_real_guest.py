@@ -1,0 +1,192 @@
+"""The documents on a real Debian kernel, from the fresh instance to the vmcore that left it. Minutes, not seconds."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.guest import QemuGuest, hang, wait_until
+from lab.image import ensure_image
+from lab.machine import MachineUnreachable
+from ssm_documents.assemble import assemble, script_of
+from tests.ssm_documents.bucket import Bucket, serve_bucket
+from tests.ssm_documents.dumps import digest_of
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
+VOLUME_ID = "vol-0d0c5000000000001"
+FOREIGN_VOLUME_ID = "vol-0d0c5000000000002"
+BOOT_SECONDS = 600  # 30 on an idle machine
+DUMP_SECONDS = 600  # 60 on an idle machine of two cores
+
+
+class Agent:
+    """Runs documents in the guest as the SSM agent would: parameters as SSM_*, exit code 194 reboots and runs again."""
+
+    def __init__(self, guest: QemuGuest) -> None:
+        self.guest = guest
+        self.reboots = 0
+
+    def run(self, verb_phrase: str, **parameters: str) -> dict[str, Any]:
+        """The document's report."""
+        content = assemble(verb_phrase)
+        values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()} | parameters
+        environment = {f"SSM_{name}": value for name, value in values.items()}
+        done = self.guest.run(script_of(content), environment=environment, timeout_seconds=900)
+        if done.exit_code == 194:
+            assert done.stdout == ""
+            self.reboots += 1
+            self.guest.reboot()
+            self.guest.wait_until_answers(BOOT_SECONDS)
+            done = self.guest.run(script_of(content), environment=environment, timeout_seconds=900)
+        print(f"{verb_phrase} {parameters}: {done.exit_code} {done.stdout[:2000]}\n{done.stderr[-2000:]}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        assert (done.exit_code != 0) is ("error" in report)
+        return report
+
+    def shell(self, script: str) -> str:
+        """The output of a few commands."""
+        done = self.guest.run(f"#!/bin/bash\nset -eu\n{script}\n", environment={}, timeout_seconds=300)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with serve_bucket() as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory, bucket: Bucket) -> Iterator[Agent]:
+    """One guest for the whole story; the tests below are its chapters, in order."""
+    guest = QemuGuest(tmp_path_factory.mktemp("guest"), disk=ensure_image(), s3_port=int(bucket.url.rsplit(":")[-1]))
+    with guest:
+        guest.start()
+        guest.wait_until_answers(BOOT_SECONDS)
+        guest.attach_disk(VOLUME_ID, 8, "/dev/sdf")
+        guest.attach_disk(FOREIGN_VOLUME_ID, 1, "/dev/sdg")
+        yield Agent(guest)
+
+
+def test_disk_that_holds_data_is_refused_and_still_holds_it(agent: Agent) -> None:
+    find = f"disk=$(grep -l {FOREIGN_VOLUME_ID.replace('-', '')} /sys/block/nvme*/device/serial | cut -d/ -f4)"
+    wait_until(
+        lambda: agent.shell(f"grep -sl {FOREIGN_VOLUME_ID.replace('-', '')} /sys/block/*/device/serial || true"),
+        timeout_seconds=60,
+        what="the disk appears",
+    )
+    before = agent.shell(f"{find}; mkfs.ext4 -q -L photos /dev/$disk; sha256sum </dev/$disk")
+    report = agent.run("prepare_dump_volume", volumeId=FOREIGN_VOLUME_ID)
+    assert report["error"] == "DeviceHoldsData"
+    assert "ext4" in report["message"]
+    assert agent.shell(f"{find}; sha256sum </dev/$disk") == before
+
+
+def test_bytes_that_no_signature_explains_are_refused_too(agent: Agent) -> None:
+    find = f"disk=$(grep -l {FOREIGN_VOLUME_ID.replace('-', '')} /sys/block/nvme*/device/serial | cut -d/ -f4)"
+    agent.shell(f"{find}; wipefs -q -a /dev/$disk; echo raw | dd of=/dev/$disk bs=1 seek=4000 status=none; sync")
+    assert agent.run("prepare_dump_volume", volumeId=FOREIGN_VOLUME_ID)["error"] == "DeviceHoldsData"
+    agent.guest.detach_disk(FOREIGN_VOLUME_ID)  # the firmware reads more slowly with every disk
+
+
+def test_empty_volume_becomes_the_dump_target(agent: Agent) -> None:
+    report = agent.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert report["status"] == "prepared"
+    assert report["freeBytes"] > 7 << 30
+    assert agent.shell("findmnt -n -o FSTYPE,LABEL /var/crash").split() == ["xfs", "HANGDUMP"]
+    again = agent.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert again == report | {"status": "unchanged", "freeBytes": again["freeBytes"]}
+
+
+def test_fresh_host_is_not_rebooted_unasked(agent: Agent) -> None:
+    boot_id = agent.guest.boot_id()
+    assert agent.run("configure_kdump")["status"] == "reboot-required"
+    codes = [finding["code"] for finding in agent.run("check_kdump", volumeId=VOLUME_ID)["findings"]]
+    assert codes == ["reboot-pending"]
+    assert (agent.reboots, agent.guest.boot_id()) == (0, boot_id)
+
+
+def test_reboot_that_was_allowed_makes_it_ready(agent: Agent) -> None:
+    assert agent.run("configure_kdump", reboot="true")["status"] == "configured"
+    assert agent.reboots == 1
+    verdict = agent.run("check_kdump", volumeId=VOLUME_ID)
+    assert (verdict["findings"], verdict["ready"]) == ([], True)
+    assert verdict["crashkernelBytes"] == 192 << 20
+    assert verdict["bootId"] == agent.guest.boot_id()
+
+
+def test_running_it_all_again_changes_nothing(agent: Agent) -> None:
+    assert agent.run("prepare_dump_volume", volumeId=VOLUME_ID)["status"] == "unchanged"
+    report = agent.run("configure_kdump", reboot="true")
+    assert (report["status"], report["changes"], agent.reboots) == ("unchanged", [], 1)
+
+
+def test_hang_ends_in_a_vmcore_that_leaves_identical(agent: Agent, bucket: Bucket, tmp_path: Path) -> None:
+    old_boot = agent.guest.boot_id()
+    since = int(agent.shell("date +%s"))
+    assert agent.run("upload_vmcore", since=str(since))["error"] == "VmcoreNotFound"
+    hang(agent.guest)
+    started = time.monotonic()
+    agent.guest.inject_nmi()
+    wait_until(
+        lambda: _is_back(agent, old_boot),
+        timeout_seconds=DUMP_SECONDS,
+        what="the guest is back from its dump",
+    )
+    print(f"NMI to online again: {time.monotonic() - started:.0f} s")
+    found = agent.run("upload_vmcore", since=str(since))
+    assert found["status"] == "complete"
+    vmcore = found["vmcore"]
+    agent.shell(f"test $(findmnt -n -o TARGET --target {vmcore['path']}) = /var/crash")
+    _send(agent, bucket, found)
+    parts = [bucket.objects[f"/part-{number}"] for number in range(1, len(vmcore["partDigests"]) + 1)]
+    assert [digest_of(part) for part in parts] == vmcore["partDigests"]
+    assert sum(map(len, parts)) == vmcore["sizeBytes"]
+    assert b"Kernel panic - not syncing: NMI: Not continuing" in bucket.objects["/dmesg"]
+    _remove(agent, vmcore)
+
+
+def _is_back(agent: Agent, old_boot: str) -> bool:
+    """A new boot that is not the crash kernel's, whose user space may answer as well."""
+    if not agent.guest.answers(3):
+        return False
+    try:
+        state = agent.shell("cat /proc/sys/kernel/random/boot_id; test ! -e /proc/vmcore || echo crash kernel")
+    except (MachineUnreachable, TimeoutError):
+        return False
+    return state.strip() != old_boot and "crash kernel" not in state
+
+
+def _send(agent: Agent, bucket: Bucket, found: dict[str, Any]) -> None:
+    vmcore, dmesg = found["vmcore"], found["dmesg"]
+    lines = [["dmesg", 0, 0, dmesg["sizeBytes"], dmesg["digest"], "http://10.0.2.100/dmesg?a=b"]]
+    for index, digest in enumerate(vmcore["partDigests"]):
+        offset = index * vmcore["partBytes"]
+        length = min(vmcore["partBytes"], vmcore["sizeBytes"] - offset)
+        lines.append(["part", index + 1, offset, length, digest, f"http://10.0.2.100/part-{index + 1}?a=b"])
+    bucket.objects["/manifest.tsv"] = "".join("\t".join(map(str, line)) + "\n" for line in lines).encode()
+    bucket.misbehave["/part-1"] = [500]
+    report = agent.run(
+        "upload_vmcore",
+        action="upload",
+        manifestUrl="http://10.0.2.100/manifest.tsv?a=b",
+        vmcorePath=vmcore["path"],
+        sizeBytes=str(vmcore["sizeBytes"]),
+        modifiedEpoch=str(vmcore["modifiedEpoch"]),
+    )
+    assert report["uploadedParts"] == len(vmcore["partDigests"])
+    assert report["uploadedBytes"] == vmcore["sizeBytes"] + dmesg["sizeBytes"]
+
+
+def _remove(agent: Agent, vmcore: dict[str, Any]) -> None:
+    parameters = {"vmcorePath": vmcore["path"], "sizeBytes": str(vmcore["sizeBytes"])}
+    parameters["modifiedEpoch"] = str(vmcore["modifiedEpoch"])
+    report = agent.run("upload_vmcore", action="remove", **parameters)
+    assert report["status"] == "removed"
+    assert report["freedBytes"] > vmcore["sizeBytes"]
+    assert agent.run("upload_vmcore", action="remove", **parameters)["status"] == "already-removed"
+    assert agent.run("upload_vmcore")["error"] == "VmcoreNotFound"
+    assert agent.run("check_kdump", volumeId=VOLUME_ID)["ready"] is True
