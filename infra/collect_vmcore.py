@@ -16,9 +16,10 @@ from infra.poll import Poll
 from infra.polling import Polling, polling
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import FunctionCall, note, task, task_without_retry
+from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload_vmcore import UPLOAD_LOOKS, UPLOAD_ROUNDS, UploadVmcore
 from infra.workflow import Workflow, connect
+from lambdas.incident import INTERRUPT_STARTED
 
 __all__ = ["NAME", "CollectVmcore", "Parts"]
 
@@ -90,7 +91,7 @@ class CollectVmcore(Construct):
             keep_as="$.interrupt",
             comment="No retry: a failed call may have sent it, and a second NMI kills the dump that the first started",
         )
-        interrupt.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        interrupt.add_catch(self._after_unheard(watch, conclude), errors=["States.ALL"], result_path="$.unheard")
         decided = sfn.Choice(self, "Was it sent?")
         decided.when(sfn.Condition.string_equals("$.interrupt.decision", "interrupt"), watch)
         reason = sfn.Pass(
@@ -102,6 +103,24 @@ class CollectVmcore(Construct):
         connect(interrupt, decided.otherwise(reason))
         connect(reason, refused, conclude)
         return interrupt
+
+    def _after_unheard(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
+        """The function failed: its record says whether it may have interrupted, and then there may be a dump."""
+        key = {"pk": {"S.$": "States.Format('incident#{}', $.facts.incident.incidentId)"}}
+        parameters = {"TableName": self._parts.incidents.table.table_name, "Key": key, "ConsistentRead": True}
+        read = task(
+            self,
+            "Read whether it was sent",
+            ApiCall("dynamodb", "getItem", parameters, {"state.$": "$.Item.state.S"}),
+            keep_as="$.record",
+        )
+        read.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        unsent = sfn.Pass(self, "Note why it failed", input_path="$.unheard", result_path=_FAILURE)
+        was_sent = sfn.Choice(self, "May it have been sent?")
+        states = (sfn.Condition.string_equals("$.record.state", each.value) for each in INTERRUPT_STARTED)
+        connect(read, was_sent.when(sfn.Condition.or_(*states), watch).otherwise(unsent))
+        connect(unsent, conclude)
+        return read
 
     def _watch(self, fetch: sfn.State, conclude: sfn.State) -> sfn.State:
         call = FunctionCall(
@@ -200,6 +219,7 @@ class CollectVmcore(Construct):
         return [
             *self._parts.runner.statements(self, ["upload_vmcore"]),
             grants.invoke(*self._functions.all()),
+            grants.read_incidents(self._parts.incidents.table),
         ]
 
     def _timeout_seconds(self) -> int:

@@ -158,3 +158,12 @@ def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> l
         ),
         iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
     ]
+
+
+def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
+    """The incidents of the table, and nothing else in it."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:GetItem"],
+        resources=[table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
+    )

@@ -128,6 +128,10 @@ class LabAccount:
     def region(self) -> str:
         return self._state.region
 
+    def deliver_alarms(self, *, times: int) -> None:
+        """How often each alarm's event reaches a function, at the same moment; AWS promises at least once."""
+        self._state.alarm_deliveries = times
+
     @property
     def account_id(self) -> str:
         return self._state.account_id

@@ -177,7 +177,9 @@ class AlarmActions:
                 "region": self._state.region,
                 "alarmData": data,
             }
-            self._invoke(action, event, ALARMS_PRINCIPAL, alarm.alarm_arn)
+            # Asynchronous: all deliveries are on their way at once.
+            for _ in range(self._state.alarm_deliveries):
+                self._invoke(action, event, ALARMS_PRINCIPAL, alarm.alarm_arn)
         elif service == "sns":
             self._publish(action, f'{alarm.state_value}: "{alarm.name}"', {"AlarmName": alarm.name, **data})
         else:

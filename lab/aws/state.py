@@ -61,6 +61,8 @@ class AccountState:
         self.account_id = ACCOUNT_ID
         self.region = region
         self.clock = clock
+        # AWS delivers an asynchronous event at least once; tests make it twice.
+        self.alarm_deliveries = 1
         self.events = EventStream()
         self.computers: dict[str, Computer] = {}
         self.endpoint_url = ""

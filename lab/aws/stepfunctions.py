@@ -44,6 +44,7 @@ def install(patches: Patches, state: AccountState) -> None:
     json_path.install(patches)
     _install_error_names(patches)
     _install_results(patches)
+    _install_own_integration(patches)
     _install_fail(patches)
     _install_start(patches)
     _install_stop(patches)
@@ -72,6 +73,23 @@ def _install_results(patches: Patches) -> None:
         def eval_service_task(task: Any, *, env: Any, **kwargs: Any) -> None:
             original(task, env=env, **kwargs)
             env.stack[-1] = as_json(env.stack[-1])
+
+        return eval_service_task
+
+    patches.replace(StateTaskServiceAwsSdk, "_eval_service_task", make)
+
+
+def _install_own_integration(patches: Patches) -> None:
+    """Real: every SDK integration is PascalCase, Step Functions' own too. moto: hands boto3 the names as they are."""
+
+    def make(original: Any) -> Any:
+        def eval_service_task(task: Any, *, env: Any, normalised_parameters: dict[str, Any], **kwargs: Any) -> None:
+            if task.resource.api_name != "sfn":
+                original(task, env=env, normalised_parameters=normalised_parameters, **kwargs)
+                return
+            parameters = {name[0].lower() + name[1:]: value for name, value in normalised_parameters.items()}
+            original(task, env=env, normalised_parameters=parameters, **kwargs)
+            env.stack[-1] = {name[0].upper() + name[1:]: value for name, value in env.stack[-1].items()}
 
         return eval_service_task
 

@@ -12,6 +12,8 @@ from lab.demo.proof import NotProven
 from lab.demo.results import LATEST, Results
 from lab.demo.story import DemoFailed, Outcome, Story
 from lab.demo.timeline import Timeline
+from lab.guest.power import QemuFailed
+from lab.image import ImageBuildFailed
 
 
 def main() -> int:
@@ -29,7 +31,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hangdump-demo-") as scratch:
         try:
             outcome = Story(timeline, results, Path(scratch)).run()
-        except (DemoFailed, NotProven, TimeoutError) as error:
+        except (DemoFailed, NotProven, ImageBuildFailed, QemuFailed, TimeoutError) as error:
             console.print(f"\n[bold red]The demo failed:[/] {error}", soft_wrap=True)
             console.print(f"Look at {results.folder}/console.log and {results.folder}/executions/.")
             return 1

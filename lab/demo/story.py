@@ -1,6 +1,5 @@
 """The demo's story in acts: boot, deploy, provision, hang, collect, prove. Owns the order and what must hold."""
 
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 from lab.account import LabAccount
 from lab.demo.proof import Proof, prove
 from lab.demo.results import Results
+from lab.demo.tell import line_of
 from lab.demo.timeline import Timeline
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.events import Event
@@ -25,7 +25,6 @@ from lab.image import ensure_image
 PROVISION_SECONDS = 900
 ALARM_SECONDS = 300
 COLLECT_SECONDS = 900
-RUNNING = "RUNNING"
 
 
 class DemoFailed(Exception):
@@ -56,7 +55,7 @@ class Story:
     def run(self) -> Outcome:
         """From nothing to the proven vmcore; raises DemoFailed, NotProven or what broke."""
         with self._act("image", "Guest image: Debian, its cloud kernel, no kdump"):
-            image = ensure_image(progress=lambda line: self._timeline.add("image", line))
+            image = ensure_image(say=lambda line: self._timeline.add("image", line))
         with LabAccount() as account:
             account.events.listen(self._tell)
             with QemuGuest(self._scratch / "guest", disk=image, s3_port=account.instance_port) as guest:
@@ -115,28 +114,14 @@ class Story:
             raise DemoFailed(f"{error}; the log of respond_to_hang says why") from error
 
     def _follow(self, account: LabAccount, execution_arn: str, name: str, timeout_seconds: float) -> dict[str, Any]:
-        """Tell each state as it is entered, until the end; the execution's output."""
-        states = account.client("stepfunctions")
-        deadline = time.monotonic() + timeout_seconds
-        told = 0
+        """Wait for the end of an execution, whose states the account's events tell; its output."""
         try:
-            while True:
-                status = states.describe_execution(executionArn=execution_arn)
-                entered = list(entered_states(states, execution_arn))
-                for state in entered[told:]:
-                    self._timeline.add("workflow", f"{name}: {state}")
-                told = len(entered)
-                self._timeline.waiting_for(f"{name}: {entered[-1] if entered else 'starting'}")
-                if status["status"] != RUNNING:
-                    break
-                if time.monotonic() > deadline:
-                    raise DemoFailed(f"{name} still runs after {timeout_seconds} s, in state {entered[-1]!r}")
-                time.sleep(0.5)
+            ended = account.wait_for_execution(execution_arn, timeout_seconds=timeout_seconds)
         finally:
             self._results.keep_history(account, name=name, execution_arn=execution_arn)
-        if status["status"] != "SUCCEEDED":
-            raise DemoFailed(f"{name} {status['status']}: {status.get('error')}: {status.get('cause')}")
-        output: dict[str, Any] = json.loads(status["output"])
+        if ended["status"] != "SUCCEEDED":
+            raise DemoFailed(f"{name} {ended['status']}: {ended.get('error')}: {ended.get('cause')}")
+        output: dict[str, Any] = ended["output"]
         return output
 
     def _prove(
@@ -166,19 +151,8 @@ class Story:
         self._seconds[name] = time.monotonic() - began
 
     def _tell(self, event: Event) -> None:
-        self._timeline.add(event.source, f"{event.subject} {event.text}")
-
-
-def entered_states(states: Any, execution_arn: str) -> Iterator[str]:
-    """The names of the states entered so far, a state that is looped through once."""
-    last = ""
-    pages = states.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
-    for page in pages:
-        for event in page["events"]:
-            if name := event.get("stateEnteredEventDetails", {}).get("name", ""):
-                if name != last:
-                    yield name
-                last = name
+        if line := line_of(event):
+            self._timeline.add(*line)
 
 
 def kernel_of(guest: QemuGuest) -> str:

@@ -4,24 +4,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-
-if TYPE_CHECKING:
-    from rich.status import Status
 
 # One colour a storyteller, so that an eye can follow one of them down the page.
 STYLES = {
     "demo": "bold white",
     "guest": "green",
-    "console": "dim",
     "alarm": "red",
     "ec2": "yellow",
     "lambda": "magenta",
     "ssm": "cyan",
     "workflow": "blue",
+    "deploy": "dim",
+    "image": "dim",
 }
 
 
@@ -35,7 +32,6 @@ class Timeline:
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._began = time.monotonic()
         self._lock = threading.Lock()
-        self._status: Status | None = None
 
     @property
     def elapsed_seconds(self) -> float:
@@ -57,11 +53,5 @@ class Timeline:
         if not self._console.is_terminal:
             yield
             return
-        with self._console.status(escape(title)) as self._status:
+        with self._console.status(escape(title)):
             yield
-        self._status = None
-
-    def waiting_for(self, what: str) -> None:
-        """Change the status line (terminal only: a log wants events, not waits)."""
-        if self._status is not None:
-            self._status.update(escape(what))

@@ -22,7 +22,9 @@ class SimulatedHost:
     """Holds what the documents would change; `machine` is what the account drives."""
 
     def __init__(self) -> None:
-        self.machine = ScriptedMachine(answers_with=[self._answer], on_nmi=self._on_nmi, boot_seconds=0.2)
+        self.machine = ScriptedMachine(
+            answers_with=[self._answer], on_nmi=self._on_nmi, boot_seconds=0.2, runs_scripts=True
+        )
         self.is_reserved = False
         self.findings: list[dict[str, str]] = []
         # Document (verb phrase) → the error that it answers with.
@@ -32,7 +34,8 @@ class SimulatedHost:
         self.dump_name = "dump"
         self.dump_bytes = b"KDUMP   " + bytes(range(256)) * 40_000
         self.calls: list[str] = []
-        self._note_boot()
+        # Long before any interrupt: the clocks of guest and account may differ by a minute.
+        self._note_boot(int(time.time()) - 3600)
 
     @property
     def crash_directory(self) -> Path:
@@ -65,16 +68,16 @@ class SimulatedHost:
             self.write_dump()
             machine.say("kdump-tools[217]: saved vmcore in /var/crash")
         machine.reboot()
-        self._note_boot()
+        self._note_boot(int(time.time()))
 
-    def _note_boot(self) -> None:
+    def _note_boot(self, booted_epoch: int) -> None:
         proc = self.machine.root / "proc"
         kernel = proc / "sys" / "kernel"
         (kernel / "random").mkdir(parents=True, exist_ok=True)
         (self.machine.root / "run" / "lock").mkdir(parents=True, exist_ok=True)
         (kernel / "random" / "boot_id").write_text(f"00000000-0000-4000-8000-{self.machine.boots:012d}\n")
         (kernel / "osrelease").write_text("6.1.0-28-cloud-amd64\n")
-        (proc / "stat").write_text(f"cpu 0 0 0\nbtime {int(time.time()) + 1}\n")
+        (proc / "stat").write_text(f"cpu 0 0 0\nbtime {booted_epoch}\n")
 
     # ---- the documents
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 
 
-def collection_of(stack: Stack, instance_id: str) -> dict[str, object]:
+def collection_of(stack: Stack, instance_id: str) -> dict[str, Any]:
     """Waits until the alarm's execution for an instance is over."""
     states = stack.account.client("stepfunctions")
 
@@ -29,7 +30,7 @@ def test_brings_home_the_vmcore_of_an_instance_that_hangs(
 
     ended = collection_of(stack, ready_instance_id)
 
-    assert json.loads(str(ended["output"]))["verdict"] == "captured"
+    assert ended["output"]["verdict"] == "captured"
     objects = stack.objects_of(ready_instance_id)
     assert objects["vmcore"] == host.dump_bytes
     assert b"NMI: Not continuing" in objects["vmcore-dmesg.txt"]
@@ -82,7 +83,7 @@ def test_fetches_a_dump_that_is_already_there(stack: Stack, host: SimulatedHost,
 
     ended = stack.run("CollectVmcore", instanceId=instance_id)
 
-    assert json.loads(ended["output"])["verdict"] == "captured"
+    assert ended["output"]["verdict"] == "captured"
     assert stack.objects_of(instance_id)["vmcore"] == host.dump_bytes
     assert host.machine.nmi_count == 0
 
@@ -90,7 +91,7 @@ def test_fetches_a_dump_that_is_already_there(stack: Stack, host: SimulatedHost,
 def test_interrupts_first_when_asked_to(stack: Stack, host: SimulatedHost, ready_instance_id: str) -> None:
     ended = stack.run("CollectVmcore", instanceId=ready_instance_id, interrupt=True)
 
-    assert json.loads(ended["output"])["verdict"] == "captured"
+    assert ended["output"]["verdict"] == "captured"
     assert host.machine.nmi_count == 1
 
 
@@ -197,16 +198,16 @@ def test_removes_the_alarm_of_a_retired_instance(stack: Stack, ready_instance_id
     assert "hangdump:ready" not in stack.tags_of(ready_instance_id)
 
 
-def incident_record(stack: Stack, incident_id: str) -> dict[str, dict[str, object]]:
+def incident_record(stack: Stack, incident_id: str) -> dict[str, Any]:
     table = stack.outputs["IncidentTableName"]
     key = {"pk": {"S": f"incident#{incident_id}"}}
-    item: dict[str, dict[str, object]] = stack.account.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
+    item: dict[str, Any] = stack.account.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
     return item
 
 
 def alarm_event(
     stack: Stack, instance_id: str, *, namespace: str = "AWS/EC2", metric: str = "StatusCheckFailed_Instance"
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What CloudWatch sends to a Lambda action (facts of its documentation; the account's own alarms send the same)."""
     account, region = stack.account.account_id, stack.account.region
     name = f"hangdump-{instance_id}"

@@ -1,7 +1,5 @@
 """ProvisionDumpVolume, interpreted from the synthesized template."""
 
-import json
-
 import pytest
 
 from tests.workflow.conftest import AddInstance, Stack
@@ -13,7 +11,7 @@ def test_makes_an_instance_ready_with_an_encrypted_volume_of_its_own(
 ) -> None:
     ended = stack.run("ProvisionDumpVolume", instanceId=instance_id, reboot=True)
 
-    assert json.loads(ended["output"])["status"] == "ready"
+    assert ended["output"]["status"] == "ready"
     (volume,) = stack.volumes_of(instance_id)
     assert volume["Encrypted"]
     assert volume["VolumeType"] == "gp3"
@@ -29,7 +27,7 @@ def test_ends_in_reboot_required_and_reboots_nothing_unasked(
 ) -> None:
     ended = stack.run("ProvisionDumpVolume", instanceId=instance_id)
 
-    assert json.loads(ended["output"])["status"] == "reboot-required"
+    assert ended["output"]["status"] == "reboot-required"
     assert host.machine.reboot_count == 0
     assert "hangdump:ready" not in stack.tags_of(instance_id)
     assert stack.alarms_of(instance_id) == []
@@ -41,7 +39,7 @@ def test_finishes_the_job_after_the_owners_own_reboot(stack: Stack, host: Simula
 
     ended = stack.run("ProvisionDumpVolume", instanceId=instance_id)
 
-    assert json.loads(ended["output"])["status"] == "ready"
+    assert ended["output"]["status"] == "ready"
     assert host.machine.reboot_count == 1
     assert len(stack.volumes_of(instance_id)) == 1
 
@@ -51,7 +49,7 @@ def test_changes_nothing_on_a_ready_instance(stack: Stack, host: SimulatedHost, 
 
     ended = stack.run("ProvisionDumpVolume", instanceId=ready_instance_id, reboot=True)
 
-    output = json.loads(ended["output"])
+    output = ended["output"]
     assert output["status"] == "ready"
     assert output["volumeAction"] == "reuse"
     assert stack.volumes_of(ready_instance_id) == volumes

@@ -45,6 +45,7 @@ MACHINES = {
     "Taken": _sdk(
         "dynamodb:putItem", TableName="T", Item={"pk": {"S": "x"}}, ConditionExpression="attribute_exists(pk)"
     ),
+    "OwnIntegration": _sdk("sfn:describeExecution", **{"ExecutionArn.$": "$$.Execution.Id"}),
     "Invoke": _task("lambda:invoke", {"FunctionName": "${function}", "Payload.$": "$"}, OutputPath="$.Payload"),
     "Context": {
         "StartAt": "See",
@@ -199,3 +200,8 @@ def test_an_unknown_service_has_no_guessed_error_name(account: LabAccount) -> No
 def test_results_become_json() -> None:
     time = datetime(2026, 11, 23, 4, 0, 0, 123456, tzinfo=UTC)
     assert as_json({"a": [time, b"x", 1]}) == {"a": ["2026-11-23T04:00:00.123Z", "x", 1]}
+
+
+def test_speaks_pascal_case_to_its_own_integration_too(account: LabAccount) -> None:
+    ended = account.wait_for_execution(account.start_execution("OwnIntegration", {}), timeout_seconds=30)
+    assert ended["output"]["Status"] == "RUNNING"
