@@ -76,7 +76,7 @@ def s3() -> "S3Client":
 def s3_for_presigning(endpoint_url: str = "") -> "S3Client":
     """Signs URLs for the instances; `endpoint_url` is S3 as they see it, empty for the Region's own.
 
-    `when_required`: otherwise botocore adds its own CRC32 to what it signs, and curl would have to send that too.
+    `when_required`: botocore must never add a CRC32 of its own to what it signs; curl would have to send that too.
     Path style for a named endpoint: an address has no subdomains, an interface VPC endpoint serves both styles.
     """
     config = Config(

@@ -1,6 +1,7 @@
 """Reads and writes incident records, and takes the claim without which nobody may interrupt.
 
-The table has one key, `pk`; design and names of the items are in docs and in infra's table construct.
+The table has one key, `pk`: incident#<id>, instance#<id> (last interrupt), budget#<start of the window> (their number).
+Powertools' idempotency and the provisioning leases keep their items beside these.
 """
 
 import random
