@@ -4,7 +4,8 @@
 # nothing behind but files.
 set -euo pipefail
 
-readonly HERE=$(cd "$(dirname "$0")" && pwd)
+HERE=$(cd "$(dirname "$0")" && pwd)
+readonly HERE
 readonly DISK_SIZE=6G
 readonly PARTITION_OFFSET=$((1024 * 1024))
 readonly PARTITION_SIZE_KIB=$(((6 * 1024 - 2) * 1024))

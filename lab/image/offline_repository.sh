@@ -2,7 +2,8 @@
 # mmdebstrap hook: downloads what a kdump set-up installs, with dependencies, into ROOT/opt/apt, a flat apt repository.
 set -euo pipefail
 
-readonly HERE=$(cd "$(dirname "$0")" && pwd)
+HERE=$(cd "$(dirname "$0")" && pwd)
+readonly HERE
 
 # A Packages stanza is the package's own control fields plus where it is; dpkg-scanpackages and apt-ftparchive would
 # each need a package that the host may not have.
