@@ -19,7 +19,7 @@ check: setup ## Quick: lint, types, and the tests that need no guest
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -m "not guest" -n 2
+	$(RUN) -m pytest -m "not guest" -n 2 --dist loadfile
 
 synth: setup ## Write the CloudFormation template to cdk.out/
 	$(RUN) app.py

@@ -50,7 +50,7 @@ class Stack:
         return {key.rsplit("/", 1)[1]: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The synthesized stack in an emulated account whose slow periods are shrunk to a fiftieth."""
     bin_directory = tmp_path_factory.mktemp("bin")
