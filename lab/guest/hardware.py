@@ -11,8 +11,8 @@ _METADATA_ADDRESS = "169.254.169.254"
 # The image configures its two interfaces by these.
 _INSTANCE_MAC = "52:54:00:48:44:01"
 _METADATA_MAC = "52:54:00:48:44:02"
-# First what TCG does not have and would warn of; then what makes the guest load drivers that a small instance lacks (KVM)
-# or that cost more than they give under emulation (crypto by AES-NI).
+# First what TCG does not have and would warn of; then what makes the guest load drivers that a small instance lacks
+# (KVM) or that cost more than they give under emulation (crypto by AES-NI).
 _WITHOUT = (
     "-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec"  # TCG of QEMU 7.2
     ",-svm,-npt,-aes,-pclmulqdq"
@@ -76,8 +76,8 @@ def disk_options(volume_id: str, path: Path) -> dict[str, object]:
 def command_line(hardware: Hardware, wiring: Wiring, disks: Mapping[str, Path], *, incoming: str = "") -> list[str]:
     """TCG only. /dev/kvm may open and yet interpret the guest's kernel mode, so that nothing boots: finding out costs
     a timed boot, and all that was measured here is TCG.
-    tb-size (MiB; the default is 1024): every write to a page walks the list of what was ever translated from it. Without
-    an occasional flush of the whole buffer, a system booted by reset on top of old code needs minutes, not 20 s.
+    tb-size (MiB; the default is 1024): every write to a page walks the list of what was ever translated from it.
+    Without an occasional flush of the whole buffer, a system booted by reset on top of old code needs minutes, not 20 s.
     `pc`, not `q35`: hot-plugging takes a third of the time.
 
     setpriv: QEMU dies with the thread that starts it (see power.py).
