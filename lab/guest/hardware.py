@@ -77,7 +77,7 @@ def command_line(hardware: Hardware, wiring: Wiring, disks: Mapping[str, Path], 
     """TCG only. /dev/kvm may open and yet interpret the guest's kernel mode, so that nothing boots: finding out costs
     a timed boot, and all that was measured here is TCG.
     tb-size (MiB; the default is 1024): every write to a page walks the list of what was ever translated from it.
-    Without an occasional flush of the whole buffer, a system booted by reset on top of old code needs minutes, not 20 s.
+    Without an occasional flush of the whole buffer, a system booted by reset on top of old code needs minutes.
     `pc`, not `q35`: hot-plugging takes a third of the time.
 
     setpriv: QEMU dies with the thread that starts it (see power.py).
