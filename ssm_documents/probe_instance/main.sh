@@ -3,6 +3,11 @@
 
 main() {
   local root="${HOST_ROOT:-}" key value boot_id kernel booted_at=""
+  # The crash kernel of Debian boots the real root, agent included, to save the dump: that is no return to service.
+  if [[ -e "$root/proc/vmcore" ]]; then
+    printf '{"isCrashKernel":true}'
+    return
+  fi
   read -r boot_id <"$root/proc/sys/kernel/random/boot_id"
   read -r kernel <"$root/proc/sys/kernel/osrelease"
   while read -r key value; do

@@ -4,6 +4,7 @@
 main() {
   start_report UploadFailed
   take_lock upload 60
+  use_own_mount_point
   case "$SSM_action" in
     find) find_vmcore ;;
     upload) send_parts ;;

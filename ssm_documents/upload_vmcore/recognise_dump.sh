@@ -4,6 +4,14 @@
 #   RHEL, Amazon    127.0.0.1-<date>/{vmcore,vmcore-dmesg.txt}, unfinished vmcore-incomplete
 #   SLES            <date>/{vmcore,dmesg,README.txt}
 
+# The host knows best where its dump volume is mounted: prepare_dump_volume marked its line of fstab, and may have been
+# given another mount point than the one that the stack uses by default.
+use_own_mount_point() {
+  local own
+  own="$(awk '$1 !~ /^#/ && $4 ~ /(^|,)x-hangdump(,|$)/ { print $2; exit }' "$HOST_ROOT/etc/fstab" 2>/dev/null || true)"
+  [[ -z "$own" ]] || SSM_mountPoint="$own"
+}
+
 size_of() { stat -c %s "$1"; }
 modified_epoch_of() { stat -c %Y "$1"; }
 

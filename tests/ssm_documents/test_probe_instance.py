@@ -16,3 +16,8 @@ def test_needs_no_command_at_all(root: FakeRoot) -> None:
     run = root.run_on_path("/nonexistent", "probe_instance")
     assert run.exit_code == 0, run.stderr
     assert run.result["kernel"] == KERNEL
+
+
+def test_does_not_report_the_crash_kernel_as_a_boot(root: FakeRoot) -> None:
+    root.write("proc/vmcore", "")
+    assert root.run("probe_instance").result == {"isCrashKernel": True}

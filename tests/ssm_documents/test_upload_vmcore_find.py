@@ -35,6 +35,14 @@ def test_finds_the_dump_with_digests_of_its_parts(root: FakeRoot, dump: bytes) -
     }
 
 
+def test_finds_the_dump_where_the_host_mounts_its_dump_volume(root: FakeRoot, dump: bytes) -> None:
+    """A mount point that was chosen for this instance alone is not among the parameters of the collection."""
+    (root.path / "var/crash").rename(root.path / "dumps")
+    root.write("etc/fstab", "UUID=1 / ext4 rw 0 1\nUUID=2 /dumps xfs nofail,x-hangdump 0 0\n")
+    result = root.run("upload_vmcore", mountPoint="/var/crash").result
+    assert result["vmcore"]["path"] == VMCORE.replace("/var/crash", "/dumps")
+
+
 def _call(tmp_path: Path, function: str) -> str:
     """The output of a function of the document, sourced without running it."""
     script = tmp_path / "sourced.sh"
