@@ -15,6 +15,10 @@ LAB_SETTINGS: Mapping[str, Any] = {
     # Nothing here is throttled or billed by the call; waiting in small steps keeps the demo short.
     "pollSeconds": 2,
     "probeTimeoutSeconds": 15,
+    # Short bounds keep the waits constant; long ones make them grow, to stay within an execution's history.
+    "dumpTimeoutSeconds": 800,
+    "uploadTimeoutSeconds": 300,
+    "documentTimeoutSeconds": 900,
 }
 
 

@@ -1,9 +1,10 @@
 """Opens the vmcore that came out of the bucket and shows that the panic in it is the one of this run."""
 
 import re
-import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +31,26 @@ class Proof:
     dmesg: str
 
 
+@contextmanager
+def reassembled(vmcore: Path) -> Iterator[Path]:
+    """The dump as crash and drgn like it best: Debian's kdump-tools writes the flattened format."""
+    with vmcore.open("rb") as file:
+        is_flattened = file.read(12) == b"makedumpfile"
+    if not is_flattened:
+        yield vmcore
+        return
+    with tempfile.TemporaryDirectory() as scratch, vmcore.open("rb") as flattened:
+        plain = Path(scratch) / "vmcore"
+        done = subprocess.run(
+            ["makedumpfile", "-R", str(plain)], stdin=flattened, check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise NotProven(f"makedumpfile cannot reassemble {vmcore}: {done.stdout.strip()} {done.stderr.strip()}")
+        yield plain
+
+
 def vmcoreinfo_of(vmcore: Path) -> dict[str, str]:
-    """The key=value notes that the dying kernel left in its dump; drgn reads the format, flattened or not."""
+    """The key=value notes that the dying kernel left in its dump."""
     program = drgn.Program()
     try:
         program.set_core_dump(vmcore)
@@ -44,31 +63,25 @@ def vmcoreinfo_of(vmcore: Path) -> dict[str, str]:
 def dmesg_of(vmcore: Path) -> str:
     """The kernel log inside the dump, by makedumpfile, which needs no symbols."""
     with tempfile.TemporaryDirectory() as scratch:
-        plain, log = Path(scratch) / "vmcore", Path(scratch) / "dmesg"
-        with vmcore.open("rb") as flattened:
-            # Debian's kdump-tools writes the flattened format, which --dump-dmesg does not read.
-            is_flattened = flattened.read(12) == b"makedumpfile"
-            flattened.seek(0)
-            if is_flattened:
-                subprocess.run(["makedumpfile", "-R", str(plain)], stdin=flattened, check=True, capture_output=True)
-            else:
-                shutil.copyfile(vmcore, plain)
+        log = Path(scratch) / "dmesg"
         done = subprocess.run(
-            ["makedumpfile", "--dump-dmesg", str(plain), str(log)], check=False, capture_output=True, text=True
+            ["makedumpfile", "--dump-dmesg", str(vmcore), str(log)], check=False, capture_output=True, text=True
         )
         if not log.exists():
-            raise NotProven(f"makedumpfile finds no kernel log in {vmcore}: {done.stderr.strip()}")
+            raise NotProven(
+                f"makedumpfile finds no kernel log in {vmcore}: {done.stdout.strip()} {done.stderr.strip()}"
+            )
         return log.read_text(errors="replace")
 
 
 def prove(vmcore: Path, *, hung_at: datetime, collected_at: datetime) -> Proof:
     """Read the dump and hold it against the clock of this run; raises NotProven with what is wrong."""
-    info = vmcoreinfo_of(vmcore)
+    with reassembled(vmcore) as plain:
+        info, dmesg = vmcoreinfo_of(plain), dmesg_of(plain)
     # CRASHTIME is the wall clock of the moment of the panic, in whole seconds (kernel/crash_core.c).
     crashed_at = datetime.fromtimestamp(int(info.get("CRASHTIME", "0")), tz=UTC)
     if not hung_at.replace(microsecond=0) <= crashed_at <= collected_at:
         raise NotProven(f"the dump is of {crashed_at}, not between the hang at {hung_at} and now, {collected_at}")
-    dmesg = dmesg_of(vmcore)
     panics = PANIC.findall(dmesg)
     if NMI_PANIC not in panics:
         raise NotProven(f"no NMI panic in the kernel log of {vmcore}; panics found: {panics or 'none'}")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.account import LabAccount
+from lab.demo.console import ConsoleWatch
 from lab.demo.proof import Proof, prove
 from lab.demo.results import Results
-from lab.demo.tell import line_of
+from lab.demo.tell import Teller
 from lab.demo.timeline import Timeline
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.events import Event
@@ -50,6 +51,7 @@ class Story:
         self._timeline = timeline
         self._results = results
         self._scratch = scratch
+        self._teller = Teller()
         self._seconds: dict[str, float] = {}
 
     def run(self) -> Outcome:
@@ -73,9 +75,9 @@ class Story:
         with self._act("hang", "Hang the kernel: real-time spinners on every CPU"):
             hang(guest)
             self._timeline.add("guest", "no longer answers; only an NMI gets through now")
-        with self._act("alarm", "Wait for the alarm"):
+        with self._act("alarm", "Wait for the alarm, then respond_to_hang"):
             execution = self._collection(account, outputs)
-        with self._act("collect", "respond_to_hang, then CollectVmcore"):
+        with self._act("collect", "CollectVmcore: the dump, the reboot, the upload"), self._console_watch(guest):
             verdict = self._follow(account, execution, "CollectVmcore", COLLECT_SECONDS)
         with self._act("prove", "Open the vmcore from the bucket"):
             return self._prove(account, outputs, verdict, hung_at)
@@ -143,6 +145,9 @@ class Story:
             seconds=self._seconds,
         )
 
+    def _console_watch(self, guest: QemuGuest) -> ConsoleWatch:
+        return ConsoleWatch(guest, lambda text: self._timeline.add("console", text))
+
     @contextmanager
     def _act(self, name: str, title: str) -> Iterator[None]:
         began = time.monotonic()
@@ -151,7 +156,7 @@ class Story:
         self._seconds[name] = time.monotonic() - began
 
     def _tell(self, event: Event) -> None:
-        if line := line_of(event):
+        if line := self._teller.line_of(event):
             self._timeline.add(*line)
 
 

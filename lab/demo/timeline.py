@@ -12,6 +12,7 @@ from rich.markup import escape
 STYLES = {
     "demo": "bold white",
     "guest": "green",
+    "console": "green",
     "alarm": "red",
     "ec2": "yellow",
     "lambda": "magenta",

@@ -1,0 +1,41 @@
+"""Reads the guest's serial console while it dumps and tells what it shows, as watch_dump reads it."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from lab.guest.qemu_guest import QemuGuest
+from lambdas.incident import ConsoleBaseline
+from lambdas.watch_dump.read_progress import read_progress
+
+
+class ConsoleWatch:
+    """`with ConsoleWatch(guest, tell):` calls `tell` with each new thing that the console shows of a crash."""
+
+    def __init__(self, guest: QemuGuest, tell: Callable[[str], None]) -> None:
+        self._guest = guest
+        self._tell = tell
+        console = guest.console()
+        self._baseline = ConsoleBaseline(end=console[-200:], length=len(console))
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="console watch", daemon=True)
+
+    def _watch(self) -> None:
+        told = "waiting"
+        while not self._stopped.wait(1):
+            progress = read_progress(self._guest.console(), baseline=self._baseline)
+            # A phase once: each percent that makedumpfile prints would be a line.
+            if progress.phase != told:
+                told = progress.phase
+                self._tell(progress.detail)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
