@@ -4,6 +4,7 @@ directory=$(mktemp -d /var/lib/hangdump-lab.XXXXXX) || exit 1
 cat > "$directory/_script.sh"
 chmod 700 "$directory/_script.sh"
 cd "$directory" || exit 1
+umask 022
 sh -c "$directory/_script.sh" < /dev/null
 status=$?
 cd /
