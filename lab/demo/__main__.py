@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lab.demo.proof import NotProven
 from lab.demo.results import LATEST, Results
@@ -41,7 +41,7 @@ def main() -> int:
 
 def summarize(console: Console, outcome: Outcome, results: Results, *, total_seconds: float) -> None:
     """The last screen."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table("what", Column("value", overflow="fold"), show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("vmcore", outcome.key)
     table.add_row("size", f"{outcome.size_bytes / 1e6:.1f} MB, kernel log {outcome.dmesg_bytes / 1e3:.1f} kB")
     table.add_row("kernel", outcome.proof.kernel)
