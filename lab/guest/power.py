@@ -74,6 +74,15 @@ class PoweredOn:
 
         wait_until(is_written, what="machine's state written", timeout_seconds=timeout_seconds, interval_seconds=0.1)
 
+    def resume_incoming(self, timeout_seconds: float) -> None:
+        """Run on once the state is in: it was paused when it was saved, and stays so."""
+
+        def is_in() -> bool:
+            return bool(self.monitor.execute("query-status")["status"] != "inmigrate")
+
+        wait_until(is_in, what="machine's state read", timeout_seconds=timeout_seconds, interval_seconds=0.05)
+        self.monitor.execute("cont")
+
     def plug(self, volume_id: str, path: Path) -> None:
         self.monitor.execute("blockdev-add", **_unhyphened(disk_options(volume_id, path)))
         try:

@@ -68,7 +68,7 @@ class QemuGuest:
     # ---- power
 
     def start(self, *, incoming: str = "") -> None:
-        """`incoming` is a shell command that writes a saved VM state (see saved_state.py)."""
+        """`incoming` is a shell command whose output is a saved VM state (see saved_state.py)."""
         with self._power_lock:
             if self.is_running():
                 return
@@ -76,6 +76,8 @@ class QemuGuest:
             self._power = PoweredOn(
                 arguments, monitor_socket=self._wiring.monitor_socket, log=self.workdir / "qemu.log"
             )
+            if incoming:
+                self._power.resume_incoming(_SHUTDOWN_SECONDS)
 
     def stop(self) -> None:
         with self._power_lock:
