@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.guest.agent import AgentError, AgentSilent, GuestAgent
-from lab.guest.deadline import Deadline
+from lab.guest.deadline import Deadline, wait_until
 from lab.machine import Completed, MachineUnreachable
 
 _RUN_SCRIPT = Path(__file__).with_name("run_script.sh").read_text()
@@ -32,7 +32,7 @@ class ScriptRunner:
         pause_seconds = 0.05
         while not (status := self._status(pid, resets))["exited"]:
             if deadline.is_over:
-                self._kill(pid)
+                self._kill(pid, resets)
                 raise TimeoutError(f"script still running after {timeout_seconds:.0f} s, killed")
             time.sleep(min(pause_seconds, deadline.left_seconds))
             pause_seconds = min(pause_seconds * 1.5, 0.5)
@@ -71,11 +71,13 @@ class ScriptRunner:
             else:
                 return status
 
-    def _kill(self, pid: int) -> None:
+    def _kill(self, pid: int, resets: int) -> None:
+        """With all its children. Not the shell's own kill: dash's takes no `--`."""
         try:
-            self._agent.request("guest-exec", timeout_seconds=5, path="/bin/sh", arg=["-c", f"kill -KILL -- -{pid}"])
+            self._agent.request("guest-exec", timeout_seconds=5, path="/bin/kill", arg=["-KILL", "--", f"-{pid}"])
         except (AgentSilent, AgentError) as error:
             raise MachineUnreachable(f"cannot kill the script: {error}") from error
+        wait_until(lambda: self._status(pid, resets)["exited"], what="the killed script's end", timeout_seconds=30)
 
 
 def _completed(status: Mapping[str, Any]) -> Completed:
