@@ -151,10 +151,11 @@ def test_refuses_a_false_alarm_on_a_healthy_guest(loop: Loop, ready: dict[str, A
         timeout_seconds=120,
     )
     assert loop.guest.nmi_count == before
-    refusals = [
-        note for note in loop.account.notifications if "refused" in note.message and loop.instance_id in note.message
+    (refusal,) = [
+        note for note in loop.account.notifications if f"{loop.instance_id} was not interrupted" in note.message
     ]
-    assert refusals
+    assert "status-check-passes" in refusal.subject
+    assert '"instanceStatus": "ok"' in refusal.message
 
 
 def test_brings_the_vmcore_of_the_hang_to_the_bucket(captured: Captured) -> None:
