@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from lambdas.document_patterns import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
+
 CONTEXT_KEY = "hangdump"
 
 # What CloudWatch Logs accepts as retention, up to ten years.
@@ -25,15 +27,6 @@ Switch = Literal[0, 1]
 # "http://10.0.2.100": a presigned URL is a credential and must not cross a network that others can read.
 _PRIVATE_ADDRESS = r"(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01])(\.\d{1,3}){2})"
 _ENDPOINT = rf"^$|^https://[A-Za-z0-9.-]+(:\d{{1,5}})?$|^http://{_PRIVATE_ADDRESS}(:\d{{1,5}})?$"
-
-
-# The same as allowedPattern in ssm_documents/*/document.yaml (a test compares them): refused here, not on an instance.
-_MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
-_SIZE = "[1-9][0-9]{0,5}[MG]"
-_RANGE = f"{_SIZE}-({_SIZE})?:{_SIZE}"
-# auto · 256M · 256M@16M · 512M,high · 1G-4G:192M,4G-:256M
-_CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE}|,high)?|{_RANGE}(,{_RANGE}){{0,9}})$"
-_CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
 
 
 class SettingsError(ValueError):
@@ -71,15 +64,13 @@ class Settings(BaseModel):
     volume_throughput_mibs: int = Field(125, ge=125, le=2000, description="gp3 throughput of the dump volume, MiB/s")
     volume_iops: int = Field(3000, ge=3000, le=80000, description="gp3 IOPS of the dump volume")
     file_system: Literal["xfs", "ext4"] = Field("xfs", description="file system of the dump volume")
-    mount_point: str = Field("/var/crash", pattern=_MOUNT_POINT, description="where it is mounted")
+    mount_point: str = Field("/var/crash", pattern=MOUNT_POINT, description="where it is mounted")
 
     # kdump in the guest
-    crashkernel: str = Field(
-        "auto", pattern=_CRASHKERNEL, description="auto (by memory) or a kernel crashkernel= value"
-    )
+    crashkernel: str = Field("auto", pattern=CRASHKERNEL, description="auto (by memory) or a kernel crashkernel= value")
     core_collector: str = Field(
         "makedumpfile -l --message-level 7",
-        pattern=_CORE_COLLECTOR,
+        pattern=CORE_COLLECTOR,
         description="makedumpfile and its options, without the dump level",
     )
     dump_level: int = Field(

@@ -1,47 +1,20 @@
 #!/bin/bash
 # Owns crashkernel=: which value is wanted, whether the running reservation does already, whether a reboot is needed.
-# The values' grammar is the kernel's (Documentation/admin-guide/kdump/kdump.rst).
 REBOOT_MARKER=/var/lib/hangdump/reboot-requested
 
-# 256M -> bytes.
-bytes_of() {
-  case "$1" in
-    *G) echo $((${1%G} * 1024 * 1024 * 1024)) ;;
-    *M) echo $((${1%M} * 1024 * 1024)) ;;
-  esac
-}
-
-# As the kernel does since 5.x: memory is rounded up to 128 MiB before ranges are compared.
-rounded_memory_bytes() {
-  local step=$((128 * 1024 * 1024))
-  echo $((($(memory_bytes) + step - 1) / step * step))
-}
-
+# The family's own tool knows its kernel and initramfs best; its table is the fallback.
 wanted_crashkernel() {
-  if [[ "$SSM_crashkernel" == auto ]]; then
-    echo "$(family crashkernel_mib "$(($(rounded_memory_bytes) / 1024 / 1024))")M"
-  else
+  local value
+  if [[ "$SSM_crashkernel" != auto ]]; then
     echo "$SSM_crashkernel"
+    return
   fi
-}
-
-# What a crashkernel= value reserves on this host; 0 when no range fits.
-bytes_wanted_by() {
-  local memory range limits end
-  memory="$(rounded_memory_bytes)"
-  case "$1" in
-    *-*) ;;
-    *) bytes_of "${1%%[@,]*}" && return ;;
-  esac
-  for range in ${1//,/ }; do
-    limits="${range%%:*}"
-    end="${limits#*-}"
-    if ((memory >= $(bytes_of "${limits%%-*}"))) && { [[ -z "$end" ]] || ((memory < $(bytes_of "$end"))); }; then
-      bytes_of "${range#*:}"
-      return
-    fi
-  done
-  echo 0
+  value="$(family suggested_crashkernel)"
+  if ! is_allowed crashkernel "$value" || (($(bytes_wanted_by "$value") == 0)); then
+    if [[ -n "$value" ]]; then log "note: the family's tool suggests crashkernel=$value, which is of no use on this host; taking the table's"; fi
+    value="$(family crashkernel_table "$(architecture)")"
+  fi
+  echo "$value"
 }
 
 is_reservation_enough() { (($(reserved_bytes) >= WANTED_BYTES)); }
@@ -52,7 +25,7 @@ reserve_memory() {
   ((WANTED_BYTES > 0)) || fail InvalidParameter "crashkernel=$CRASHKERNEL reserves nothing on a host with $(($(rounded_memory_bytes) / 1024 / 1024)) MiB; widen its ranges."
   # No reboot for nothing: a reservation that is large enough, and will be there after the next boot, is left alone.
   if is_reservation_enough && [[ -n "$(family configured_crashkernels)" ]]; then
-    CRASHKERNEL="$(family configured_crashkernels | tail -n 1)"
+    CRASHKERNEL="$(family configured_crashkernels | paste -s -d ' ')"
     return 0
   fi
   family configure_reservation "$CRASHKERNEL"
@@ -61,7 +34,7 @@ reserve_memory() {
 # The kernel has read the wanted value and still has not reserved it: another reboot would change nothing.
 refuse_vain_reboot() {
   local observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
-  if [[ " $(cat "$HOST_ROOT/proc/cmdline") " == *" crashkernel=$CRASHKERNEL "* ]]; then
+  if [[ "$(crashkernel_values <"$HOST_ROOT/proc/cmdline")" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
     fail ConfigurationFailed "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
   fi
   if [[ -f "$HOST_ROOT$REBOOT_MARKER" && "$(cat "$HOST_ROOT$REBOOT_MARKER")" != "$(boot_id)" ]]; then

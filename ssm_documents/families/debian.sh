@@ -60,18 +60,13 @@ debian_install_kdump() {
   note_change "package kdump-tools"
 }
 
-# MiB for a host with $1 MiB. Up to 2 GiB: RHEL 9's 192M, which dumps a 1 GiB Debian guest (128M does too, slower).
-# Up to 4 GiB: Ubuntu's 320M (since 24.10). Above: the sizes that hold in LISA's fleet of test machines.
-# Debian's own default (128M-192M for any size) is too small for larger machines.
-debian_crashkernel_mib() {
-  local memory_mib="$1"
-  if ((memory_mib <= 2048)); then echo 192
-  elif ((memory_mib <= 4096)); then echo 320
-  elif ((memory_mib <= 1024 * 1024)); then echo 512
-  elif ((memory_mib <= 4 * 1024 * 1024)); then echo 1024
-  elif ((memory_mib <= 8 * 1024 * 1024)); then echo 2048
-  else echo 4096; fi
-}
+# kdump-tools has no opinion on the size that is worth having: its own default (128M-192M for any size) is too small.
+debian_suggested_crashkernel() { :; }
+debian_estimated_mib() { :; }
+
+# Up to 2 GiB: RHEL 9's 192M, which dumps a 1 GiB Debian guest (128M does too, slower). Up to 4 GiB: Ubuntu's 320M (since
+# 24.10). Above: the sizes that hold in LISA's fleet of test machines.
+debian_crashkernel_table() { echo "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"; }
 
 debian_configured_crashkernels() { grub_configured_crashkernels; }
 debian_configure_reservation() { grub_configure_reservation "$1"; }

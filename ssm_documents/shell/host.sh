@@ -2,6 +2,7 @@
 # Owns the facts about the running host that several documents report: kernel, boot, memory, reservation.
 
 kernel_release() { cat "$HOST_ROOT/proc/sys/kernel/osrelease"; }
+architecture() { uname -m; }
 boot_id() { cat "$HOST_ROOT/proc/sys/kernel/random/boot_id"; }
 
 booted_at() {

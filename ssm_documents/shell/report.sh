@@ -65,16 +65,29 @@ finish_report() {
 
 # The API checks the patterns, but an agent's run from elsewhere (a copied script, a lab) does not. URLs are secrets.
 check_parameters() {
-  local i name variable value
-  for ((i = 0; i < ${#PARAMETER_NAMES[@]}; i++)); do
-    name="${PARAMETER_NAMES[i]}"
+  local name variable value
+  for name in "${PARAMETER_NAMES[@]}"; do
     variable="SSM_$name"
     value="${!variable}"
-    if [[ ! "$value" =~ ${PARAMETER_PATTERNS[i]} ]]; then
+    if ! is_allowed "$name" "$value"; then
       [[ "$name" != *Url ]] || value="(not shown)"
-      fail InvalidParameter "$name is '${value:0:200}'; allowed is ${PARAMETER_PATTERNS[i]}"
+      fail InvalidParameter "$name is '${value:0:200}'; allowed is $(pattern_of "$name")"
     fi
   done
+}
+
+pattern_of() {
+  local i
+  for ((i = 0; i < ${#PARAMETER_NAMES[@]}; i++)); do
+    if [[ "${PARAMETER_NAMES[i]}" == "$1" ]]; then printf '%s' "${PARAMETER_PATTERNS[i]}"; fi
+  done
+}
+
+# Would VALUE $2 do for parameter $1?
+is_allowed() {
+  local pattern
+  pattern="$(pattern_of "$1")"
+  [[ "$2" =~ $pattern ]]
 }
 
 # One document at a time changes this host; a run that lost its connection may still be at work.

@@ -3,7 +3,11 @@
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 
-disk=/dev/$(lsblk --nodeps --noheadings --output NAME,SERIAL | awk -v serial="$DUMP_SERIAL" '$2 == serial { print $1 }')
+# The monitor says "plugged" before the guest has looked at its bus; the caller's deadline ends this loop.
+until disk=$(lsblk --nodeps --noheadings --output NAME,SERIAL | awk -v serial="$DUMP_SERIAL" '$2 == serial { print "/dev/" $1 }') &&
+    [[ -n "$disk" && -b "$disk" ]]; do
+    sleep 0.2
+done
 mkfs.xfs -q -L HANGDUMP "$disk"
 mkdir -p /var/crash
 echo 'LABEL=HANGDUMP /var/crash xfs defaults,nofail,x-systemd.device-timeout=60s 0 2' >> /etc/fstab

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from lambdas import plan_dump_volume
+from lambdas import document_patterns, plan_dump_volume
 from lambdas.errors import (
     InvalidInput,
 )
-from lambdas.plan_dump_volume import provision_input
 from ssm_documents.assemble import assemble
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch
@@ -39,9 +38,9 @@ def test_every_parameter_of_the_documents_is_given_and_fits_its_pattern(launch: 
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
-        ("mountPoint", provision_input.MOUNT_POINT),
-        ("crashkernel", provision_input.CRASHKERNEL),
-        ("coreCollector", provision_input.CORE_COLLECTOR),
+        ("mountPoint", document_patterns.MOUNT_POINT),
+        ("crashkernel", document_patterns.CRASHKERNEL),
+        ("coreCollector", document_patterns.CORE_COLLECTOR),
     ],
 )
 @pytest.mark.parametrize(

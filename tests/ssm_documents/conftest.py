@@ -1,6 +1,5 @@
 """Fixtures of the document tests."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,9 +43,7 @@ def armed_template(tmp_path_factory: pytest.TempPathFactory) -> FakeRoot:
 @pytest.fixture
 def armed_root(armed_template: FakeRoot, tmp_path: Path) -> FakeRoot:
     """Ready to dump."""
-    # cp, not shutil: the disks are 8 GiB of hole.
-    subprocess.run(["cp", "-a", armed_template.path, tmp_path / "armed"], check=True)
-    return FakeRoot.existing(tmp_path / "armed")
+    return FakeRoot.copied(armed_template, tmp_path / "armed")
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ssm_documents.assemble import assemble, script_of
+from tests.ssm_documents.crashkernel import reserved_mib
+from tests.ssm_documents.hosts import Host, host
 
 HERE = Path(__file__).parent
-KERNEL = "6.1.0-32-cloud-amd64"
+KERNEL = host("debian12").kernel
 VOLUME_ID = "vol-0123456789abcdef0"
 MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
@@ -50,10 +52,11 @@ class Run:
 
 @dataclass
 class FakeRoot:
-    """Starts as a 1 GiB Debian instance on Nitro, freshly launched: no kdump, its own root disk, nothing reserved."""
+    """Starts as an instance on Nitro, freshly launched: no kdump, its own root disk, nothing reserved."""
 
     path: Path
     memory_mib: int = 985  # MemTotal of a 1 GiB guest
+    host: Host = field(default_factory=lambda: host("debian12"))
     tools: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,40 +65,30 @@ class FakeRoot:
         for tool in REAL_TOOLS.split():
             if found := shutil.which(tool):
                 (self.tools / tool).symlink_to(found)
-        for folder in (
-            "run",
-            "usr/sbin",
-            "boot/grub",
-            "var/lib/dpkg",
-            "var/lib/apt",
-            "signatures",
-            "dev",
-            "sys/kernel",
-        ):
+        shutil.copytree(self.host.files, self.path, symlinks=True, dirs_exist_ok=True)
+        for folder in ("run", "usr/sbin", "boot", "units", "signatures", "dev", "sys/kernel"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
-        self.write("etc/debian_version", "12.11\n")
-        self.write("etc/os-release", 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
-        self.write("etc/fstab", "UUID=4f68bce3 / ext4 rw,discard,errors=remount-ro 0 1\n")
-        self.write("etc/default/grub", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX="console=ttyS0"\n')
-        self.write("boot/grub/grub.cfg", "\tlinux\t/boot/vmlinuz root=UUID=4f68bce3 ro console=ttyS0 quiet\n")
-        self.write(f"boot/config-{KERNEL}", "CONFIG_KEXEC=y\nCONFIG_CRASH_DUMP=y\n")
+        self.write("machine", self.host.machine + "\n")
+        self.write(f"boot/config-{self.host.kernel}", "CONFIG_KEXEC=y\nCONFIG_CRASH_DUMP=y\n")
         self.write("sys/class/dmi/id/sys_vendor", "Amazon EC2\n")
-        self.write("proc/sys/kernel/osrelease", KERNEL + "\n")
+        self.write("proc/sys/kernel/osrelease", self.host.kernel + "\n")
         self.write("proc/stat", f"cpu  1 2 3\nbtime {BOOTED_AT_EPOCH}\nprocesses 4\n")
         self.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
         self.write("proc/self/mountinfo", "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n")
         self.write("file-systems", f"/ {8 << 30} {4 << 30}\n")
-        self.write("var/lib/apt/lists", "")
         for key in SYSCTLS.split():
             self.write(f"proc/sys/kernel/{key}", "0\n")
-        self.boot(cmdline="root=UUID=4f68bce3 ro console=ttyS0 quiet", reserved_mib=0)
+        self.boot(cmdline=self.next_cmdline(), reserved_mib=0)
         self.add_disk("nvme0n1", serial="vol0aaaaaaaaaaaaaaaa", device="259:0", partition_name="root")
 
     @classmethod
-    def existing(cls, path: Path, *, memory_mib: int = 985) -> "FakeRoot":
-        """One that was made before, or a copy of it."""
+    def copied(cls, template: "FakeRoot", path: Path) -> "FakeRoot":
+        """A copy of a root that was brought somewhere."""
+        # cp, not shutil: the disks are 8 GiB of hole.
+        subprocess.run(["cp", "-a", template.path, path], check=True)
         root = cls.__new__(cls)
-        root.path, root.memory_mib, root.tools = path, memory_mib, path / "test-tools"
+        root.path, root.tools = path, path / "test-tools"
+        root.memory_mib, root.host = template.memory_mib, template.host
         return root
 
     # --- the host
@@ -121,14 +114,22 @@ class FakeRoot:
         self.write("sys/kernel/kexec_crash_size", f"{reserved_mib * MIB}\n")
         self.write("sys/kernel/kexec_crash_loaded", "0\n")
 
+    def next_cmdline(self) -> str:
+        """What the boot loader would hand to the kernel: first `linux` line of a grub.cfg, options of a BLS entry."""
+        entries = sorted(self.path.glob(self.host.boot_entries))
+        line = next(
+            text
+            for text in "\n".join(entry.read_text() for entry in entries).splitlines()
+            if re.match(r"\s*(linux|linuxefi|linux16|options)\s", text)
+        ).split()
+        return " ".join(line[1:] if line[0] == "options" else line[2:])
+
     def reboot(self) -> None:
-        """Boot what grub.cfg says; an enabled service with a reservation loads the crash kernel."""
-        linux = self.read("boot/grub/grub.cfg").split("\tlinux\t", 1)[1].splitlines()[0].split(" ", 1)[1]
-        values = [word.removeprefix("crashkernel=") for word in linux.split() if word.startswith("crashkernel=")]
-        reserved = int(values[-1].rsplit(":", 1)[-1].removesuffix("M")) if values else 0
-        self.boot(cmdline=linux, reserved_mib=reserved)
-        if reserved and (self.path / "kdump-tools.service").exists() and "enabled" in self.read("kdump-tools.service"):
-            self.write("sys/kernel/kexec_crash_loaded", "1\n")
+        """Boot what the boot loader says; the enabled service with a reservation loads the crash kernel."""
+        cmdline = self.next_cmdline()
+        self.boot(cmdline=cmdline, reserved_mib=reserved_mib(cmdline, self.memory_mib))
+        if (unit := self.path / "units" / self.host.service).exists() and "enabled" in unit.read_text():
+            self.command("systemctl", "start", self.host.service)
 
     def add_disk(self, name: str, *, serial: str, device: str, partition_name: str | None = None) -> Path:
         """An 8 GiB disk of zeros (sparse), with one partition when that is given a name."""
@@ -177,6 +178,21 @@ class FakeRoot:
             and file.name not in ("calls", "test-script")
         }
 
+    # --- commands
+
+    def command(self, *arguments: str) -> int:
+        """Call a stub as the host itself would; its exit code."""
+        return subprocess.run(arguments, env=self._environment(), capture_output=True, check=False).returncode
+
+    def _environment(self, search_path: str = "") -> dict[str, str]:
+        stubs = HERE / "stubs"
+        return {
+            "PATH": search_path or f"{stubs / self.host.family}:{stubs / 'any'}:{self.path}/usr/sbin:{self.tools}",
+            "HOST_ROOT": str(self.path),
+            "OPTIONAL_STUBS": str(HERE / "optional_stubs"),
+            "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+        }
+
     # --- the agent
 
     def run(self, verb_phrase: str, **parameters: str) -> Run:
@@ -205,13 +221,8 @@ class FakeRoot:
         script.chmod(0o755)
         completed = subprocess.run(
             ["/bin/sh", "-c", str(script)],
-            env={
-                "PATH": search_path or f"{HERE / 'stubs'}:{self.tools}",
-                "HOST_ROOT": str(self.path),
-                "OPTIONAL_STUBS": str(HERE / "optional_stubs"),
-                "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-                **({} if is_text else {f"SSM_{name}": value for name, value in values.items()}),
-            },
+            env=self._environment(search_path)
+            | ({} if is_text else {f"SSM_{name}": value for name, value in values.items()}),
             capture_output=True,
             timeout=120,
             check=False,

@@ -11,7 +11,7 @@ def install_kdump(root: FakeRoot) -> None:
     root.write("var/lib/dpkg/installed", "kdump-tools\nmakedumpfile\n")
     root.install("makedumpfile")
     root.write(GRUB_D, 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M"\n')
-    root.write("kdump-tools.service", "enabled\n")
+    root.write("units/kdump-tools.service", "enabled\n")
     root.write(
         CONFIGURATION,
         '# our settings\nUSE_KDUMP=0\nKDUMP_NUM_DUMPS=3\nKDUMP_COREDIR="/srv"\nKDUMP_COREDIR=/x\nMAKEDUMP_ARGS="-c"\n',

@@ -50,7 +50,7 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
         "reservation-missing",
     ),
     "not-reserved-after-the-next-boot": (
-        lambda root: _replace(root, "boot/grub/grub.cfg", "crashkernel=192M", ""),
+        lambda root: _replace(root, "boot/grub/grub.cfg", "crashkernel=", "crash="),
         "reservation-missing",
     ),
     "not-rebooted-yet": (lambda root: root.boot(cmdline="ro quiet", reserved_mib=0), "reboot-pending"),
@@ -82,7 +82,7 @@ SPOILS: dict[str, tuple[Spoil, str]] = {
         lambda root: root.write("etc/sysctl.d/99-sysctl.conf", "kernel.unknown_nmi_panic=0\n"),
         "sysctl-not-persistent",
     ),
-    "service-disabled": (lambda root: root.write("kdump-tools.service", "disabled\n"), "service-disabled"),
+    "service-disabled": (lambda root: root.write("units/kdump-tools.service", "disabled\n"), "service-disabled"),
     "drop-in-gone": (
         lambda root: (root.path / "etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf").unlink(),
         "drop-in-missing",

@@ -3,6 +3,7 @@
 from tests.ssm_documents.fake_root import KERNEL, FakeRoot
 from tests.ssm_documents.host_states import CONFIGURATION, install_kdump
 
+TABLE = "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"
 DROP_IN = "etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf"
 SYSCTL_FILE = "etc/sysctl.d/99-kernel_panic.conf"
 
@@ -13,9 +14,9 @@ SYSCTL_FILE = "etc/sysctl.d/99-kernel_panic.conf"
 def test_fresh_host_needs_a_reboot_and_is_not_rebooted_unasked(root: FakeRoot) -> None:
     result = root.run("configure_kdump").result
     assert result["status"] == "reboot-required"
-    assert (result["family"], result["kernel"], result["crashkernel"]) == ("debian", KERNEL, "192M")
+    assert (result["family"], result["kernel"], result["crashkernel"]) == ("debian", KERNEL, TABLE)
     assert "package kdump-tools" in result["changes"]
-    assert "crashkernel=192M" in root.read("boot/grub/grub.cfg")
+    assert f"crashkernel={TABLE}" in root.read("boot/grub/grub.cfg")
 
 
 def test_asks_for_the_reboot_when_told_to_and_goes_through_after_it(root: FakeRoot) -> None:
@@ -27,7 +28,7 @@ def test_asks_for_the_reboot_when_told_to_and_goes_through_after_it(root: FakeRo
         "status": "unchanged",
         "family": "debian",
         "kernel": KERNEL,
-        "crashkernel": "192M",
+        "crashkernel": TABLE,
         "changes": [],
     }
 

@@ -2,33 +2,57 @@
 
 import pytest
 
-from tests.ssm_documents.fake_root import FakeRoot
+from tests.ssm_documents.fake_root import MIB, FakeRoot
 from tests.ssm_documents.host_states import GRUB_D, install_kdump
 
 
 @pytest.mark.parametrize(
-    ("memory_mib", "crashkernel"),
+    ("memory_mib", "reserved_mib"),
     [
-        (985, "192M"),
-        (1960, "192M"),
-        (3900, "320M"),
-        (7800, "512M"),
-        (515_000, "512M"),
-        (1_900_000, "1024M"),
-        (6_000_000, "2048M"),
-        (12_000_000, "4096M"),
+        (985, 192),
+        (1960, 320),
+        (3900, 320),
+        (7800, 512),
+        (515_000, 512),
+        (1_900_000, 1024),
+        (6_000_000, 2048),
+        (12_000_000, 4096),
     ],
 )
-def test_reservation_by_memory(root: FakeRoot, memory_mib: int, crashkernel: str) -> None:
+def test_reservation_by_memory(root: FakeRoot, memory_mib: int, reserved_mib: int) -> None:
     root.memory_mib = memory_mib
     root.boot(cmdline="quiet", reserved_mib=0)
-    assert root.run("configure_kdump").result["crashkernel"] == crashkernel
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    root.reboot()
+    assert root.read("sys/kernel/kexec_crash_size") == f"{reserved_mib * MIB}\n"
+    assert root.run("configure_kdump").result["status"] != "reboot-required"
 
 
-@pytest.mark.parametrize("crashkernel", ["256M", "1G-4G:192M,4G-:256M", "384M-:160M", "200M@16M", "300M,high"])
+@pytest.mark.parametrize(
+    "crashkernel", ["256M", "1G-4G:192M,4G-:256M", "0-:160M", "200M@16M", "1G-:200M@16M", "300M,high"]
+)
 def test_explicit_reservation_wins(root: FakeRoot, crashkernel: str) -> None:
     assert root.run("configure_kdump", crashkernel=crashkernel).result["crashkernel"] == crashkernel
     assert f"crashkernel={crashkernel}\n" in root.read("boot/grub/grub.cfg")
+
+
+def test_pair_for_both_sides_of_4_gib_is_two_arguments_and_is_configured_once(root: FakeRoot) -> None:
+    root.run("configure_kdump", crashkernel="300M,high 72M,low")
+    assert " crashkernel=300M,high crashkernel=72M,low\n" in root.read("boot/grub/grub.cfg")
+    root.reboot()
+    assert root.run("configure_kdump", crashkernel="300M,high 72M,low").result["status"] == "unchanged"
+    assert len(root.called("update-grub")) == 2  # the package's own, and ours
+
+
+@pytest.mark.parametrize(
+    "crashkernel", ["256", "0M", "256M@", "72M,low", "1G-4G", "4G:256M", "256M;reboot", "256M 72M,low", "1G-2G:64M,"]
+)
+def test_what_the_kernel_would_not_take_is_refused_with_what_is_allowed(root: FakeRoot, crashkernel: str) -> None:
+    before = root.tree()
+    run = root.run("configure_kdump", crashkernel=crashkernel)
+    assert run.error == "InvalidParameter"
+    assert "auto|" in run.stdout
+    assert root.tree() == before
 
 
 def test_range_that_reserves_nothing_on_this_host_is_refused(root: FakeRoot) -> None:
@@ -86,7 +110,7 @@ def test_update_grub_that_fails_is_named(root: FakeRoot) -> None:
 
 def test_kernel_that_could_not_reserve_is_not_rebooted_again(root: FakeRoot) -> None:
     assert root.run("configure_kdump", reboot="true").exit_code == 194
-    root.boot(cmdline="ro quiet crashkernel=192M", reserved_mib=0)
+    root.boot(cmdline=root.next_cmdline(), reserved_mib=0)
     run = root.run("configure_kdump", reboot="true")
     assert (run.exit_code, run.error) == (1, "ConfigurationFailed")
     assert "smaller crashkernel" in run.stdout
@@ -109,12 +133,12 @@ def test_crash_kernel_that_cannot_be_loaded_is_named(root: FakeRoot) -> None:
     root.run("configure_kdump")
     root.reboot()
     root.write("sys/kernel/kexec_crash_loaded", "0\n")
-    root.write("kexec-refuses", "")
+    root.write("units/kdump-tools.service.refuses", "")
     run = root.run("configure_kdump")
     assert run.error == "ConfigurationFailed"
     assert "journalctl -u kdump-tools.service" in run.stdout
 
 
 def test_disabled_service_is_enabled(armed_root: FakeRoot) -> None:
-    armed_root.write("kdump-tools.service", "disabled\n")
+    armed_root.write("units/kdump-tools.service", "disabled\n")
     assert armed_root.run("configure_kdump").result["changes"] == ["kdump-tools.service enabled"]

@@ -4,7 +4,7 @@ GRUB_D_FILE=/etc/default/grub.d/kdump-tools.cfg
 
 # The crashkernel= values that the next boot would get, one a line.
 grub_configured_crashkernels() {
-  { grep -ho '^[[:space:]]*linux.*' "$HOST_ROOT/boot/grub/grub.cfg" 2>/dev/null || true; } | { grep -o 'crashkernel=[^ ]*' || true; } | sed 's/crashkernel=//' | sort -u
+  { grep -ho '^[[:space:]]*linux.*' "$HOST_ROOT/boot/grub/grub.cfg" 2>/dev/null || true; } | crashkernel_values
 }
 
 # Drops every crashkernel= from GRUB_CMDLINE lines, and the line when nothing else is in it.
@@ -28,12 +28,12 @@ grub_configure_reservation() {
   keep_backup "$GRUB_D_FILE"
   {
     if [[ -f "$HOST_ROOT$GRUB_D_FILE" ]]; then grub_without_crashkernel "$GRUB_D_FILE"; fi
-    echo "GRUB_CMDLINE_LINUX_DEFAULT=\"\$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=$value\""
+    echo "GRUB_CMDLINE_LINUX_DEFAULT=\"\$GRUB_CMDLINE_LINUX_DEFAULT $(crashkernel_arguments "$value")\""
   } >"$WORK_DIR/grub"
   write_if_changed "$GRUB_D_FILE" <"$WORK_DIR/grub"
-  if [[ "$(grub_configured_crashkernels)" != "$value" ]]; then
+  if ! is_crashkernel_configured "$value"; then
     update-grub 3>&- 9>&- || fail ConfigurationFailed "update-grub failed; its stderr says why. Repair the boot loader's configuration and run again."
     note_change /boot/grub/grub.cfg
   fi
-  [[ "$(grub_configured_crashkernels)" == "$value" ]] || fail ConfigurationFailed "/boot/grub/grub.cfg has '$(grub_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after update-grub: a file in /etc/default/grub.d sets GRUB_CMDLINE_LINUX_DEFAULT anew. Make it append, and run again."
+  is_crashkernel_configured "$value" || fail ConfigurationFailed "/boot/grub/grub.cfg has '$(grub_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after update-grub: a file in /etc/default/grub.d sets GRUB_CMDLINE_LINUX_DEFAULT anew. Make it append, and run again."
 }
