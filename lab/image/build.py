@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.image.apt_sources import host_proxy_options, host_sources
+from lab.image.release import DEFAULT_RELEASE, Release
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 _RECIPE = Path(__file__).parent
@@ -24,25 +25,26 @@ class ImageBuildFailed(Exception):
     """What is missing, or what the build said last."""
 
 
-def ensure_image(say: Say = lambda line: print(line, flush=True)) -> Path:
-    """The root disk (qcow2, read-only by convention), built first when this recipe never was.
+def ensure_image(say: Say = lambda line: print(line, flush=True), *, release: Release = DEFAULT_RELEASE) -> Path:
+    """The root disk (qcow2, read-only by convention) with that Debian, built first when its recipe never was.
 
     Raises ImageBuildFailed. Processes that ask at the same time wait for one build.
     """
-    directory = CACHE / "image" / recipe_hash()
+    directory = CACHE / "image" / recipe_hash(release)
     disk = directory / "root.qcow2"
     with locked(CACHE / "image.lock"):
         if not disk.exists():
             _check_host()
-            _build(directory, say)
+            _build(directory, release, say)
     return disk
 
 
-def recipe_hash() -> str:
-    """Over the names and contents of all files of the recipe."""
-    digest = hashlib.sha256()
+def recipe_hash(release: Release = DEFAULT_RELEASE) -> str:
+    """Over the names and contents of all files of the release's recipe."""
+    digest = hashlib.sha256(release.encode())
     for path in sorted(_RECIPE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        is_of_another_release = _RECIPE / "releases" in path.parents and path.parent.name != release
+        if path.is_file() and "__pycache__" not in path.parts and not is_of_another_release:
             digest.update(f"{path.relative_to(_RECIPE)}\0{path.stat().st_mode & 0o777:o}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
@@ -65,17 +67,18 @@ def _check_host() -> None:
         raise ImageBuildFailed("building the guest image needs root (it installs Debian packages in a chroot)")
 
 
-def _build(directory: Path, say: Say) -> None:
+def _build(directory: Path, release: Release, say: Say) -> None:
     work = directory.with_name(f"{directory.name}.building")
     # Left by a build that was killed. Its mounts went with its mount namespace.
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     sources = work / "sources.list"
-    sources.write_text("\n".join(host_sources()) + "\n")
+    sources.write_text("\n".join(host_sources(release)) + "\n")
     options = work / "apt.conf"
     options.write_text("\n".join(host_proxy_options()) + "\n")
     try:
-        _run_build([str(_RECIPE / "build.sh"), str(work), str(sources), str(options)], work / "build.log", say)
+        arguments = [str(work), str(sources), str(options), release]
+        _run_build([str(_RECIPE / "build.sh"), *arguments], work / "build.log", say)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -99,5 +102,10 @@ def _run_build(command: list[str], log: Path, say: Say) -> None:
             if line.startswith("==> "):
                 say(f"[image {time.monotonic() - started:4.0f} s] {line[4:].rstrip()}")
     if build.returncode:
-        tail = "".join(log.read_text().splitlines(keepends=True)[-25:])
-        raise ImageBuildFailed(f"building the guest image ended with {build.returncode}:\n{tail}")
+        said = log.read_text()
+        tail = "".join(said.splitlines(keepends=True)[-25:])
+        # W: GPG error: … trixie InRelease: … the public key is not available: NO_PUBKEY 762F67A0B2C39DE4
+        advice = "this machine does not know that release's keys: upgrade debian-archive-keyring\n"
+        raise ImageBuildFailed(
+            f"building the guest image ended with {build.returncode}:\n{advice if 'NO_PUBKEY' in said else ''}{tail}"
+        )

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the guest's disk: build.sh WORK_DIR SOURCES_LIST APT_CONF. Writes WORK_DIR/root.qcow2.
+# Builds the guest's disk: build.sh WORK_DIR SOURCES_LIST APT_CONF RELEASE. Writes WORK_DIR/root.qcow2.
 # Needs no loop device and no mount of its own: mke2fs -d fills the file system, so that a build that dies leaves
 # nothing behind but files.
 set -euo pipefail
@@ -12,14 +12,14 @@ readonly PARTITION_SIZE_KIB=$(((6 * 1024 - 2) * 1024))
 
 say() { printf '==> %s\n' "$*"; }
 
-package_list() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$1" | paste -sd, -; }
+package_list() { cat "$@" | sed -e 's/#.*//' -e '/^[[:space:]]*$/d' | paste -sd, -; }
 
 install_packages() {
-    local root=$1 sources=$2 apt_conf=$3
+    local root=$1 sources=$2 apt_conf=$3 release=$4
     # force-unsafe-io: a build that is cut short is thrown away, so dpkg need not sync every file.
     # shellcheck disable=SC2016
     mmdebstrap --mode=root --variant=minbase --format=directory --quiet \
-        --include="$(package_list "$HERE/packages.txt")" \
+        --include="$(package_list "$HERE/packages.txt" "$HERE/releases/$release/packages.txt")" \
         --aptopt="$apt_conf" --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
         --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
@@ -28,17 +28,17 @@ install_packages() {
         --customize-hook='"$HANGDUMP_RECIPE/offline_repository.sh" "$1"' \
         --customize-hook='"$HANGDUMP_RECIPE/configure.sh" "$1"' \
         --customize-hook='"$HANGDUMP_RECIPE/boot_sectors.sh" "$1"' \
-        bookworm "$root" "$sources"
+        "$release" "$root" "$sources"
 }
 
 main() {
-    local work=$1 sources=$2 apt_conf=$3
+    local work=$1 sources=$2 apt_conf=$3 release=$4
     local root=$work/root disk=$work/disk.raw
     HANGDUMP_ROOT_UUID=$(cat /proc/sys/kernel/random/uuid)
     export HANGDUMP_ROOT_UUID HANGDUMP_DISK_SIZE=$DISK_SIZE HANGDUMP_RECIPE=$HERE DEBIAN_FRONTEND=noninteractive
 
-    say "installing Debian packages into $root"
-    install_packages "$root" "$sources" "$apt_conf"
+    say "installing packages of Debian $release into $root"
+    install_packages "$root" "$sources" "$apt_conf" "$release"
     "$HERE/seal.sh" "$root"
 
     say "writing the disk"

@@ -17,6 +17,7 @@ from lab.guest.imds import documents
 from lab.image import build
 from lab.image.apt_sources import sources_from
 from lab.image.build import ImageBuildFailed, recipe_hash
+from lab.image.release import RELEASES
 
 Reply = Callable[[dict[str, Any]], bytes | None]
 
@@ -142,16 +143,34 @@ Packages https://mirror.example/debian/ bookworm-updates main Debian bookworm-up
 Packages https://mirror.example/debian/ bookworm contrib Debian bookworm
 Packages https://mirror.example/debian-security/ bookworm-security main Debian bookworm-security
 Packages https://other.example/node/ nodistro main . nodistro
-Packages https://mirror.example/debian/ trixie main Debian trixie
+Packages https://mirror.example/debian/ sid main Debian sid
 """
 
 
 def test_takes_debian_packages_from_where_this_machine_takes_them() -> None:
-    assert sources_from(INDEX_TARGETS) == [
+    assert sources_from(INDEX_TARGETS, "bookworm") == [
         "deb https://mirror.example/debian-security/ bookworm-security main",
         "deb https://mirror.example/debian/ bookworm main",
         "deb https://mirror.example/debian/ bookworm-updates main",
     ]
+
+
+def test_takes_another_release_from_the_same_archive() -> None:
+    assert sources_from(INDEX_TARGETS, "trixie") == [
+        "deb https://mirror.example/debian-security/ trixie-security main",
+        "deb https://mirror.example/debian/ trixie main",
+        "deb https://mirror.example/debian/ trixie-updates main",
+    ]
+
+
+def test_takes_a_release_that_this_machine_knows_from_where_it_knows_it() -> None:
+    own = "Packages https://own.example/debian/ stable main Debian trixie\n"
+    assert sources_from(INDEX_TARGETS + own, "trixie") == ["deb https://own.example/debian/ stable main"]
+
+
+def test_every_release_has_its_part_of_the_recipe() -> None:
+    folders = (Path(build.__file__).parent / "releases").iterdir()
+    assert {folder.name for folder in folders} == set(RELEASES)
 
 
 def test_the_recipe_names_no_host_to_download_from() -> None:
@@ -166,6 +185,14 @@ def test_a_changed_file_of_the_recipe_changes_its_hash(tmp_path: Path, monkeypat
     before = recipe_hash()
     (tmp_path / "packages.txt").write_text("b")
     assert recipe_hash() != before
+
+
+def test_a_release_is_rebuilt_for_its_own_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_RECIPE", tmp_path)
+    before = recipe_hash("bookworm"), recipe_hash("trixie")
+    (tmp_path / "releases" / "trixie").mkdir(parents=True)
+    (tmp_path / "releases" / "trixie" / "packages.txt").write_text("a")
+    assert recipe_hash("bookworm") == before[0] != before[1] != recipe_hash("trixie")
 
 
 def test_says_what_to_install_when_tools_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +212,7 @@ def test_a_build_that_fails_leaves_nothing_and_shows_what_it_said_last(
     script.chmod(0o755)
     monkeypatch.setattr(build, "_RECIPE", recipe)
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(build, "host_sources", lambda: ["deb x y main"])
+    monkeypatch.setattr(build, "host_sources", lambda release: [f"deb x {release} main"])
     said: list[str] = []
     with pytest.raises(ImageBuildFailed, match="E: no such package"):
         build.ensure_image(said.append)
