@@ -193,3 +193,13 @@ def test_rules_catch(spoil: Callable[[dict[str, Any]], None], rule: str) -> None
     content = copy.deepcopy(assemble("check_kdump"))
     spoil(content)
     assert re.search(rule, "\n".join(broken_rules(content)))
+
+
+def test_comments_stay_in_the_files_and_here_documents_stay_whole() -> None:
+    """A document has 64 KB; what a script writes into a file of the host is no comment."""
+    script = script_of(assemble("configure_kdump"))
+    body = script.split("# --- shell/report.sh")[1]
+    comments = [line for line in body.splitlines() if re.match(r"\s*# (?!shellcheck|---)", line)]
+    assert "# Written by Hangdump." in comments
+    assert all(re.match(r"# (Written by Hangdump|In the crash kernel)", line) for line in comments), comments
+    assert "# shellcheck disable=" in body
