@@ -1,6 +1,5 @@
 """The documents on a real Debian kernel, from the fresh instance to the vmcore that left it. Minutes, not seconds."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,47 +9,14 @@ import pytest
 
 from lab.guest import QemuGuest, hang, wait_until
 from lab.image import ensure_image
-from lab.machine import MachineUnreachable
-from ssm_documents.assemble import assemble, script_of
 from tests.ssm_documents.bucket import Bucket, serve_bucket
 from tests.ssm_documents.dumps import digest_of
+from tests.ssm_documents.guest_agent import BOOT_SECONDS, Agent
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 VOLUME_ID = "vol-0d0c5000000000001"
 FOREIGN_VOLUME_ID = "vol-0d0c5000000000002"
-# Bounds, not measurements: a guest under emulation on a loaded machine.
-BOOT_SECONDS = DUMP_SECONDS = 600
-
-
-class Agent:
-    """Runs documents in the guest as the SSM agent would: parameters as SSM_*, exit code 194 reboots and runs again."""
-
-    def __init__(self, guest: QemuGuest) -> None:
-        self.guest = guest
-        self.reboots = 0
-
-    def run(self, verb_phrase: str, **parameters: str) -> dict[str, Any]:
-        """The document's report."""
-        content = assemble(verb_phrase)
-        values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()} | parameters
-        environment = {f"SSM_{name}": value for name, value in values.items()}
-        done = self.guest.run(script_of(content), environment=environment, timeout_seconds=900)
-        if done.exit_code == 194:
-            assert done.stdout == ""
-            self.reboots += 1
-            self.guest.reboot()
-            self.guest.wait_until_answers(BOOT_SECONDS)
-            done = self.guest.run(script_of(content), environment=environment, timeout_seconds=900)
-        print(f"{verb_phrase} {parameters}: {done.exit_code} {done.stdout[:2000]}\n{done.stderr[-2000:]}")
-        report: dict[str, Any] = json.loads(done.stdout)
-        assert (done.exit_code != 0) is ("error" in report)
-        return report
-
-    def shell(self, script: str) -> str:
-        """The output of a few commands."""
-        done = self.guest.run(f"#!/bin/bash\nset -eu\n{script}\n", environment={}, timeout_seconds=300)
-        assert done.exit_code == 0, done.stderr
-        return done.stdout
+DUMP_SECONDS = BOOT_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +98,7 @@ def test_hang_ends_in_a_vmcore_that_leaves_identical(agent: Agent, bucket: Bucke
     started = time.monotonic()
     agent.guest.inject_nmi()
     wait_until(
-        lambda: _is_back(agent, old_boot),
+        lambda: agent.is_back(old_boot),
         timeout_seconds=DUMP_SECONDS,
         what="the guest is back from its dump",
     )
@@ -147,17 +113,6 @@ def test_hang_ends_in_a_vmcore_that_leaves_identical(agent: Agent, bucket: Bucke
     assert sum(map(len, parts)) == vmcore["sizeBytes"]
     assert b"Kernel panic - not syncing: NMI: Not continuing" in bucket.objects["/dmesg"]
     _remove(agent, vmcore)
-
-
-def _is_back(agent: Agent, old_boot: str) -> bool:
-    """A new boot that is not the crash kernel's, whose user space may answer as well."""
-    if not agent.guest.answers(3):
-        return False
-    try:
-        state = agent.shell("cat /proc/sys/kernel/random/boot_id; test ! -e /proc/vmcore || echo crash kernel")
-    except (MachineUnreachable, TimeoutError):
-        return False
-    return state.strip() != old_boot and "crash kernel" not in state
 
 
 def _send(agent: Agent, bucket: Bucket, found: dict[str, Any]) -> None:
