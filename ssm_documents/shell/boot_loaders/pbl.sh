@@ -1,0 +1,50 @@
+#!/bin/bash
+# Owns crashkernel= on SUSE, whose pbl (update-bootloader) edits what the boot loader in use reads: /etc/default/grub and
+# grub.cfg, or /etc/kernel/cmdline and the boot loader entries.
+
+pbl_uses_entries() { [[ "$(assignment /etc/sysconfig/bootloader LOADER_TYPE)" == @(grub2-bls|systemd-boot) ]]; }
+
+# The command lines of the next boot, whichever entry it takes.
+pbl_command_lines() {
+  if pbl_uses_entries; then
+    cat "$HOST_ROOT"/boot/efi/loader/entries/*.conf 2>/dev/null | sed -n 's/^options[[:space:]]//p'
+  else
+    sed -nE 's/^[[:space:]]*linux(efi|16)?[[:space:]]//p' "$HOST_ROOT/boot/grub2/grub.cfg" 2>/dev/null || true
+  fi
+}
+
+pbl_configured_crashkernels() { pbl_command_lines | crashkernel_values; }
+
+# The same in the order of the first entry that has any: kdump-commandline.service compares word by word.
+pbl_crashkernel_arguments() {
+  pbl_command_lines | awk '{
+    for (i = 1; i <= NF; i++) if ($i ~ /^crashkernel=/) line = line (line ? " " : "") $i
+    if (line) { print line; exit }
+  }'
+}
+
+# pbl replaces an option in GRUB_CMDLINE_LINUX_DEFAULT only; in another line the old value would stay beside the new one.
+pbl_drop_other_lines() {
+  local file=/etc/default/grub
+  [[ -f "$HOST_ROOT$file" ]] || return 0
+  awk '/^[ \t]*GRUB_CMDLINE/ && !/^[ \t]*GRUB_CMDLINE_LINUX_DEFAULT=/ { gsub(/[ ]*crashkernel=[^ "'\'']*/, "") } { print }' \
+    "$HOST_ROOT$file" >"$WORK_DIR/grub"
+  write_if_changed "$file" <"$WORK_DIR/grub"
+}
+
+pbl_configure_reservation() {
+  local value="$1" tool
+  tool="$(command -v pbl || command -v update-bootloader)" ||
+    fail ConfigurationFailed "There is no pbl on this host. Put crashkernel=$value on the kernel's command line in the way its boot loader wants, reboot, and run again."
+  keep_backup /etc/default/grub
+  keep_backup /etc/kernel/cmdline
+  pbl_drop_other_lines
+  if ! is_crashkernel_configured "$value"; then
+    "$tool" --add-option "$(crashkernel_arguments "$value")" --config </dev/null >&2 3>&- 9>&- ||
+      fail ConfigurationFailed "pbl failed; /var/log/pbl.log says why. Repair the boot loader's configuration and run again."
+    # pbl leaves the entries of kernels that are installed already as they are.
+    if pbl_uses_entries; then sdbootutil update-all-entries </dev/null >&2 3>&- 9>&- || log "note: sdbootutil update-all-entries failed"; fi
+    note_change "crashkernel in the boot loader"
+  fi
+  is_crashkernel_configured "$value" || fail ConfigurationFailed "The boot loader has '$(pbl_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after pbl (LOADER_TYPE is '$(assignment /etc/sysconfig/bootloader LOADER_TYPE)'). Set it there by hand, and run again."
+}

@@ -1,0 +1,257 @@
+"""configure_kdump on SLES 15 (kdump 1) and SLES 16 (kdump 2): /etc/sysconfig/kdump, pbl, the crash kernel's initrd."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+from tests.ssm_documents.hosts import host
+
+CONFIGURATION = "etc/sysconfig/kdump"
+GRUB_CFG = "boot/grub2/grub.cfg"
+INITRDS = {"sles15": "boot/initrd-5.14.21-150500.55.83-default-kdump", "sles16": "var/lib/kdump/initrd"}
+SLES = sorted(INITRDS)
+
+
+def new_root(path: Path, name: str, **facts: int) -> FakeRoot:
+    """A fresh instance with its dump volume mounted."""
+    root = FakeRoot(path / "root", host=host(name), **facts)
+    root.add_disk("nvme1n1", serial=VOLUME_ID.replace("-", ""), device="259:2")
+    root.install("sfdisk", "mkfs.xfs", "mkfs.ext4")
+    root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {7 << 30}\n")
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
+    return root
+
+
+def settings(root: FakeRoot) -> dict[str, str]:
+    """What /etc/sysconfig/kdump assigns."""
+    lines = (line.partition("=") for line in root.read(CONFIGURATION).splitlines() if line[:1] not in ("#", ""))
+    return {key: value.strip("\"'") for key, _, value in lines}
+
+
+@pytest.fixture(params=SLES)
+def sles(request: pytest.FixtureRequest, tmp_path: Path) -> FakeRoot:
+    """Either release."""
+    return new_root(tmp_path, request.param)
+
+
+@pytest.fixture
+def sles16(tmp_path: Path) -> FakeRoot:
+    """kdump 2."""
+    return new_root(tmp_path, "sles16")
+
+
+@pytest.fixture
+def sles15(tmp_path: Path) -> FakeRoot:
+    """kdump 1."""
+    return new_root(tmp_path, "sles15")
+
+
+def test_configured_host_reboots_once_and_is_ready_then(sles: FakeRoot) -> None:
+    assert sles.run("configure_kdump", reboot="true").exit_code == 194
+    sles.reboot()
+    assert sles.run("configure_kdump", reboot="true").result["status"] == "configured"
+    before = sles.tree()
+    assert sles.run("configure_kdump", reboot="true").result["status"] == "unchanged"
+    assert sles.tree() == before
+    check = sles.run("check_kdump", volumeId=VOLUME_ID).result
+    assert (check["ready"], check["findings"]) == (True, [])
+
+
+def test_dump_goes_to_the_volume_and_no_dump_is_ever_deleted(sles: FakeRoot) -> None:
+    sles.run("configure_kdump")
+    found = settings(sles)
+    assert found["KDUMP_SAVEDIR"] == "file:///var/crash"
+    assert (found["KDUMP_KEEP_OLD_DUMPS"], found["KDUMP_FREE_DISK_SIZE"]) == ("0", "0")
+    assert (found["KDUMP_IMMEDIATE_REBOOT"], found["KDUMP_CONTINUE_ON_ERROR"]) == ("true", "true")
+
+
+@pytest.mark.parametrize(
+    ("collector", "expected"),
+    [
+        ("makedumpfile -c", ("compressed", "31", "")),
+        ("makedumpfile -l --message-level 7", ("lzo", "31", "--message-level 7")),
+        ("makedumpfile --num-threads 2 -E", ("ELF", "31", "--num-threads 2")),
+    ],
+)
+def test_core_collector_becomes_format_level_and_options(
+    sles: FakeRoot, collector: str, expected: tuple[str, str, str]
+) -> None:
+    sles.run("configure_kdump", coreCollector=collector)
+    found = settings(sles)
+    assert (found["KDUMP_DUMPFORMAT"], found["KDUMP_DUMPLEVEL"], found["MAKEDUMPFILE_OPTIONS"]) == expected
+
+
+def test_format_that_this_kdump_does_not_know_is_refused(sles15: FakeRoot) -> None:
+    sles15.command("zypper", "install", "kdump")
+    makedumpfile = sles15.write("usr/sbin/makedumpfile", "#!/bin/sh\nprintf 'zstd\\tenabled\\n'\n")
+    makedumpfile.chmod(0o755)
+    run = sles15.run("configure_kdump", coreCollector="makedumpfile -z")
+    assert run.error == "InvalidParameter"
+    assert "zstd" in run.stdout
+
+
+def test_reservation_is_what_kdumptool_reckons(sles16: FakeRoot) -> None:
+    assert sles16.run("configure_kdump").result["crashkernel"] == "186M,high"
+    assert " crashkernel=186M,high" in sles16.read(GRUB_CFG)
+
+
+def test_reservation_on_both_sides_of_4_gib(tmp_path: Path) -> None:
+    root = new_root(tmp_path, "sles16", memory_mib=15_800)
+    assert root.run("configure_kdump").result["crashkernel"] == "201M,high 72M,low"
+    assert " crashkernel=201M,high crashkernel=72M,low\n" in root.read(GRUB_CFG)
+    assert settings(root)["KDUMP_CRASHKERNEL"] == "crashkernel=201M,high crashkernel=72M,low"
+
+
+def test_reservation_comes_from_the_table_when_kdumptool_cannot_tell(sles16: FakeRoot) -> None:
+    sles16.write("calibrate-refuses", "")
+    assert " crashkernel=0-2G:192M" in (sles16.run("configure_kdump").stdout and sles16.read(GRUB_CFG))
+
+
+def test_old_reservation_is_replaced_wherever_it_stands(sles: FakeRoot) -> None:
+    grub = sles.read("etc/default/grub").replace('GRUB_CMDLINE_LINUX=""', 'GRUB_CMDLINE_LINUX="crashkernel=64M quiet"')
+    sles.write("etc/default/grub", grub.replace("net.ifnames=0", "crashkernel=48M,low crashkernel=64M,high"))
+    sles.run("configure_kdump", crashkernel="256M")
+    assert sles.read("etc/default/grub").count("crashkernel=") == 1
+    assert sles.read(GRUB_CFG).count("crashkernel=") == 1
+    assert 'GRUB_CMDLINE_LINUX=" quiet"' in sles.read("etc/default/grub")
+    assert sles.read("etc/default/grub.hangdump-backup").count("crashkernel=") == 3
+
+
+def test_boot_service_of_kdump_2_does_not_undo_an_explicit_reservation(sles16: FakeRoot) -> None:
+    sles16.run("configure_kdump", crashkernel="300M")
+    sles16.reboot()
+    assert " crashkernel=300M\n" in sles16.read(GRUB_CFG)
+
+
+def test_reservation_that_was_there_is_kept_from_the_boot_service(sles16: FakeRoot) -> None:
+    grub = sles16.read("etc/default/grub").replace("net.ifnames=0", "crashkernel=300M")
+    sles16.write("etc/default/grub", grub)
+    sles16.command("grub2-mkconfig", "-o", str(sles16.path / GRUB_CFG))
+    sles16.boot(cmdline=sles16.next_cmdline(), reserved_mib=300)
+    assert sles16.run("configure_kdump").result["crashkernel"] == "300M"
+    sles16.reboot()
+    assert sles16.read(GRUB_CFG).count("crashkernel=300M") == 1
+
+
+def test_boot_loader_entries_are_written_anew(sles16: FakeRoot) -> None:
+    """pbl changes /etc/kernel/cmdline only; sdbootutil carries it into the entries."""
+    sles16.write("etc/sysconfig/bootloader", 'LOADER_TYPE="grub2-bls"\n')
+    sles16.write("etc/kernel/cmdline", "root=UUID=c6d1a7b2 console=ttyS0 crashkernel=64M\n")
+    entry = "boot/efi/loader/entries/system-sles-6.12.0-160000.5-default.conf"
+    sles16.write(entry, "title SLES 16.0\noptions    root=UUID=c6d1a7b2 console=ttyS0 crashkernel=64M\nlinux /x\n")
+    sles16.run("configure_kdump", crashkernel="256M")
+    assert "options    root=UUID=c6d1a7b2 console=ttyS0 crashkernel=256M\n" in sles16.read(entry)
+
+
+@pytest.mark.parametrize("loader", ["none", ""])
+def test_boot_loader_that_pbl_leaves_alone_is_named(sles: FakeRoot, loader: str) -> None:
+    sles.write("etc/sysconfig/bootloader", f'LOADER_TYPE="{loader}"\n')
+    run = sles.run("configure_kdump")
+    assert run.error == "ConfigurationFailed"
+    assert "LOADER_TYPE" in run.stdout
+
+
+def test_pbl_that_refuses_is_named(sles: FakeRoot) -> None:
+    sles.write("pbl-refuses", "")
+    assert "pbl.log" in sles.run("configure_kdump").stdout
+
+
+def test_initrd_is_built_for_the_volume_before_the_reboot(sles: FakeRoot) -> None:
+    sles.run("configure_kdump", reboot="true")
+    assert (sles.path / INITRDS[sles.host.name]).exists()
+    sles.reboot()
+    assert len(sles.called("mkdumprd")) == 2
+    if sles.host.name == "sles16":
+        fstab = sles.read(INITRDS["sles16"])
+        assert "/dev/disk/by-uuid/0a1b2c3d-0000-4000-8000-000000000001 /kdump/mnt/var/crash xfs" in fstab
+
+
+def test_loaded_crash_kernel_is_loaded_again_when_its_configuration_changes(sles16: FakeRoot) -> None:
+    sles16.run("configure_kdump")
+    sles16.reboot()
+    result = sles16.run("configure_kdump", dumpLevel="17").result
+    assert (result["status"], "crash kernel loaded again" in result["changes"]) == ("configured", True)
+
+
+def test_kdump_service_waits_for_the_volume(sles: FakeRoot) -> None:
+    sles.run("configure_kdump")
+    drop_in = sles.read("etc/systemd/system/kdump.service.d/hangdump.conf")
+    assert "Wants=var-crash.mount\nAfter=var-crash.mount\n" in drop_in
+
+
+def test_poweroff_is_a_post_script_and_is_taken_back(sles: FakeRoot) -> None:
+    sles.run("configure_kdump", finalAction="poweroff")
+    assert settings(sles)["KDUMP_POSTSCRIPT"] == "umount -a; poweroff -f"
+    assert settings(sles)["KDUMP_REQUIRED_PROGRAMS"] == "poweroff"
+    sles.run("configure_kdump")
+    assert settings(sles)["KDUMP_POSTSCRIPT"] == ""
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_scripts_of_the_owner_run_before_ours(sles: FakeRoot, quote: str) -> None:
+    sles.run("configure_kdump")
+    text = sles.read(CONFIGURATION).replace(
+        'KDUMP_POSTSCRIPT=""', f"KDUMP_POSTSCRIPT={quote}/usr/bin/tell $HOME{quote}"
+    )
+    sles.write(CONFIGURATION, text)
+    for _ in range(2):
+        sles.run("configure_kdump", finalAction="poweroff")
+    assert f"KDUMP_POSTSCRIPT={quote}/usr/bin/tell $HOME; umount -a; poweroff -f{quote}\n" in sles.read(CONFIGURATION)
+
+
+def test_crash_kernel_neither_panics_by_a_second_nmi_nor_hangs(sles: FakeRoot) -> None:
+    """Its initrd holds the same sysctl.d."""
+    sles.run("configure_kdump")
+    script = settings(sles)["KDUMP_PRESCRIPT"]
+    assert "echo 0 >/proc/sys/kernel/unknown_nmi_panic" in script
+    assert "echo 10 >/proc/sys/kernel/panic" in script
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'KDUMP_SAVEDIR="nfs://server/export/crash"',
+        'KDUMP_SAVEDIR="ssh://dump@server/crash"',
+        'KDUMP_SAVEDIR="file:///var/crash cifs://server/share"',
+        'KDUMP_TRANSFER="/root/send-it"',
+    ],
+)
+def test_foreign_target_is_refused_before_anything_of_kdump_changes(sles: FakeRoot, line: str) -> None:
+    sles.command("zypper", "install", "kdump")
+    key = line.partition("=")[0]
+    kept = [text for text in sles.read(CONFIGURATION).splitlines() if not text.startswith(key)]
+    sles.write(CONFIGURATION, "\n".join([*kept, line, ""]))
+    before = sles.read(CONFIGURATION)
+    run = sles.run("configure_kdump")
+    assert run.error == "ConfigurationFailed"
+    assert line.split('"')[1] in run.stdout
+    assert sles.read(CONFIGURATION) == before
+
+
+def test_comments_and_foreign_settings_stay(sles: FakeRoot) -> None:
+    sles.command("zypper", "install", "kdump")
+    before = sles.read(CONFIGURATION).replace("KDUMP_CPUS=", "KDUMP_CPUS=7#")
+    sles.write(CONFIGURATION, before)
+    sles.run("configure_kdump")
+    after = sles.read(CONFIGURATION).splitlines()
+    kept = [line for line in before.splitlines() if line.startswith(("#", "KDUMP_CPUS", "KDUMP_KERNELVER"))]
+    assert [line for line in after if line in kept] == kept
+    assert sles.read(f"{CONFIGURATION}.hangdump-backup") == before
+
+
+def test_package_is_waited_for_while_zypper_is_locked(sles: FakeRoot) -> None:
+    sles.write("var/lib/zypp/times-locked", "2\n")
+    assert sles.run("configure_kdump").exit_code == 0
+
+
+def test_stale_repositories_are_refreshed(sles: FakeRoot) -> None:
+    sles.write("var/lib/zypp/stale", "")
+    assert sles.run("configure_kdump").exit_code == 0
+
+
+def test_instance_without_repositories_is_told_what_to_do(sles: FakeRoot) -> None:
+    sles.write("var/lib/zypp/no-repositories", "")
+    run = sles.run("configure_kdump")
+    assert run.error == "PackageUnavailable"
+    assert "Register the instance" in run.stdout
