@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { .venv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url "$@"; }
 
-for name in bootstrap deploy dev; do
+for name in bootstrap deploy dev bench; do
     compile --python-version 3.11 "requirements/$name.in" -o "requirements/$name.txt"
 done
 # The functions run on Lambda's arm64 runtime, which brings boto3 and its dependencies itself.
