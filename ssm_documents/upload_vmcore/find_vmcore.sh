@@ -1,13 +1,25 @@
 #!/bin/bash
 # Owns the search for the vmcore of one crash and the digests of its parts.
 
-# Sets VMCORE and STATUS: the newest complete dump after `since`, else the newest that is incomplete.
+# Seconds that the clock of the crash kernel may be ahead of ours.
+CLOCK_TOLERANCE=60
+
+boot_epoch() { sed -n 's/^btime //p' "$HOST_ROOT/proc/stat"; }
+
+# Sets VMCORE and STATUS: the newest complete dump of this crash, else its newest that is incomplete. This crash's was written
+# after `since` and before this boot; what is younger is a copy that somebody makes (TOO_YOUNG).
 choose_dump() {
-  local epoch path
-  VMCORE="" STATUS=""
-  dumps >"$WORK_DIR/dumps"
+  local epoch path latest
+  VMCORE="" STATUS="" TOO_YOUNG=""
+  latest=$(($(boot_epoch) + CLOCK_TOLERANCE))
+  look_beneath ro || true
+  dumps_and_those_beneath >"$WORK_DIR/dumps"
   while read -r epoch path; do
     if [[ "$SSM_since" != none ]] && ((epoch <= 10#$SSM_since)); then continue; fi
+    if ((epoch > latest)); then
+      TOO_YOUNG="$path"
+      continue
+    fi
     if is_dump_complete "$path"; then
       VMCORE="$path" STATUS=complete
       return
@@ -41,7 +53,8 @@ vmcore_json() {
   local size modified part_bytes count index
   size="$(size_of "$VMCORE")"
   modified="$(modified_epoch_of "$VMCORE")"
-  printf '{"path":%s,"sizeBytes":%s,"modifiedEpoch":%s' "$(json_string "${VMCORE#"$HOST_ROOT"}")" "$size" "$modified"
+  printf '{"path":%s,"sizeBytes":%s,"modifiedEpoch":%s' "$(json_string "$(reported_path "$VMCORE")")" "$size" "$modified"
+  if is_beneath "$VMCORE"; then printf ',"beneathMount":true'; fi
   if [[ "$STATUS" == complete ]]; then
     part_bytes="$(part_bytes_for "$size")"
     count=$(((size + part_bytes - 1) / part_bytes))
@@ -63,16 +76,17 @@ dmesg_json() {
     return
   fi
   size="$(size_of "$dmesg")"
-  printf '{"path":%s,"sizeBytes":%s,"digest":%s}' "$(json_string "${dmesg#"$HOST_ROOT"}")" "$size" \
+  printf '{"path":%s,"sizeBytes":%s,"digest":%s}' "$(json_string "$(reported_path "$dmesg")")" "$size" \
     "$(json_string "$(digest_of "$dmesg" 0 "$size")")"
 }
 
 find_vmcore() {
-  local vmcore dmesg after=""
+  local vmcore dmesg after="" young=""
   choose_dump
   if [[ -z "$VMCORE" ]]; then
     [[ "$SSM_since" == none ]] || after=" written after $(TZ=UTC printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$SSM_since")"
-    fail VmcoreNotFound "There is no dump$after below $SSM_mountPoint. The console output of the crash kernel says what became of it; was the dump volume mounted?"
+    [[ -z "$TOO_YOUNG" ]] || young=" $(reported_path "$TOO_YOUNG") was written after this boot, so it is not this crash's."
+    fail VmcoreNotFound "There is no dump$after below $SSM_mountPoint.$young The console output of the crash kernel says what became of it; was the dump volume mounted?"
   fi
   vmcore="$(vmcore_json)"
   dmesg="$(dmesg_json)"

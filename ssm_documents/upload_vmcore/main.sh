@@ -7,8 +7,8 @@ main() {
   use_own_mount_point
   case "$SSM_action" in
     find) find_vmcore ;;
-    upload) send_parts ;;
-    remove) remove_vmcore ;;
+    upload) at_root_of_dump ro send_parts ;;
+    remove) at_root_of_dump rw remove_vmcore ;;
   esac
 }
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Owns which file is a dump, whether it is complete, and which dmesg belongs to it. Layouts:
 #   Debian, Ubuntu  <stamp>/{dump.<stamp>,dmesg.<stamp>}, unfinished dump-incomplete; vmcore.<stamp> when makedumpfile failed
-#   RHEL, Amazon    127.0.0.1-<date>/{vmcore,vmcore-dmesg.txt}, unfinished vmcore-incomplete
-#   SLES            <date>/{vmcore,dmesg,README.txt}
+#   RHEL, Amazon    127.0.0.1-<date>/{vmcore,vmcore-dmesg.txt}, unfinished vmcore-incomplete; vmcore.flat by -F
+#   SLES            <date>/{vmcore,dmesg,README.txt}, before kdump 2 dmesg.txt
 
 # The host knows best where its dump volume is mounted: prepare_dump_volume marked its line of fstab, and may have been
 # given another mount point than the one that the stack uses by default.
@@ -15,30 +15,61 @@ use_own_mount_point() {
 size_of() { stat -c %s "$1"; }
 modified_epoch_of() { stat -c %Y "$1"; }
 
-# "epoch path" of every dump under the mount point, newest first.
+# "epoch path" of every dump, newest first: under the mount point, and where RHEL's failure_action dump_to_rootfs puts it
+# when `path` is that of a dump volume (path /).
 dumps() {
-  [[ -d "$HOST_ROOT$SSM_mountPoint" ]] || return 0
-  find "$HOST_ROOT$SSM_mountPoint" -mindepth 1 -maxdepth 3 -type f \
-    \( -name 'dump.[0-9]*' -o -name 'vmcore' -o -name 'vmcore.[0-9]*' -o -name 'dump-incomplete*' -o -name 'vmcore-incomplete*' \) \
-    -printf '%T@ %p\n' 2>/dev/null | sort -rn | sed 's/^\([0-9]*\)\.[0-9]*/\1/'
+  local epoch path
+  {
+    find "$HOST_ROOT$SSM_mountPoint" -mindepth 2 -maxdepth 3 -type f \
+      \( -name 'dump.[0-9]*' -o -name 'vmcore' -o -name 'vmcore.flat' -o -name 'vmcore.[0-9]*' -o -name 'dump-incomplete*' \
+      -o -name 'vmcore-incomplete*' \) -printf '%T@ %p\n' || true
+    find "$HOST_ROOT"/127.0.0.1-* -mindepth 1 -maxdepth 1 -type f \( -name vmcore -o -name 'vmcore-incomplete*' \) -printf '%T@ %p\n' || true
+  } 2>/dev/null | sort -rn | sed 's/^\([0-9]*\)\.[0-9]*/\1/' | while read -r epoch path; do
+    if is_dump "$path"; then echo "$epoch $path"; fi
+  done
+}
+
+# How a dump begins: makedumpfile (flattened), KDUMP or DISKDUMP (compressed), ELF.
+magic_of() { head -c 12 "$1" 2>/dev/null | tr -d '\0'; }
+
+# A file that begins with nothing or with zeros may have lost what was not on the disk yet; a text is no dump.
+is_dump() {
+  [[ "${1##*/}" == *-incomplete* ]] && return 0
+  case "$(magic_of "$1")" in
+    makedumpfile | "KDUMP  "* | DISKDUMP* | $'\x7f'ELF*) return 0 ;;
+    "") [[ ! -s "$1" || "$(head -c 1 "$1" | od -An -tx1)" == " 00" ]] ;;
+    *) return 1 ;;
+  esac
 }
 
 # kdump-tools takes the exit code of `makedumpfile | cat`, which is cat's: a dump cut short gets the name of a complete one.
 # A flattened dump ends with a header of offset -1 and size -1 (makedumpfile.h, END_FLAG_FLAT_HEADER).
 is_dump_complete() {
   local path="$1" tail_bytes
-  if [[ "${path##*/}" == *-incomplete* || ! -s "$path" ]]; then return 1; fi
-  if [[ "$(head -c 12 "$path" | tr -d '\0')" == makedumpfile ]]; then
+  if [[ "${path##*/}" == *-incomplete* || ! -s "$path" || -z "$(magic_of "$path")" ]] || is_called_incomplete "${path%/*}"; then return 1; fi
+  if [[ "$(magic_of "$path")" == makedumpfile ]]; then
     tail_bytes="$(tail -c 16 "$path" | od -An -v -tx1 | tr -d ' \n')"
     [[ "$tail_bytes" == ffffffffffffffffffffffffffffffff ]]
   fi
+}
+
+# SLES: kdump 2 writes a README.txt before the dump and another one, with its status, after it; kdump 1 only one after it.
+# "If you see this text the crash dump is likely incomplete." / "vmcore status: saved successfully"
+is_called_incomplete() {
+  local readme="$1/README.txt" status
+  if [[ ! -f "$readme" ]]; then
+    [[ "${1##*/}" =~ ^[0-9]{4}(-[0-9]{2}){3}[-:][0-9]{2}$ ]]
+    return
+  fi
+  status="$(sed -n 's/^vmcore status: *//p' "$readme")"
+  [[ -n "$status" && "$status" != "saved successfully" ]] || grep -q 'is likely incomplete' "$readme"
 }
 
 # The dmesg that kdump wrote beside the dump; nothing when there is none.
 dmesg_of() {
   local directory file
   directory="$(dirname "$1")"
-  for file in "$directory"/dmesg.[0-9]* "$directory/vmcore-dmesg.txt" "$directory/dmesg" "$directory"/vmcore-dmesg-incomplete.txt; do
+  for file in "$directory"/dmesg.[0-9]* "$directory"/{vmcore-dmesg.txt,dmesg,dmesg.txt,vmcore-dmesg-incomplete.txt}; do
     if [[ -f "$file" && -s "$file" ]]; then
       echo "$file"
       return
@@ -57,11 +88,3 @@ base64_of_hex() {
 digest_of() { read_part "$1" "$2" "$3" | sha256sum | base64_of_hex; }
 
 read_part() { dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
-
-# Host paths carry the root prefix; what is reported and taken as a parameter does not.
-check_path_is_dump() {
-  [[ "$SSM_vmcorePath" != none ]] || fail InvalidParameter "vmcorePath is needed; find reports it."
-  if [[ "$SSM_vmcorePath" != "$SSM_mountPoint"/*/* ]] || [[ ! "${SSM_vmcorePath##*/}" =~ ^(dump|vmcore) ]]; then
-    fail InvalidParameter "vmcorePath $SSM_vmcorePath is no dump in a directory below $SSM_mountPoint."
-  fi
-}

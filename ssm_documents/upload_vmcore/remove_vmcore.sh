@@ -13,8 +13,8 @@ check_unchanged() {
 
 # What kdump writes beside a dump; of no use without it. Anything else in the directory is someone's and stays.
 useless_files() {
-  find "$1" -mindepth 1 -maxdepth 1 -type f \( -name 'dmesg.[0-9]*' -o -name dmesg -o -name 'vmcore-dmesg*.txt' -o -name kexec-dmesg.log \
-    -o -name README.txt \)
+  find "$1" -mindepth 1 -maxdepth 1 -type f \( -name 'dmesg.[0-9]*' -o -name dmesg -o -name dmesg.txt -o -name 'vmcore-dmesg*.txt' \
+    -o -name kexec-dmesg.log -o -name README.txt -o -name makedumpfile-R.pl -o -name rearrange.sh \)
 }
 
 holds_another_dump() { [[ -n "$(find "$1" -mindepth 1 -maxdepth 1 -type f \( -name 'dump*' -o -name 'vmcore' -o -name 'vmcore.*' -o -name 'vmcore-incomplete*' \))" ]]; }

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests.ssm_documents.fake_root import FakeRoot
 
-CRASHED_AT = 1795406400
-STAMP = "202611230400"
+# Before the boot that the fake root is in.
+CRASHED_AT = 1795392000
+STAMP = "202611230000"
 VMCORE = f"/var/crash/{STAMP}/dump.{STAMP}"
 # A flattened dump begins with its signature and ends with a header of offset -1 and size -1.
 FLATTENED_END = b"\xff" * 16
@@ -24,6 +25,13 @@ def flattened(size: int, seed: int = 1) -> bytes:
     """A complete dump of that many bytes, in makedumpfile's flattened format as far as its two ends go."""
     start = b"makedumpfile".ljust(4096, b"\0")
     return start + random.Random(seed).randbytes(size - len(start) - 16) + FLATTENED_END  # noqa: S311
+
+
+def sles_readme(status: str | None = "saved successfully") -> bytes:
+    """README.txt of kdump 2 with that status of the vmcore; None: the one that it writes before the dump."""
+    if status is None:
+        return b"If you see this text the crash dump is likely incomplete.\n\nDump time: 2026-11-23T00:00:00\n"
+    return f"Kernel crashdump\n----------------\ndmesg status: saved successfully\nvmcore status: {status}\n".encode()
 
 
 def put(root: FakeRoot, path: str, data: bytes, *, modified: int = CRASHED_AT) -> Path:

@@ -2,13 +2,14 @@
 
 import base64
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from ssm_documents.assemble import assemble, script_of
-from tests.ssm_documents.dumps import CRASHED_AT, STAMP, VMCORE, digest_of, flattened, put
+from tests.ssm_documents.dumps import CRASHED_AT, STAMP, VMCORE, digest_of, flattened, put, sles_readme
 from tests.ssm_documents.fake_root import KERNEL, MIB, FakeRoot
 
 
@@ -71,6 +72,7 @@ def test_report_of_400_parts_fits_into_what_ssm_keeps(root: FakeRoot) -> None:
     file = put(root, VMCORE, b"KDUMP   ")
     with file.open("r+b") as sparse:
         sparse.truncate(8 * MIB * 8)
+    os.utime(file, (CRASHED_AT, CRASHED_AT))
     run = root.run("upload_vmcore")
     per_part = len(json.dumps(run.result["vmcore"]["partDigests"], separators=(",", ":"))) / 8
     assert len(run.stdout) + 392 * per_part < 24_000
@@ -85,13 +87,18 @@ def test_report_of_400_parts_fits_into_what_ssm_keeps(root: FakeRoot) -> None:
             "/var/crash/127.0.0.1-2026-11-23/vmcore",
             "/var/crash/127.0.0.1-2026-11-23/vmcore-dmesg.txt",
         ),
-        ("/var/crash/2026-11-23-04-00/vmcore", "/var/crash/2026-11-23-04-00/dmesg"),
+        ("/127.0.0.1-2026-11-23-00:00:00/vmcore", "/127.0.0.1-2026-11-23-00:00:00/vmcore-dmesg.txt"),
+        ("/var/crash/127.0.0.1-2026-11-23/vmcore.flat", "/var/crash/127.0.0.1-2026-11-23/vmcore-dmesg.txt"),
+        ("/var/crash/2026-11-23-00-00/vmcore", "/var/crash/2026-11-23-00-00/dmesg"),
+        ("/var/crash/2026-11-23-00:00/vmcore", "/var/crash/2026-11-23-00:00/dmesg.txt"),
     ],
-    ids=["debian", "debian-copied-raw", "rhel", "sles"],
+    ids=["debian", "debian-copied-raw", "rhel", "rhel-dump-to-rootfs", "rhel-flattened", "sles", "sles-kdump-1"],
 )
 def test_knows_the_layouts(root: FakeRoot, dump: str, dmesg: str) -> None:
     put(root, dump, b"KDUMP   data")
     put(root, dmesg, b"panic\n")
+    if dump.startswith("/var/crash/2026-"):
+        put(root, dump.replace("vmcore", "README.txt"), sles_readme())
     result = root.run("upload_vmcore").result
     assert (result["status"], result["vmcore"]["path"], result["dmesg"]["path"]) == ("complete", dump, dmesg)
 
@@ -99,12 +106,12 @@ def test_knows_the_layouts(root: FakeRoot, dump: str, dmesg: str) -> None:
 def test_older_dump_is_not_the_one_of_this_crash(root: FakeRoot, dump: bytes) -> None:
     run = root.run("upload_vmcore", since=str(CRASHED_AT))
     assert run.error == "VmcoreNotFound"
-    assert "2026-11-23T04:00:00Z" in run.stdout
+    assert "2026-11-23T00:00:00Z" in run.stdout
 
 
 def test_newest_complete_dump_wins(root: FakeRoot, dump: bytes) -> None:
     put(root, "/var/crash/202611220400/dump.202611220400", flattened(5000), modified=CRASHED_AT - 86400)
-    put(root, "/var/crash/202611230500/dump-incomplete", b"makedumpfile", modified=CRASHED_AT + 3600)
+    put(root, "/var/crash/202611230100/dump-incomplete", b"makedumpfile", modified=CRASHED_AT + 3600)
     result = root.run("upload_vmcore").result
     assert (result["status"], result["vmcore"]["path"]) == ("complete", VMCORE)
 
