@@ -5,6 +5,7 @@ Every way through ends in "Conclude incident". What it will say gathers in `$.fa
 
 from typing import Any
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -12,20 +13,17 @@ from constructs import Construct
 from infra import grants, workflow
 from infra.collect_functions import CollectFunctions, Parts
 from infra.explain_failure import ExplainFailure
-from infra.poll import Poll
-from infra.polling import Polling, polling
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload_vmcore import UPLOAD_LOOKS, UPLOAD_ROUNDS, UploadVmcore
+from infra.watch_dump import START_SECONDS, WatchDump
 from infra.workflow import Workflow, connect
 from lambdas.incident import INTERRUPT_STARTED
 
 __all__ = ["NAME", "CollectVmcore", "Parts"]
 
 NAME = "CollectVmcore"
-# 13 events a look at the dump: 400 are a fifth of an execution's 25,000.
-WATCH_LOOKS = 400
 _FAILURE = "$.facts.error"
 _INSTANCE = "$.facts.incident.instanceId"
 
@@ -46,7 +44,10 @@ class CollectVmcore(Construct):
                 statements=self._statements(),
                 timeout_seconds=self._timeout_seconds(),
                 comment="Bring the vmcore of one crash home",
-                acknowledged={grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE},
+                acknowledged={
+                    grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
+                    grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
+                },
             ),
             settings=settings,
         )
@@ -70,7 +71,14 @@ class CollectVmcore(Construct):
         )
         open_incident.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         fetch = self._fetch(conclude)
-        watch = self._watch(fetch, conclude)
+        watch = WatchDump(
+            self,
+            "Watch the dump",
+            functions=self._functions,
+            settings=self._settings,
+            fetch=fetch,
+            conclude=conclude,
+        ).start_state
         interrupt = self._interrupt(watch, conclude)
         requested = sfn.Choice(self, "Is an interrupt requested?")
         requested.when(sfn.Condition.boolean_equals("$.facts.incident.interruptRequested", True), interrupt)
@@ -121,35 +129,6 @@ class CollectVmcore(Construct):
         connect(read, was_sent.when(sfn.Condition.or_(*states), watch).otherwise(unsent))
         connect(unsent, conclude)
         return read
-
-    def _watch(self, fetch: sfn.State, conclude: sfn.State) -> sfn.State:
-        call = FunctionCall(
-            self._functions.watch_dump,
-            {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE},
-        )
-        look = task(self, "Watch the dump", call, keep_as="$.facts.watch")
-        look.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
-        late = note(
-            self,
-            "Stop watching",
-            {
-                "phase": "timed-out",
-                "detail.$": "$.facts.watch.detail",
-                "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
-            },
-            keep_as="$.facts.watch",
-            comment="watch_dump has its own deadline; this is the bound of the loop",
-        )
-        late.next(conclude)
-        phases = ("waiting", "crash-kernel", "dumping", "saved")
-        goes_on = sfn.Condition.or_(*(sfn.Condition.string_equals("$.facts.watch.phase", each) for each in phases))
-        loop = Poll(self, "Watch the dump", look=look, polling=self._watching())
-        loop.ends_when(sfn.Condition.string_equals("$.facts.watch.phase", "online"), fetch)
-        loop.ends_when(sfn.Condition.not_(goes_on), conclude).gives_up(late)
-        return loop.start_state
-
-    def _watching(self) -> Polling:
-        return polling(self._settings.dump_timeout_seconds, self._settings.poll_seconds, at_most=WATCH_LOOKS)
 
     def _fetch(self, conclude: sfn.State) -> sfn.State:
         """From finding the vmcore to removing it; returns the first of these states."""
@@ -220,6 +199,7 @@ class CollectVmcore(Construct):
             *self._parts.runner.statements(self, ["upload_vmcore"]),
             grants.invoke(*self._functions.all()),
             grants.read_incidents(self._parts.incidents.table),
+            *grants.start_instances(cdk.Stack.of(self)),
         ]
 
     def _timeout_seconds(self) -> int:
@@ -227,4 +207,4 @@ class CollectVmcore(Construct):
         # Find, the rounds of the upload, remove.
         documents = (2 + UPLOAD_ROUNDS) * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
         # The loops' bounds end every wait first: doubled for the looks themselves, the rest for the calls between.
-        return 2 * (knobs.dump_timeout_seconds + documents) + 3600
+        return 2 * (knobs.dump_timeout_seconds + START_SECONDS + documents) + 3600

@@ -20,6 +20,10 @@ ANY_INSTANCE = (
     "instances tagged hangdump:enrolled=true, to volumes tagged by this stack, or to our own tag."
 )
 
+ANY_EBS_KEY = (
+    "Which keys encrypt the volumes of enrolled instances is not known when the stack is deployed: limited to grants "
+    "that EC2 makes for its own use of a volume."
+)
 ALARM_PER_INSTANCE = "One alarm per instance, named by its id, which is not known when the stack is deployed."
 
 _HERE = "<AWS::Region>:<AWS::AccountId>"
@@ -78,6 +82,27 @@ def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
         resources=[instances(stack)],
         conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
     )
+
+
+def start_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Start enrolled instances. EC2 asks whoever starts one for a grant on the customer's key of each of its volumes;
+    without it the instance goes from pending back to stopped (Client.InternalError)."""
+    keys = stack.format_arn(service="kms", resource="key", resource_name="*")
+    return [
+        iam.PolicyStatement(
+            actions=["ec2:StartInstances"],
+            resources=[instances(stack)],
+            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+        ),
+        iam.PolicyStatement(
+            actions=["kms:CreateGrant"],
+            resources=[keys],
+            conditions={
+                "Bool": {"kms:GrantIsForAWSResource": "true"},
+                "StringEquals": {"kms:ViaService": f"ec2.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"},
+            },
+        ),
+    ]
 
 
 def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:

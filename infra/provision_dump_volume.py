@@ -77,6 +77,7 @@ class ProvisionDumpVolume(Construct):
             },
             statements=[
                 grants.read(
+                    "ec2:DescribeInstanceAttribute",
                     "ec2:DescribeInstances",
                     "ec2:DescribeInstanceTypes",
                     "ec2:DescribeVolumes",

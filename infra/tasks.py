@@ -97,13 +97,19 @@ class FunctionCall:
 
 
 def task(
-    scope: Construct, name: str, call: ApiCall | FunctionCall, *, keep_as: str | None = None, comment: str = ""
+    scope: Construct,
+    name: str,
+    call: ApiCall | FunctionCall,
+    *,
+    keep_as: str | None = None,
+    comment: str = "",
+    retry_seconds: int = 2,
 ) -> sfn.CustomState:
     """A Task that is retried on transient errors; its result goes to the path keep_as, or nowhere."""
     retry = [
         {
             "ErrorEquals": _TRANSIENT[call.service],
-            "IntervalSeconds": 2,
+            "IntervalSeconds": retry_seconds,
             "MaxAttempts": 4,
             "BackoffRate": 1.5,
         }

@@ -37,6 +37,8 @@ class ScriptedMachine:
     # What an NMI does: None ignores it, as a kernel without unknown_nmi_panic does.
     on_nmi: Callable[["ScriptedMachine"], None] | None = None
     boot_seconds: float = 0.05
+    # Goes off as soon as it is switched on.
+    is_broken: bool = False
 
     is_on: bool = True
     hung: bool = False
@@ -44,6 +46,7 @@ class ScriptedMachine:
     boots: int = 1
     nmi_count: int = 0
     reboot_count: int = 0
+    start_count: int = 0
     scripts_run: list[str] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
     disks: dict[str, Disk] = field(default_factory=dict)
@@ -101,7 +104,8 @@ class ScriptedMachine:
 
     def start(self) -> None:
         with self._lock:
-            self.is_on = True
+            self.start_count += 1
+            self.is_on = not self.is_broken
             self._boot()
 
     def stop(self) -> None:

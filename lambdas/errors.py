@@ -71,6 +71,10 @@ class InsufficientBootSpace(HangdumpError):
     """/boot cannot take the crash kernel's initramfs."""
 
 
+class InstanceTerminatesOnShutdown(HangdumpError):
+    """finalAction is poweroff, and EC2 would terminate the instance for it, with its dump half collected."""
+
+
 class NoFreeDeviceName(HangdumpError):
     """Every device name in /dev/sd[f-p] is taken."""
 

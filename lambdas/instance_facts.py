@@ -33,6 +33,8 @@ class Instance:
     tags: dict[str, str]
     # /dev/sda1, /dev/xvdf, …
     device_names: tuple[str, ...]
+    # Why it is in its state: Client.InstanceInitiatedShutdown, Client.UserInitiatedShutdown, … (API_StateReason)
+    state_reason: str = ""
 
     @property
     def is_enrolled(self) -> bool:
@@ -87,6 +89,14 @@ def read_instance(instance_id: str) -> Instance | None:
         for instance in reservation.get("Instances", []):
             return _instance(instance)
     return None
+
+
+def read_shutdown_behavior(instance_id: str) -> str:
+    """What EC2 makes of an instance whose operating system powers off: stop | terminate."""
+    answer = clients.ec2().describe_instance_attribute(
+        InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior"
+    )
+    return answer["InstanceInitiatedShutdownBehavior"].get("Value", "")
 
 
 def read_instance_type(instance_type: str) -> InstanceType:
@@ -145,4 +155,5 @@ def _instance(instance: "InstanceTypeDef") -> Instance:
         is_windows=instance.get("Platform", "").lower() == "windows",
         tags={tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
         device_names=tuple(mapping["DeviceName"] for mapping in instance.get("BlockDeviceMappings", [])),
+        state_reason=instance.get("StateReason", {}).get("Code", ""),
     )

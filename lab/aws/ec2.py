@@ -7,7 +7,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
-from moto.ec2.models.instances import Instance
+from moto.ec2.models.instances import Instance, StateReason
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import Base64EncodedString
 
@@ -16,6 +16,7 @@ from lab.aws.state import AccountState, Computer, utc_now
 
 CONSOLE_BYTES = 64 * 1024
 _STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+_BY_ITSELF = "Client.InstanceInitiatedShutdown"
 # i-0123456789abcdef0, or the eight digits of older instances
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
 
@@ -167,10 +168,17 @@ class Power:
         self._state.spawn(f"reboot {instance.id}", run)
 
     def found_off(self, instance: Instance, computer: Computer) -> None:
-        """The operating system switched itself off; InstanceInitiatedShutdownBehavior=stop."""
-        if instance.state == "running":
-            self._post_console(computer)
-            self.enter(instance, "stopped")
+        """The operating system switched itself off: what becomes of the instance is its shutdown behavior's to say.
+
+        Real: by way of stopping or shutting-down; StateTransitionReason is then empty (inf).
+        """
+        if instance.state != "running":
+            return
+        self._post_console(computer)
+        instance._reason = ""
+        instance.state_reason = StateReason(f"{_BY_ITSELF}: Instance initiated shutdown", _BY_ITSELF)
+        is_to_end = instance.instance_initiated_shutdown_behavior == "terminate"
+        self.enter(instance, "terminated" if is_to_end else "stopped")
 
     def _post_console(self, computer: Computer) -> None:
         computer.posted_console = computer.machine.console()
@@ -183,6 +191,8 @@ def _install_power(patches: Patches, power: Power) -> None:
         def make(original: Any) -> Any:
             def replacement(backend: EC2Backend, instance_ids: list[str]) -> Any:
                 before = {i: backend.get_instance(i).state for i in instance_ids}
+                if verb == "start":
+                    _check_start(state, before)
                 result = original(backend, instance_ids)
                 for instance_id in instance_ids:
                     instance, computer = backend.get_instance(instance_id), state.computers.get(instance_id)
@@ -204,7 +214,26 @@ def _install_power(patches: Patches, power: Power) -> None:
     drive("terminate", terminate)
 
 
-_NOTHING_TO_DO = {("start", "running"), ("stop", "stopped"), ("terminate", "terminated"), ("reboot", "stopped")}
+def _check_start(state: AccountState, states: dict[str, str]) -> None:
+    """Real: only a stopped instance starts; one that runs stays as it is. moto: any."""
+    for instance_id, name in states.items():
+        if name not in ("stopped", "pending", "running"):
+            raise EC2ClientError(
+                "IncorrectInstanceState",
+                f"The instance '{instance_id}' is not in a state from which it can be started.",
+            )
+        computer = state.computers.get(instance_id)
+        if computer is not None and computer.refuses_to_start and name == "stopped":
+            raise EC2ClientError(computer.refuses_to_start, f"The instance '{instance_id}' cannot be started now.")
+
+
+_NOTHING_TO_DO = {
+    ("start", "running"),
+    ("start", "pending"),
+    ("stop", "stopped"),
+    ("terminate", "terminated"),
+    ("reboot", "stopped"),
+}
 
 
 def _computer(state: AccountState, instance_id: str) -> Computer:

@@ -36,6 +36,8 @@ class Computer:
     # Set by tests and by nothing else: the lab has neither a host nor an EBS that could fail.
     system_check: str = "ok"
     attached_ebs_check: str = "ok"
+    # An error code that StartInstances answers with; set by tests.
+    refuses_to_start: str = ""
     impaired_since: datetime | None = None
     last_ping: datetime | None = None
     posted_console: str = ""

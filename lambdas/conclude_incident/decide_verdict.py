@@ -114,6 +114,9 @@ def _told(ending: Ending) -> Conclusion | None:
 
 def _of_error(ending: Ending, instance_id: str) -> Conclusion:
     said = f"{ending.error}: {ending.cause}" if ending.cause else ending.error
+    if ending.phase == "powered-off":
+        reason = f"{ending.phase_detail} But it could not be started: {said} Start it yourself."
+        return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))
     if ending.error == "VmcoreNotFound" and ending.is_crash_expected:
         return Conclusion(Verdict.PANIC_NO_DUMP, f"The instance restarted, but left no vmcore. {said}")
     if ending.error in _UNSUPPORTED:

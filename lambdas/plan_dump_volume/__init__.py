@@ -14,6 +14,7 @@ from lambdas.errors import (
     InstanceNotFound,
     InstanceNotManaged,
     InstanceNotRunning,
+    InstanceTerminatesOnShutdown,
     InsufficientMemory,
     InvalidInput,
     UnsupportedArchitecture,
@@ -29,6 +30,7 @@ from lambdas.instance_facts import (
     read_instance,
     read_instance_type,
     read_ping,
+    read_shutdown_behavior,
 )
 from lambdas.observability import entry_point, logger
 from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, client_token, plan_size_gib
@@ -59,6 +61,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     choice = choose_volume(instance, _read_dump_volumes(instance.instance_id), size_gib=size_gib)
     reboot = settings.allow_reboot if given.reboot is None else given.reboot
     parameters = document_parameters(given, settings.defaults(), reboot=reboot)
+    _require_survival(instance, final_action=parameters.configure["finalAction"][0])
     logger.info("Plan for %s: %s", instance.instance_id, choice)
     return {
         "instanceId": instance.instance_id,
@@ -132,6 +135,19 @@ def _require_systems_manager(instance: Instance) -> None:
         raise InstanceNotManaged(
             f"Systems Manager has {instance.instance_id} as {ping.status}, last ping {ping.last_ping_at.isoformat()}.",
             "Bring its SSM agent back (is the instance itself well?), then run ProvisionDumpVolume again.",
+        )
+
+
+def _require_survival(instance: Instance, *, final_action: str) -> None:
+    """Powered off after the dump, the instance must still be there to be started again."""
+    if final_action != "poweroff":
+        return
+    behavior = read_shutdown_behavior(instance.instance_id)
+    if behavior != "stop":
+        raise InstanceTerminatesOnShutdown(
+            f"finalAction is poweroff, but the shutdown behavior of {instance.instance_id} is {behavior}: powering off"
+            " after the dump would end the instance.",
+            "Set its instanceInitiatedShutdownBehavior to stop (ModifyInstanceAttribute), or give finalAction reboot.",
         )
 
 

@@ -1,7 +1,8 @@
 """One look at an instance that was interrupted: is it dumping, back, unharmed, off, or out of time?
 
-Owns the order in which evidence counts. Progress on the console is read in read_progress.py; only a boot that is later
-than the interrupt, seen by an active probe, proves that the instance is back.
+Owns the order in which evidence counts, and whether an instance that is off may be started again. Progress on the
+console is read in read_progress.py; only a boot that is later than the interrupt, seen by an active probe, proves that
+the instance is back.
 """
 
 import json
@@ -17,17 +18,22 @@ from lambdas.environment import Probe, RecordKeeping
 from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, timeline_entry
 from lambdas.incident_table import IncidentTable
-from lambdas.instance_facts import read_console, read_instance, read_ping
+from lambdas.instance_facts import Instance, read_console, read_instance, read_ping
 from lambdas.observability import entry_point, logger
 from lambdas.run_command import probe
 from lambdas.watch_dump.read_progress import Progress, read_progress
 
 _OFF = ("stopped", "shutting-down", "terminated")
+# StateReason of an instance whose own operating system powered off, as the crash kernel does with finalAction poweroff.
+_BY_ITSELF = "Client.InstanceInitiatedShutdown"
 
 
 @dataclass(frozen=True)
 class Look:
-    """waiting, crash-kernel, dumping and saved go on; online, no-panic, stopped and timed-out end the watch."""
+    """waiting, crash-kernel, dumping and saved go on; the other phases end the watch: online, no-panic, timed-out.
+
+    powered-off: by itself, after our interrupt; it is to be started again. stopped: off for any other reason.
+    """
 
     phase: str
     detail: str
@@ -42,12 +48,15 @@ class Look:
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incidentId","instanceId"}`, gives `{"phase","detail","sawCrashKernel","progress"?}`."""
+    """Takes `{"incidentId","instanceId","isStartedAgain"?}`, gives `{"phase","detail","sawCrashKernel","progress"?}`.
+
+    isStartedAgain: it was powered-off before. It is not to be started twice, and who waits for it bounds the waiting.
+    """
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = records.read(event["incidentId"])
     if incident is None:
         raise InvalidInput(f"No incident {event['incidentId']} in the table.", "Start CollectVmcore instead.")
-    look = _look(incident)
+    look = _look(incident, is_started_again=event.get("isStartedAgain") is True)
     if look.phase != incident.last_phase:
         logger.info("%s: %s", look.phase, look.detail)
         entry = timeline_entry(moment.now(), look.phase, look.detail)
@@ -55,21 +64,35 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     return look.as_json()
 
 
-def _look(incident: Incident) -> Look:
+def _look(incident: Incident, *, is_started_again: bool) -> Look:
     instance = read_instance(incident.instance_id)
-    state = instance.state if instance else "terminated"
     console = _read_progress(incident)
     saw = console.saw_crash_kernel
-    if state in _OFF:
-        return Look("stopped", f"{incident.instance_id} is {state}. {console.detail}", saw_crash_kernel=saw)
+    if instance is None or instance.state in _OFF:
+        phase, detail = _judge_power(incident, instance, is_started_again=is_started_again)
+        return Look(phase, f"{detail} {console.detail}", saw_crash_kernel=saw)
     back = _look_inside(incident)
     if back is not None:
         phase, detail = back
         return Look(phase, detail, saw_crash_kernel=saw)
-    if incident.dump_deadline_epoch is not None and moment.epoch(moment.now()) > incident.dump_deadline_epoch:
+    deadline = None if is_started_again else incident.dump_deadline_epoch
+    if deadline is not None and moment.epoch(moment.now()) > deadline:
         detail = f"{incident.instance_id} did not come back in time. {console.detail}"
         return Look("timed-out", detail, saw_crash_kernel=saw)
     return Look(console.phase, console.detail, console.percent, saw)
+
+
+def _judge_power(incident: Incident, instance: Instance | None, *, is_started_again: bool) -> tuple[str, str]:
+    """Phase and detail for an instance that does not run."""
+    state, reason = (instance.state, instance.state_reason) if instance else ("terminated", "")
+    name, because = incident.instance_id, f" ({reason})" if reason else ""
+    if state != "stopped" or reason != _BY_ITSELF:
+        return "stopped", f"{name} is {state}{because}: not by its own operating system, so it is left alone."
+    if is_started_again:
+        return "stopped", f"{name} was started again after its dump, and powered itself off once more{because}."
+    if not incident.is_interrupt_started:
+        return "stopped", f"{name} powered itself off{because}, but not after an interrupt of ours: it is left alone."
+    return "powered-off", f"{name} powered itself off{because}: it is started again, to fetch its vmcore."
 
 
 def _read_progress(incident: Incident) -> Progress:

@@ -12,6 +12,8 @@ ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
 # Reads that take no resource; everything else names what it acts on.
 UNLIMITED = {
     "cloudwatch:DescribeAlarms",
+    # Of one instance; whether IAM can limit it is told differently by different pages of AWS.
+    "ec2:DescribeInstanceAttribute",
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstanceTypes",
@@ -73,6 +75,20 @@ def test_only_enrolled_instances_can_be_interrupted(template: Template) -> None:
     for statement in found:
         assert actions(statement) == ["ec2:SendDiagnosticInterrupt"]
         assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
+
+
+def test_only_enrolled_instances_can_be_started_and_only_by_the_collection(template: Template) -> None:
+    (statement,) = [each for each in template.all_statements() if "ec2:StartInstances" in actions(each)]
+    assert actions(statement) == ["ec2:StartInstances"]
+    assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
+    assert statement in template.statements(_role_of_machine(template, "CollectVmcore"))
+
+
+def test_a_key_can_be_lent_to_ec2_alone(template: Template) -> None:
+    (statement,) = [each for each in template.all_statements() if "kms:CreateGrant" in actions(each)]
+    assert actions(statement) == ["kms:CreateGrant"]
+    assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    assert flatten(statement["Condition"]["StringEquals"]["kms:ViaService"]).startswith("ec2.")
 
 
 def test_commands_are_run_on_enrolled_instances_with_our_documents_only(template: Template) -> None:

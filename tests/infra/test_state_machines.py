@@ -61,6 +61,15 @@ def test_no_execution_can_come_to_the_interrupt_twice(template: Template) -> Non
     assert THE_INTERRUPT not in machine.reachable_from(*followers(machine.states[THE_INTERRUPT]))
 
 
+def test_no_execution_starts_an_instance_twice_nor_anything_but_after_a_look(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    starting = {name for name, state in machine.tasks().items() if state["Resource"].endswith("startInstances")}
+    assert starting == {"Start instance again"}
+    assert machine.reachable_from(*followers(machine.states["Start instance again"])) & starting == set()
+    leading = {name for name, state in machine.states.items() if starting & set(followers(state))}
+    assert leading == {"Watch the dump (is it over?)"}
+
+
 def test_only_the_interrupt_state_calls_the_function_that_interrupts(template: Template) -> None:
     function = template.machine("CollectVmcore").states[THE_INTERRUPT]["Resource"]
     callers = [

@@ -11,6 +11,7 @@ from lambdas.errors import (
     InstanceNotFound,
     InstanceNotManaged,
     InstanceNotRunning,
+    InstanceTerminatesOnShutdown,
     InsufficientMemory,
     UnsupportedArchitecture,
     UnsupportedHypervisor,
@@ -133,6 +134,20 @@ def test_refuses_a_stopped_instance(launch: Launch, context: Any) -> None:
     clients.ec2().stop_instances(InstanceIds=[instance_id])
     with pytest.raises(InstanceNotRunning, match=r"is stopped\. Start it"):
         plan(context, instance_id)
+
+
+def test_refuses_to_power_off_what_ec2_would_terminate_for_it(instance_id: str, context: Any) -> None:
+    clients.ec2().modify_instance_attribute(
+        InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior", Value="terminate"
+    )
+    with pytest.raises(InstanceTerminatesOnShutdown, match=r"is terminate: .* or give finalAction reboot"):
+        plan(context, instance_id, finalAction="poweroff")
+    assert plan(context, instance_id)["volume"]["action"] == "create", "a reboot is no shutdown"
+
+
+def test_powers_off_what_ec2_would_stop(instance_id: str, context: Any) -> None:
+    planned = plan(context, instance_id, finalAction="poweroff")
+    assert planned["configureParameters"]["finalAction"] == ["poweroff"]
 
 
 @pytest.mark.parametrize(

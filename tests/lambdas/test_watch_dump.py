@@ -1,10 +1,13 @@
 """One look at an interrupted instance: what ends the watch, and what does not."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import StateReason
 
 from lambdas import clients, moment, watch_dump
 from lambdas.errors import InvalidInput
@@ -35,8 +38,9 @@ def incident(account: Account, instance_id: str) -> Incident:
     return incident
 
 
-def look(incident: Incident, context: Any) -> dict[str, Any]:
-    return watch_dump.handler({"incidentId": incident.incident_id, "instanceId": incident.instance_id}, context)
+def look(incident: Incident, context: Any, **more: Any) -> dict[str, Any]:
+    event = {"incidentId": incident.incident_id, "instanceId": incident.instance_id, **more}
+    return watch_dump.handler(event, context)
 
 
 def answer_probe(account: Account, *, booted_at: int, pinged_at: int = NOW) -> None:
@@ -117,11 +121,69 @@ def test_goes_on_when_something_cannot_be_read(
     assert look(incident, context)["phase"] == "waiting"
 
 
-def test_a_stopped_instance_ends_the_watch(account: Account, incident: Incident, context: Any) -> None:
-    clients.ec2().stop_instances(InstanceIds=[incident.instance_id])
+@pytest.fixture
+def power_off(incident: Incident) -> Callable[[str], None]:
+    """The instance goes off; the argument is the code of its StateReason. moto knows a user's stop only."""
+
+    def power_off(code: str) -> None:
+        clients.ec2().stop_instances(InstanceIds=[incident.instance_id])
+        instance = ec2_backends[aws.ACCOUNT_ID][aws.REGION].get_instance(incident.instance_id)
+        instance.state_reason = StateReason(f"{code}: …", code)
+
+    return power_off
+
+
+BY_ITSELF = "Client.InstanceInitiatedShutdown"
+
+
+def test_an_instance_that_powered_itself_off_is_to_be_started_again(
+    account: Account, incident: Incident, context: Any, power_off: Callable[[str], None]
+) -> None:
+    power_off(BY_ITSELF)
     account.console = BEFORE + CRASH_KERNEL
     seen = look(incident, context)
-    assert (seen["phase"], seen["sawCrashKernel"]) == ("stopped", True)
+    assert (seen["phase"], seen["sawCrashKernel"]) == ("powered-off", True)
+
+
+@pytest.mark.parametrize("reason", ["Client.UserInitiatedShutdown", "Server.ScheduledStop", "Client.InternalError", ""])
+def test_an_instance_that_others_stopped_is_left_alone(
+    incident: Incident, context: Any, power_off: Callable[[str], None], reason: str
+) -> None:
+    power_off(reason)
+    seen = look(incident, context)
+    assert seen["phase"] == "stopped"
+    assert f"is stopped ({reason}): not by its own" in seen["detail"] if reason else "left alone" in seen["detail"]
+
+
+def test_an_instance_is_not_started_a_second_time(
+    incident: Incident, context: Any, power_off: Callable[[str], None]
+) -> None:
+    power_off(BY_ITSELF)
+    seen = look(incident, context, isStartedAgain=True)
+    assert seen["phase"] == "stopped"
+    assert "once more" in seen["detail"]
+
+
+def test_an_instance_that_was_not_interrupted_is_not_started(
+    incident: Incident, context: Any, power_off: Callable[[str], None]
+) -> None:
+    IncidentTable(aws.TABLE).update(incident.incident_id, {"state": State.OPENED.value, "interruptedEpoch": None})
+    power_off(BY_ITSELF)
+    seen = look(incident, context)
+    assert seen["phase"] == "stopped"
+    assert "not after an interrupt" in seen["detail"]
+
+
+def test_a_terminated_instance_ends_the_watch(incident: Incident, context: Any) -> None:
+    clients.ec2().terminate_instances(InstanceIds=[incident.instance_id])
+    assert look(incident, context)["phase"] == "stopped"
+
+
+def test_one_that_is_started_again_has_its_own_time(
+    account: Account, incident: Incident, context: Any, clock: Clock
+) -> None:
+    clock.at += timedelta(seconds=601)
+    assert look(incident, context, isStartedAgain=True)["phase"] == "waiting"
 
 
 def test_the_deadline_ends_the_watch_and_tells_what_was_seen_last(

@@ -31,6 +31,7 @@ class SimulatedHost:
         self.fails_with: dict[str, dict[str, str]] = {}
         self.panics_on_nmi = True
         self.writes_dump = True
+        self.final_action = "reboot"
         self.dump_name = "dump"
         self.dump_bytes = b"KDUMP   " + bytes(range(256)) * 40_000
         self.calls: list[str] = []
@@ -67,7 +68,11 @@ class SimulatedHost:
             time.sleep(1.1)
             self.write_dump()
             machine.say("kdump-tools[217]: saved vmcore in /var/crash")
-        machine.reboot()
+        if self.final_action == "poweroff":
+            machine.stop()
+        else:
+            machine.reboot()
+        # Should it be started, it will have booted later than this.
         self._note_boot(int(time.time()))
 
     def _note_boot(self, booted_epoch: int) -> None:

@@ -17,6 +17,12 @@ def _state(account: LabAccount, instance_id: str) -> str:
     return name
 
 
+def _reason(account: LabAccount, instance_id: str) -> str:
+    reservations = account.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+    code: str = reservations[0]["Instances"][0].get("StateReason", {}).get("Code", "")
+    return code
+
+
 def _status(account: LabAccount, instance_id: str) -> Any:
     answer = account.client("ec2").describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
     return answer["InstanceStatuses"][0]
@@ -125,3 +131,36 @@ def test_a_machine_that_switches_itself_off_becomes_a_stopped_instance(account: 
     instance_id = account.add_instance(machine)
     machine.is_on = False
     assert eventually(lambda: _state(account, instance_id) == "stopped")
+    assert _reason(account, instance_id) == "Client.InstanceInitiatedShutdown"
+    account.client("ec2").start_instances(InstanceIds=[instance_id])
+    assert eventually(lambda: _state(account, instance_id) == "running")
+    assert _reason(account, instance_id) == ""
+
+
+def test_a_machine_that_switches_itself_off_is_terminated_when_its_shutdown_behavior_says_so(
+    account: LabAccount,
+) -> None:
+    machine = ScriptedMachine()
+    instance_id = account.add_instance(machine)
+    account.client("ec2").modify_instance_attribute(
+        InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior", Value="terminate"
+    )
+    machine.is_on = False
+    assert eventually(lambda: _state(account, instance_id) == "terminated")
+    with pytest.raises(ClientError, match="IncorrectInstanceState"):
+        account.client("ec2").start_instances(InstanceIds=[instance_id])
+
+
+def test_a_users_stop_is_told_from_a_machines_own(account: LabAccount) -> None:
+    instance_id = account.add_instance(ScriptedMachine())
+    account.client("ec2").stop_instances(InstanceIds=[instance_id])
+    assert eventually(lambda: _state(account, instance_id) == "stopped")
+    assert _reason(account, instance_id) == "Client.UserInitiatedShutdown"
+
+
+def test_starting_an_instance_that_runs_changes_nothing(account: LabAccount) -> None:
+    machine = ScriptedMachine()
+    instance_id = account.add_instance(machine)
+    account.client("ec2").start_instances(InstanceIds=[instance_id])
+    assert _state(account, instance_id) == "running"
+    assert machine.start_count == 0

@@ -1,0 +1,112 @@
+"""The waiting part of CollectVmcore: until the instance is back, started again first when it powered itself off.
+
+Owns the two bounded loops and the one start between them. What is seen in a look is watch_dump's.
+"""
+
+from typing import Any
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.collect_functions import CollectFunctions
+from infra.poll import Poll
+from infra.polling import polling
+from infra.settings import Settings
+from infra.tasks import ApiCall, FunctionCall, note, task
+
+# 13 events a look at the dump: 400 are a fifth of an execution's 25,000.
+WATCH_LOOKS = 400
+# A start takes a minute or two, the largest bare metal types a quarter of an hour.
+START_SECONDS = 1200
+_INSTANCE = "$.facts.incident.instanceId"
+_FAILURE = "$.facts.error"
+_GOES_ON = ("waiting", "crash-kernel", "dumping", "saved")
+
+
+class WatchDump(sfn.StateMachineFragment):
+    """Leads to `fetch` once the instance is back, else to `conclude`; `$.facts.watch` says what was seen last."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        functions: CollectFunctions,
+        settings: Settings,
+        fetch: sfn.State,
+        conclude: sfn.State,
+    ) -> None:
+        super().__init__(scope, f"{title} states")
+        self._functions = functions
+        self._fetch = fetch
+        self._conclude = conclude
+        polls = polling(settings.dump_timeout_seconds, settings.poll_seconds, at_most=WATCH_LOOKS)
+        loop = Poll(self, title, look=self._look(title), polling=polls)
+        started = self._start_again(settings)
+        loop.ends_when(_is_phase("powered-off"), started)
+        late = {
+            "phase": "timed-out",
+            "detail.$": "$.facts.watch.detail",
+            "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
+        }
+        comment = "watch_dump has its own deadline; this is the bound of the loop"
+        self._end(loop, note(self, "Stop watching", late, keep_as="$.facts.watch", comment=comment))
+        self._start = loop.start_state
+
+    def _start_again(self, settings: Settings) -> sfn.State:
+        """A loop of its own behind it, without a way back: whatever happens, the instance is started once."""
+        start = task(
+            self,
+            "Start instance again",
+            ApiCall("ec2", "startInstances", {"InstanceIds.$": f"States.Array({_INSTANCE})"}),
+            comment="It powered itself off after its dump. Repeating is harmless: an instance that runs stays as it is",
+            # Capacity may be short for a while: 20, 30, 45 and 67 s between the tries by default.
+            retry_seconds=2 * settings.poll_seconds,
+        )
+        start.add_catch(self._conclude, errors=["States.ALL"], result_path=_FAILURE)
+        started = {
+            "phase": "started-again",
+            "detail": "It was started again after it had powered itself off.",
+            "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
+        }
+        begun = note(self, "Note the start", started, keep_as="$.facts.watch")
+        title = "Watch the start"
+        look = self._look(title, isStartedAgain=True)
+        polls = polling(START_SECONDS, settings.poll_seconds, at_most=WATCH_LOOKS)
+        loop = Poll(self, title, look=look, polling=polls)
+        late = {
+            "phase": "not-back",
+            "detail.$": "States.Format('{} was started again after its dump, but does not answer. {}', "
+            f"{_INSTANCE}, $.facts.watch.detail)",
+            "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
+        }
+        self._end(loop, note(self, "Stop waiting for the start", late, keep_as="$.facts.watch"))
+        start.next(begun).next(loop.start_state)
+        return start
+
+    def _look(self, name: str, **more: Any) -> sfn.CustomState:
+        payload = {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE, **more}
+        look = task(self, name, FunctionCall(self._functions.watch_dump, payload), keep_as="$.facts.watch")
+        look.add_catch(self._conclude, errors=["States.ALL"], result_path=_FAILURE)
+        return look
+
+    def _end(self, loop: Poll, late: sfn.Pass) -> None:
+        """The ways out that both loops have."""
+        goes_on = sfn.Condition.or_(*(_is_phase(each) for each in _GOES_ON))
+        loop.ends_when(_is_phase("online"), self._fetch)
+        loop.ends_when(sfn.Condition.not_(goes_on), self._conclude).gives_up(late)
+        late.next(self._conclude)
+
+    @property
+    def start_state(self) -> sfn.State:
+        """Where the watch begins."""
+        return self._start
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """None: every way out leads to fetch or conclude."""
+        return []
+
+
+def _is_phase(phase: str) -> sfn.Condition:
+    return sfn.Condition.string_equals("$.facts.watch.phase", phase)
