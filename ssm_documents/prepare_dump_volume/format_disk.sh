@@ -1,11 +1,14 @@
 #!/bin/bash
 # Owns what writes to the disk: one GPT partition named hangdump, one file system labelled HANGDUMP.
 
+# util-linux before 2.26 (EL7) writes MBR tables only.
+is_gpt_known_to_sfdisk() { command -v sfdisk >/dev/null && [[ "$(sfdisk --help 2>&1)" == *--label* ]]; }
+
 make_partition() {
   local device="$HOST_ROOT/dev/$DISK"
   if command -v sgdisk >/dev/null; then
     sgdisk --new=1:0:0 --typecode=1:8300 --change-name=1:hangdump "$device"
-  elif command -v sfdisk >/dev/null; then
+  elif is_gpt_known_to_sfdisk; then
     # The long form of "Linux filesystem": older sfdisk has no alias for it in GPT.
     printf 'label: gpt\ntype=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name="hangdump"\n' | sfdisk "$device"
   elif command -v parted >/dev/null; then

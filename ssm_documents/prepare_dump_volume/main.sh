@@ -58,6 +58,13 @@ mount_dump_volume() {
   note_change "mounted $SSM_mountPoint"
 }
 
+# A new file system has no label at all, and kdump, confined by SELinux, could not write to it.
+label_for_selinux() {
+  if [[ -e "$HOST_ROOT/sys/fs/selinux/enforce" ]] && command -v restorecon >/dev/null; then
+    restorecon -R "$HOST_ROOT$SSM_mountPoint" || log "note: restorecon $SSM_mountPoint failed"
+  fi
+}
+
 report() {
   local uuid="$1" status=unchanged sizes size available
   if has_changes; then status=prepared; fi
@@ -87,7 +94,10 @@ main() {
   systemctl daemon-reload
   mount_dump_volume
   # A vmcore holds the memory of the host, and Ubuntu writes it readable for everyone.
-  if ((IS_NEW_FILE_SYSTEM)); then chmod 0700 "$HOST_ROOT$SSM_mountPoint"; fi
+  if ((IS_NEW_FILE_SYSTEM)); then
+    chmod 0700 "$HOST_ROOT$SSM_mountPoint"
+    label_for_selinux
+  fi
   report "$uuid"
 }
 

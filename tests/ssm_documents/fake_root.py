@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
 # What the documents may use from the host itself; anything else on PATH is a stub or is not installed.
 REAL_TOOLS = """
-awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname find flock grep head ls mkdir mktemp mv od
+awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname find flock grep head ln ls mkdir mktemp mv od
 paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail touch tr true truncate wc xargs"""
 SYSCTLS = """
 unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi
@@ -115,14 +115,24 @@ class FakeRoot:
         self.write("sys/kernel/kexec_crash_loaded", "0\n")
 
     def next_cmdline(self) -> str:
-        """What the boot loader would hand to the kernel: first `linux` line of a grub.cfg, options of a BLS entry."""
+        """What the boot loader would hand to the kernel: first `linux` line of a grub.cfg, options of a BLS entry.
+
+        An entry's own `linux` line has no arguments.
+        """
         entries = sorted(self.path.glob(self.host.boot_entries))
         line = next(
             text
             for text in "\n".join(entry.read_text() for entry in entries).splitlines()
-            if re.match(r"\s*(linux|linuxefi|linux16|options)\s", text)
+            if re.match(r"\s*((linux|linuxefi|linux16)\s+\S+\s+\S|options\s)", text)
         ).split()
-        return " ".join(line[1:] if line[0] == "options" else line[2:])
+        return self._with_grubenv(" ".join(line[1:] if line[0] == "options" else line[2:]))
+
+    def _with_grubenv(self, cmdline: str) -> str:
+        """GRUB puts the variables of grubenv in, such as EL8's $kernelopts; one that is not set is empty."""
+        file = self.path / "boot/grub2/grubenv"
+        lines = file.read_text().splitlines() if file.exists() else []
+        variables = dict(line.split("=", 1) for line in lines if "=" in line)
+        return re.sub(r"\$(\w+)", lambda match: variables.get(match[1], ""), cmdline).strip()
 
     def reboot(self) -> None:
         """Boot what the boot loader says; the enabled service with a reservation loads the crash kernel."""

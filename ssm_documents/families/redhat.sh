@@ -1,0 +1,127 @@
+#!/bin/bash
+# Owns kdump on the RHEL-like family (RHEL, Rocky, Alma, CentOS, Fedora, Amazon Linux): kdump.conf, reservation, kdump.service.
+# shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
+REDHAT_SYSCONFIG=/etc/sysconfig/kdump
+
+redhat_is_this_host() {
+  command -v rpm >/dev/null && redhat_package_manager >/dev/null &&
+    [[ " $(assignment /etc/os-release ID) $(assignment /etc/os-release ID_LIKE) " =~ \ (rhel|fedora|centos|amzn)\  ]]
+}
+
+redhat_kdump_service() { echo kdump.service; }
+
+# The crash initramfs is 20-40 MiB, twice for the moment of a rebuild; dracut unpacks in /var/tmp.
+redhat_space_needed() { printf '%s\n' "64 /boot" "256 /var/tmp"; }
+
+# kdumpctl is a script that refuses what it does not know: its text says which options and which commands it has.
+redhat_knows_option() { grep -qsw -- "$1" "$(command -v kdumpctl)"; }
+redhat_knows_command() { grep -qs "^[[:space:]]*$1)" "$(command -v kdumpctl)"; }
+
+# EL9 and later; the wait is for another kdumpctl, which holds its lock as long as it builds an initramfs.
+redhat_suggested_crashkernel() {
+  if redhat_knows_command get-default-crashkernel; then
+    { timeout 300 kdumpctl get-default-crashkernel kdump </dev/null 2>/dev/null 3>&- 9>&- || true; } | tail -n 1
+  fi
+}
+
+# x86_64: RHEL 8 and 9. Amazon Linux: AWS's 256M, above 64 GiB as RHEL. arm64: RHEL 9, and with pages of 64 KiB (EL7, EL8)
+# RHEL 7's 512M.
+redhat_crashkernel_table() {
+  if [[ "$1" == aarch64 ]]; then
+    if [[ "$(getconf PAGESIZE)" == 65536 ]]; then echo "1G-:512M"; else echo "1G-4G:256M,4G-64G:320M,64G-:576M"; fi
+  elif [[ "$(assignment /etc/os-release ID)" == amzn ]]; then
+    echo "0-64G:256M,64G-:512M"
+  else
+    echo "1G-4G:192M,4G-64G:256M,64G-:512M"
+  fi
+}
+
+redhat_configured_crashkernels() {
+  if grubby_is_used; then grubby_configured_crashkernels; else grub2_configured_crashkernels; fi
+}
+
+redhat_configure_reservation() {
+  if grubby_is_used; then grubby_configure_reservation "$1"; else grub2_configure_reservation "$1"; fi
+  redhat_relabel /etc/default/grub
+}
+
+# A file that was replaced has the label of its directory; kdump.conf and others have their own.
+redhat_relabel() {
+  if [[ -e "$HOST_ROOT/sys/fs/selinux/enforce" && -e "$HOST_ROOT$1" ]] && command -v restorecon >/dev/null; then
+    restorecon "$HOST_ROOT$1" || log "note: restorecon $1 failed"
+  fi
+}
+
+# $1: mount point, $2: core collector, $3: final action. path is relative to the target: "/" is the mount point itself, which
+# exists on every file system.
+# A dump that fails ends in a reboot, not on the root file system: dump_to_rootfs would make the crash kernel mount the root
+# volume before it dumps, whose I/O may be what hangs, and would leave a dump where nothing looks for it and nothing clears up.
+redhat_configure_dump() {
+  local target options=()
+  target="$(kdump_conf_wanted_target "$1")"
+  [[ -n "$target" ]] || fail ConfigurationFailed "/etc/fstab has no line for $1, which kdump takes its dump target from. Run prepare_dump_volume first."
+  is_mounted "$1" || fail ConfigurationFailed "Nothing is mounted at $1, and kdump refuses a dump target that is not mounted. Run prepare_dump_volume, then this again."
+  options+=(path "path /" core_collector "core_collector $2")
+  if redhat_knows_option failure_action; then
+    options+=("failure_action|default" "failure_action reboot")
+  else
+    options+=(default "default reboot")
+  fi
+  if redhat_knows_option final_action; then
+    options+=(final_action "final_action $3")
+  elif [[ "$3" != reboot ]]; then
+    fail InvalidParameter "finalAction is $3, but this host's kdump knows no final_action: it always reboots. Take reboot, or a newer kexec-tools."
+  fi
+  # Otherwise an update of the package or of the kernel puts its own crashkernel= in place of ours.
+  if redhat_knows_option auto_reset_crashkernel; then options+=(auto_reset_crashkernel "auto_reset_crashkernel no"); fi
+  edit_kdump_conf "$target" "${options[@]}"
+  redhat_relabel "$KDUMP_CONF"
+  redhat_drop_irqpoll
+  if ! is_service_enabled kdump.service; then
+    systemctl enable kdump.service 3>&- 9>&-
+    note_change "kdump.service enabled"
+  fi
+  redhat_reload_stale_crash_kernel
+}
+
+# On Graviton irqpoll keeps PCI devices from being unplugged; kdumpctl leaves it out itself since 2022 only.
+redhat_drop_irqpoll() {
+  local arguments
+  arguments=" $(assignment "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND) "
+  if [[ "$(architecture)" == aarch64 && "$arguments" == *" irqpoll "* ]]; then
+    arguments="${arguments/ irqpoll / }"
+    arguments="${arguments# }"
+    set_assignments "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND "\"${arguments% }\""
+    redhat_relabel "$REDHAT_SYSCONFIG"
+  fi
+}
+
+# kdump.conf is copied into the crash initramfs: one that is loaded already dumps as it was told when it was made.
+redhat_reload_stale_crash_kernel() {
+  is_crash_kernel_loaded || return 0
+  if redhat_is_initramfs_stale || changes | grep -qxF "$REDHAT_SYSCONFIG"; then
+    log "making the crash initramfs anew"
+    systemctl restart kdump.service 3>&- 9>&- || log "that failed; journalctl -u kdump.service says why"
+    note_change "crash initramfs"
+  fi
+}
+
+redhat_is_initramfs_stale() {
+  local initrd
+  initrd="$(redhat_crash_initrd)"
+  [[ -z "$initrd" || "$HOST_ROOT$KDUMP_CONF" -nt "$HOST_ROOT$initrd" ]]
+}
+
+# Before the reboot rather than after it; and a target that kdump refuses is found out before the reboot.
+redhat_prepare_crash_kernel() {
+  if ! redhat_is_initramfs_stale || ! redhat_knows_command rebuild; then return 0; fi
+  log "making the crash initramfs"
+  kdumpctl rebuild </dev/null >"$WORK_DIR/kdumpctl" 2>&1 3>&- 9>&- ||
+    fail ConfigurationFailed "kdumpctl rebuild failed, so the crash kernel could not be loaded after the reboot either: $(tail -n 3 "$WORK_DIR/kdumpctl")"
+}
+
+# start waits for a start that is under way already; restart is for a unit that is active without its crash kernel.
+redhat_load_crash_kernel() {
+  systemctl start kdump.service 3>&- 9>&- || true
+  is_crash_kernel_loaded || systemctl restart kdump.service 3>&- 9>&-
+}

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Owns what check_kdump asks of the RHEL-like family; nothing here changes the host.
+# shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
+
+redhat_crash_initrd() {
+  local release path
+  release="$(kernel_release)"
+  for path in "$HOST_ROOT/boot/initramfs-${release}kdump.img" "$HOST_ROOT"/boot/*/"$release"/initrdkdump \
+    "$HOST_ROOT/var/lib/kdump/initramfs-${release}kdump.img"; do
+    if [[ -e "$path" ]]; then
+      echo "${path#"$HOST_ROOT"}"
+      return
+    fi
+  done
+}
+
+# dracut's own list; without it the files, unless they are within a squashed image, which lsinitrd does not look into.
+redhat_crash_initrd_modules() {
+  local initrd listing
+  initrd="$HOST_ROOT$(redhat_crash_initrd)"
+  if [[ ! -f "$initrd" ]] || ! command -v lsinitrd >/dev/null; then return 0; fi
+  listing="$(lsinitrd "$initrd" -f usr/lib/dracut/hostonly-kernel-modules.txt 2>/dev/null || true)"
+  if [[ -n "$listing" ]]; then
+    tr -s '[:space:]' '\n' <<<"$listing" | tr - _
+    return
+  fi
+  listing="$(lsinitrd "$initrd" 2>/dev/null || true)"
+  if [[ "$listing" == *squash*root.img* ]]; then return 0; fi
+  sed -nE 's|.*/([^/]+)\.ko(\.[a-z0-9]+)?$|\1|p' <<<"$listing" | tr - _
+}
+
+# Recommended crashkernel: 256M
+# Only of an initramfs that is as it should be: kdumpctl estimate would make it anew otherwise.
+redhat_estimated_mib() {
+  if redhat_is_initramfs_stale || ! is_crash_kernel_loaded || ! redhat_knows_command estimate; then return 0; fi
+  { timeout 120 kdumpctl estimate </dev/null 2>/dev/null 3>&- 9>&- || true; } | sed -nE 's/^Recommended crashkernel:[[:space:]]*([0-9]+)M.*/\1/p'
+}
+
+redhat_dump_level() {
+  local collector
+  collector="$(kdump_conf_value core_collector)"
+  sed -n 's/.*-d *\([0-9]*\).*/\1/p' <<<"${collector:-makedumpfile -l -d 31}"
+}
+
+# Both are reboot where nothing is said.
+redhat_final_action() {
+  local action
+  action="$(kdump_conf_value final_action)"
+  echo "${action:-reboot}"
+}
+
+redhat_failure_action() {
+  local action
+  action="$(kdump_conf_value 'failure_action|default')"
+  echo "${action:-reboot}"
+}
+
+# With Secure Boot kdumpctl adds -s by itself.
+redhat_uses_kexec_file_load() {
+  local variable
+  for variable in "$HOST_ROOT"/sys/firmware/efi/efivars/SecureBoot-*; do
+    if [[ -f "$variable" && "$(tail -c 1 "$variable" | od -An -t u1 | tr -d ' ')" == 1 ]]; then return 0; fi
+  done
+  [[ " $(assignment "$REDHAT_SYSCONFIG" KEXEC_ARGS) " =~ \ (-s|-a|--kexec-file-syscall|--kexec-syscall-auto)\  ]]
+}
+
+# Findings of check_kdump that only this family can have. $1: mount point.
+redhat_find_faults() {
+  local wanted observed
+  if ! redhat_has_kdump; then
+    finding family-configuration-missing "kdumpctl and makedumpfile are not both installed" "run configure_kdump"
+    return 0
+  fi
+  wanted="$(kdump_conf_wanted_target "$1")"
+  observed="$(kdump_conf_targets | paste -s -d ' '), path $(kdump_conf_value path)"
+  if [[ "$observed" != "$wanted, path /" ]]; then
+    if ! has_finding fstab-entry-missing dump-target-wrong-uuid; then
+      finding family-configuration-missing "$KDUMP_CONF has target '$observed', not '$wanted, path /'" "run configure_kdump with mountPoint $1"
+    fi
+  elif [[ -n "$(redhat_crash_initrd)" ]] && redhat_is_initramfs_stale; then
+    stale_initramfs "$(redhat_crash_initrd) is older than $KDUMP_CONF, which is copied into it"
+  fi
+}

@@ -1,0 +1,71 @@
+#!/bin/bash
+# Owns crashkernel= where grub2-mkconfig makes grub.cfg of /etc/default/grub alone: EL7, Amazon Linux 2.
+GRUB2_DEFAULTS=/etc/default/grub
+
+# What the firmware's boot loader reads. A grub.cfg on the EFI partition without a menu only loads the one in /boot/grub2, and
+# grub2-mkconfig refuses to overwrite it.
+grub2_configurations() {
+  local file found=""
+  if [[ -d "$HOST_ROOT/sys/firmware/efi" ]]; then
+    for file in "$HOST_ROOT"/boot/efi/EFI/*/grub.cfg; do
+      if grep -qs '^[[:space:]]*menuentry' "$file"; then
+        found=yes
+        echo "${file#"$HOST_ROOT"}"
+      fi
+    done
+  fi
+  [[ -n "$found" ]] || echo /boot/grub2/grub.cfg
+}
+
+grub2_configured_crashkernels() {
+  local file
+  while read -r file; do
+    sed -nE 's/^[[:space:]]*linux(16|efi)?[[:space:]]//p' "$HOST_ROOT$file" 2>/dev/null || true
+  done < <(grub2_configurations) | crashkernel_values
+}
+
+# Arguments $1 into the line that the distribution uses (Amazon: …_DEFAULT, RHEL: only GRUB_CMDLINE_LINUX), old values out of all.
+grub2_edit_defaults() {
+  local key=GRUB_CMDLINE_LINUX_DEFAULT
+  [[ -f "$HOST_ROOT$GRUB2_DEFAULTS" ]] || return 0
+  grep -q "^[[:space:]]*$key=" "$HOST_ROOT$GRUB2_DEFAULTS" || key=GRUB_CMDLINE_LINUX
+  keep_backup "$GRUB2_DEFAULTS"
+  sed -E "/^[[:space:]]*GRUB_CMDLINE/s/[ ]*\\<crashkernel=[^ \"']*//g" "$HOST_ROOT$GRUB2_DEFAULTS" | KEY="$key" ARGUMENTS="$1" awk '
+    { line[++count] = $0 }
+    $0 ~ "^[ \t]*" ENVIRON["KEY"] "=" { last = count }
+    END {
+      # Within the quotes; a line without them, or none, gets a line of its own, which adds to it.
+      quote = substr(line[last], length(line[last]))
+      at = index(line[last], "=" quote)
+      if (at && (quote == "\"" || quote == "\047") && length(line[last]) > at + 1) {
+        value = substr(line[last], at + 2, length(line[last]) - at - 2)
+        line[last] = substr(line[last], 1, at + 1) value (value ~ /[^ ]$/ ? " " : "") ENVIRON["ARGUMENTS"] quote
+      } else line[++count] = ENVIRON["KEY"] "=\"$" ENVIRON["KEY"] " " ENVIRON["ARGUMENTS"] "\""
+      for (i = 1; i <= count; i++) print line[i]
+    }' >"$WORK_DIR/grub"
+  write_if_changed "$GRUB2_DEFAULTS" <"$WORK_DIR/grub"
+}
+
+# Words of the running command line that the new grub.cfg $1 has nowhere: somebody put them into the old one (grubby does).
+grub2_lost_arguments() {
+  local word
+  while read -r word; do
+    if ! grep -qF -e "$word" "$1"; then echo "$word"; fi
+  done < <(tr -s ' ' '\n' <"$HOST_ROOT/proc/cmdline" | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root)=|^$')
+}
+
+grub2_configure_reservation() {
+  local value="$1" file lost
+  command -v grub2-mkconfig >/dev/null || fail ConfigurationFailed "There is no grub2-mkconfig on this host. Put $(crashkernel_arguments "$value") on the kernel's command line in the way its boot loader wants, reboot, and run again."
+  grub2_edit_defaults "$(crashkernel_arguments "$value")"
+  if ! is_crashkernel_configured "$value"; then
+    grub2-mkconfig -o "$WORK_DIR/grub.cfg" </dev/null >&2 3>&- 9>&- || fail ConfigurationFailed "grub2-mkconfig failed; its stderr says why. Repair the boot loader's configuration and run again."
+    lost="$(grub2_lost_arguments "$WORK_DIR/grub.cfg" | paste -s -d ' ')"
+    [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '$lost' from the kernel's command line: that is in grub.cfg but not in $GRUB2_DEFAULTS. Add it there, and run again."
+    while read -r file; do
+      keep_backup "$file"
+      write_if_changed "$file" <"$WORK_DIR/grub.cfg"
+    done < <(grub2_configurations)
+  fi
+  is_crashkernel_configured "$value" || fail ConfigurationFailed "$(grub2_configurations | paste -s -d ' ') has '$(grub2_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after grub2-mkconfig: something in /etc/grub.d or $GRUB2_DEFAULTS sets it anew. Remove that, and run again."
+}

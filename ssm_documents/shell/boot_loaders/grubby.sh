@@ -1,0 +1,35 @@
+#!/bin/bash
+# Owns crashkernel= where GRUB reads boot loader entries and grubby edits them: EL8 and later, Fedora, Amazon Linux 2023.
+
+grubby_is_used() {
+  compgen -G "$HOST_ROOT/boot/loader/entries/*.conf" >/dev/null && [[ "$(assignment /etc/default/grub GRUB_ENABLE_BLSCFG)" != false ]]
+}
+
+# Of the entry that boots next; grubby puts in what the entry leaves to $kernelopts in grubenv (EL8).
+grubby_configured_crashkernels() { { grubby --info=DEFAULT 2>/dev/null || true; } | sed -n 's/^args=//p' | crashkernel_values; }
+
+# New kernels get their command line from here where it exists.
+grubby_edit_kernel_cmdline() {
+  local file=/etc/kernel/cmdline
+  [[ -s "$HOST_ROOT$file" ]] || return 0
+  echo "$(without_crashkernel <"$HOST_ROOT$file") $(crashkernel_arguments "$1")" >"$WORK_DIR/cmdline"
+  write_if_changed "$file" <"$WORK_DIR/cmdline"
+}
+
+grubby_configure_reservation() {
+  local value="$1" arguments file
+  arguments="$(crashkernel_arguments "$value")"
+  command -v grubby >/dev/null || fail ConfigurationFailed "There is no grubby on this host, whose boot loader reads /boot/loader/entries. Install it, or put $arguments into the entries by hand and reboot; then run again."
+  for file in /etc/default/grub /etc/kernel/cmdline /boot/grub2/grubenv "$HOST_ROOT"/boot/loader/entries/*.conf; do
+    keep_backup "${file#"$HOST_ROOT"}"
+  done
+  if ! is_crashkernel_configured "$value"; then
+    grubby --update-kernel=ALL --remove-args=crashkernel --args="$arguments" </dev/null >&2 3>&- 9>&- ||
+      fail ConfigurationFailed "grubby failed; its stderr says why. Repair the boot loader's configuration and run again."
+    note_change "crashkernel in /boot/loader/entries"
+  fi
+  # Not read as long as the entries say everything, but grub2-mkconfig may write the entries anew from it.
+  grub2_edit_defaults "$arguments"
+  grubby_edit_kernel_cmdline "$value"
+  is_crashkernel_configured "$value" || fail ConfigurationFailed "grubby shows crashkernel '$(grubby_configured_crashkernels | paste -s -d ' ')' for the next boot, not $value. Of a pair (high and low) give the high part only; otherwise look at: grubby --info=DEFAULT"
+}

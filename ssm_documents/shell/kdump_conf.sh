@@ -1,0 +1,62 @@
+#!/bin/bash
+# Owns the editing of /etc/kdump.conf (kdump.conf(5)): foreign lines stay; one target and one line for each option of ours.
+KDUMP_CONF=/etc/kdump.conf
+# The target in the line after this one was written here: only that one may be replaced by another.
+KDUMP_CONF_MARK="# Hangdump's dump volume:"
+KDUMP_CONF_TARGETS='ext[234]|xfs|btrfs|minix|virtiofs|raw|nfs4?|net|ssh'
+
+# The value of option $1 (an extended regular expression) as kdump reads it: no comment, the last line wins.
+kdump_conf_value() {
+  { sed -nE "s/^[[:space:]]*($1)[[:space:]]+//p" "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } |
+    sed -E -e 's/[[:space:]]*(#.*)?$//' -e 's/^"(.*)"$/\1/' | tail -n 1
+}
+
+# "xfs UUID=…" for mount point $1, from what fstab has.
+kdump_conf_wanted_target() {
+  local device file_system
+  read -r device _ file_system _ < <(fstab_lines "$1") || true
+  if [[ -n "$device" ]]; then echo "$file_system $device"; fi
+}
+
+# The lines that say where dumps go.
+kdump_conf_targets() {
+  { cat "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } | TARGETS="$KDUMP_CONF_TARGETS" awk '
+    $1 ~ "^(" ENVIRON["TARGETS"] ")$" { print $1 " " $2 }
+    $1 == "dracut_args" && /--mount/ { print }'
+}
+
+# What would send dumps elsewhere than to target $1, or keep a change from the crash kernel; never removed unasked.
+kdump_conf_foreign_lines() {
+  { cat "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } | MARK="$KDUMP_CONF_MARK" TARGETS="$KDUMP_CONF_TARGETS" WANTED="$1" awk '
+    $0 == ENVIRON["MARK"] { ours = NR + 1; next }
+    $1 ~ "^(" ENVIRON["TARGETS"] ")$" && NR != ours && $1 " " $2 != ENVIRON["WANTED"] { print }
+    $1 == "dracut_args" && /--mount/ { print }
+    $1 == "force_no_rebuild" && $2 == 1 { print }'
+}
+
+# kdump_conf_put OPTION-PATTERN LINE: in place of the first such line, the others go; at the end when there is none.
+kdump_conf_put() {
+  PATTERN="^($1)$" LINE="$2" awk '
+    $1 ~ ENVIRON["PATTERN"] { if (!done++) print ENVIRON["LINE"]; next }
+    { print }
+    END { if (!done) print ENVIRON["LINE"] }' "$WORK_DIR/kdump.conf" >"$WORK_DIR/kdump.conf.new"
+  mv "$WORK_DIR/kdump.conf.new" "$WORK_DIR/kdump.conf"
+}
+
+# edit_kdump_conf TARGET [OPTION-PATTERN LINE]...
+edit_kdump_conf() {
+  local foreign target="$1"
+  shift
+  foreign="$(kdump_conf_foreign_lines "$target")"
+  if [[ -n "$foreign" ]]; then
+    fail ConfigurationFailed "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
+  fi
+  keep_backup "$KDUMP_CONF"
+  { grep -vxF "$KDUMP_CONF_MARK" "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } >"$WORK_DIR/kdump.conf"
+  kdump_conf_put "$KDUMP_CONF_TARGETS" "$KDUMP_CONF_MARK"$'\n'"$target"
+  while (($# >= 2)); do
+    kdump_conf_put "$1" "$2"
+    shift 2
+  done
+  write_if_changed "$KDUMP_CONF" <"$WORK_DIR/kdump.conf"
+}
