@@ -1,7 +1,12 @@
 # Everything a user or a contributor types. `make` alone lists the targets.
 PYTHON ?= python3
 VENV := .venv
+BENCH_VENV := .venv-bench
 RUN := $(VENV)/bin/python
+
+# make demo RELEASE=trixie FILE_SYSTEM=ext4 FINAL_ACTION=poweroff MEMORY_MIB=4096; `python -m lab.demo --help` explains.
+DEMO_OPTIONS = $(if $(RELEASE),--release '$(RELEASE)') $(if $(FILE_SYSTEM),--file-system '$(FILE_SYSTEM)') \
+	$(if $(FINAL_ACTION),--final-action '$(FINAL_ACTION)') $(if $(MEMORY_MIB),--memory-mib '$(MEMORY_MIB)')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check synth deploy bench docs lock packages setup clean
@@ -10,7 +15,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 demo: setup packages ## Hang a real kernel and bring its vmcore to the (emulated) bucket
-	$(RUN) -m lab.demo
+	$(RUN) -m lab.demo $(DEMO_OPTIONS)
 
 test: check packages ## Everything, with the real guest
 	$(RUN) -m pytest -m guest
@@ -27,7 +32,7 @@ synth: setup ## Write the CloudFormation template to cdk.out/
 deploy: setup node_modules/.stamp ## Deploy to the AWS account and Region of your credentials
 	npx cdk deploy --app "$(RUN) app.py"
 
-bench: setup packages ## Measure against peers in the same run; writes results/bench/
+bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench
 
 docs: setup ## Generate the state diagrams in docs/ from the synthesized definitions
@@ -49,6 +54,11 @@ $(VENV)/.stamp: requirements/bootstrap.txt requirements/dev.txt
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements/dev.txt
 	touch $@
 
+$(BENCH_VENV)/.stamp: requirements/bench.txt $(VENV)/.stamp
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements/bench.txt
+	touch $@
+
 .cache/bundle/.stamp: lambdas/requirements.txt $(VENV)/.stamp
 	$(RUN) -m infra.bundle
 	touch $@
@@ -58,4 +68,4 @@ node_modules/.stamp: package-lock.json
 	touch $@
 
 clean: ## Remove what the other targets made (the guest image too)
-	rm -rf $(VENV) .cache cdk.out node_modules results/latest results/bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .cache cdk.out node_modules results/latest results/bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,5 @@
-"""`make demo`: one command from a hung kernel to a proven vmcore. Owns the command line and the last screen."""
+"""`make demo`: one command from a hung kernel to a proven vmcore. Owns the last screen; options.py has the options."""
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -8,30 +7,26 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
+from lab.demo import options
 from lab.demo.proof import NotProven
-from lab.demo.results import LATEST, Results
+from lab.demo.results import Results
 from lab.demo.story import DemoFailed, Outcome, Story
 from lab.demo.timeline import Timeline
 from lab.guest.power import QemuFailed
 from lab.image import ImageBuildFailed
+from lab.image.apt_sources import NoDebianSources
 
 
 def main() -> int:
     """0 when everything held; 1 with the reason when a step did not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lab.demo",
-        description="Hang a real Linux kernel in QEMU on an emulated AWS account, and bring its vmcore to the bucket. "
-        f"Leaves what it made in {LATEST}/. Exits with 1 and a reason when a step does not hold.",
-    )
-    parser.add_argument("--results", type=Path, default=LATEST, metavar="DIR", help=f"default: {LATEST}")
-    options = parser.parse_args()
+    given = options.parse()
     console = Console(highlight=False, soft_wrap=True)
     timeline = Timeline(console)
-    results = Results(options.results)
+    results = Results(given.results)
     with tempfile.TemporaryDirectory(prefix="hangdump-demo-") as scratch:
         try:
-            outcome = Story(timeline, results, Path(scratch)).run()
-        except (DemoFailed, NotProven, ImageBuildFailed, QemuFailed, TimeoutError) as error:
+            outcome = Story(timeline, results, Path(scratch), given.variant).run()
+        except (DemoFailed, NotProven, ImageBuildFailed, NoDebianSources, QemuFailed, TimeoutError) as error:
             console.print(f"\n[bold red]The demo failed:[/] {error}", soft_wrap=True)
             console.print(f"Look at {results.folder}/console.log and {results.folder}/executions/.")
             return 1
@@ -44,6 +39,7 @@ def summarize(console: Console, outcome: Outcome, results: Results, *, total_sec
     table = Table("what", Column("value", overflow="fold"), show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("vmcore", outcome.key)
     table.add_row("size", f"{outcome.size_bytes / 1e6:.1f} MB, kernel log {outcome.dmesg_bytes / 1e3:.1f} kB")
+    table.add_row("guest", f"{outcome.variant}; {outcome.observed.reserved_mib} MiB reserved for the crash kernel")
     table.add_row("kernel", outcome.proof.kernel)
     table.add_row("panic", f"[bold]{outcome.proof.panic_line}[/], at {outcome.proof.crashed_at:%Y-%m-%d %H:%M:%S} UTC")
     table.add_row("verdict", f"{outcome.verdict['verdict']}: {outcome.verdict['reason']}")

@@ -15,6 +15,7 @@ from lab.demo.proof import Proof, prove
 from lab.demo.results import Results
 from lab.demo.tell import Teller
 from lab.demo.timeline import Timeline
+from lab.demo.variant import Observed, Variant, observe
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.events import Event
 from lab.guest.deadline import wait_until
@@ -36,6 +37,8 @@ class DemoFailed(Exception):
 class Outcome:
     """What the demo ends with."""
 
+    variant: Variant
+    observed: Observed
     key: str
     size_bytes: int
     dmesg_bytes: int
@@ -47,7 +50,8 @@ class Outcome:
 class Story:
     """One run of the demo."""
 
-    def __init__(self, timeline: Timeline, results: Results, scratch: Path) -> None:
+    def __init__(self, timeline: Timeline, results: Results, scratch: Path, variant: Variant | None = None) -> None:
+        self._variant = variant or Variant()
         self._timeline = timeline
         self._results = results
         self._scratch = scratch
@@ -56,11 +60,17 @@ class Story:
 
     def run(self) -> Outcome:
         """From nothing to the proven vmcore; raises DemoFailed, NotProven or what broke."""
-        with self._act("image", "Guest image: Debian, its cloud kernel, no kdump"):
-            image = ensure_image(say=lambda line: self._timeline.add("image", line))
+        release = self._variant.release
+        with self._act("image", f"Guest image: Debian {release}, its cloud kernel, no kdump"):
+            image = ensure_image(lambda line: self._timeline.add("image", line), release=release)
         with LabAccount() as account:
             account.events.listen(self._tell)
-            with QemuGuest(self._scratch / "guest", disk=image, s3_port=account.instance_port) as guest:
+            with QemuGuest(
+                self._scratch / "guest",
+                disk=image,
+                s3_port=account.instance_port,
+                hardware=self._variant.hardware,
+            ) as guest:
                 try:
                     return self._play(account, guest)
                 finally:
@@ -77,10 +87,12 @@ class Story:
             self._timeline.add("guest", "no longer answers; only an NMI gets through now")
         with self._act("alarm", "Wait for the alarm, then respond_to_hang"):
             execution = self._collection(account, outputs)
-        with self._act("collect", "CollectVmcore: the dump, the reboot, the upload"), self._console_watch(guest):
+        # reboot | poweroff
+        afterwards = f"the {self._variant.final_action}"
+        with self._act("collect", f"CollectVmcore: the dump, {afterwards}, the upload"), self._console_watch(guest):
             verdict = self._follow(account, execution, "CollectVmcore", COLLECT_SECONDS)
         with self._act("prove", "Open the vmcore from the bucket"):
-            return self._prove(account, outputs, verdict, hung_at)
+            return self._prove(account, guest, outputs, verdict, hung_at)
 
     def _boot_and_deploy(self, account: LabAccount, guest: QemuGuest) -> tuple[str, dict[str, str]]:
         # The guest boots on its own; synthesis is most of the other processor's work.
@@ -90,14 +102,17 @@ class Story:
             guest.wait_until_answers()
             self._timeline.add("guest", f"booted {kernel_of(guest)}, answers")
             outputs = deployment.result()
-        instance_id = account.add_instance(guest, instance_type="t3.micro", tags={"hangdump:enrolled": "true"})
+        instance_id = account.add_instance(
+            guest, instance_type=self._variant.instance_type, tags={"hangdump:enrolled": "true"}
+        )
         zone = availability_zone_of(account, instance_id)
         guest.identify(instance_id=instance_id, availability_zone=zone)
         self._timeline.add("ec2", f"{instance_id} runs in {zone}, tagged hangdump:enrolled=true")
         return instance_id, outputs
 
     def _provision(self, account: LabAccount, instance_id: str) -> None:
-        execution = account.start_execution("ProvisionDumpVolume", {"instanceId": instance_id, "reboot": True})
+        wanted = {"instanceId": instance_id, "reboot": True, **self._variant.provision_input()}
+        execution = account.start_execution("ProvisionDumpVolume", wanted)
         outcome = self._follow(account, execution, "ProvisionDumpVolume", PROVISION_SECONDS)
         if outcome["status"] != "ready":
             raise DemoFailed(f"ProvisionDumpVolume ended with {outcome['status']}, not ready")
@@ -127,7 +142,12 @@ class Story:
         return output
 
     def _prove(
-        self, account: LabAccount, outputs: dict[str, str], verdict: dict[str, Any], hung_at: datetime
+        self,
+        account: LabAccount,
+        guest: QemuGuest,
+        outputs: dict[str, str],
+        verdict: dict[str, Any],
+        hung_at: datetime,
     ) -> Outcome:
         key = verdict["keys"]["vmcore"]
         bucket = outputs["VmcoreBucketName"]
@@ -136,7 +156,12 @@ class Story:
             raise DemoFailed(f"the verdict is {verdict['verdict']}: {verdict['reason']}")
         proof = prove(files["vmcore"], hung_at=hung_at, collected_at=datetime.now(UTC))
         self._timeline.add("demo", f"the dump opens: {proof.kernel}, crashed {proof.crashed_at:%H:%M:%S} UTC")
+        observed = observe(account, guest)
+        if wrong := observed.contradictions(self._variant):
+            raise DemoFailed(f"this was no run of {self._variant}: {'; '.join(wrong)}")
         return Outcome(
+            variant=self._variant,
+            observed=observed,
             key=f"s3://{bucket}/{key}",
             size_bytes=files["vmcore"].stat().st_size,
             dmesg_bytes=files["vmcore-dmesg.txt"].stat().st_size,

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Runs in the guest: release, the dump volume's file system, bytes reserved for the crash kernel, KiB of other memory.
+set -eu
+. /etc/os-release
+echo "$VERSION_CODENAME"
+findmnt --noheadings --output FSTYPE --mountpoint /var/crash
+cat /sys/kernel/kexec_crash_size
+sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo
