@@ -1,20 +1,55 @@
-"""`make bench`: runs every measurement and writes results/bench/."""
+"""`make bench`: measures against peers in the same run; writes results/bench/."""
 
-import json
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import upload
 
 RESULTS = Path("results") / "bench"
+UNITS = {"": 1, "MiB": 2**20, "GiB": 2**30}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; None leaves it to the measurement."""
+
+    results: Path
+    sizes_bytes: tuple[int, ...] | None
+    runs: int | None
+
+
+# Name → writes its files below `results`.
+MEASUREMENTS: dict[str, Callable[[Options], None]] = {
+    "upload": lambda options: upload.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
+}
+
+
+def size_bytes(text: str) -> int:
+    """`64MiB`, `1GiB` or bytes."""
+    match = re.fullmatch(r"(\d+)(MiB|GiB|)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text} is no size: 64MiB, 1GiB, 1048576")
+    return int(match[1]) * UNITS[match[2]]
 
 
 def main() -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for row in upload.rows():
-        print(json.dumps(row), flush=True)
-        rows.append(row)
-    (RESULTS / "upload.json").write_text(json.dumps(rows, indent=1) + "\n")
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=sorted(MEASUREMENTS), help="one measurement instead of all")
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: tuple(size_bytes(each) for each in text.split(",")),
+        help="upload: sizes with commas between them (64MiB,1GiB,8GiB)",
+    )
+    parser.add_argument("--runs", type=int, help="upload: timed runs of each client (5; 3 above 4 GiB)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go (results/bench)")
+    given = parser.parse_args()
+    given.results.mkdir(parents=True, exist_ok=True)
+    for name, measure in MEASUREMENTS.items():
+        if given.only in (None, name):
+            measure(Options(given.results, given.sizes, given.runs))
 
 
 if __name__ == "__main__":

@@ -1,137 +1,82 @@
-"""upload_vmcore, as assembled, against one plain PUT of the same file by curl: the most that this machine can do.
-
-Interleaved runs against one server; medians. What is timed of Hangdump is all of it: the digests, then the upload.
-"""
+"""Uploads of one file by Hangdump and by what a user would type instead: interleaved runs, one server, medians."""
 
 import json
 import os
-import resource
+import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ssm_documents.assemble import assemble, script_of
+from bench import peers
+from bench.document import Instance, hangdump
+from bench.endpoint import Endpoint, serving
+from bench.meter import Meter, Usage
 
-SIZES_BYTES = (64 * 1024**2, 512 * 1024**2)
-RUNS = 5
-
-
-@dataclass(frozen=True)
-class Run:
-    """One timed upload; CPU time is the client's alone."""
-
-    seconds: float
-    cpu_seconds: float
+GIB = 1024**3
+SIZES_BYTES = (64 * 1024**2, GIB, 8 * GIB)
+Row = dict[str, float | int | str]
 
 
-def measure(upload: Callable[[], None]) -> Run:
-    """Time one upload; the children that it waited for are its CPU time."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    upload()
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Run(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+def measure(results: Path, *, sizes_bytes: tuple[int, ...] | None = None, runs: int | None = None) -> None:
+    """Writes upload.json and upload.png."""
+    rows = []
+    file = results / "upload.json"
+    with serving() as endpoint:
+        for size_bytes in sizes_bytes or SIZES_BYTES:
+            for row in rows_of(endpoint, size_bytes, runs or (3 if size_bytes > 4 * GIB else 5)):
+                print(json.dumps(row), flush=True)
+                rows.append(row)
+            file.write_text(json.dumps(rows, indent=1) + "\n")
+    subprocess.run([peers.PEERS / "python", "-m", "bench.plot", file, results / "upload.png"], check=True)
 
 
-class Instance:
-    """A directory with one dump in it, and the document that uploads it."""
-
-    def __init__(self, root: Path, size_bytes: int, url: str) -> None:
-        self._root, self._url = root, url
-        self._script = root / "upload_vmcore.sh"
-        self._script.write_text(script_of(assemble("upload_vmcore")))
-        self._script.chmod(0o755)
-        kernel = root / "proc" / "sys" / "kernel"
-        (kernel / "random").mkdir(parents=True)
-        (kernel / "random" / "boot_id").write_text("00000000-0000-4000-8000-000000000001\n")
-        (kernel / "osrelease").write_text("6.1.0\n")
-        (root / "proc" / "stat").write_text("btime 1795400000\n")
-        (root / "run").mkdir()
-        self.vmcore = root / "var" / "crash" / "202611230400" / "dump.202611230400"
-        self.vmcore.parent.mkdir(parents=True)
-        with self.vmcore.open("wb") as dump:
-            for _ in range(size_bytes // 2**20):
-                dump.write(os.urandom(2**20))
-
-    def upload_by_document(self) -> None:
-        """find, then upload what it found."""
-        found = self._run(action="find")["vmcore"]
-        lines = []
-        for index, digest in enumerate(found["partDigests"]):
-            offset = index * found["partBytes"]
-            length = min(found["partBytes"], found["sizeBytes"] - offset)
-            lines.append(
-                f"part\t{index + 1}\t{offset}\t{length}\t{digest}\t{self._url}/vmcore?partNumber={index + 1}\n"
-            )
-        manifest = self._root / "manifest"
-        manifest.write_text("".join(lines))
-        _put(manifest, f"{self._url}/manifest")
-        self._run(
-            action="upload",
-            manifestUrl=f"{self._url}/manifest?once=1",
-            vmcorePath=found["path"],
-            sizeBytes=str(found["sizeBytes"]),
-            modifiedEpoch=str(found["modifiedEpoch"]),
-        )
-
-    def upload_by_plain_put(self) -> None:
-        """One connection, no digest."""
-        _put(self.vmcore, f"{self._url}/vmcore")
-
-    def _run(self, **parameters: str) -> dict[str, Any]:
-        defaults = {name: each["default"] for name, each in assemble("upload_vmcore")["parameters"].items()}
-        environment = {f"SSM_{name}": value for name, value in {**defaults, **parameters}.items()}
-        done = subprocess.run(
-            ["sh", "-c", str(self._script)],
-            env={**os.environ, **environment, "HOST_ROOT": str(self._root)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"upload_vmcore failed: {done.stdout} {done.stderr}")
-        report: dict[str, Any] = json.loads(done.stdout)
-        return report
+def rows_of(endpoint: Endpoint, size_bytes: int, runs: int) -> Iterator[Row]:
+    """One row a client. A first run of each is not timed: it fills the page cache and samples the memory."""
+    with _directory_for(size_bytes) as directory:
+        instance = Instance(directory / "root", size_bytes)
+        clients: dict[str, Callable[[Meter, Path], None]] = {
+            "hangdump": hangdump(endpoint, instance),
+            "aws-s3-cp": peers.aws_s3_cp(endpoint, directory),
+            "boto3": peers.boto3(endpoint),
+            "s5cmd": peers.s5cmd(endpoint),
+            "plain-put": peers.plain_put(endpoint),
+            "plain-put-sha256": peers.plain_put_sha256(endpoint),
+        }
+        os.sync()
+        memory = {name: _once(upload, instance.vmcore, samples_memory=True) for name, upload in clients.items()}
+        timed: dict[str, list[Usage]] = {name: [] for name in clients}
+        for _ in range(runs):
+            for name, upload in clients.items():
+                timed[name].append(_once(upload, instance.vmcore, samples_memory=False))
+    plain = statistics.median(usage.seconds for usage in timed["plain-put"])
+    for name, usages in timed.items():
+        seconds = statistics.median(usage.seconds for usage in usages)
+        yield {
+            "client": name,
+            "size_bytes": size_bytes,
+            "mb_per_s": round(size_bytes / seconds / 1e6, 1),
+            "cpu_seconds": round(statistics.median(usage.cpu_seconds for usage in usages), 3),
+            "peak_rss_bytes": memory[name].peak_rss_bytes,
+            "seconds": round(seconds, 3),
+            "ratio_to_plain_put": round(plain / seconds, 3),
+        }
 
 
-def _put(path: Path, url: str) -> None:
-    subprocess.run(["curl", "-sf", "-H", "Expect:", "-o", "/dev/null", "-T", str(path), url], check=True)
+def _once(upload: Callable[[Meter, Path], None], file: Path, *, samples_memory: bool) -> Usage:
+    meter = Meter(samples_memory=samples_memory)
+    upload(meter, file)
+    return meter.usage()
 
 
 @contextmanager
-def _sink() -> Iterator[str]:
-    with subprocess.Popen([sys.executable, "-m", "bench.sink"], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None  # noqa: S101 - PIPE was asked for
-        try:
-            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        finally:
-            server.kill()
-
-
-def rows() -> Iterator[dict[str, float | int | str]]:
-    """One row a client and size: medians of interleaved runs, and the ratio to the plain PUT."""
-    with _sink() as url:
-        for size_bytes in SIZES_BYTES:
-            with tempfile.TemporaryDirectory() as root:
-                instance = Instance(Path(root), size_bytes, url)
-                clients = {"hangdump": instance.upload_by_document, "plain-put": instance.upload_by_plain_put}
-                runs: dict[str, list[Run]] = {name: [] for name in clients}
-                for _ in range(RUNS):
-                    for name, upload in clients.items():
-                        runs[name].append(measure(upload))
-            plain = statistics.median(run.seconds for run in runs["plain-put"])
-            for name, taken in runs.items():
-                seconds = statistics.median(run.seconds for run in taken)
-                yield {
-                    "client": name,
-                    "size_bytes": size_bytes,
-                    "mb_per_s": round(size_bytes / seconds / 1e6, 1),
-                    "cpu_seconds": round(statistics.median(run.cpu_seconds for run in taken), 2),
-                    "speed_against_plain_put": round(plain / seconds, 2),
-                }
+def _directory_for(size_bytes: int) -> Iterator[Path]:
+    """In memory when there is plenty of it, so that no disk is measured; else on the disk, read from the page cache."""
+    shared = Path("/dev/shm")  # noqa: S108 - that it is memory is the point
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(meminfo["MemAvailable"].split()[0]) * 1024
+    is_roomy = shared.is_dir() and min(available, shutil.disk_usage(shared).free) > 2 * size_bytes + GIB
+    with tempfile.TemporaryDirectory(prefix="hangdump-bench-", dir=shared if is_roomy else None) as directory:
+        yield Path(directory)

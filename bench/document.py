@@ -1,0 +1,91 @@
+"""Hangdump as a client: upload_vmcore, as assembled, run round by round as the agent runs it, until all is there."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.broker import Broker, Layout
+from bench.endpoint import BUCKET, Endpoint
+from bench.meter import Meter
+from ssm_documents.assemble import assemble, script_of
+
+MIB = 1024 * 1024
+BOOTED_AT_EPOCH = 1795400000
+DUMPED_AT_EPOCH = BOOTED_AT_EPOCH - 60
+MAX_ROUNDS = 100
+
+
+def layout_for(size_bytes: int) -> Layout:
+    """Eight batches: while one is sent, the next is described."""
+    part_bytes = 16 * MIB if size_bytes < 1024 * MIB else 64 * MIB
+    return Layout(size_bytes, part_bytes, parts_per_batch=max(1, -(-size_bytes // part_bytes) // 8))
+
+
+class Instance:
+    """A root directory with one dump in it."""
+
+    def __init__(self, root: Path, size_bytes: int) -> None:
+        self._root = root
+        root.mkdir()
+        self._script = root / "upload_vmcore.sh"
+        self._content = assemble("upload_vmcore")
+        self._script.write_text(script_of(self._content))
+        self._script.chmod(0o755)
+        for path, text in {
+            "proc/sys/kernel/random/boot_id": "00000000-0000-4000-8000-000000000001\n",
+            "proc/sys/kernel/osrelease": "6.1.0\n",
+            "proc/stat": f"btime {BOOTED_AT_EPOCH}\n",
+            "proc/meminfo": "MemTotal: 2000000 kB\n",
+            # Nothing is mounted: the script has nothing to look beneath.
+            "proc/self/mountinfo": "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n",
+            "sys/kernel/kexec_crash_size": "0\n",
+            "run/hangdump": "",
+        }.items():
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        self.vmcore = root / "var" / "crash" / "127.0.0.1-2026-11-23-04:00:00" / "vmcore"
+        self.vmcore.parent.mkdir(parents=True)
+        _write_dump(self.vmcore, size_bytes)
+
+    def upload(self, meter: Meter, endpoint: Endpoint) -> None:
+        """find, then rounds of upload until S3 holds every part, then the completion."""
+        found = self._run(meter, action="find")["vmcore"]
+        broker = Broker(endpoint.s3, BUCKET, "hangdump", layout_for(found["sizeBytes"]))
+        for _ in range(MAX_ROUNDS):
+            url = broker.next_manifest()
+            if url is None:
+                break
+            self._run(
+                meter,
+                action="upload",
+                manifestUrl=url,
+                vmcorePath=found["path"],
+                sizeBytes=str(found["sizeBytes"]),
+                modifiedEpoch=str(found["modifiedEpoch"]),
+            )
+        broker.complete()
+
+    def _run(self, meter: Meter, **parameters: str) -> dict[str, Any]:
+        defaults = {name: each["default"] for name, each in self._content["parameters"].items()}
+        environment = {f"SSM_{name}": value for name, value in {**defaults, **parameters}.items()}
+        said = meter.run(["sh", "-c", str(self._script)], {**environment, "HOST_ROOT": str(self._root)})
+        report: dict[str, Any] = json.loads(said)
+        return report
+
+
+def hangdump(endpoint: Endpoint, instance: Instance) -> Callable[[Meter, Path], None]:
+    """As the peers are called; the file is the instance's own."""
+    return lambda meter, _file: instance.upload(meter, endpoint)
+
+
+def _write_dump(file: Path, size_bytes: int) -> None:
+    """It begins as makedumpfile's compressed dumps do; the rest is noise that repeats, which no client looks for."""
+    noise = os.urandom(64 * MIB)
+    with file.open("wb") as dump:
+        dump.write(b"KDUMP   ")
+        while (left := size_bytes - dump.tell()) > 0:
+            dump.write(noise[:left])
+    os.utime(file, (DUMPED_AT_EPOCH, DUMPED_AT_EPOCH))

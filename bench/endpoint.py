@@ -1,0 +1,52 @@
+"""The server that all clients of a run are measured against: a process of its own, so that its time is not theirs."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.s3_server import Credentials
+from lab.s3_server.client import s3_client
+from lab.s3_server.credentials import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUCKET = "vmcores"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where it is, and whom it believes."""
+
+    url: str
+    credentials: Credentials
+
+    @property
+    def s3(self) -> "S3Client":
+        """For whoever plans an upload; never for a client that is measured."""
+        return s3_client(self.url, self.credentials)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Credentials as the AWS SDKs read them."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+
+@contextmanager
+def serving() -> Iterator[Endpoint]:
+    """It verifies everything and keeps nothing that is large."""
+    arguments = [sys.executable, "-m", "lab.s3_server", "--bucket", BUCKET, "--discard"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None  # noqa: S101 - PIPE was asked for
+        try:
+            yield Endpoint(f"http://127.0.0.1:{server.stdout.readline().strip()}", Credentials())
+        finally:
+            server.kill()
