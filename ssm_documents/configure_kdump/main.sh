@@ -27,6 +27,7 @@ main() {
   take_lock configuration 300
   check_mount_point "$SSM_mountPoint"
   find_family
+  wait_for_mount "$SSM_mountPoint"
   check_preconditions
   configure
   if ! is_reservation_enough; then

@@ -8,6 +8,17 @@ mounted_device() {
 
 is_mounted() { [[ -n "$(mounted_device "$1")" ]]; }
 
+# With nofail a boot goes on, up to the agent that runs this, while systemd still waits for the volume (a minute at most, says
+# fstab): wait as long as it does.
+wait_for_mount() {
+  local attempt unit
+  unit="$(mount_unit "$1")"
+  for ((attempt = 0; attempt < 60; attempt++)); do
+    if is_mounted "$1" || ! systemctl list-jobs 2>/dev/null | grep -F " $unit " >/dev/null; then return 0; fi
+    sleep 2
+  done
+}
+
 is_mounted_read_only() {
   awk -v point="$1" '$5 == point { options = $6 "," $NF } END { exit !("," options "," ~ /,ro,/) }' "$HOST_ROOT/proc/self/mountinfo"
 }

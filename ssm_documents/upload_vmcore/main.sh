@@ -5,6 +5,7 @@ main() {
   start_report UploadFailed
   take_lock upload 60
   use_own_mount_point
+  wait_for_mount "$SSM_mountPoint"
   case "$SSM_action" in
     find) find_vmcore ;;
     upload) at_root_of_dump ro send_parts ;;
