@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ssm_documents.rules import BrokenDocumentError, broken_rules
+from ssm_documents.unused_functions import without_unused_functions
 
 HERE = Path(__file__).parent
 DOCUMENTS: tuple[str, ...] = (
@@ -47,7 +48,7 @@ def assemble(verb_phrase: str, *, timeout_seconds: int | None = None) -> dict[st
     folder = HERE / verb_phrase
     content: dict[str, Any] = yaml.safe_load((folder / "document.yaml").read_text())
     step = content["mainSteps"][0]
-    step["inputs"]["runCommand"] = list(_script_lines(folder, content))
+    step["inputs"]["runCommand"] = without_unused_functions(list(_script_lines(folder, content)))
     if timeout_seconds is not None:
         step["inputs"]["timeoutSeconds"] = str(timeout_seconds)
     if broken := broken_rules(content):

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns kdump on Debian and Ubuntu: apt, /etc/default/kdump-tools, the unit that dumps.
+# Owns kdump on Debian and Ubuntu: the reservation, /etc/default/kdump-tools, the unit that dumps.
 # shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
 DEBIAN_CONFIGURATION=/etc/default/kdump-tools
 DEBIAN_DROP_IN=/etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf
@@ -11,58 +11,19 @@ debian_kdump_service() { echo kdump-tools.service; }
 # The kdump initrd lands in /var/lib/kdump; /boot takes a new grub.cfg only. MiB needed, then the path.
 debian_space_needed() { printf '%s\n' "16 /boot" "256 /var/lib/kdump"; }
 
-# apt locks with fcntl, which flock(1) cannot wait for: try again while another one holds them, five minutes at most.
-# The output goes to a file: a service that a package starts may keep a pipe open for ever.
-debian_apt_get() {
-  local attempt
-  for ((attempt = 0; attempt < 60; attempt++)); do
-    if DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1 apt-get -q -y -o DPkg::Lock::Timeout=60 \
-      -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
-      </dev/null >"$WORK_DIR/apt" 2>&1 3>&- 9>&-; then
-      return 0
-    fi
-    if grep -qi 'dpkg was interrupted' "$WORK_DIR/apt"; then
-      DEBIAN_FRONTEND=noninteractive dpkg --configure -a </dev/null >&2 3>&- 9>&- || return 1
-    elif ! grep -Eqi 'could not get lock|unable to (lock|acquire)' "$WORK_DIR/apt"; then
-      cat "$WORK_DIR/apt" >&2
-      return 1
-    fi
-    sleep 5
-  done
-  return 1
+# From 1.10 on kdump-config estimates, after a boot with kdump: "crashkernel suggested size: 215M", or "Unknown (reason)".
+debian_estimated_mib() {
+  { kdump-config show 2>/dev/null || true; } | sed -n 's/^crashkernel suggested size: *\([0-9][0-9]*\)M$/\1/p'
 }
 
-# The lists may be old (a package version that is gone) or not there yet: only then is an update worth its minute.
-debian_install() {
-  if debian_apt_get install "$@"; then return 0; fi
-  if debian_apt_get update && debian_apt_get install "$@"; then return 0; fi
-  fail PackageUnavailable "apt-get could not install $*: $(tail -n 4 "$WORK_DIR/apt"). Give the instance a repository that has it, or install it in its image, and run again."
+# Only where it estimates more than the table has: it aims at the least that boots. The default of the package (128M-192M
+# for any size) is too small. Steps of 64M, as every boot estimates a little differently.
+debian_suggested_crashkernel() {
+  local estimated table
+  estimated="$(debian_estimated_mib)"
+  table="$(bytes_wanted_by "$(debian_crashkernel_table)")"
+  if [[ -n "$estimated" ]] && ((estimated << 20 > table)); then echo "$(((estimated + 63) / 64 * 64))M"; fi
 }
-
-debian_install_tool() {
-  case "$1" in
-    mkfs.xfs) debian_install xfsprogs ;;
-    mkfs.ext4) debian_install e2fsprogs ;;
-    *) debian_install fdisk ;;
-  esac
-}
-
-debian_is_installed() { [[ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" == "install ok installed" ]]; }
-
-debian_install_kdump() {
-  local packages=(kdump-tools makedumpfile)
-  if debian_is_installed kdump-tools && debian_is_installed makedumpfile; then return 0; fi
-  # kexec-tools must not take part in ordinary reboots.
-  printf '%s\n' "kdump-tools kdump-tools/use_kdump boolean true" "kexec-tools kexec-tools/load_kexec boolean false" | debconf-set-selections
-  # Ubuntu's own name for the set; Debian has none of it.
-  if [[ -n "$(apt-cache search --names-only '^linux-crashdump$' 2>/dev/null)" ]]; then packages=(linux-crashdump "${packages[@]}"); fi
-  debian_install "${packages[@]}"
-  note_change "package kdump-tools"
-}
-
-# kdump-tools has no opinion on the size that is worth having: its own default (128M-192M for any size) is too small.
-debian_suggested_crashkernel() { :; }
-debian_estimated_mib() { :; }
 
 # Up to 2 GiB: RHEL 9's 192M, which dumps a 1 GiB Debian guest (128M does too, slower). Up to 4 GiB: Ubuntu's 320M (since
 # 24.10). Above: the sizes that hold in LISA's fleet of test machines.
@@ -77,6 +38,7 @@ debian_configure_dump() {
   remote="$(grep -E '^[[:space:]]*(NFS|SSH|FTP)=.' "$HOST_ROOT$DEBIAN_CONFIGURATION" || true)"
   [[ -z "$remote" ]] || fail ConfigurationFailed "$DEBIAN_CONFIGURATION sends dumps elsewhere (${remote//$'\n'/ }). Remove that setting and run again."
   set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$1\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
+  debian_drop_irqpoll
   debian_drop_in "$(mount_unit "$1")" "$3" >"$WORK_DIR/drop-in"
   write_if_changed "$DEBIAN_DROP_IN" <"$WORK_DIR/drop-in"
   systemctl daemon-reload
@@ -84,6 +46,22 @@ debian_configure_dump() {
     systemctl enable kdump-tools.service 3>&- 9>&-
     note_change "kdump-tools.service enabled"
   fi
+}
+
+# On Graviton irqpoll keeps the crash kernel from its disks; kdump-tools has it in its default. A crash kernel that was
+# loaded with it is loaded anew.
+debian_drop_irqpoll() {
+  if [[ "$(architecture)" != aarch64 ]] || ! debian_has_irqpoll; then return 0; fi
+  set_assignments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "\"$(debian_crash_cmdline | sed -E 's/(^| )irqpoll\>//g')\""
+  if is_crash_kernel_loaded; then debian_load_crash_kernel; fi
+}
+
+debian_has_irqpoll() { [[ " $(debian_crash_cmdline) " == *" irqpoll "* ]]; }
+
+debian_crash_cmdline() {
+  local value
+  value="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND)"
+  echo "${value:-reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb}"
 }
 
 # Wants and After, never RequiresMountsFor: without its volume the crash kernel must still dump (to the root file system)
@@ -123,22 +101,3 @@ debian_prepare_crash_kernel() {
 }
 
 debian_load_crash_kernel() { systemctl restart kdump-tools.service 3>&- 9>&-; }
-
-# Findings of check_kdump that only this family can have. $1: mount point.
-debian_find_faults() {
-  local unit value
-  if ! debian_is_installed kdump-tools || ! debian_is_installed makedumpfile; then
-    finding family-configuration-missing "the packages kdump-tools and makedumpfile are not both installed" "run configure_kdump"
-    return 0
-  fi
-  value="USE_KDUMP=$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP) KDUMP_COREDIR=$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)"
-  if [[ "$value" != "USE_KDUMP=1 KDUMP_COREDIR=$1" ]]; then
-    finding family-configuration-missing "$DEBIAN_CONFIGURATION has $value" "run configure_kdump with mountPoint $1"
-  fi
-  unit="$(mount_unit "$1")"
-  if ! grep -qsxF "After=$unit" "$HOST_ROOT$DEBIAN_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$DEBIAN_DROP_IN"; then
-    finding drop-in-missing "$DEBIAN_DROP_IN does not order the dump after $unit: it could go to the root file system" "run configure_kdump"
-  fi
-}
-
-debian_dump_level() { assignment "$DEBIAN_CONFIGURATION" MAKEDUMP_ARGS | sed -n 's/.*-d  *\([0-9]*\).*/\1/p'; }

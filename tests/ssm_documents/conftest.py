@@ -1,6 +1,7 @@
 """Fixtures of the document tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.ssm_documents.bucket import Bucket, serve_bucket
 from tests.ssm_documents.dumps import STAMP, VMCORE, flattened, put
 from tests.ssm_documents.fake_root import MIB, VOLUME_ID, FakeRoot
+from tests.ssm_documents.hosts import host
 
 
 @pytest.fixture
@@ -29,21 +31,37 @@ def root_with_volume(root: FakeRoot) -> FakeRoot:
     return _attach_volume(root)
 
 
-@pytest.fixture(scope="session")
-def armed_template(tmp_path_factory: pytest.TempPathFactory) -> FakeRoot:
-    """Prepared, configured, rebooted: ready to dump. Copied for each test that wants one."""
-    root = _attach_volume(FakeRoot(tmp_path_factory.mktemp("armed") / "root"))
+def _arm(root: FakeRoot) -> FakeRoot:
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
-    assert root.run("configure_kdump", reboot="true").exit_code == 194
-    root.reboot()
-    assert root.run("configure_kdump", reboot="true").exit_code == 0
+    run = root.run("configure_kdump", reboot="true")
+    if run.exit_code == 194:
+        root.reboot()
+        run = root.run("configure_kdump", reboot="true")
+    assert run.exit_code == 0, f"{run.stdout}\n{run.stderr}"
     return root
 
 
+@pytest.fixture(scope="session")
+def armed_templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FakeRoot]:
+    """By name of the host: prepared, configured, rebooted. Copied for each test that wants one."""
+
+    @cache
+    def template(name: str) -> FakeRoot:
+        return _arm(_attach_volume(FakeRoot(tmp_path_factory.mktemp(name) / "root", host=host(name))))
+
+    return template
+
+
 @pytest.fixture
-def armed_root(armed_template: FakeRoot, tmp_path: Path) -> FakeRoot:
-    """Ready to dump."""
-    return FakeRoot.copied(armed_template, tmp_path / "armed")
+def armed(armed_templates: Callable[[str], FakeRoot], tmp_path: Path) -> Callable[[str], FakeRoot]:
+    """A host of that name, ready to dump."""
+    return lambda name: FakeRoot.copied(armed_templates(name), tmp_path / f"armed-{name}")
+
+
+@pytest.fixture
+def armed_root(armed: Callable[[str], FakeRoot]) -> FakeRoot:
+    """Debian, ready to dump."""
+    return armed("debian12")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ PARAMETERS = {
         "hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi panic_on_unrecovered_nmi "
         "panic_on_stackoverflow panic_on_warn kernel_panic"
     ),
-    "check_kdump": "mountPoint volumeId",
+    "check_kdump": "mountPoint volumeId finalAction",
     "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism",
     "probe_instance": "",
 }

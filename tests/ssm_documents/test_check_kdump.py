@@ -1,30 +1,38 @@
 """The readiness check: an armed host is ready; each thing that is broken is found, and only that."""
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from ssm_documents.assemble import HERE as DOCUMENTS
 from tests.ssm_documents.fake_root import KERNEL, MIB, VOLUME_ID, FakeRoot
+from tests.ssm_documents.hosts import HOSTS, host
+from tests.ssm_documents.spoiling import add_line, replace
+from tests.ssm_documents.spoils import EVERYWHERE, Spoil, install_agent, spoils_of
 
-Spoil = Callable[[FakeRoot], object]
+Armed = Callable[[str], FakeRoot]
+# One host for each way in which the readiness is seen: the others differ in what configures them.
+SEEN_DIFFERENTLY = ("debian12", "amzn2", "amzn2023", "rhel9", "sles15", "sles16")
+SPOILS = [(name, spoil) for name in SEEN_DIFFERENTLY for spoil in spoils_of(host(name).family)]
 
 
-def _codes(root: FakeRoot) -> list[str]:
-    result = root.run("check_kdump", volumeId=VOLUME_ID).result
-    assert result["ready"] is (not result["findings"])
+def _check(root: FakeRoot, **given: str) -> dict[str, Any]:
+    result = root.run("check_kdump", volumeId=VOLUME_ID, **given).result
     for finding in result["findings"]:
+        assert set(finding) == {"code", "severity", "observed", "remedy"}
         assert finding["observed"]
         assert finding["remedy"]
-    return [finding["code"] for finding in result["findings"]]
+    assert result["ready"] is all(finding["severity"] == "note" for finding in result["findings"])
+    return result
 
 
-def _replace(root: FakeRoot, path: str, old: str, new: str) -> None:
-    text = root.read(path)
-    assert old in text
-    root.write(path, text.replace(old, new))
+def _codes(root: FakeRoot, **given: str) -> list[str]:
+    return [finding["code"] for finding in _check(root, **given)["findings"]]
 
 
-def test_armed_host_is_ready(armed_root: FakeRoot) -> None:
+def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
     assert armed_root.run("check_kdump", volumeId=VOLUME_ID).result == {
         "ready": True,
         "findings": [],
@@ -38,77 +46,32 @@ def test_armed_host_is_ready(armed_root: FakeRoot) -> None:
     }
 
 
-def test_changes_nothing(armed_root: FakeRoot) -> None:
-    before = armed_root.tree()
-    armed_root.run("check_kdump", volumeId=VOLUME_ID)
-    assert armed_root.tree() == before
+@pytest.mark.parametrize("host_name", HOSTS)
+def test_armed_host_is_ready(armed: Armed, host_name: str) -> None:
+    assert _codes(armed(host_name), finalAction="reboot") == []
 
 
-SPOILS: dict[str, tuple[Spoil, str]] = {
-    "nothing-reserved": (
-        lambda root: root.boot(cmdline="ro crashkernel=192M", reserved_mib=0),
-        "reservation-missing",
-    ),
-    "not-reserved-after-the-next-boot": (
-        lambda root: _replace(root, "boot/grub/grub.cfg", "crashkernel=", "crash="),
-        "reservation-missing",
-    ),
-    "not-rebooted-yet": (lambda root: root.boot(cmdline="ro quiet", reserved_mib=0), "reboot-pending"),
-    "not-loaded": (lambda root: root.write("sys/kernel/kexec_crash_loaded", "0\n"), "crash-kernel-not-loaded"),
-    "not-mounted": (lambda root: root.write("proc/self/mountinfo", ""), "dump-target-not-mounted"),
-    "another-volume": (
-        lambda root: root.write("sys/block/nvme1n1/device/serial", "vol0fffffffffffffffe\n"),
-        "dump-target-wrong-volume",
-    ),
-    "mounted-read-only": (
-        lambda root: _replace(root, "proc/self/mountinfo", "/var/crash rw,", "/var/crash ro,"),
-        "dump-target-not-writable",
-    ),
-    "file-system-turned-read-only": (
-        lambda root: _replace(root, "proc/self/mountinfo", "/dev/nvme1n1p1 rw", "/dev/nvme1n1p1 ro"),
-        "dump-target-not-writable",
-    ),
-    "nearly-full": (
-        lambda root: root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {200 * MIB}\n"),
-        "dump-target-too-small",
-    ),
-    "not-in-fstab": (lambda root: root.write("etc/fstab", "# UUID=x /var/crash xfs\n"), "fstab-entry-missing"),
-    "sysctl-off": (lambda root: root.write("proc/sys/kernel/unknown_nmi_panic", "0\n"), "sysctl-off"),
-    "sysctl-file-gone": (
-        lambda root: (root.path / "etc/sysctl.d/99-kernel_panic.conf").unlink(),
-        "sysctl-not-persistent",
-    ),
-    "sysctl-overridden-later": (
-        lambda root: root.write("etc/sysctl.d/99-sysctl.conf", "kernel.unknown_nmi_panic=0\n"),
-        "sysctl-not-persistent",
-    ),
-    "service-disabled": (lambda root: root.write("units/kdump-tools.service", "disabled\n"), "service-disabled"),
-    "drop-in-gone": (
-        lambda root: (root.path / "etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf").unlink(),
-        "drop-in-missing",
-    ),
-    "kdump-switched-off": (
-        lambda root: _replace(root, "etc/default/kdump-tools", "USE_KDUMP=1", "USE_KDUMP=0"),
-        "family-configuration-missing",
-    ),
-    "dumps-elsewhere": (
-        lambda root: _replace(root, "etc/default/kdump-tools", "/var/crash", "/srv"),
-        "family-configuration-missing",
-    ),
-    "package-removed": (lambda root: root.write("var/lib/dpkg/installed", ""), "family-configuration-missing"),
-}
+@pytest.mark.parametrize("host_name", HOSTS)
+def test_changes_nothing(armed: Armed, host_name: str) -> None:
+    root = armed(host_name)
+    before = root.tree()
+    root.run("check_kdump", volumeId=VOLUME_ID)
+    assert root.tree() == before
 
 
-@pytest.mark.parametrize("name", SPOILS)
-def test_each_fault_is_found_and_only_that(armed_root: FakeRoot, name: str) -> None:
-    spoil, code = SPOILS[name]
-    spoil(armed_root)
-    assert _codes(armed_root) == [code]
+@pytest.mark.parametrize(("host_name", "spoil_name"), SPOILS)
+def test_each_fault_is_found_and_only_that(armed: Armed, host_name: str, spoil_name: str) -> None:
+    root = armed(host_name)
+    spoil: Spoil = spoils_of(root.host.family)[spoil_name]
+    spoil.do(root)
+    result = _check(root, **spoil.given)
+    assert [finding["code"] for finding in result["findings"]] == [spoil.code]
+    assert result["ready"] is spoil.is_note
 
 
 @pytest.mark.parametrize(("level", "codes"), [("31", []), ("1", ["dump-target-too-small"])])
 def test_room_needed_depends_on_what_the_dump_leaves_out(armed_root: FakeRoot, level: str, codes: list[str]) -> None:
-    _replace(armed_root, "etc/default/kdump-tools", "-d 31", f"-d {level}")
+    replace(armed_root, "etc/default/kdump-tools", "-d 31", f"-d {level}")
     armed_root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {500 * MIB}\n")
     assert _codes(armed_root) == codes
 
@@ -119,21 +82,124 @@ def test_any_volume_is_fine_when_none_is_named(armed_root: FakeRoot) -> None:
 
 
 def test_fresh_host_is_not_ready_and_every_reason_is_listed(root: FakeRoot) -> None:
-    codes = _codes(root)
-    assert codes == [
+    assert _codes(root) == [
         "reservation-missing",
         "service-disabled",
         "fstab-entry-missing",
         "dump-target-not-mounted",
-        "sysctl-not-persistent",
         "family-configuration-missing",
+        "sysctl-not-persistent",
     ]
 
 
 def test_all_findings_together_fit_into_what_ssm_keeps(armed_root: FakeRoot) -> None:
-    for name in ("nothing-reserved", "not-in-fstab", "not-mounted", "service-disabled", "drop-in-gone"):
-        SPOILS[name][0](armed_root)
+    together = """nothing-reserved service-disabled not-in-fstab not-mounted notifiers-run-before old-agent drop-in-gone
+        kdump-switched-off locked-down addresses-hidden halts-after-the-dump shell-after-a-failed-dump"""
+    for name in together.split():
+        spoils_of("debian")[name].do(armed_root)
     for key in (armed_root.path / "proc/sys/kernel").iterdir():
         if key.is_file():
             key.write_text("7\n" if "panic" in key.name else key.read_text())
     assert len(armed_root.run("check_kdump", volumeId=VOLUME_ID).stdout) < 24_000
+
+
+# --- where a finding would be wrong
+
+
+def test_estimate_that_the_next_boot_meets_asks_for_the_reboot_only(armed_root: FakeRoot) -> None:
+    armed_root.write("kdump-config-estimate", "215M\n")
+    replace(armed_root, "boot/grub/grub.cfg", "crashkernel=0-2G:192M", "crashkernel=0-2G:256M")
+    assert _codes(armed_root) == ["reboot-pending"]
+
+
+@pytest.mark.parametrize("estimate", ["192M", "Unknown (can't find decompressed initrd size)"])
+def test_estimate_that_is_met_or_unknown_is_no_finding(armed_root: FakeRoot, estimate: str) -> None:
+    armed_root.write("kdump-config-estimate", estimate + "\n")
+    assert _codes(armed_root) == []
+
+
+@pytest.mark.parametrize("by", ["newer-kexec", "argument", "secure-boot"])
+@pytest.mark.parametrize("restriction", ["locked-down", "addresses-hidden"])
+def test_kexec_file_load_needs_neither_addresses_nor_an_open_kernel(
+    armed_root: FakeRoot, by: str, restriction: str
+) -> None:
+    spoils_of("debian")[restriction].do(armed_root)
+    if by == "newer-kexec":
+        armed_root.write("kexec-auto", "")
+    elif by == "argument":
+        add_line(armed_root, "etc/default/kdump-tools", 'KDUMP_KEXEC_ARGS="-s"')
+    else:
+        for name, value in (("SecureBoot", b"\x01"), ("SetupMode", b"\x00")):
+            variable = armed_root.write(f"sys/firmware/efi/efivars/{name}-8be4df61-93ca-11d2-aa0d-00e098032b8c", "")
+            variable.write_bytes(b"\x06\x00\x00\x00" + value)
+    assert _codes(armed_root) == []
+
+
+def test_crash_kernel_that_lockdown_refused_is_one_finding(armed_root: FakeRoot) -> None:
+    spoils_of("debian")["locked-down"].do(armed_root)
+    armed_root.write("sys/kernel/kexec_crash_loaded", "0\n")
+    assert _codes(armed_root) == ["lockdown-refuses-kexec"]
+
+
+def test_driver_that_the_kernel_has_built_in_need_not_be_in_the_initramfs(armed_root: FakeRoot) -> None:
+    spoils_of("debian")["initrd-without-nvme"].do(armed_root)
+    armed_root.write(f"lib/modules/{KERNEL}/modules.builtin", "kernel/drivers/nvme/host/nvme.ko\n")
+    assert _codes(armed_root) == []
+
+
+def test_initramfs_that_nothing_can_list_is_no_finding(armed_root: FakeRoot) -> None:
+    armed_root.write(f"var/lib/kdump/initrd.img-{KERNEL}", "# unreadable\n")
+    assert _codes(armed_root) == []
+
+
+def test_poweroff_is_found_as_what_was_asked_for(armed_root: FakeRoot) -> None:
+    assert armed_root.run("configure_kdump", finalAction="poweroff").exit_code == 0
+    assert _codes(armed_root, finalAction="poweroff") == []
+    assert _codes(armed_root, finalAction="reboot") == ["final-action"]
+    assert _codes(armed_root) == []
+
+
+@pytest.mark.parametrize("version", ["3.3.2746.0", "3.3.10000.0", "3.10.1.0"])
+def test_agent_that_knows_environment_variables_is_not_noted(armed_root: FakeRoot, version: str) -> None:
+    install_agent(armed_root, version)
+    assert _codes(armed_root) == []
+
+
+def test_source_of_the_second_panic_path_is_named(armed_root: FakeRoot) -> None:
+    EVERYWHERE["notifiers-run-before"].do(armed_root)
+    setting = "w /sys/module/kernel/parameters/crash_kexec_post_notifiers - - - - Y\n"
+    armed_root.write("usr/lib/tmpfiles.d/systemd-pstore.conf", setting)
+    (finding,) = _check(armed_root)["findings"]
+    assert "set by /usr/lib/tmpfiles.d/systemd-pstore.conf" in finding["observed"]
+
+
+def test_half_a_dump_is_not_noted(armed_root: FakeRoot) -> None:
+    armed_root.write("var/crash/202611230213/dump-incomplete", "KDUMP   ")
+    assert _codes(armed_root) == []
+
+
+def test_panic_on_nmi_is_not_missed_where_the_kernel_knows_none(armed_root: FakeRoot) -> None:
+    (armed_root.path / "proc/sys/kernel/unknown_nmi_panic").unlink()
+    assert _codes(armed_root) == []
+
+
+# --- the documented list
+
+
+def _codes_in_shell() -> set[str]:
+    text = "\n".join(
+        file.read_text()
+        for folder in ("check_kdump", "families", "shell")
+        for file in DOCUMENTS.glob(f"{folder}/**/*.sh")
+    )
+    return set(re.findall(r"\b(?:note_)?finding ([a-z][a-z-]+) ", text))
+
+
+def test_every_code_is_documented_and_every_documented_code_exists() -> None:
+    # | `reboot-pending` | …
+    documented = re.findall(r"^\| `([a-z-]+)` \|", (DOCUMENTS.parent / "docs/readiness.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(_codes_in_shell())
+
+
+def test_every_code_has_a_fault_that_shows_it() -> None:
+    assert {spoil.code for spoil in spoils_of("debian").values()} == _codes_in_shell()

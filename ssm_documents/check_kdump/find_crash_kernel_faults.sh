@@ -1,0 +1,84 @@
+#!/bin/bash
+# Owns the findings about the crash kernel itself: whether it can be loaded, its initramfs, what it does after the dump.
+
+# kexec_file_load leaves to the kernel what kexec_load makes in user space: see docs/readiness.md.
+find_loading_faults() {
+  local lockdown
+  if ! family uses_kexec_file_load; then
+    lockdown="$(sed -n 's/.*\[\(integrity\|confidentiality\)\].*/\1/p' "$HOST_ROOT/sys/kernel/security/lockdown" 2>/dev/null || true)"
+    if [[ -n "$lockdown" ]]; then
+      finding lockdown-refuses-kexec "the kernel is locked down ($lockdown) and the crash kernel is loaded by kexec_load, which is refused then" "make the kdump service use kexec_file_load (kexec -s), or boot without lockdown"
+    fi
+    if [[ "$(cat "$HOST_ROOT/proc/sys/kernel/kptr_restrict" 2>/dev/null)" == 2 ]]; then
+      finding kptr-restricted "kernel.kptr_restrict is 2 and the crash kernel is loaded by kexec_load, which needs addresses from /proc/kallsyms" "set kernel.kptr_restrict = 1 in sysctl.d, or make the kdump service use kexec_file_load (kexec -s)"
+    fi
+  fi
+  if (($(reserved_bytes) == 0)) || is_crash_kernel_loaded; then return 0; fi
+  if ! has_finding lockdown-refuses-kexec kptr-restricted service-disabled family-configuration-missing; then
+    finding crash-kernel-not-loaded "/sys/kernel/kexec_crash_loaded is not 1" "run configure_kdump; journalctl -u $(family kdump_service) says why it was not loaded"
+  fi
+}
+
+find_initramfs_faults() {
+  local initrd release kernel
+  initrd="$(family crash_initrd)"
+  release="$(kernel_release)"
+  if [[ -z "$initrd" || ! -e "$HOST_ROOT$initrd" ]]; then return 0; fi
+  # SUSE's is called initrd, without a release.
+  if [[ "${initrd##*/}" == *[0-9]* && "$initrd" != *"$release"* ]]; then
+    stale_initramfs "$initrd is not that of the running kernel $release"
+  fi
+  for kernel in "/boot/vmlinuz-$release" "/boot/Image-$release" "/lib/modules/$release/vmlinuz"; do
+    if [[ -f "$HOST_ROOT$kernel" && "$HOST_ROOT$kernel" -nt "$HOST_ROOT$initrd" ]]; then
+      stale_initramfs "$initrd is older than $kernel"
+    fi
+  done
+  find_missing_nvme "$initrd" "$release"
+}
+
+# Families call it too, for the configuration that goes into their initramfs.
+stale_initramfs() {
+  if ! has_finding crash-initramfs-stale; then
+    finding crash-initramfs-stale "$1" "restart $(family kdump_service), which makes it anew, or reboot; then check again"
+  fi
+}
+
+# A list that is empty says nothing: the tool that would give it is not there.
+find_missing_nvme() {
+  local directory modules
+  [[ "$TARGET_DISK" == nvme* ]] || return 0
+  for directory in /lib/modules /usr/lib/modules; do
+    if grep -qs '/nvme\.ko' "$HOST_ROOT$directory/$2/modules.builtin"; then return 0; fi
+  done
+  modules="$(family crash_initrd_modules)"
+  if [[ -n "$modules" ]] && ! grep -qx nvme <<<"$modules"; then
+    finding crash-initramfs-lacks-nvme "$1 has no module nvme and the kernel has it not built in: the crash kernel would not see the dump volume" "make the initramfs contain nvme, restart $(family kdump_service), then check again"
+  fi
+}
+
+find_action_faults() {
+  local action
+  action="$(family final_action)"
+  case "$action" in
+    "") ;;
+    reboot | poweroff)
+      if [[ "$SSM_finalAction" != any && "$action" != "$SSM_finalAction" ]]; then
+        finding final-action "after the dump the crash kernel does '$action', not '$SSM_finalAction'" "run configure_kdump with finalAction $SSM_finalAction"
+      fi
+      ;;
+    *) finding final-action "after the dump the crash kernel does '$action': the instance would not come back" "run configure_kdump" ;;
+  esac
+  action="$(family failure_action)"
+  if [[ "$action" == shell || "$action" == halt ]]; then
+    finding failure-action "after a dump that failed the crash kernel does '$action': the instance would not come back" "run configure_kdump"
+  fi
+}
+
+# systemd 245 and 246 switch it on by their tmpfiles.d/systemd-pstore.conf.
+find_second_panic_path() {
+  local source
+  if [[ "$(cat "$HOST_ROOT/sys/module/kernel/parameters/crash_kexec_post_notifiers" 2>/dev/null)" != Y ]]; then return 0; fi
+  source="$(grep -lsE '^w.*crash_kexec_post_notifiers.*Y' "$HOST_ROOT"/etc/tmpfiles.d/*.conf "$HOST_ROOT"/usr/lib/tmpfiles.d/*.conf | head -n 1 || true)"
+  if [[ " $(cat "$HOST_ROOT/proc/cmdline") " == *" crash_kexec_post_notifiers"* ]]; then source="the kernel's command line"; fi
+  finding second-panic-path "crash_kexec_post_notifiers is Y${source:+, set by ${source#"$HOST_ROOT"}}: panic notifiers run before the crash kernel and may hang" "remove that setting (a file of the same name in /etc/tmpfiles.d hides one in /usr/lib), and: echo N >/sys/module/kernel/parameters/crash_kexec_post_notifiers"
+}

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Owns what is worth saying although the host can dump.
+# From this version on the agent hands parameters over as environment variables; older ones put them into the script.
+ENV_VAR_AGENT=3.3.2746.0
+
+# SSM Agent version: 3.3.1611.0
+agent_version() {
+  local agent
+  for agent in amazon-ssm-agent "$HOST_ROOT/snap/amazon-ssm-agent/current/amazon-ssm-agent"; do
+    if command -v "$agent" >/dev/null; then
+      { "$agent" -version </dev/null 2>/dev/null || true; } | sed -n 's/.*version:* *\([0-9][0-9.]*\).*/\1/p'
+      return 0
+    fi
+  done
+}
+
+find_old_agent() {
+  local version
+  version="$(agent_version)"
+  if [[ -n "$version" && "$(printf '%s\n' "$version" "$ENV_VAR_AGENT" | sort -V | sed -n 1p)" != "$ENV_VAR_AGENT" ]]; then
+    note_finding agent-too-old "the SSM agent is $version; before $ENV_VAR_AGENT parameters become text of the script instead of its environment" "update the SSM agent (document AWS-UpdateSSMAgent)"
+  fi
+}
+
+find_uncollected_dump() {
+  local epoch path
+  is_mounted "$SSM_mountPoint" || return 0
+  dumps >"$WORK_DIR/dumps" || true
+  while read -r epoch path; do
+    if is_dump_complete "$path"; then
+      note_finding uncollected-dump "${path#"$HOST_ROOT"}, $(($(size_of "$path") >> 20)) MiB, was written $(TZ=UTC printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$epoch") and is still here" "start CollectVmcore with this instance's id"
+      return 0
+    fi
+  done <"$WORK_DIR/dumps"
+}

@@ -1,0 +1,52 @@
+#!/bin/bash
+# Owns the installation of packages on Debian and Ubuntu.
+# shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
+
+# apt locks with fcntl, which flock(1) cannot wait for: try again while another one holds them, five minutes at most.
+# The output goes to a file: a service that a package starts may keep a pipe open for ever.
+debian_apt_get() {
+  local attempt
+  for ((attempt = 0; attempt < 60; attempt++)); do
+    if DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1 apt-get -q -y -o DPkg::Lock::Timeout=60 \
+      -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
+      </dev/null >"$WORK_DIR/apt" 2>&1 3>&- 9>&-; then
+      return 0
+    fi
+    if grep -qi 'dpkg was interrupted' "$WORK_DIR/apt"; then
+      DEBIAN_FRONTEND=noninteractive dpkg --configure -a </dev/null >&2 3>&- 9>&- || return 1
+    elif ! grep -Eqi 'could not get lock|unable to (lock|acquire)' "$WORK_DIR/apt"; then
+      cat "$WORK_DIR/apt" >&2
+      return 1
+    fi
+    sleep 5
+  done
+  return 1
+}
+
+# The lists may be old (a package version that is gone) or not there yet: only then is an update worth its minute.
+debian_install() {
+  if debian_apt_get install "$@"; then return 0; fi
+  if debian_apt_get update && debian_apt_get install "$@"; then return 0; fi
+  fail PackageUnavailable "apt-get could not install $*: $(tail -n 4 "$WORK_DIR/apt"). Give the instance a repository that has it, or install it in its image, and run again."
+}
+
+debian_install_tool() {
+  case "$1" in
+    mkfs.xfs) debian_install xfsprogs ;;
+    mkfs.ext4) debian_install e2fsprogs ;;
+    *) debian_install fdisk ;;
+  esac
+}
+
+debian_is_installed() { [[ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" == "install ok installed" ]]; }
+
+debian_install_kdump() {
+  local packages=(kdump-tools makedumpfile)
+  if debian_is_installed kdump-tools && debian_is_installed makedumpfile; then return 0; fi
+  # kexec-tools must not take part in ordinary reboots.
+  printf '%s\n' "kdump-tools kdump-tools/use_kdump boolean true" "kexec-tools kexec-tools/load_kexec boolean false" | debconf-set-selections
+  # Ubuntu's own name for the set; Debian has none of it.
+  if [[ -n "$(apt-cache search --names-only '^linux-crashdump$' 2>/dev/null)" ]]; then packages=(linux-crashdump "${packages[@]}"); fi
+  debian_install "${packages[@]}"
+  note_change "package kdump-tools"
+}

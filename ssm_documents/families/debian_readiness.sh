@@ -1,0 +1,97 @@
+#!/bin/bash
+# Owns what check_kdump asks about kdump-tools on Debian and Ubuntu.
+# shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
+
+# Findings that only this family can have. $1: mount point.
+debian_find_faults() {
+  local unit value release directory="$HOST_ROOT/var/lib/kdump"
+  if ! debian_is_installed kdump-tools || ! debian_is_installed makedumpfile; then
+    finding family-configuration-missing "the packages kdump-tools and makedumpfile are not both installed" "run configure_kdump"
+    return 0
+  fi
+  value="USE_KDUMP=$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP) KDUMP_COREDIR=$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)" || true
+  if [[ "$value" != "USE_KDUMP=1 KDUMP_COREDIR=$1" ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION has $value" "run configure_kdump with mountPoint $1"
+  elif [[ "$(architecture)" == aarch64 ]] && debian_has_irqpoll; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION gives the crash kernel irqpoll, which on arm64 keeps it from its disks" "run configure_kdump"
+  fi
+  unit="$(mount_unit "$1")"
+  if ! grep -qsxF "After=$unit" "$HOST_ROOT$DEBIAN_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$DEBIAN_DROP_IN"; then
+    finding drop-in-missing "$DEBIAN_DROP_IN does not order the dump after $unit: it could go to the root file system" "run configure_kdump"
+  fi
+  # kdump-config makes the initramfs anew when these two differ, and only then.
+  release="$(kernel_release)"
+  if [[ -f "$directory/latest_sysctls-$release" ]] && ! cmp -s "$HOST_ROOT/etc/kdump/sysctl.conf" "$directory/latest_sysctls-$release"; then
+    stale_initramfs "$(debian_crash_initrd) was made before /etc/kdump/sysctl.conf was changed"
+  fi
+}
+
+debian_dump_level() { assignment "$DEBIAN_CONFIGURATION" MAKEDUMP_ARGS | sed -n 's/.*-d  *\([0-9]*\).*/\1/p'; }
+
+# KDUMP_INITRD is a link that kdump-config makes when it loads; without that setting it takes the one of ordinary boots.
+debian_crash_initrd() {
+  local path
+  path="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_INITRD)"
+  path="${path:-/boot/initrd.img-$(kernel_release)}"
+  if [[ -L "$HOST_ROOT$path" ]]; then path="$(readlink "$HOST_ROOT$path")"; fi
+  if [[ -e "$HOST_ROOT$path" ]]; then echo "$path"; fi
+}
+
+# Ubuntu from 25.10 on makes initramfses with dracut.
+debian_crash_initrd_modules() {
+  local initrd list=lsinitramfs
+  initrd="$(debian_crash_initrd)"
+  command -v "$list" >/dev/null || list=lsinitrd
+  [[ -n "$initrd" ]] || return 0
+  { "$list" "$HOST_ROOT$initrd" 2>/dev/null || true; } | sed -n 's|.*/\([^/ ]*\)\.ko\(\.[a-z0-9]*\)\{0,1\}$|\1|p'
+}
+
+# The package reboots; an ExecStart= of a drop-in replaces that, ours with poweroff.
+debian_final_action() {
+  local start
+  [[ -f "$HOST_ROOT$DEBIAN_CONFIGURATION" ]] || return 0
+  start="$({ cat "$HOST_ROOT"/etc/systemd/system/kdump-tools-dump.service.d/*.conf 2>/dev/null || true; } | sed -n 's/^ExecStart=//p' | tail -n 1)"
+  debian_action_of "${start:-reboot -f}"
+}
+
+# Without KDUMP_FAIL_CMD a dump that failed ends as one that was saved.
+debian_failure_action() {
+  local command
+  command="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_FAIL_CMD)"
+  if [[ -n "$command" ]]; then debian_action_of "$command"; fi
+}
+
+# What the host ends with: of "…; /bin/bash; reboot -f" the shell, for which nobody is there.
+debian_action_of() {
+  local interactive='(^|[ ;/])((ba|da)?sh|sulogin)( *;| *$)'
+  if [[ "$1" =~ $interactive ]]; then
+    echo shell
+    return
+  fi
+  case "$1" in
+    *poweroff*) echo poweroff ;;
+    *halt*) echo halt ;;
+    *reboot* | */kdump-tools\ start*) echo reboot ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# kdump-config adds -s where Secure Boot is on; kexec itself tries kexec_file_load first from 2.0.27 on.
+debian_uses_kexec_file_load() {
+  local arguments
+  arguments=" $(assignment "$DEBIAN_CONFIGURATION" KDUMP_KEXEC_ARGS) "
+  case "$arguments" in
+    *" -c "* | *" --kexec-syscall "*) return 1 ;;
+    *" -s "* | *" -a "* | *" --kexec-file-syscall "* | *" --kexec-syscall-auto "*) return 0 ;;
+  esac
+  debian_is_secure_boot || { kexec --help 2>&1 || true; } | sed -n '/--kexec-syscall-auto/,/^ --\|^ -[a-z],/p' | grep -q '(default)'
+}
+
+# efivars: four bytes of attributes, then the value.
+debian_is_secure_boot() {
+  local secure setup
+  [[ "$(cat "$HOST_ROOT/sys/kernel/security/securelevel" 2>/dev/null)" != 1 ]] || return 0
+  secure="$(od -An -tu1 -j4 -N1 "$HOST_ROOT"/sys/firmware/efi/efivars/SecureBoot-* 2>/dev/null || true)"
+  setup="$(od -An -tu1 -j4 -N1 "$HOST_ROOT"/sys/firmware/efi/efivars/SetupMode-* 2>/dev/null || true)"
+  [[ "${secure// /}" == 1 && "${setup// /}" == 0 ]]
+}

@@ -1,0 +1,109 @@
+"""Ways to break a host that is ready to dump, one at a time, and the one finding that check_kdump must name."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.ssm_documents import spoils_debian, spoils_redhat
+from tests.ssm_documents.fake_root import MIB, FakeRoot
+from tests.ssm_documents.spoiling import replace
+
+_VOLUME = "etc/fstab"
+
+
+@dataclass(frozen=True)
+class Spoil:
+    """What is done to the host, and the code that is found; `given` are parameters of the check."""
+
+    code: str
+    do: Callable[[FakeRoot], object] = lambda root: None
+    is_note: bool = False
+    given: dict[str, str] = field(default_factory=dict)
+
+
+def _forget_reservation(root: FakeRoot) -> None:
+    # EL8 keeps what all entries have in common in grubenv.
+    for entry in (*root.path.glob(root.host.boot_entries), *root.path.glob("boot/grub2/grubenv")):
+        entry.write_text(entry.read_text().replace("crashkernel=", "crash="))
+
+
+def _renew_kernel(root: FakeRoot) -> None:
+    kernel = root.write(f"boot/vmlinuz-{root.host.kernel}", "another build of the same release\n")
+    os.utime(kernel, (time.time() + 3600,) * 2)
+
+
+def install_agent(root: FakeRoot, version: str, path: str = "usr/sbin/amazon-ssm-agent") -> None:
+    """An agent that says its version as the real one does."""
+    root.write(path, f"#!/bin/sh\n[ $1 = -version ] && echo 'SSM Agent version: {version}'\n").chmod(0o755)
+
+
+def _leave_dump(root: FakeRoot) -> None:
+    root.write("var/crash/202611230213/dump.202611230213", "KDUMP   " + 100 * "x")
+
+
+EVERYWHERE: dict[str, Spoil] = {
+    "nothing-reserved": Spoil(
+        "reservation-missing", lambda root: root.boot(cmdline="ro crashkernel=192M", reserved_mib=0)
+    ),
+    "not-reserved-after-the-next-boot": Spoil("reservation-missing", _forget_reservation),
+    "not-rebooted-yet": Spoil("reboot-pending", lambda root: root.boot(cmdline="ro quiet", reserved_mib=0)),
+    "not-loaded": Spoil("crash-kernel-not-loaded", lambda root: root.write("sys/kernel/kexec_crash_loaded", "0\n")),
+    "initramfs-older-than-its-kernel": Spoil("crash-initramfs-stale", _renew_kernel),
+    "service-disabled": Spoil("service-disabled", lambda root: root.write(f"units/{root.host.service}", "disabled\n")),
+    "not-in-fstab": Spoil(
+        "fstab-entry-missing", lambda root: replace(root, _VOLUME, "UUID=0a1b2c3d", "# UUID=0a1b2c3d")
+    ),
+    "not-mounted": Spoil("dump-target-not-mounted", lambda root: root.write("proc/self/mountinfo", "")),
+    "another-volume": Spoil(
+        "dump-target-wrong-volume",
+        lambda root: root.write("sys/block/nvme1n1/device/serial", "vol0fffffffffffffffe\n"),
+    ),
+    "made-anew-by-its-owner": Spoil(
+        "dump-target-wrong-uuid", lambda root: replace(root, "signatures/nvme1n1p1", "UUID=0a1b2c3d", "UUID=ffffffff")
+    ),
+    "mounted-read-only": Spoil(
+        "dump-target-not-writable",
+        lambda root: replace(root, "proc/self/mountinfo", "/var/crash rw,", "/var/crash ro,"),
+    ),
+    "file-system-turned-read-only": Spoil(
+        "dump-target-not-writable",
+        lambda root: replace(root, "proc/self/mountinfo", "/dev/nvme1n1p1 rw", "/dev/nvme1n1p1 ro"),
+    ),
+    "nearly-full": Spoil(
+        "dump-target-too-small",
+        lambda root: root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {200 * MIB}\n"),
+    ),
+    "sysctl-off": Spoil("sysctl-off", lambda root: root.write("proc/sys/kernel/unknown_nmi_panic", "0\n")),
+    "sysctl-file-gone": Spoil(
+        "sysctl-not-persistent", lambda root: (root.path / "etc/sysctl.d/99-kernel_panic.conf").unlink()
+    ),
+    "sysctl-overridden-later": Spoil(
+        "sysctl-not-persistent",
+        lambda root: root.write("etc/sysctl.d/99-sysctl.conf", "kernel.unknown_nmi_panic=0\n"),
+    ),
+    "not-what-was-asked-for": Spoil("final-action", given={"finalAction": "poweroff"}),
+    "notifiers-run-before": Spoil(
+        "second-panic-path",
+        lambda root: root.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n"),
+    ),
+    "old-agent": Spoil("agent-too-old", lambda root: install_agent(root, "3.3.1611.0"), is_note=True),
+    "old-agent-of-the-snap": Spoil(
+        "agent-too-old",
+        lambda root: install_agent(root, "3.2.2303.0", "snap/amazon-ssm-agent/current/amazon-ssm-agent"),
+        is_note=True,
+    ),
+    "dump-left": Spoil("uncollected-dump", _leave_dump, is_note=True),
+}
+
+# What is done differently in each family; code → ways.
+OF_FAMILY: dict[str, dict[str, tuple[str, Callable[[FakeRoot], object]]]] = {
+    "debian": spoils_debian.SPOILS,
+    "redhat": spoils_redhat.SPOILS,
+}
+
+
+def spoils_of(family: str) -> dict[str, Spoil]:
+    """Every way for a host of that family."""
+    own = {name: Spoil(code, do) for name, (code, do) in OF_FAMILY.get(family, {}).items()}
+    return EVERYWHERE | own

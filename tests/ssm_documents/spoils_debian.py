@@ -1,0 +1,60 @@
+"""What can be broken on Debian and Ubuntu only, or is broken there in its own way."""
+
+from collections.abc import Callable
+
+from tests.ssm_documents.fake_root import FakeRoot
+from tests.ssm_documents.spoiling import add_line, drop_lines, replace
+
+CONFIGURATION = "etc/default/kdump-tools"
+DROP_INS = "etc/systemd/system/kdump-tools-dump.service.d"
+
+
+def _link_initrd_of_another_kernel(root: FakeRoot) -> None:
+    older = root.path / "var/lib/kdump/initrd.img-6.1.0-28-cloud-amd64"
+    older.write_text(root.read(f"var/lib/kdump/initrd.img-{root.host.kernel}"))
+    link = root.path / "var/lib/kdump/initrd.img"
+    link.unlink()
+    link.symlink_to("/var/lib/kdump/initrd.img-6.1.0-28-cloud-amd64")
+
+
+def _lock_down(root: FakeRoot) -> None:
+    root.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
+
+
+SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
+    "estimate-grew": ("reservation-too-small", lambda root: root.write("kdump-config-estimate", "215M\n")),
+    "initrd-of-another-kernel": ("crash-initramfs-stale", _link_initrd_of_another_kernel),
+    "sysctls-of-the-crash-kernel-changed": (
+        "crash-initramfs-stale",
+        lambda root: add_line(root, "etc/kdump/sysctl.conf", "vm.swappiness=0"),
+    ),
+    "initrd-without-nvme": (
+        "crash-initramfs-lacks-nvme",
+        lambda root: drop_lines(root, f"var/lib/kdump/initrd.img-{root.host.kernel}", "/nvme.ko"),
+    ),
+    "locked-down": ("lockdown-refuses-kexec", _lock_down),
+    "addresses-hidden": ("kptr-restricted", lambda root: root.write("proc/sys/kernel/kptr_restrict", "2\n")),
+    "halts-after-the-dump": (
+        "final-action",
+        lambda root: root.write(
+            f"{DROP_INS}/zz-owner.conf",
+            "[Service]\nExecStart=\nExecStart=/bin/sh -c 'kdump-config savecore; halt -f'\n",
+        ),
+    ),
+    "shell-after-a-failed-dump": (
+        "failure-action",
+        lambda root: add_line(
+            root, CONFIGURATION, "KDUMP_FAIL_CMD=\"echo 'makedumpfile FAILED.'; /bin/bash; reboot -f\""
+        ),
+    ),
+    "drop-in-gone": ("drop-in-missing", lambda root: (root.path / DROP_INS / "hangdump.conf").unlink()),
+    "kdump-switched-off": (
+        "family-configuration-missing",
+        lambda root: replace(root, CONFIGURATION, "USE_KDUMP=1", "USE_KDUMP=0"),
+    ),
+    "dumps-elsewhere": (
+        "family-configuration-missing",
+        lambda root: replace(root, CONFIGURATION, "/var/crash", "/srv"),
+    ),
+    "package-removed": ("family-configuration-missing", lambda root: root.write("var/lib/dpkg/installed", "")),
+}
