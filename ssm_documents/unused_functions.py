@@ -1,5 +1,5 @@
-"""Leaves out of a script the shell functions and constants that nothing in it names: every family is in several documents,
-each of which asks it for something else, and SSM takes 64 KB a document.
+"""Leaves out of a script the shell functions and constants that nothing in it names: every family is in several
+documents, each of which asks it for something else, and SSM takes 64 KB a document.
 
 Pure. Knows two names that are put together at run time: `family VERB` calls <family>_VERB, and families are found by
 their <family>_is_this_host (shell/family.sh).
@@ -30,7 +30,8 @@ class _Block:
     @property
     def text(self) -> str:
         """Its own name left out: a function that only calls itself is unused."""
-        return re.sub(rf"(?<!family )\b{self.name}\b", "", "\n".join(self.lines)) if self.name else "\n".join(self.lines)
+        text = "\n".join(self.lines)
+        return re.sub(rf"(?<!family )\b{self.name}\b", "", text) if self.name else text
 
 
 def without_unused_functions(lines: Sequence[str]) -> list[str]:
