@@ -2,6 +2,7 @@
 # Owns kdump on the RHEL-like family (RHEL, Rocky, Alma, CentOS, Fedora, Amazon Linux): kdump.conf, reservation, kdump.service.
 # shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
 REDHAT_SYSCONFIG=/etc/sysconfig/kdump
+REDHAT_DROP_IN=/etc/systemd/system/kdump.service.d/hangdump.conf
 
 redhat_is_this_host() {
   command -v rpm >/dev/null && redhat_package_manager >/dev/null &&
@@ -54,8 +55,9 @@ redhat_relabel() {
 
 # $1: mount point, $2: core collector, $3: final action. path is relative to the target: "/" is the mount point itself, which
 # exists on every file system.
-# A dump that fails ends in a reboot, not on the root file system: dump_to_rootfs would make the crash kernel mount the root
-# volume before it dumps, whose I/O may be what hangs, and would leave a dump where nothing looks for it and nothing clears up.
+# A dump that fails ends in a reboot. With dump_to_rootfs the crash kernel would mount the root volume, too, before it dumps
+# anywhere: a root volume whose I/O is what hangs would then cost the dump that the dump volume could have taken, and a dump
+# there may fill it. shell and halt never come back.
 redhat_configure_dump() {
   local target options=()
   target="$(kdump_conf_wanted_target "$1")"
@@ -77,11 +79,20 @@ redhat_configure_dump() {
   edit_kdump_conf "$target" "${options[@]}"
   redhat_relabel "$KDUMP_CONF"
   redhat_drop_irqpoll
+  redhat_order_service "$(mount_unit "$1")"
   if ! is_service_enabled kdump.service; then
     systemctl enable kdump.service 3>&- 9>&-
     note_change "kdump.service enabled"
   fi
   redhat_reload_stale_crash_kernel
+}
+
+# At boot nothing waits for a mount with nofail, and kdump refuses a target that is not mounted: when a new kernel needs a new
+# initramfs the host would be left without its crash kernel. Wants, as a host without its dump volume has to boot.
+redhat_order_service() {
+  printf '%s\n' "# Written by Hangdump." "[Unit]" "Wants=$1" "After=$1" >"$WORK_DIR/drop-in"
+  write_if_changed "$REDHAT_DROP_IN" <"$WORK_DIR/drop-in"
+  systemctl daemon-reload
 }
 
 # On Graviton irqpoll keeps PCI devices from being unplugged; kdumpctl leaves it out itself since 2022 only.

@@ -66,7 +66,7 @@ redhat_uses_kexec_file_load() {
 
 # Findings of check_kdump that only this family can have. $1: mount point.
 redhat_find_faults() {
-  local wanted observed
+  local wanted observed unit
   if ! redhat_has_kdump; then
     finding family-configuration-missing "kdumpctl and makedumpfile are not both installed" "run configure_kdump"
     return 0
@@ -79,5 +79,9 @@ redhat_find_faults() {
     fi
   elif [[ -n "$(redhat_crash_initrd)" ]] && redhat_is_initramfs_stale; then
     stale_initramfs "$(redhat_crash_initrd) is older than $KDUMP_CONF, which is copied into it"
+  fi
+  unit="$(mount_unit "$1")"
+  if ! grep -qsxF "After=$unit" "$HOST_ROOT$REDHAT_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$REDHAT_DROP_IN"; then
+    finding drop-in-missing "$REDHAT_DROP_IN does not make kdump.service wait for $unit: at boot kdump would refuse a target that is not mounted yet" "run configure_kdump"
   fi
 }

@@ -1,0 +1,93 @@
+"""Each distribution from a fresh instance to ready: the files as they are afterwards stand in golden/, read by a human.
+
+UPDATE_SNAPSHOTS=1 writes them. Left out are what other programs make (initramfs, packages' own state), and the backups,
+which a test of their own compares.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+from tests.ssm_documents.hosts import HOSTS, host
+from tests.ssm_documents.ready_host import made_ready
+
+GOLDEN = Path(__file__).parent / "golden"
+OURS = re.compile(r"(etc|boot)/")
+OTHERS = re.compile(r"etc/kernel/postinst|etc/kdump/|initr|latest_sysctls|\.hangdump-backup$|boot-count")
+UPDATE = "UPDATE_SNAPSHOTS" in os.environ
+NAMES = HOSTS if UPDATE else [folder.name for folder in sorted(GOLDEN.iterdir())]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def ready(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeRoot, dict[str, str]]:
+    """A host of that distribution, ready; and its files when it was fresh."""
+    return made_ready(host(request.param), tmp_path_factory.mktemp("golden") / "root")
+
+
+def _changed(root: FakeRoot, before: dict[str, str]) -> dict[str, str]:
+    after = root.tree()
+    return {
+        path: text
+        for path, text in after.items()
+        if OURS.match(path) and not OTHERS.search(path) and before.get(path) != text
+    }
+
+
+def test_every_distribution_has_its_golden_tree() -> None:
+    assert sorted(folder.name for folder in GOLDEN.iterdir()) == HOSTS
+
+
+def test_files_that_configuring_changed_are_as_they_must_be(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+    root, before = ready
+    folder = GOLDEN / root.host.name
+    changed = _changed(root, before)
+    if UPDATE:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, text in changed.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    golden = {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+    assert changed == golden
+
+
+def test_host_is_ready(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+    root, _ = ready
+    result = root.run("check_kdump", volumeId=VOLUME_ID).result
+    assert (result["ready"], result["findings"], result["family"]) == (True, [], root.host.family)
+
+
+def test_checking_changes_nothing(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+    root, _ = ready
+    before = root.tree()
+    root.run("check_kdump", volumeId=VOLUME_ID)
+    assert root.tree() == before
+
+
+def test_preparing_and_configuring_again_change_nothing(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+    root, _ = ready
+    before = root.tree()
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "unchanged"
+    assert root.run("configure_kdump", reboot="true").result["status"] == "unchanged"
+    assert root.tree() == before
+
+
+def test_what_was_there_before_is_kept_beside_it(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+    root, before = ready
+    backups = {path.removesuffix(".hangdump-backup"): text for path, text in root.tree().items() if "-backup" in path}
+    # grub.cfg is made anew from what is edited.
+    edited = [path for path in _changed(root, before) if path in before and not path.endswith("grub.cfg")]
+    originals = {path: before[path] for path in edited}
+    assert originals == {path: backups.get(path) for path in originals}
+
+
+def test_next_boot_has_one_reservation_and_keeps_every_other_argument(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+    root, before = ready
+    words = root.next_cmdline().split()
+    fresh = before["proc/cmdline"].split()[1:]
+    reservation = [word for word in words if word.startswith("crashkernel=")]
+    assert [word.rpartition(",")[2] for word in reservation] == ["high", "low"] or len(reservation) == 1
+    assert {word for word in fresh if not word.startswith("crashkernel=")} <= set(words)
