@@ -6,6 +6,7 @@ for parts that were described and are missing, and at the same time for the desc
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +99,9 @@ class Broker:
         prefix = f"{self.key}.descriptions/"
         for item in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", []):
             body = self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode("latin-1")
-            for line in body.splitlines():
-                number, length, digest = line.split("\t")
-                if int(length) == self.layout.length_of(int(number)):
+            # 7	67108864	n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=
+            for number, length, digest in re.findall(r"^(\d+)\t(\d+)\t([A-Za-z0-9+/]{43}=)$", body, re.MULTILINE):
+                if int(number) <= self.layout.count and int(length) == self.layout.length_of(int(number)):
                     self.digests[int(number)] = digest
 
     def _held(self) -> dict[int, dict[str, Any]]:

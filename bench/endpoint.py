@@ -27,7 +27,7 @@ class Endpoint:
     @property
     def s3(self) -> "S3Client":
         """For whoever plans an upload; never for a client that is measured."""
-        return s3_client(self.url, self.credentials)
+        return s3_client(self.url, self.credentials, request_checksum_calculation="when_required")
 
     @property
     def environment(self) -> dict[str, str]:

@@ -55,13 +55,21 @@ class FaultPlan:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(
-        self, fault: Fault, *, operation: str | None = None, part_number: int | None = None, times: int = 1
+        self,
+        fault: Fault,
+        *,
+        operation: str | None = None,
+        part_number: int | None = None,
+        is_presigned: bool | None = None,
+        times: int = 1,
     ) -> None:
-        """Plan it for the next `times` requests of this operation and part; None is any."""
+        """Plan it for the next `times` requests of this operation, part and kind of authentication; None is any."""
 
         def matches(request: Request) -> bool:
-            return (operation is None or request.operation == operation) and (
-                part_number is None or request.parameters.get("partNumber") == str(part_number)
+            return (
+                operation in (None, request.operation)
+                and (part_number is None or request.parameters.get("partNumber") == str(part_number))
+                and is_presigned in (None, request.is_presigned)
             )
 
         with self._lock:
