@@ -2,6 +2,7 @@
 # Owns the panic sysctls: persistent in one file and applied at once. Never on the kernel's command line, which the crash
 # kernel inherits.
 SYSCTL_FILE=/etc/sysctl.d/99-kernel_panic.conf
+SYSCTL_HEADER="# Written by Hangdump: what turns a hang into a panic, and so into a dump."
 SWITCHES="unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall
   panic_on_io_nmi panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn"
 
@@ -12,6 +13,8 @@ wanted_sysctls() {
     variable="SSM_$key"
     if [[ -e "$HOST_ROOT/proc/sys/kernel/$key" ]]; then
       echo "$key ${!variable}"
+    elif [[ "$key" == unknown_nmi_panic && "$(architecture)" != x86_64 ]]; then
+      log "note: kernel.$key does not exist on $(architecture), where EC2 sends no diagnostic interrupt; left out"
     elif [[ "${!variable}" != 0 ]]; then
       fail InvalidParameter "$key is wanted, but kernel $(kernel_release) has no sysctl kernel.$key. Set it to 0, or boot a kernel that has it."
     fi
@@ -19,11 +22,21 @@ wanted_sysctls() {
   echo "panic $SSM_kernel_panic"
 }
 
+# What its owner has in the file stays, before ours; our keys only where we write them (-kernel/panic is the same key).
+foreign_sysctls() {
+  { cat "$HOST_ROOT$SYSCTL_FILE" 2>/dev/null || true; } | KEYS="$SWITCHES panic" HEADER="$SYSCTL_HEADER" awk '
+    BEGIN { split(ENVIRON["KEYS"], names); for (i in names) ours["kernel." names[i]] = 1 }
+    $0 == ENVIRON["HEADER"] { next }
+    { key = $0; sub(/=.*/, "", key); gsub(/[ \t]|^[ \t]*-/, "", key); gsub("/", ".", key) }
+    !(key in ours)'
+}
+
 set_sysctls() {
   local key value
   wanted_sysctls >"$WORK_DIR/sysctls"
   {
-    echo "# Written by Hangdump: what turns a hang into a panic, and so into a dump."
+    foreign_sysctls
+    echo "$SYSCTL_HEADER"
     while read -r key value; do echo "kernel.$key = $value"; done <"$WORK_DIR/sysctls"
   } >"$WORK_DIR/sysctl.conf"
   keep_backup "$SYSCTL_FILE"
