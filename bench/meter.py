@@ -1,6 +1,7 @@
 """What a client costs: time, CPU seconds and memory of its processes, not of the server or the broker."""
 
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.02
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class ClientFailed(Exception):
@@ -23,21 +23,22 @@ class Usage:
     seconds: float
     cpu_seconds: float
     peak_rss_bytes: int
+    peak_pss_bytes: int
 
 
 class Meter:
     """Counts every process that is run through it, from the first to the last.
 
-    Memory is the highest sum of the resident sets of a process and all its descendants, sampled from /proc every 20 ms.
-    Pages that processes share are counted once for each. Sampling takes CPU time, so `samples_memory` is for runs that
-    are not timed.
+    Memory is the highest sum over a process and all its descendants, sampled from /proc every 20 ms: of their resident
+    sets, where shared pages count once for each process, and of their proportional sets, where they are shared out.
+    Sampling takes CPU time, so `samples_memory` is for runs that are not timed.
     """
 
     def __init__(self, *, samples_memory: bool) -> None:
         self._samples_memory = samples_memory
         self._began = time.perf_counter()
         self._cpu_seconds = 0.0
-        self._peak_rss_bytes = 0
+        self._peak_rss_bytes = self._peak_pss_bytes = 0
 
     def run(self, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
         """Its stdout; raises ClientFailed with what it said."""
@@ -56,7 +57,7 @@ class Meter:
 
     def usage(self) -> Usage:
         """So far."""
-        return Usage(time.perf_counter() - self._began, self._cpu_seconds, self._peak_rss_bytes)
+        return Usage(time.perf_counter() - self._began, self._cpu_seconds, self._peak_rss_bytes, self._peak_pss_bytes)
 
     def _wait(self, pid: int) -> int:
         while True:
@@ -64,19 +65,24 @@ class Meter:
             if done:
                 self._cpu_seconds += used.ru_utime + used.ru_stime
                 return status
-            self._peak_rss_bytes = max(self._peak_rss_bytes, tree_rss_bytes(pid))
+            rss_bytes, pss_bytes = tree_memory(pid)
+            self._peak_rss_bytes = max(self._peak_rss_bytes, rss_bytes)
+            self._peak_pss_bytes = max(self._peak_pss_bytes, pss_bytes)
             time.sleep(SAMPLE_SECONDS)
 
 
-def tree_rss_bytes(pid: int) -> int:
-    """Of a process and its descendants; 0 for those that are gone by now."""
+def tree_memory(pid: int) -> tuple[int, int]:
+    """Resident and proportional bytes of a process and its descendants; 0 for those that are gone by now."""
     try:
-        # size resident shared text lib data dt, in pages
-        resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = [int(child) for task in os.listdir(f"/proc/{pid}/task") for child in _children(pid, task).split()]
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return resident + sum(tree_rss_bytes(child) for child in children)
+        return 0, 0
+    # Rss:                5484 kB
+    sizes = dict(re.findall(r"^(\w+): +(\d+) kB$", rollup, re.MULTILINE))
+    family = [tree_memory(child) for child in children]
+    rss_bytes = int(sizes.get("Rss", 0)) * 1024 + sum(rss for rss, _ in family)
+    return rss_bytes, int(sizes.get("Pss", 0)) * 1024 + sum(pss for _, pss in family)
 
 
 def _children(pid: int, task: str) -> str:

@@ -60,6 +60,7 @@ def rows_of(endpoint: Endpoint, size_bytes: int, runs: int) -> Iterator[Row]:
             "mb_per_s": round(size_bytes / seconds / 1e6, 1),
             "cpu_seconds": round(statistics.median(usage.cpu_seconds for usage in usages), 3),
             "peak_rss_bytes": memory[name].peak_rss_bytes,
+            "peak_pss_bytes": memory[name].peak_pss_bytes,
             "seconds": round(seconds, 3),
             "ratio_to_plain_put": round(plain / seconds, 3),
         }
