@@ -1,9 +1,11 @@
 """A fresh host of any distribution, brought to the point where it can dump."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
-from tests.ssm_documents.hosts import Host
+from tests.ssm_documents.hosts import Host, host
 
 MEMORY_MIB = 7800  # MemTotal of 8 GB
 ROOM = f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {7 << 30}\n"
@@ -23,6 +25,17 @@ def prepared_host(host: Host, path: Path, *, file_system: str = "xfs") -> FakeRo
     root = fresh_host(host, path)
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID, fileSystem=file_system).result["status"] == "prepared"
     return root
+
+
+@cache
+def _prepared_template(name: str) -> tuple[FakeRoot, TemporaryDirectory[str]]:
+    directory = TemporaryDirectory()
+    return prepared_host(host(name), Path(directory.name) / "root"), directory
+
+
+def prepared_copy(name: str, path: Path) -> FakeRoot:
+    """The same, made once for all tests."""
+    return FakeRoot.copied(_prepared_template(name)[0], path)
 
 
 def made_ready(host: Host, path: Path) -> tuple[FakeRoot, dict[str, str]]:
