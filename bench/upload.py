@@ -22,6 +22,8 @@ Row = dict[str, float | int | str]
 
 def measure(results: Path, *, sizes_bytes: tuple[int, ...] | None = None, runs: int | None = None) -> None:
     """Writes upload.json and upload.png."""
+    if not peers.PEERS.exists():
+        raise SystemExit(f"{peers.PEERS} is not there. `make bench` installs the peers.")
     rows = []
     file = results / "upload.json"
     with serving() as endpoint:
