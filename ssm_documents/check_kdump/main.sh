@@ -18,6 +18,7 @@ find_everything() {
 main() {
   start_report ConfigurationFailed
   find_family
+  wait_for_mount "$SSM_mountPoint"
   MEMORY_BYTES="$(memory_bytes)"
   FREE_BYTES=0
   if is_mounted "$SSM_mountPoint"; then FREE_BYTES="$(free_bytes "$SSM_mountPoint")"; fi

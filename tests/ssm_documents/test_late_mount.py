@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.ssm_documents.dumps import VMCORE
-from tests.ssm_documents.fake_root import FakeRoot
+from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
 
 MOUNT_INFO = "proc/self/mountinfo"
 
@@ -23,6 +23,11 @@ def test_configuration_waits_for_the_volume_that_is_being_mounted(armed: Callabl
     root = armed(name)
     mount_late(root)
     assert root.run("configure_kdump").result["status"] == "unchanged"
+
+
+def test_check_does_not_mistake_a_mount_under_way_for_a_missing_one(armed_root: FakeRoot) -> None:
+    mount_late(armed_root)
+    assert armed_root.run("check_kdump", volumeId=VOLUME_ID).result["ready"] is True
 
 
 def test_dump_is_found_on_a_volume_that_is_being_mounted(root: FakeRoot, dump: bytes) -> None:
