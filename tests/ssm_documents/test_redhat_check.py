@@ -1,10 +1,13 @@
 """check_kdump on the RHEL-like family: what it asks kdumpctl and lsinitrd, and what it never concludes from silence."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+from tests.ssm_documents.hosts import host
+from tests.ssm_documents.ready_host import fresh_host
 from tests.ssm_documents.spoiling import add_line, replace
 from tests.ssm_documents.spoils_redhat import CONFIGURATION, SYSCONFIG, crash_initrd
 
@@ -18,6 +21,18 @@ def _findings(root: FakeRoot) -> list[tuple[str, str]]:
 
 def _codes(root: FakeRoot) -> list[str]:
     return [code for code, _ in _findings(root)]
+
+
+@pytest.mark.parametrize("name", ["amzn2", "rhel10"])
+def test_fresh_host_is_not_ready_and_every_reason_is_listed(tmp_path: Path, name: str) -> None:
+    assert set(_codes(fresh_host(host(name), tmp_path / "root"))) == {
+        "reservation-missing",
+        "service-disabled",
+        "fstab-entry-missing",
+        "dump-target-not-mounted",
+        "sysctl-not-persistent",
+        "family-configuration-missing",
+    }
 
 
 def test_reservation_below_what_kdumpctl_estimates_is_found(armed: Armed) -> None:

@@ -153,6 +153,12 @@ def test_argument_that_only_grub_cfg_has_is_not_dropped_silently(tmp_path: Path)
     assert root.read("boot/grub2/grub.cfg") == before
 
 
+def test_language_that_el7_adds_to_its_entries_is_no_obstacle(tmp_path: Path) -> None:
+    root = prepared_copy("rhel7", tmp_path / "root")
+    root.boot(cmdline=f"{root.next_cmdline()} LANG=en_US.UTF-8", reserved_mib=0)
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+
+
 @pytest.mark.parametrize(
     ("name", "path", "words"),
     [("amzn2", "boot/grub2/broken", "grub2-mkconfig failed"), ("rhel9", "boot/loader/broken", "grubby failed")],

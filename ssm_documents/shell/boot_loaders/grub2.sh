@@ -51,7 +51,7 @@ grub2_lost_arguments() {
   local word
   while read -r word; do
     if ! grep -qF -e "$word" "$1"; then echo "$word"; fi
-  done < <(tr -s ' ' '\n' <"$HOST_ROOT/proc/cmdline" | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root)=|^$')
+  done < <(tr -s ' ' '\n' <"$HOST_ROOT/proc/cmdline" | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root|LANG)=|^$')
 }
 
 grub2_configure_reservation() {
