@@ -99,7 +99,7 @@ suse_pin_crashkernel() {
 
 # Findings of check_kdump that only this family can have. $1: mount point.
 suse_find_faults() {
-  local unit wrong="" key value
+  local unit wrong="" key value initrd
   if ! suse_is_installed kdump || ! suse_is_installed makedumpfile; then
     finding family-configuration-missing "the packages kdump and makedumpfile are not both installed" "run configure_kdump"
     return 0
@@ -118,7 +118,10 @@ KDUMP_TRANSFER -"
   if ! grep -qsxF "After=$unit" "$HOST_ROOT$SUSE_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$SUSE_DROP_IN"; then
     finding drop-in-missing "$SUSE_DROP_IN does not order kdump.service after $unit: its initrd could be built for the root file system" "run configure_kdump"
   fi
-  if suse_mounts_another "$1"; then
+  initrd="$(suse_crash_initrd)"
+  if [[ -n "$initrd" && "$HOST_ROOT$SUSE_CONFIGURATION" -nt "$HOST_ROOT$initrd" ]]; then
+    stale_initramfs "$initrd is older than $SUSE_CONFIGURATION"
+  elif suse_mounts_another "$1"; then
     stale_initramfs "the crash kernel's initrd mounts another file system than the one of $1"
   fi
 }

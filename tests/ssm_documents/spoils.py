@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.ssm_documents import spoils_debian, spoils_redhat
+from tests.ssm_documents import spoils_debian, spoils_redhat, spoils_suse
 from tests.ssm_documents.fake_root import MIB, FakeRoot
 from tests.ssm_documents.spoiling import replace
 
@@ -100,6 +100,7 @@ EVERYWHERE: dict[str, Spoil] = {
 OF_FAMILY: dict[str, dict[str, tuple[str, Callable[[FakeRoot], object]]]] = {
     "debian": spoils_debian.SPOILS,
     "redhat": spoils_redhat.SPOILS,
+    "suse": spoils_suse.SPOILS,
 }
 
 
