@@ -213,6 +213,7 @@ class ProvisionDumpVolume(Construct):
             "volumeAction.$": "$.plan.volume.action",
             "prepared.$": "$.prepared",
             "configuration.$": "$.configuration",
+            "diagnosticInterrupt.$": "$.plan.diagnosticInterrupt",
             **more,
         }
         return note(self, name, values, keep_as="$.outcome")

@@ -141,7 +141,9 @@ class Settings(BaseModel):
         """What the documents are told when an execution's input does not say otherwise (DOCUMENT_DEFAULTS)."""
         names = ("mountPoint", "fileSystem", "crashkernel", "coreCollector", "dumpLevel", "finalAction", "panicSysctls")
         everything = self.model_dump(by_alias=True)
-        return {name: everything[name] for name in names}
+        # On arm64 other sysctls are on by default, which whoever chose a value here did not ask for.
+        chosen = {"chosenPanicSysctls": sorted(self.panic_sysctls.model_fields_set)}
+        return {name: everything[name] for name in names} | chosen
 
 
 def load(context: object) -> Settings:

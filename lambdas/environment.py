@@ -92,6 +92,8 @@ class DocumentDefaults(BaseModel):
     dump_level: int
     final_action: str
     panic_sysctls: dict[str, int]
+    # Those of them that the settings name, instead of having them by default.
+    chosen_panic_sysctls: list[str] = []
 
 
 class Provisioning(Environment):

@@ -44,7 +44,7 @@ class UnsupportedHypervisor(HangdumpError):
 
 
 class UnsupportedArchitecture(HangdumpError):
-    """Not x86_64: EC2 sends no diagnostic interrupt to Graviton instances."""
+    """Neither x86_64 nor arm64."""
 
 
 class UnsupportedPlatform(HangdumpError):

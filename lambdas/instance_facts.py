@@ -58,6 +58,11 @@ class InstanceType:
     architectures: tuple[str, ...]
     memory_mib: int
 
+    @property
+    def takes_interrupt(self) -> bool:
+        """EC2 sends diagnostic interrupts to no Graviton instance."""
+        return "x86_64" in self.architectures
+
 
 @dataclass(frozen=True)
 class Ping:

@@ -13,7 +13,8 @@ _NEXT_STEP = {
     "not-ready": "Run ProvisionDumpVolume for it; only an instance that is ready can dump.",
     "not-running": "Nothing to dump. Start it, and look at its console output.",
     "unsupported-hypervisor": "Only Nitro instances take a diagnostic interrupt: change the type, or retire the alarm.",
-    "unsupported-architecture": "Only x86_64 takes a diagnostic interrupt; elsewhere use the panic sysctls.",
+    "unsupported-architecture": "EC2 interrupts x86_64 only. If a trigger of its own, such as softlockup_panic, made it"
+    " dump, start CollectVmcore with its instanceId once it is back; else reboot it.",
     "UnsupportedOperation": "EC2 does not support the interrupt on this type: change the type, or retire the alarm.",
     "system-check-failed": "Leave it to EC2's recovery, or stop and start the instance to move it to another host.",
     "ebs-check-failed": "See the volume's status in EBS; a dump needs a disk that answers.",

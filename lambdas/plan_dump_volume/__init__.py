@@ -34,7 +34,12 @@ from lambdas.instance_facts import (
 )
 from lambdas.observability import entry_point, logger
 from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, client_token, plan_size_gib
-from lambdas.plan_dump_volume.provision_input import ProvisionInput, document_parameters
+from lambdas.plan_dump_volume.provision_input import (
+    IN_GUEST_TRIGGERS,
+    Parameters,
+    ProvisionInput,
+    document_parameters,
+)
 
 STACK_TAG, STACK = "hangdump:stack", "Hangdump"
 _LEAST_MEMORY_MIB = 1024
@@ -60,7 +65,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
     choice = choose_volume(instance, _read_dump_volumes(instance.instance_id), size_gib=size_gib)
     reboot = settings.allow_reboot if given.reboot is None else given.reboot
-    parameters = document_parameters(given, settings.defaults(), reboot=reboot)
+    parameters = document_parameters(
+        given, settings.defaults(), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
+    )
     _require_survival(instance, final_action=parameters.configure["finalAction"][0])
     logger.info("Plan for %s: %s", instance.instance_id, choice)
     return {
@@ -72,6 +79,19 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "configureParameters": parameters.configure,
         "checkParameters": parameters.check,
         "reboot": reboot,
+        "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure),
+    }
+
+
+def _diagnostic_interrupt(instance_type: InstanceType, configured: Parameters) -> dict[str, str]:
+    """Whether EC2 can interrupt this instance, for the outcome of the execution."""
+    if instance_type.takes_interrupt:
+        return {"status": "supported", "detail": "When it hangs, EC2 can interrupt it."}
+    triggers = ", ".join(name for name in IN_GUEST_TRIGGERS if configured[name] == ["1"]) or "none"
+    return {
+        "status": "unsupported",
+        "detail": f"EC2 sends no diagnostic interrupt to {', '.join(instance_type.architectures)}. Triggers inside the"
+        f" instance take its place: {triggers}. After a dump that they made, start CollectVmcore with its instanceId.",
     }
 
 
@@ -105,10 +125,9 @@ def _inspect(instance: Instance) -> InstanceType:
             f"{name}, which runs on {described.hypervisor}: EC2 cannot send it a diagnostic interrupt.",
             "Change it to a Nitro type, such as t3 or m5 and later.",
         )
-    if "x86_64" not in described.architectures:
+    if not {"x86_64", "arm64"} & set(described.architectures):
         raise UnsupportedArchitecture(
-            f"{name}, which is {', '.join(described.architectures)}: EC2 sends no diagnostic interrupt to it.",
-            "Only x86_64 types can be provisioned; on arm64 use the kernel's own panic sysctls.",
+            f"{name}, which is {', '.join(described.architectures)}.", "Only x86_64 and arm64 types can dump."
         )
     if described.memory_mib < _LEAST_MEMORY_MIB:
         raise InsufficientMemory(

@@ -13,6 +13,9 @@ _Switch = Literal[0, 1]
 # gp3's own limit
 _LARGEST_VOLUME_GIB = 65_536
 
+# On by default where no interrupt arrives: there the kernel has to find out by itself that it hangs.
+IN_GUEST_TRIGGERS = ("softlockup_panic", "hung_task_panic", "panic_on_oops", "panic_on_rcu_stall")
+
 Parameters = dict[str, list[str]]
 
 
@@ -59,22 +62,33 @@ class DocumentParameters:
     check: Parameters
 
 
-def document_parameters(given: ProvisionInput, defaults: DocumentDefaults, *, reboot: bool) -> DocumentParameters:
+def document_parameters(
+    given: ProvisionInput, defaults: DocumentDefaults, *, reboot: bool, takes_interrupt: bool
+) -> DocumentParameters:
     """The input where it says something, else the settings."""
     mount_point = given.mount_point or defaults.mount_point
     file_system = given.file_system or defaults.file_system
-    sysctls = defaults.panic_sysctls | given.panic_sysctls.model_dump(exclude_none=True)
+    final_action = given.final_action or defaults.final_action
     values = {
         "mountPoint": mount_point,
         "fileSystem": file_system,
         "crashkernel": given.crashkernel or defaults.crashkernel,
         "coreCollector": given.core_collector or defaults.core_collector,
         "dumpLevel": defaults.dump_level if given.dump_level is None else given.dump_level,
-        "finalAction": given.final_action or defaults.final_action,
+        "finalAction": final_action,
         "reboot": "true" if reboot else "false",
-    } | sysctls
+    } | _panic_sysctls(given, defaults, takes_interrupt=takes_interrupt)
     return DocumentParameters(
         prepare={"fileSystem": [file_system], "mountPoint": [mount_point]},
         configure={name: [str(value)] for name, value in values.items()},
-        check={"mountPoint": [mount_point]},
+        check={"mountPoint": [mount_point], "finalAction": [final_action]},
     )
+
+
+def _panic_sysctls(given: ProvisionInput, defaults: DocumentDefaults, *, takes_interrupt: bool) -> dict[str, int]:
+    sysctls = dict(defaults.panic_sysctls)
+    if not takes_interrupt:
+        chosen = {name: value for name, value in sysctls.items() if name in defaults.chosen_panic_sysctls}
+        # Even if it was chosen for the fleet: arm64 kernels do not have it.
+        sysctls |= dict.fromkeys(IN_GUEST_TRIGGERS, 1) | chosen | {"unknown_nmi_panic": 0}
+    return sysctls | given.panic_sysctls.model_dump(exclude_none=True)

@@ -52,7 +52,7 @@ debian_configure_dump() {
 # loaded with it is loaded anew.
 debian_drop_irqpoll() {
   if [[ "$(architecture)" != aarch64 ]] || ! debian_has_irqpoll; then return 0; fi
-  set_assignments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "\"$(debian_crash_cmdline | sed -E 's/(^| )irqpoll\>//g')\""
+  set_assignments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "\"$(debian_crash_cmdline | sed -E 's/(^| )irqpoll\>//g; s/^ //')\""
   if is_crash_kernel_loaded; then debian_load_crash_kernel; fi
 }
 

@@ -113,6 +113,7 @@ def test_a_setting_is_refused_by_the_same_pattern_as_in_the_document(name: str) 
 def test_every_default_is_accepted_by_the_document_that_gets_it() -> None:
     defaults = load({}).document_defaults()
     sysctls = defaults.pop("panicSysctls")
+    assert defaults.pop("chosenPanicSysctls") == []
     parameters = _parameters("configure_kdump")
     for name, value in {**defaults, **sysctls}.items():
         assert re.search(parameters[name]["allowedPattern"], str(value)), name

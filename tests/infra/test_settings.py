@@ -20,6 +20,11 @@ def test_a_missing_context_gives_the_defaults() -> None:
     assert load(None) == load({})
 
 
+def test_functions_learn_which_sysctls_were_chosen() -> None:
+    defaults = load({"panicSysctls": {"softlockup_panic": 0, "hung_task_panic": 1}}).document_defaults()
+    assert defaults["chosenPanicSysctls"] == ["hung_task_panic", "softlockup_panic"]
+
+
 def test_the_settings_may_come_as_json_from_the_command_line() -> None:
     assert load('{"dryRun": true}').dry_run is True
 

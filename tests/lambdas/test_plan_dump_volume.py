@@ -104,7 +104,7 @@ ENROLLED = {"hangdump:enrolled": "true"}
         pytest.param("t3.micro", {}, InstanceNotEnrolled, "tag it", id="no-opt-in-tag"),
         pytest.param("t3.micro", {"hangdump:enrolled": "yes"}, InstanceNotEnrolled, "'yes'", id="opt-in-is-not-true"),
         pytest.param("t2.small", ENROLLED, UnsupportedHypervisor, "Change it to a Nitro type", id="xen"),
-        pytest.param("t4g.micro", ENROLLED, UnsupportedArchitecture, "Only x86_64", id="arm64"),
+        pytest.param("mac1.metal", ENROLLED, UnsupportedArchitecture, "Only x86_64 and arm64", id="macos"),
         pytest.param("t3.nano", ENROLLED, InsufficientMemory, "512 MiB", id="half-a-gigabyte"),
     ],
 )

@@ -1,5 +1,7 @@
 """The input of ProvisionDumpVolume: what is allowed, what is said of the rest, and what the documents get."""
 
+import json
+import os
 import re
 from typing import Any
 
@@ -33,6 +35,51 @@ def test_every_parameter_of_the_documents_is_given_and_fits_its_pattern(launch: 
     assert configured["unknown_nmi_panic"] == ["1"], "the settings' values stay"
     assert configured["reboot"] == ["true"]
     assert planned["reboot"] is True
+
+
+def test_the_check_is_told_what_the_crash_kernel_is_to_do(launch: Launch, context: Any) -> None:
+    assert plan(context, launch())["checkParameters"]["finalAction"] == ["reboot"]
+
+
+TRIGGERS = ("softlockup_panic", "hung_task_panic", "panic_on_oops", "panic_on_rcu_stall")
+
+
+def _sysctls_on(planned: dict[str, Any]) -> set[str]:
+    return {name for name, values in planned["configureParameters"].items() if "_" in name and values == ["1"]}
+
+
+def test_graviton_gets_triggers_of_its_own_and_no_nmi_sysctl(launch: Launch, context: Any) -> None:
+    planned = plan(context, launch(instance_type="t4g.micro"))
+    assert _sysctls_on(planned) == set(TRIGGERS)
+    assert planned["configureParameters"]["unknown_nmi_panic"] == ["0"]
+    interrupt = planned["diagnosticInterrupt"]
+    assert interrupt["status"] == "unsupported"
+    assert "no diagnostic interrupt to arm64" in interrupt["detail"]
+    assert ", ".join(TRIGGERS) in interrupt["detail"]
+
+
+def test_interrupt_needs_no_trigger_inside(launch: Launch, context: Any) -> None:
+    planned = plan(context, launch())
+    assert planned["diagnosticInterrupt"]["status"] == "supported"
+    assert _sysctls_on(planned) == {"unknown_nmi_panic", "panic_on_oops"}
+
+
+def test_input_switches_a_trigger_off_on_graviton(launch: Launch, context: Any) -> None:
+    planned = plan(context, launch(instance_type="t4g.micro"), panicSysctls={"hung_task_panic": 0})
+    assert _sysctls_on(planned) == set(TRIGGERS) - {"hung_task_panic"}
+    assert "hung_task_panic" not in planned["diagnosticInterrupt"]["detail"]
+
+
+def test_setting_that_was_chosen_wins_over_what_graviton_gets_by_default(
+    launch: Launch, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = json.loads(os.environ["DOCUMENT_DEFAULTS"])
+    defaults["panicSysctls"] |= {"softlockup_panic": 0, "panic_on_rcu_stall": 0}
+    defaults["chosenPanicSysctls"] = ["softlockup_panic", "unknown_nmi_panic"]
+    monkeypatch.setenv("DOCUMENT_DEFAULTS", json.dumps(defaults))
+    planned = plan(context, launch(instance_type="t4g.micro"))
+    assert _sysctls_on(planned) == set(TRIGGERS) - {"softlockup_panic"}
+    assert planned["configureParameters"]["unknown_nmi_panic"] == ["0"]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,37 @@ def test_sysctl_that_the_kernel_lacks_is_left_out_when_off(root: FakeRoot) -> No
     assert "panic_on_stackoverflow" not in root.read(SYSCTL_FILE)
 
 
+def test_panic_on_nmi_is_left_out_on_arm64_whatever_is_wanted(root: FakeRoot) -> None:
+    root.write("machine", "aarch64\n")
+    (root.path / "proc/sys/kernel/unknown_nmi_panic").unlink()
+    assert root.run("configure_kdump", softlockup_panic="1").result["status"] == "reboot-required"
+    lines = root.read(SYSCTL_FILE).splitlines()
+    assert "kernel.softlockup_panic = 1" in lines
+    assert "unknown_nmi_panic" not in "".join(lines)
+
+
+def test_irqpoll_is_taken_from_the_crash_kernel_on_arm64(root: FakeRoot) -> None:
+    root.write("machine", "aarch64\n")
+    (root.path / "proc/sys/kernel/unknown_nmi_panic").unlink()
+    root.run("configure_kdump")
+    expected = 'KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 usbcore.nousb"'
+    assert expected in root.read(CONFIGURATION).splitlines()
+    assert root.run("configure_kdump").result["changes"] == []
+
+
+def test_irqpoll_that_its_owner_wrote_is_taken_out_of_the_rest_on_arm64(root: FakeRoot) -> None:
+    install_kdump(root)
+    root.write("machine", "aarch64\n")
+    root.write(CONFIGURATION, root.read(CONFIGURATION) + 'KDUMP_CMDLINE_APPEND="irqpoll nr_cpus=2 irqpoll2"\n')
+    root.run("configure_kdump", unknown_nmi_panic="0")
+    assert 'KDUMP_CMDLINE_APPEND="nr_cpus=2 irqpoll2"' in root.read(CONFIGURATION).splitlines()
+
+
+def test_irqpoll_stays_on_x86(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    assert "KDUMP_CMDLINE_APPEND" not in root.read(CONFIGURATION)
+
+
 def test_sysctl_that_the_kernel_lacks_is_an_error_when_wanted(root: FakeRoot) -> None:
     run = root.run("configure_kdump", panic_on_stackoverflow="1")
     assert run.error == "InvalidParameter"

@@ -57,6 +57,10 @@ class SimulatedHost:
 
     # ---- the kernel
 
+    def panic(self) -> None:
+        """By itself, as one of its own triggers makes it: it dumps and comes back."""
+        self._on_nmi(self.machine)
+
     def _on_nmi(self, machine: ScriptedMachine) -> None:
         if not self.panics_on_nmi:
             machine.hung = False

@@ -61,7 +61,6 @@ def test_changes_nothing_on_a_ready_instance(stack: Stack, host: SimulatedHost, 
     [
         pytest.param({"is_enrolled": False}, "InstanceNotEnrolled", id="no opt-in tag"),
         pytest.param({"instance_type": "t2.micro"}, "UnsupportedHypervisor", id="Xen"),
-        pytest.param({"instance_type": "t4g.micro", "architecture": "arm64"}, "UnsupportedArchitecture", id="arm64"),
         pytest.param({"instance_type": "t3.nano"}, "InsufficientMemory", id="512 MB"),
         pytest.param({"in_ssm": False}, "InstanceNotManaged", id="not in SSM"),
         pytest.param({"platform_type": "Windows"}, "UnsupportedPlatform", id="Windows"),
