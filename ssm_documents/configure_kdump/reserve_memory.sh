@@ -31,13 +31,14 @@ reserve_memory() {
   family configure_reservation "$CRASHKERNEL"
 }
 
-# The kernel has read the wanted value and still has not reserved it: another reboot would change nothing.
+# The kernel has read the wanted value and still has not reserved it: another reboot would change nothing. Another value is
+# no vain one: kdump-tools estimates what it needs only after the first boot with kdump.
 refuse_vain_reboot() {
   local observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
   if [[ "$(crashkernel_values <"$HOST_ROOT/proc/cmdline")" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
     fail ConfigurationFailed "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
   fi
-  if [[ -f "$HOST_ROOT$REBOOT_MARKER" && "$(cat "$HOST_ROOT$REBOOT_MARKER")" != "$(boot_id)" ]]; then
+  if [[ -f "$HOST_ROOT$REBOOT_MARKER" ]] && grep -qxF "$CRASHKERNEL" "$HOST_ROOT$REBOOT_MARKER" && ! grep -qx "$(boot_id)" "$HOST_ROOT$REBOOT_MARKER"; then
     rm -f "$HOST_ROOT$REBOOT_MARKER"
     fail ConfigurationFailed "The reboot did not bring crashkernel=$CRASHKERNEL: the command line is '$(cat "$HOST_ROOT/proc/cmdline")'. The boot loader reads another configuration than the one that was written; set it there, reboot, and run again."
   fi
@@ -46,7 +47,7 @@ refuse_vain_reboot() {
 # 194 asks the SSM agent to reboot and to run this script again from its top.
 ask_for_reboot() {
   mkdir -p "$(dirname "$HOST_ROOT$REBOOT_MARKER")"
-  boot_id >"$HOST_ROOT$REBOOT_MARKER"
+  printf '%s\n' "$(boot_id)" "$CRASHKERNEL" >"$HOST_ROOT$REBOOT_MARKER"
   sync
   log "rebooting for crashkernel=$CRASHKERNEL"
   exit 194

@@ -142,3 +142,20 @@ def test_crash_kernel_that_cannot_be_loaded_is_named(root: FakeRoot) -> None:
 def test_disabled_service_is_enabled(armed_root: FakeRoot) -> None:
     armed_root.write("units/kdump-tools.service", "disabled\n")
     assert armed_root.run("configure_kdump").result["changes"] == ["kdump-tools.service enabled"]
+
+
+def test_estimate_that_is_known_only_after_the_first_boot_is_reserved_by_a_second_one(root: FakeRoot) -> None:
+    root.memory_mib = 1970
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    root.reboot()
+    root.write("kdump-config-estimate", "341M\n")
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    root.reboot()
+    assert root.run("configure_kdump", reboot="true").result["crashkernel"] == "384M"
+
+
+def test_estimate_below_the_table_is_not_taken(root: FakeRoot) -> None:
+    root.write("kdump-config-estimate", "150M\n")
+    assert (
+        root.run("configure_kdump").result["crashkernel"] == "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"
+    )
