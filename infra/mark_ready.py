@@ -25,7 +25,10 @@ def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
 def put_hang_alarm(
     scope: Construct, name: str, *, settings: Settings, respond_to_hang: lambda_.IFunction
 ) -> sfn.CustomState:
-    """Create the instance's alarm, or bring it up to date."""
+    """Create the instance's alarm, or bring it up to date.
+
+    Graviton gets one too, although its interrupt can only be refused: that refusal is how somebody hears of the hang.
+    """
     parameters = {
         "AlarmName.$": f"States.Format('{ALARM_PREFIX}{{}}', $.instanceId)",
         "AlarmDescription": "The operating system does not answer: Hangdump looks closer and may interrupt it",
