@@ -47,7 +47,7 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
     since = news[started:]
     if saved := _SAVED.search(since):
         is_booting = _BANNER.search(since, saved.end()) is not None
-        return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "reboots soon."))
+        return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "goes down soon."))
     copying = [int(match["percent"]) for match in _COPYING.finditer(since)]
     if copying:
         return Progress("dumping", f"makedumpfile has copied {copying[-1]} %.", copying[-1])
