@@ -79,7 +79,7 @@ def test_refuses_when_the_instance_still_executes_commands(
 
 
 def test_fetches_a_dump_that_is_already_there(stack: Stack, host: SimulatedHost, instance_id: str) -> None:
-    host.write_dump()
+    host.panic()
 
     ended = stack.run("CollectVmcore", instanceId=instance_id)
 
