@@ -39,7 +39,7 @@ find_initramfs_faults() {
 # Families call it too, for the configuration that goes into their initramfs.
 stale_initramfs() {
   if ! has_finding crash-initramfs-stale; then
-    finding crash-initramfs-stale "$1" "restart $(family kdump_service), which makes it anew, or reboot; then check again"
+    finding crash-initramfs-stale "$1" "run configure_kdump, which has it made anew"
   fi
 }
 

@@ -46,6 +46,24 @@ debian_configure_dump() {
     systemctl enable kdump-tools.service 3>&- 9>&-
     note_change "kdump-tools.service enabled"
   fi
+  debian_renew_initrd
+}
+
+# kdump-config makes an initrd when there is none or when its sysctls changed, not for a kernel that was replaced under the
+# same release; and the links stay until the crash kernel is loaded again.
+debian_renew_initrd() {
+  local release initrd link
+  release="$(kernel_release)"
+  initrd="/var/lib/kdump/initrd.img-$release"
+  link="$(readlink "$HOST_ROOT/var/lib/kdump/initrd.img" || true)"
+  if ! is_crash_kernel_loaded || [[ ! -e "$HOST_ROOT$initrd" ]]; then return 0; fi
+  if [[ "$HOST_ROOT/boot/vmlinuz-$release" -nt "$HOST_ROOT$initrd" ]]; then
+    rm -f "$HOST_ROOT$initrd"
+  elif [[ "$link" == "$initrd" ]] && cmp -s "$HOST_ROOT/etc/kdump/sysctl.conf" "$HOST_ROOT/var/lib/kdump/latest_sysctls-$release"; then
+    return 0
+  fi
+  debian_load_crash_kernel || true
+  note_change "crash kernel loaded again"
 }
 
 # On Graviton irqpoll keeps the crash kernel from its disks; kdump-tools has it in its default. A crash kernel that was

@@ -1,5 +1,6 @@
 """The readiness check: an armed host is ready; each thing that is broken is found, and only that."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -150,6 +151,20 @@ def test_driver_that_the_kernel_has_built_in_need_not_be_in_the_initramfs(armed_
 def test_initramfs_that_nothing_can_list_is_no_finding(armed_root: FakeRoot) -> None:
     armed_root.write(f"var/lib/kdump/initrd.img-{KERNEL}", "# unreadable\n")
     assert _codes(armed_root) == []
+
+
+@pytest.mark.parametrize("name", ["initrd-of-another-kernel", "sysctls-of-the-crash-kernel-changed", "older"])
+def test_stale_initramfs_is_made_anew_by_configuring_again(armed_root: FakeRoot, name: str) -> None:
+    if name == "older":
+        past = armed_root.path / f"var/lib/kdump/initrd.img-{KERNEL}"
+        armed_root.write(f"boot/vmlinuz-{KERNEL}", "another build of the same release\n")
+        os.utime(past, (1, 1))
+    else:
+        spoils_of("debian")[name].do(armed_root)
+    assert _codes(armed_root) == ["crash-initramfs-stale"]
+    assert armed_root.run("configure_kdump").result["changes"] == ["crash kernel loaded again"]
+    assert _codes(armed_root) == []
+    assert armed_root.run("configure_kdump").result["status"] == "unchanged"
 
 
 def test_poweroff_is_found_as_what_was_asked_for(armed_root: FakeRoot) -> None:
