@@ -24,7 +24,7 @@ VARIANTS = [
 ]
 # linux-image-cloud-amd64 of the release.
 KERNELS = {"bookworm": "6.1.", "trixie": "6.12."}
-# ssm_documents/families/debian.sh, debian_crashkernel_table
+# ssm_documents/families/debian.sh, debian_crashkernel_table; trixie's kdump-tools may estimate that it needs more.
 RESERVED_MIB = {1024: 192, 4096: 512}
 
 
@@ -65,5 +65,5 @@ def test_an_instance_that_powers_off_was_stopped_once_and_is_back(outcome: Outco
     assert outcome.observed.times_stopped == {"reboot": 0, "poweroff": 1}[outcome.variant.final_action]
 
 
-def test_the_reservation_is_that_of_the_memory(outcome: Outcome) -> None:
-    assert outcome.observed.reserved_mib == RESERVED_MIB[outcome.variant.memory_mib]
+def test_the_reservation_is_at_least_that_of_the_memory(outcome: Outcome) -> None:
+    assert outcome.observed.reserved_mib >= RESERVED_MIB[outcome.variant.memory_mib]
