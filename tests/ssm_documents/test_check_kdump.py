@@ -216,5 +216,10 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
     assert sorted(documented) == sorted(_codes_in_shell())
 
 
-def test_every_code_has_a_fault_that_shows_it() -> None:
-    assert {spoil.code for spoil in spoils_of("debian").values()} == _codes_in_shell()
+@pytest.mark.parametrize(
+    ("family", "elsewhere"),
+    # Not every kdumpctl of the RHEL-like family estimates: test_redhat_check.py.
+    [("debian", set()), ("redhat", {"reservation-too-small"}), ("suse", set())],
+)
+def test_every_code_has_a_fault_that_shows_it(family: str, elsewhere: set[str]) -> None:
+    assert {spoil.code for spoil in spoils_of(family).values()} | elsewhere == _codes_in_shell()
