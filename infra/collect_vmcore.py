@@ -11,12 +11,13 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import grants, workflow
-from infra.collect_functions import CollectFunctions, Parts
+from infra.collect_functions import CollectFunctions
+from infra.collect_parts import Parts
 from infra.explain_failure import ExplainFailure
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
-from infra.upload_vmcore import UPLOAD_LOOKS, UPLOAD_ROUNDS, UploadVmcore
+from infra.upload_vmcore import UPLOAD_ROUNDS, UploadVmcore
 from infra.watch_dump import START_SECONDS, WatchDump
 from infra.workflow import Workflow, connect
 from lambdas.incident import INTERRUPT_STARTED
@@ -25,6 +26,8 @@ __all__ = ["NAME", "CollectVmcore", "Parts"]
 
 NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"
+# To find or to remove a vmcore takes seconds.
+SHORT_LOOKS = 60
 _INSTANCE = "$.facts.incident.instanceId"
 
 
@@ -132,6 +135,7 @@ class CollectVmcore(Construct):
 
     def _fetch(self, conclude: sfn.State) -> sfn.State:
         """From finding the vmcore to removing it; returns the first of these states."""
+        functions = self._functions.upload
         find = self._run(
             "Find vmcore",
             {"action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
@@ -139,12 +143,10 @@ class CollectVmcore(Construct):
             conclude,
         )
         upload = UploadVmcore(
-            self, "Upload vmcore", functions=self._functions, parts=self._parts, settings=self._settings, then=conclude
+            self, "Upload vmcore", functions=functions, parts=self._parts, settings=self._settings, then=conclude
         )
         payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "upload.$": "$.upload"}
-        verify = task(
-            self, "Verify vmcore", FunctionCall(self._functions.verify_vmcore, payload), keep_as="$.facts.verified"
-        )
+        verify = task(self, "Verify vmcore", FunctionCall(functions.verify_vmcore, payload), keep_as="$.facts.verified")
         verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         remove = self._run(
             "Remove vmcore",
@@ -168,9 +170,8 @@ class CollectVmcore(Construct):
         command = Command(
             "upload_vmcore",
             {"mountPoint": [self._settings.mount_point], **parameters},
-            # To find a vmcore is to read it all, for its digests: that takes as long as an upload may.
-            self._settings.upload_timeout_seconds,
-            UPLOAD_LOOKS,
+            self._settings.document_timeout_seconds,
+            SHORT_LOOKS,
         )
         return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(conclude)
 

@@ -38,6 +38,8 @@ class Command:
     parameters: Mapping[str, Any] | str
     timeout_seconds: int
     looks: int = 200
+    # Instead of GetCommandInvocation: a function that answers the same, and may add what else there is to see.
+    look: FunctionCall | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class RunDocument(sfn.StateMachineFragment):
     def __init__(self, scope: Construct, title: str, *, runner: DocumentRunner, command: Command, paths: Paths) -> None:
         super().__init__(scope, f"Run {title}")
         self._send = task(self, title, _send_command(runner, command, paths), keep_as="$.command")
-        get = task(self, f"{title} (get invocation)", _get_invocation(paths), keep_as="$.invocation")
+        look = command.look or _get_invocation(paths)
+        get = task(self, f"{title} (get invocation)", look, keep_as="$.invocation")
         payload = {"document": command.verb_phrase, "invocation.$": "$.invocation"}
         call = FunctionCall(runner.read_document_result, payload)
         self._read = task(self, f"{title} (read result)", call, keep_as=paths.result)

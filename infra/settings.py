@@ -104,11 +104,14 @@ class Settings(BaseModel):
         3600, ge=60, le=86400, description="from the interrupt to the instance being back"
     )
     upload_timeout_seconds: int = Field(
-        # Presigned URLs die with the session of the role that signed them, twelve hours at most.
-        14400,
+        # The URLs of a round live an hour; the parts under way when they die may end.
+        5400,
         ge=60,
         le=43200,
-        description="longest single upload from the instance",
+        description="longest round of an upload, which sends what fits into 40 minutes",
+    )
+    upload_limit_mibs: int = Field(
+        0, ge=0, le=100_000, description="what an upload may use of the instance's network, MiB/s; 0 = all"
     )
 
     # What is kept, and where it goes

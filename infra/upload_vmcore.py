@@ -3,14 +3,18 @@
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.collect_functions import CollectFunctions, Parts
+from infra.collect_parts import Parts
 from infra.run_document import Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import FunctionCall, note, task
+from infra.upload_functions import UploadFunctions
 
-UPLOAD_ROUNDS = 5
-# 11 events a look, five rounds: a third of an execution's 25,000.
-UPLOAD_LOOKS = 150
+# A round sends one batch (lambdas/part_plan.py); tests/infra/test_upload_quotas.py computes what that means for 24 TiB.
+UPLOAD_ROUNDS = 45
+# Rounds one after another that brought nothing new.
+STALLED_ROUNDS = 4
+# 11 events a look: all rounds of these are some half of an execution's 25,000.
+UPLOAD_LOOKS = 30
 
 # Another round may do better: new URLs, an instance that answers again. Anything else would only repeat itself.
 _WORTH_ANOTHER_ROUND = ["UploadFailed", "UploadRefused", "InstanceUnreachable", "DocumentFailed", "DocumentTimedOut"]
@@ -24,14 +28,14 @@ class UploadVmcore(sfn.StateMachineFragment):
         scope: Construct,
         title: str,
         *,
-        functions: CollectFunctions,
+        functions: UploadFunctions,
         parts: Parts,
         settings: Settings,
         then: sfn.IChainable,
     ) -> None:
         super().__init__(scope, f"{title} states")
         self._start = note(self, "Start uploading", {"rounds": 0}, keep_as="$.uploading")
-        payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found"}
+        payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "round.$": "$.uploading.rounds"}
         plan = task(self, "Plan upload", FunctionCall(functions.plan_upload, payload), keep_as="$.upload")
         plan.add_catch(then, errors=["States.ALL"], result_path="$.facts.error")
         count = note(
@@ -45,20 +49,23 @@ class UploadVmcore(sfn.StateMachineFragment):
             "Say that the upload is unfinished",
             {
                 "Error": "UploadIncomplete",
-                "Cause.$": "States.Format('{} parts are missing after {} rounds. The vmcore stays on {}: run "
-                "CollectVmcore again.', $.upload.remainingParts, $.uploading.rounds, $.facts.incident.instanceId)",
+                "Cause.$": "States.Format('{} of {} parts are in S3 after {} rounds. The vmcore stays on {}: run "
+                "CollectVmcore again.', $.upload.heldParts, $.upload.parts, $.uploading.rounds, "
+                "$.facts.incident.instanceId)",
             },
             keep_as="$.facts.error",
         )
-        send = _send(self, title, parts=parts, settings=settings)
+        send = _send(self, title, functions=functions, parts=parts, settings=settings)
         send.on_failure(plan, errors=_WORTH_ANOTHER_ROUND).on_failure(failed)
         self._done = sfn.Pass(self, "Take the uploaded parts")
 
         is_left = sfn.Choice(self, "Is anything left to upload?")
+        is_stalled = sfn.Condition.number_greater_than_equals("$.upload.stalledRounds", STALLED_ROUNDS)
         is_spent = sfn.Condition.number_greater_than_equals("$.uploading.rounds", UPLOAD_ROUNDS)
         is_failed = sfn.Condition.is_present("$.uploading.failure.Error")
-        is_left.when(sfn.Condition.number_equals("$.upload.remainingParts", 0), self._done)
-        is_left.when(sfn.Condition.and_(is_spent, is_failed), failed)
+        is_left.when(sfn.Condition.boolean_equals("$.upload.isAnythingLeft", False), self._done)
+        is_left.when(sfn.Condition.and_(is_stalled, is_failed), failed)
+        is_left.when(is_stalled, unfinished)
         is_left.when(is_spent, unfinished)
         is_left.otherwise(count)
         self._start.next(plan).next(is_left)
@@ -79,7 +86,7 @@ class UploadVmcore(sfn.StateMachineFragment):
         return [self._done]
 
 
-def _send(scope: Construct, title: str, *, parts: Parts, settings: Settings) -> RunDocument:
+def _send(scope: Construct, title: str, *, functions: UploadFunctions, parts: Parts, settings: Settings) -> RunDocument:
     parameters = {
         "mountPoint": [settings.mount_point],
         "action": ["upload"],
@@ -87,7 +94,14 @@ def _send(scope: Construct, title: str, *, parts: Parts, settings: Settings) -> 
         "vmcorePath.$": "States.Array($.upload.vmcorePath)",
         "sizeBytes.$": "States.Array(States.JsonToString($.upload.sizeBytes))",
         "modifiedEpoch.$": "States.Array(States.JsonToString($.upload.modifiedEpoch))",
+        "limitMibs": [str(settings.upload_limit_mibs)],
     }
-    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, UPLOAD_LOOKS)
+    event = {
+        "commandId.$": "$.command.commandId",
+        "instanceId.$": "$.facts.incident.instanceId",
+        "upload.$": "$.upload",
+    }
+    look = FunctionCall(functions.watch_upload, event)
+    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, UPLOAD_LOOKS, look)
     paths = Paths(instance_id="$.facts.incident.instanceId", result="$.uploading.sent", failure="$.uploading.failure")
     return RunDocument(scope, title, runner=parts.runner, command=command, paths=paths)

@@ -10,6 +10,7 @@ from infra.settings import Settings
 
 VMCORES = "vmcores/"
 MANIFESTS = "manifests/"
+DIGESTS = "digests/"
 
 
 class VmcoreBucket(Construct):
@@ -96,6 +97,13 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
             id="expire-manifests",
             prefix=MANIFESTS,
             expiration=cdk.Duration.days(1),
+            noncurrent_version_expiration=cdk.Duration.days(1),
+        ),
+        s3.LifecycleRule(
+            # As long as an upload may be resumed. The digests of one that ended stand in its manifest.json.
+            id="expire-digests",
+            prefix=DIGESTS,
+            expiration=cdk.Duration.days(7),
             noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(

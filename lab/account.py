@@ -31,6 +31,7 @@ from lab.aws import (
     ssm,
     status_checks,
     stepfunctions,
+    sts,
 )
 from lab.aws.lambda_pool import LambdaPool
 from lab.aws.patches import Patches
@@ -105,6 +106,7 @@ class LabAccount:
         lambda_.install(patches, self._functions, publish=publish)
         events.install(patches, invoke=invoke, publish=publish)
         s3.install(patches, state)
+        sts.install(patches, state)
         stepfunctions.install(patches, state)
         cloudformation.install(patches)
 

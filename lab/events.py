@@ -4,16 +4,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: `source` is a service ("ec2", "ssm", …), `subject` what it happened to."""
+    """One thing that happened: `source` is a service ("ec2", "ssm", …), `subject` what it happened to.
+
+    `result` is what a function answered, None for everything else.
+    """
 
     time: datetime
     source: str
     subject: str
     text: str
+    result: Any = None
 
 
 Listener = Callable[[Event], None]
@@ -32,9 +37,9 @@ class EventStream:
         with self._lock:
             self._listeners.append(listener)
 
-    def emit(self, source: str, subject: str, text: str) -> None:
+    def emit(self, source: str, subject: str, text: str, *, result: Any = None) -> None:
         with self._lock:
-            event = Event(datetime.now(UTC), source, subject, text)
+            event = Event(datetime.now(UTC), source, subject, text, result)
             self._events.append(event)
             for listener in self._listeners:
                 listener(event)

@@ -3,6 +3,7 @@
 Plain clients: AWS_ENDPOINT_URL, as the lab sets it, is honoured by boto3 itself.
 """
 
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_sts import STSClient
 
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 # A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it.
@@ -73,7 +75,21 @@ def s3() -> "S3Client":
 
 
 @cache
-def s3_for_presigning(endpoint_url: str = "") -> "S3Client":
+def sts() -> "STSClient":
+    """The session that signs for an instance."""
+    return boto3.client("sts", config=_PATIENT)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Of a session."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+
+def s3_for_presigning(endpoint_url: str, credentials: Credentials) -> "S3Client":
     """Signs URLs for the instances; `endpoint_url` is S3 as they see it, empty for the Region's own.
 
     `when_required`: botocore must never add a CRC32 of its own to what it signs; curl would have to send that too.
@@ -85,4 +101,11 @@ def s3_for_presigning(endpoint_url: str = "") -> "S3Client":
         s3={"addressing_style": "path" if endpoint_url else "virtual", "us_east_1_regional_endpoint": "regional"},
         request_checksum_calculation="when_required",
     )
-    return boto3.client("s3", endpoint_url=endpoint_url or None, config=config)
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint_url or None,
+        config=config,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+    )

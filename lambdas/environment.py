@@ -44,6 +44,29 @@ class VmcoreBucket(Environment):
     # S3 as the instances see it; empty: the Region's own endpoint.
     upload_endpoint_url: str = ""
 
+    @property
+    def bucket_arn(self) -> str:
+        """In the partition of its key."""
+        return f"arn:{self.key_arn.split(':')[1]}:s3:::{self.bucket_name}"
+
+
+class UploaderRole(Environment):
+    """Whose session signs the URLs that instances get."""
+
+    uploader_role_arn: str
+
+
+class UploadRates(Environment):
+    """How fast an upload can be expected to go, MiB/s; a limit of 0 is none."""
+
+    volume_throughput_mibs: Annotated[int, Field(ge=1)]
+    upload_limit_mibs: Annotated[int, Field(ge=0)]
+
+    @property
+    def expected_bytes_per_second(self) -> int:
+        """The slower of the disk and the limit."""
+        return min(self.volume_throughput_mibs, self.upload_limit_mibs or self.volume_throughput_mibs) * 1024**2
+
 
 class VmcoreBucketName(Environment):
     """For those who only read and complete."""

@@ -123,6 +123,10 @@ class VmcoreNotFound(HangdumpError):
     """No vmcore of this crash is on the dump target."""
 
 
+class VmcoreTooLarge(HangdumpError):
+    """S3 takes no object of that size."""
+
+
 class VmcoreChanged(HangdumpError):
     """The vmcore on the instance is no longer the one that was uploaded: it is not removed."""
 

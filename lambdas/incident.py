@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lambdas import moment
+from lambdas.part_plan import PartPlan
 
 # i-0123456789abcdef0, or the eight digits of instances from before 2016
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
@@ -65,6 +66,12 @@ class Upload(BaseModel):
     size_bytes: int
     modified_epoch: int
     part_bytes: int
+    parts_per_batch: int
+
+    @property
+    def plan(self) -> PartPlan:
+        """How the vmcore was cut when the upload was created."""
+        return PartPlan(self.size_bytes, self.part_bytes, self.parts_per_batch)
 
 
 class Incident(BaseModel):
@@ -95,6 +102,9 @@ class Incident(BaseModel):
     last_phase: str | None = None
     upload: Upload | None = None
     manifest_count: int = 0
+    # Of the upload: what S3 held and what was described at the last look, and how many looks saw no more than that.
+    upload_progress: int = -1
+    stalled_rounds: int = 0
     verdict: Verdict | None = None
     verdict_reason: str | None = None
     concluded_by: str | None = None
@@ -138,6 +148,7 @@ def keys(prefix: str) -> dict[str, str]:
         "dmesg": f"{prefix}vmcore-dmesg.txt",
         "incident": f"{prefix}incident.json",
         "console": f"{prefix}console.txt",
+        "manifest": f"{prefix}manifest.json",
     }
 
 

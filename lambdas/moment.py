@@ -23,6 +23,11 @@ def epoch(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
+def at_epoch(seconds: int) -> datetime:
+    """The moment that many seconds after 1970 began."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def parse(text: str) -> datetime:
     """Any ISO-8601 time with an offset, such as CloudWatch's 2023-08-04T12:36:15.490+0000; raises ValueError."""
     moment = datetime.fromisoformat(text)

@@ -1,23 +1,18 @@
-"""What uploading and verifying have in common: the instance's description of its dump, and what S3 holds of it."""
+"""What planning and verifying an upload share: the instance's description of its dump, and what S3 holds of it."""
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Any
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from lambdas import clients
-from lambdas.errors import BucketRefused, InvalidInput
+from lambdas.digest_lists import DIGEST
+from lambdas.errors import InvalidInput
 
-# How S3 says no to the caller, to the key's user, or to both: the bucket is there but not for us.
-_REFUSALS = ("AccessDenied", "AllAccessDisabled", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch")
-_KEY_REFUSAL_PREFIX = "KMS."
-
-
-# base64 of the 32 bytes of a SHA-256; nothing else may reach a signed header or the manifest
-Digest = Annotated[str, Field(pattern="^[A-Za-z0-9+/]{43}=$")]
+Held = dict[int, dict[str, Any]]
 
 
 class FromInstance(BaseModel):
@@ -27,26 +22,11 @@ class FromInstance(BaseModel):
 
 
 class Vmcore(FromInstance):
-    """The dump; an incomplete one has neither part size nor digests."""
+    """The dump as a file; modified_epoch and size_bytes tell whether it is still the same one."""
 
     path: str
-    size_bytes: int
+    size_bytes: Annotated[int, Field(ge=0)]
     modified_epoch: int = 0
-    part_bytes: int = 0
-    part_digests: tuple[Digest, ...] = ()
-
-    def length_of(self, part_number: int) -> int:
-        """Bytes of a part, counted from 1; the last may be shorter."""
-        return min(self.part_bytes, self.size_bytes - self.offset_of(part_number))
-
-    def offset_of(self, part_number: int) -> int:
-        """Where a part begins."""
-        return (part_number - 1) * self.part_bytes
-
-    def composite_digest(self) -> str:
-        """What S3 computes for the whole: base64(sha256(the parts' raw digests)), a dash, their number."""
-        raw = b"".join(base64.b64decode(digest, validate=True) for digest in self.part_digests)
-        return f"{base64.b64encode(hashlib.sha256(raw).digest()).decode()}-{len(self.part_digests)}"
 
 
 class Dmesg(FromInstance):
@@ -54,7 +34,7 @@ class Dmesg(FromInstance):
 
     path: str
     size_bytes: int
-    digest: Digest
+    digest: Annotated[str, Field(pattern=f"^{DIGEST}$")]
 
 
 class Found(FromInstance):
@@ -63,53 +43,40 @@ class Found(FromInstance):
     status: str
     vmcore: Vmcore | None = None
     dmesg: Dmesg | None = None
+    memory_bytes: int = 0
+    boot_id: str = ""
+    booted_at: str = ""
+    kernel: str = ""
+
+    @property
+    def complete_vmcore(self) -> Vmcore | None:
+        """The dump if it is worth sending; of an incomplete one only the log is."""
+        return self.vmcore if self.status == "complete" and self.vmcore and self.vmcore.size_bytes else None
 
 
 def read_found(given: Any) -> Found:
-    """Raises InvalidInput when it is not what the document prints, or does not add up."""
+    """Raises InvalidInput when it is not what the document prints."""
     try:
-        found = Found.model_validate(given)
+        return Found.model_validate(given)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise InvalidInput(
             f"upload_vmcore find reported something else: {problems}.", "Update the documents."
         ) from error
-    vmcore = found.vmcore
-    if vmcore is not None and vmcore.part_digests:
-        parts = -(-vmcore.size_bytes // vmcore.part_bytes) if vmcore.part_bytes > 0 else 0
-        if parts != len(vmcore.part_digests):
-            raise InvalidInput(
-                f"{vmcore.path} of {vmcore.size_bytes} bytes has {parts} parts of {vmcore.part_bytes} bytes,"
-                f" but {len(vmcore.part_digests)} digests.",
-                "Start CollectVmcore again.",
-            )
-    return found
 
 
-def read_parts(bucket: str, key: str, upload_id: str) -> dict[int, dict[str, Any]]:
+def read_parts(bucket: str, key: str, upload_id: str) -> Held:
     """By number, the parts that S3 holds; raises ClientError NoSuchUpload when it is completed or aborted."""
     pages = clients.s3().get_paginator("list_parts").paginate(Bucket=bucket, Key=key, UploadId=upload_id)
     return {part["PartNumber"]: dict(part) for page in pages for part in page.get("Parts", [])}
 
 
-def is_part_right(vmcore: Vmcore, part_number: int, held: dict[str, Any]) -> bool:
+def is_part_right(held: dict[str, Any], *, length: int, digest: str) -> bool:
     """Size and digest as the instance computed them."""
-    digest = vmcore.part_digests[part_number - 1]
-    return held.get("Size") == vmcore.length_of(part_number) and held.get("ChecksumSHA256") == digest
+    return held.get("Size") == length and held.get("ChecksumSHA256") == digest
 
 
-def code(error: ClientError) -> str:
-    """S3's error code; HEAD has no body, so there it is the HTTP status."""
-    return error.response["Error"]["Code"]
-
-
-def explain_refusal(error: ClientError, bucket: str) -> BucketRefused | None:
-    """The named error when the bucket or its key says no; None for every other error."""
-    seen = code(error)
-    if seen not in (*_REFUSALS, "403") and not seen.startswith(_KEY_REFUSAL_PREFIX):
-        return None
-    return BucketRefused(
-        f"The bucket {bucket} refused {error.operation_name}: {seen} {error.response['Error'].get('Message', '')}.",
-        "Check that the bucket exists, its policy, the function's role, the state and policy of its KMS key, and the"
-        " organization's policies; then start CollectVmcore again: the vmcore is still on the instance.",
-    )
+def composite_digest(digests: Iterable[str]) -> str:
+    """What S3 computes for the whole: base64(sha256(the parts' raw digests)), a dash, their number."""
+    raw = [base64.b64decode(digest, validate=True) for digest in digests]
+    return f"{base64.b64encode(hashlib.sha256(b''.join(raw)).digest()).decode()}-{len(raw)}"

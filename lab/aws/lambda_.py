@@ -45,11 +45,10 @@ class Functions:
         spec = self._spec(name_or_arn)
         self._state.events.emit("lambda", spec.name, "started")
         outcome = self._pool.invoke(spec, event)
-        text = "succeeded"
+        text, result = "succeeded", json.loads(outcome.payload)
         if outcome.is_error:
-            error = json.loads(outcome.payload)
-            text = f"failed: {error['errorType']}: {error['errorMessage']}"
-        self._state.events.emit("lambda", spec.name, text)
+            text = f"failed: {result['errorType']}: {result['errorMessage']}"
+        self._state.events.emit("lambda", spec.name, text, result=result)
         return outcome
 
     def call_later(self, name_or_arn: str, event: Any) -> None:

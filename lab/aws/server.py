@@ -11,6 +11,7 @@ from werkzeug.serving import make_server
 
 from lab.aws.presigned import Refusal, Request, is_presigned, verify
 from lab.aws.state import AccountState, utc_now
+from lab.aws.sts import session_refusal
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -56,7 +57,9 @@ class Servers:
     def _verified(self, app: Wsgi) -> Wsgi:
         def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             if is_presigned(environ.get("QUERY_STRING", "")):
-                refusal = verify(_request(environ), self._state.secrets, now=utc_now())
+                request = _request(environ)
+                refusal = verify(request, self._state.secrets, now=utc_now())
+                refusal = refusal or session_refusal(request, self._state.sessions, now=utc_now())
                 if refusal is not None:
                     self._state.events.emit(
                         "s3", environ.get("PATH_INFO", ""), f"403 {refusal.code}: {refusal.message}"

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.backends import get_backend
 
 from lab.events import EventStream
 from lab.machine import Machine
+
+if TYPE_CHECKING:
+    from lab.aws.sts import Session
 
 # moto's account for credentials that it does not know.
 ACCOUNT_ID = "123456789012"
@@ -72,6 +75,8 @@ class AccountState:
         self.logs: dict[str, list[str]] = {}
         # Access key -> secret, of every key this account gave out; presigned requests are verified with it.
         self.secrets: dict[str, str] = {}
+        # Access key -> the session that it belongs to; a key without one is a user's.
+        self.sessions: dict[str, Session] = {}
         self.closing = threading.Event()
         self._threads: list[threading.Thread] = []
 

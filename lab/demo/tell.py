@@ -1,5 +1,8 @@
 """Turns the account's events into lines for a reader: which are told, by whom, and in which words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from lab.events import Event
 
 # The account's name for a service → the storyteller on the timeline.
@@ -22,7 +25,16 @@ class Teller:
         # The upload of the stack's own assets, before anything happens.
         if event.source == "s3" and event.subject.startswith("cdk-"):
             return None
+        if event.subject.endswith("watch_upload") and isinstance(event.result, dict) and "Progress" in event.result:
+            return SPEAKERS["stepfunctions"], progress_line(event.result["Progress"])
         # A function's state stands there already; only its failure is news.
         if event.source == "lambda" and event.text in ("started", "succeeded") and "respond" not in event.subject:
             return None
         return SPEAKERS.get(event.source, event.source), f"{event.subject}  {event.text}"
+
+
+def progress_line(progress: Mapping[str, Any]) -> str:
+    """`CollectVmcore  upload 43 %, 61.2 MiB/s, 12 s left`"""
+    left = progress["secondsLeft"]
+    tail = f", {left} s left" if left is not None and progress["percent"] < 100 else ""
+    return f"CollectVmcore  upload {progress['percent']} %, {progress['mibPerSecond']} MiB/s{tail}"

@@ -13,7 +13,7 @@ from lambdas import clients
 from lambdas.environment import VmcoreBucket
 from lambdas.instance_facts import read_console
 from lambdas.observability import logger
-from lambdas.vmcore_upload import code
+from lambdas.s3_errors import code
 
 # A kernel's log buffer is 16 MiB at most unless somebody made it larger.
 _LONGEST_LOG_BYTES = 32 * 1024**2

@@ -1,82 +1,105 @@
-"""Signs the URLs that an instance may send to, and writes the manifest that lists them.
+"""Signs the URLs that an instance may use, as a role of its own whose session is limited to one incident.
 
-Each URL reaches one key, one part, and (its digest is signed) one content. URLs are never logged.
+Each URL reaches one key; one of a part reaches one part and (its digest is signed) one content. URLs are never logged.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lambdas import clients
-from lambdas.vmcore_upload import Dmesg, Vmcore
+from lambdas.digest_lists import key_of
+from lambdas.environment import UploaderRole, VmcoreBucket
+from lambdas.part_plan import PartPlan
+from lambdas.plan_upload.manifest import Line
+from lambdas.vmcore_upload import Dmesg
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# A URL also dies with the session that signed it, and a Lambda role's session can be near its end: well below the hours
-# that such a session lasts.
-URL_SECONDS = 3600
+# A role that is assumed by another role's session has an hour at most, and its URLs die with it.
+SESSION_SECONDS = 3600
+# Less than the session, which is some seconds old when the last URL is signed.
+URL_SECONDS = 3500
 MANIFEST_SECONDS = 900
-# What an instance can be trusted to send before the URLs die: 64 GiB in an hour are 18 MiB/s.
-BATCH_BYTES = 64 * 1024**3
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing to send; the dmesg has part number 0."""
-
-    kind: str
-    part_number: int
-    offset: int
-    length: int
-    digest: str
-    url: str
-
-    def as_tsv(self) -> str:
-        """As upload_vmcore reads it."""
-        return f"{self.kind}\t{self.part_number}\t{self.offset}\t{self.length}\t{self.digest}\t{self.url}\n"
 
 
 class Signer:
-    """Signs for one bucket, towards S3 as the instances see it."""
+    """Signs for one incident, towards S3 as the instances see it."""
 
-    def __init__(self, bucket: str, *, endpoint_url: str) -> None:
+    def __init__(self, bucket: VmcoreBucket, incident_id: str, *, names: Mapping[str, str]) -> None:
         self._bucket = bucket
-        self._client: S3Client = clients.s3_for_presigning(endpoint_url)
+        self._incident_id = incident_id
+        self._names = names
+        self._made: S3Client | None = None
 
-    def dmesg(self, key: str, dmesg: Dmesg) -> Line:
+    @property
+    def _client(self) -> "S3Client":
+        """The session is begun when the first URL is wanted."""
+        if self._made is None:
+            self._made = clients.s3_for_presigning(self._bucket.upload_endpoint_url, self._credentials())
+        return self._made
+
+    def _credentials(self) -> clients.Credentials:
+        session = clients.sts().assume_role(
+            RoleArn=UploaderRole.read().uploader_role_arn,
+            RoleSessionName=self._incident_id[:64],
+            DurationSeconds=SESSION_SECONDS,
+            Policy=json.dumps(session_policy(self._bucket, self._incident_id, names=self._names)),
+        )["Credentials"]
+        return clients.Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+
+    def dmesg(self, dmesg: Dmesg) -> Line:
         """No encryption header is signed: the instance would have to send it, and the bucket encrypts by default."""
-        url = self._client.generate_presigned_url(
-            "put_object",
-            Params={"Bucket": self._bucket, "Key": key, "ChecksumSHA256": dmesg.digest},
-            ExpiresIn=URL_SECONDS,
-        )
+        params = {"Bucket": self._bucket.bucket_name, "Key": self._names["dmesg"], "ChecksumSHA256": dmesg.digest}
+        url = self._client.generate_presigned_url("put_object", Params=params, ExpiresIn=URL_SECONDS)
         return Line("dmesg", 0, 0, dmesg.size_bytes, dmesg.digest, url)
 
-    def parts(self, key: str, vmcore: Vmcore, *, upload_id: str, missing: Sequence[int]) -> Iterable[Line]:
-        """As many of the missing parts as can be sent in time, at least one."""
-        planned = 0
-        for part_number in missing:
-            length = vmcore.length_of(part_number)
-            if planned and planned + length > BATCH_BYTES:
-                return
-            planned += length
-            digest = vmcore.part_digests[part_number - 1]
-            url = self._client.generate_presigned_url(
-                "upload_part",
-                Params={
-                    "Bucket": self._bucket,
-                    "Key": key,
-                    "UploadId": upload_id,
-                    "PartNumber": part_number,
-                    "ChecksumSHA256": digest,
-                },
-                ExpiresIn=URL_SECONDS,
-            )
-            yield Line("part", part_number, vmcore.offset_of(part_number), length, digest, url)
+    def parts(self, plan: PartPlan, digests: Mapping[int, str], *, upload_id: str) -> Iterator[Line]:
+        """A line for each of these parts."""
+        for number, digest in digests.items():
+            params = {
+                "Bucket": self._bucket.bucket_name,
+                "Key": self._names["vmcore"],
+                "UploadId": upload_id,
+                "PartNumber": number,
+                "ChecksumSHA256": digest,
+            }
+            url = self._client.generate_presigned_url("upload_part", Params=params, ExpiresIn=URL_SECONDS)
+            yield Line("part", number, plan.offset_of(number), plan.length_of(number), digest, url)
+
+    def description(self, plan: PartPlan, batch: int, *, upload_id: str) -> Line:
+        """The line that asks for the digests of a batch."""
+        numbers = plan.batch(batch)
+        key = key_of(self._incident_id, upload_id, batch)
+        params = {"Bucket": self._bucket.bucket_name, "Key": key}
+        url = self._client.generate_presigned_url("put_object", Params=params, ExpiresIn=URL_SECONDS)
+        length = plan.offset_of(numbers[-1]) + plan.length_of(numbers[-1]) - plan.offset_of(numbers[0])
+        return Line("describe", numbers[0], plan.offset_of(numbers[0]), length, str(plan.part_bytes), url)
 
     def manifest(self, key: str) -> str:
         """The URL at which the instance reads its manifest."""
-        return self._client.generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=MANIFEST_SECONDS
-        )
+        params = {"Bucket": self._bucket.bucket_name, "Key": key}
+        return self._client.generate_presigned_url("get_object", Params=params, ExpiresIn=MANIFEST_SECONDS)
+
+
+def session_policy(bucket: VmcoreBucket, incident_id: str, *, names: Mapping[str, str]) -> dict[str, object]:
+    """What a leaked session could do: write this incident's objects and read its manifests. Nothing else."""
+    objects = f"{bucket.bucket_arn}/"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "s3:PutObject",
+                "Resource": [
+                    f"{objects}{names['vmcore']}",
+                    f"{objects}{names['dmesg']}",
+                    f"{objects}digests/{incident_id}/*",
+                ],
+            },
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{objects}manifests/{incident_id}/*"},
+            # Decrypt: S3 asks for it on every part of a multipart upload.
+            {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": bucket.key_arn},
+        ],
+    }

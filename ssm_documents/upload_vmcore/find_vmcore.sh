@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns the search for the vmcore of one crash and the digests of its parts.
+# Owns the search for the vmcore of one crash, and the report of what was found.
 
 # Seconds that the clock of the crash kernel may be ahead of ours.
 CLOCK_TOLERANCE=60
@@ -28,43 +28,10 @@ choose_dump() {
   done <"$WORK_DIR/dumps"
 }
 
-# The smallest multiple of 8 MiB that gives at most 400 parts: 400 digests fit into the 24,000 characters that SSM keeps.
-part_bytes_for() {
-  local step=$((8 * 1024 * 1024)) limit=400
-  local steps=$((($1 + step * limit - 1) / (step * limit)))
-  echo $((step * (steps > 0 ? steps : 1)))
-}
-
-# Runs once per part in its own bash, below xargs.
-write_part_digest() {
-  local file="$1" part_bytes="$2" index="$3"
-  digest_of "$file" $((index * part_bytes)) "$part_bytes" >"$WORK_DIR/digest.$index"
-}
-
-write_digests() {
-  local file="$1" part_bytes="$2" count="$3"
-  export WORK_DIR
-  export -f write_part_digest digest_of read_part base64_of_hex
-  # shellcheck disable=SC2016 # expands in the inner bash
-  seq 0 $((count - 1)) | xargs -P "$SSM_parallelism" -n 1 bash -c 'set -euo pipefail; write_part_digest "$@"' _ "$file" "$part_bytes"
-}
-
 vmcore_json() {
-  local size modified part_bytes count index
-  size="$(size_of "$VMCORE")"
-  modified="$(modified_epoch_of "$VMCORE")"
-  printf '{"path":%s,"sizeBytes":%s,"modifiedEpoch":%s' "$(json_string "$(reported_path "$VMCORE")")" "$size" "$modified"
+  printf '{"path":%s,"sizeBytes":%s,"modifiedEpoch":%s' "$(json_string "$(reported_path "$VMCORE")")" "$(size_of "$VMCORE")" \
+    "$(modified_epoch_of "$VMCORE")"
   if is_beneath "$VMCORE"; then printf ',"beneathMount":true'; fi
-  if [[ "$STATUS" == complete ]]; then
-    part_bytes="$(part_bytes_for "$size")"
-    count=$(((size + part_bytes - 1) / part_bytes))
-    write_digests "$VMCORE" "$part_bytes" "$count"
-    printf ',"partBytes":%s,"partDigests":' "$part_bytes"
-    for ((index = 0; index < count; index++)); do
-      cat "$WORK_DIR/digest.$index"
-      echo
-    done | json_list
-  fi
   printf '}'
 }
 
@@ -91,5 +58,5 @@ find_vmcore() {
   vmcore="$(vmcore_json)"
   dmesg="$(dmesg_json)"
   succeed "{\"status\":\"$STATUS\",\"vmcore\":$vmcore,\"dmesg\":$dmesg,\"bootId\":$(json_string "$(boot_id)"),\
-\"bootedAt\":$(json_string "$(booted_at)"),\"kernel\":$(json_string "$(kernel_release)")}"
+\"bootedAt\":$(json_string "$(booted_at)"),\"kernel\":$(json_string "$(kernel_release)"),\"memoryBytes\":$(memory_bytes)}"
 }

@@ -8,7 +8,7 @@ main() {
   wait_for_mount "$SSM_mountPoint"
   case "$SSM_action" in
     find) find_vmcore ;;
-    upload) at_root_of_dump ro send_parts ;;
+    upload) at_root_of_dump ro upload_batch ;;
     remove) at_root_of_dump rw remove_vmcore ;;
   esac
 }

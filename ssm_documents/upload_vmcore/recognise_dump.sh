@@ -76,15 +76,3 @@ dmesg_of() {
     fi
   done
 }
-
-# `sha256sum` on stdin to base64 of the digest's bytes, with bash and coreutils alone.
-base64_of_hex() {
-  local escaped
-  escaped="$(cut -c 1-64 | sed 's/../\\x&/g')"
-  printf '%b' "$escaped" | base64 -w 0
-}
-
-# digest_of FILE OFFSET LENGTH: base64 of the SHA-256, as S3 wants it.
-digest_of() { read_part "$1" "$2" "$3" | sha256sum | base64_of_hex; }
-
-read_part() { dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }

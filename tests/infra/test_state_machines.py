@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from infra.upload_vmcore import UPLOAD_ROUNDS
 from tests.infra.template import Machine, Template, followers
 
 THE_INTERRUPT = "Send diagnostic interrupt"
@@ -154,7 +155,7 @@ def test_the_longest_execution_fits_into_its_history(machine: Machine) -> None:
     events = 5 * len(machine.states)
     for counter in _counters(machine):
         _, limit = _bound(machine, counter)
-        rounds = 5 if counter.startswith("Upload vmcore") else 1
+        rounds = UPLOAD_ROUNDS if counter.startswith("Upload vmcore") else 1
         # Wait 2, Task 5, Choice 2, Pass 2
         events += 11 * (limit + 1) * rounds
     assert events < HISTORY_LIMIT
@@ -170,7 +171,7 @@ def test_the_loops_end_before_the_machine_does(machine: Machine) -> None:
         start = counter.replace("(count)", "(start waiting)")
         first = machine.states[start]["Parameters"]["waitSeconds"]
         looks = last + 1
-        rounds = 5 if counter.startswith("Upload vmcore") else 1
+        rounds = UPLOAD_ROUNDS if counter.startswith("Upload vmcore") else 1
         waits += rounds * (first * looks + int(growth[1]) * looks * (looks - 1) // 2)
     assert waits < machine.definition["TimeoutSeconds"]
 

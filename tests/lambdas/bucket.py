@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 
 
 def digest_of(data: bytes) -> str:
@@ -54,14 +55,17 @@ class Bucket:
     deleted_versions: list[str] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
-    def send(self, url: str, data: bytes, *, digest: str) -> None:
+    def send(self, url: str, data: bytes, *, digest: str | None = None) -> None:
         """What curl does with a presigned URL: the digest goes in the signed header, and S3 compares."""
         split = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
-        assert query["X-Amz-SignedHeaders"] == "host;x-amz-checksum-sha256"
+        assert query["X-Amz-SignedHeaders"] == ("host;x-amz-checksum-sha256" if digest else "host")
+        digest = digest or digest_of(data)
         assert digest == digest_of(data), "S3 answers 400 BadDigest"
-        key = split.path.lstrip("/").removeprefix("vmcores/vmcores/")
-        key = key if key.startswith("vmcores/") else f"vmcores/{key}"
+        # Virtual-hosted, or path style below the bucket, which has the name of its own first prefix.
+        key = split.path.lstrip("/")
+        if not (split.hostname or "").startswith("vmcores."):
+            key = key.removeprefix("vmcores/")
         if "uploadId" in query:
             self.uploads[query["uploadId"]].parts[int(query["partNumber"])] = Part(data, digest)
         else:
@@ -121,7 +125,7 @@ class Bucket:
         stored = self.objects.get(parameters["Key"])
         if stored is None:
             raise refusal("NoSuchKey", "GetObject")
-        return {"Body": io.BytesIO(stored.data)}
+        return {"Body": StreamingBody(io.BytesIO(stored.data), len(stored.data))}
 
     def PutObject(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         data: bytes = parameters["Body"]

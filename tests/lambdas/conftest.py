@@ -11,10 +11,13 @@ from botocore.client import BaseClient
 from moto import mock_aws
 
 from lambdas import clients, moment, respond_to_hang, run_command
+from lambdas.part_plan import PartPlan
+from lambdas.plan_upload import multipart
 from tests.lambdas import account as aws
+from tests.lambdas import vmcores
 from tests.lambdas.account import Account
 
-_CLIENTS = ("ec2", "ec2_without_retries", "ssm", "cloudwatch", "dynamodb", "sns", "stepfunctions", "s3")
+_CLIENTS = ("ec2", "ec2_without_retries", "ssm", "cloudwatch", "dynamodb", "sns", "stepfunctions", "s3", "sts")
 
 # What the template gives the functions, in one.
 VARIABLES = {
@@ -36,6 +39,9 @@ VARIABLES = {
     "MINIMUM_DUMP_VOLUME_GIB": "8",
     "ALLOW_REBOOT": "false",
     "UPLOAD_ENDPOINT_URL": "",
+    "UPLOADER_ROLE_ARN": f"arn:aws:iam::{aws.ACCOUNT_ID}:role/Hangdump-uploader",
+    "VOLUME_THROUGHPUT_MIBS": "125",
+    "UPLOAD_LIMIT_MIBS": "0",
     "DUMP_TIMEOUT_SECONDS": "3600",
     "DOCUMENT_DEFAULTS": json.dumps(
         {
@@ -109,6 +115,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # because boto3 does not make them thread-safely.
     for name in _CLIENTS:
         getattr(clients, name)()
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts and batches of a size that tests can hold: the arithmetic has its own tests."""
+    monkeypatch.setattr(
+        multipart,
+        "plan_parts",
+        lambda size_bytes, **_: PartPlan(size_bytes, vmcores.PART_BYTES, vmcores.PARTS_PER_BATCH),
+    )
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Invariant 3: verified means complete and identical; anything else is not left in the bucket under that name."""
 
+import base64
+import hashlib
+import json
 from typing import Any
 
 import pytest
 
-from lambdas import clients, plan_upload, verify_vmcore
+from lambdas import plan_upload, verify_vmcore
+from lambdas.digest_lists import key_of
 from lambdas.errors import BucketRefused, InvalidInput, UploadIncomplete, VmcoreNotIdentical
 from lambdas.incident import Incident, State
 from lambdas.incident_table import IncidentTable
@@ -20,13 +24,16 @@ KEY = f"{PREFIX}vmcore"
 
 
 @pytest.fixture
-def upload(account: Account, context: Any) -> dict[str, Any]:
-    """Planned and sent, every part."""
+def upload(account: Account, small_parts: None, context: Any) -> dict[str, Any]:
+    """Planned, described and sent, every part."""
     IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED))
-    clients.s3_for_presigning.cache_clear()
-    planned = plan_upload.handler({"incident": OPENED, "found": DUMP.found()}, context)
-    DUMP.upload(account.bucket, account.bucket.objects[f"manifests/{INCIDENT}/1.tsv"].data.decode())
-    return planned
+    event = {"incident": OPENED, "found": DUMP.found(), "round": 0}
+
+    def manifest() -> str:
+        number = sum(key.startswith("manifests/") for key in account.bucket.objects)
+        return account.bucket.objects[f"manifests/{INCIDENT}/{number}.tsv"].data.decode()
+
+    return DUMP.upload_all(account.bucket, lambda: plan_upload.handler(event, context), manifest)
 
 
 def verify(upload: dict[str, Any], context: Any, found: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -135,9 +142,37 @@ def test_an_older_object_of_that_name_is_not_taken_for_the_vmcore(
 
 def test_an_incomplete_vmcore_is_never_verified(account: Account, upload: dict[str, Any], context: Any) -> None:
     found = DUMP.found() | {"status": "incomplete", "vmcore": {"path": "/x", "sizeBytes": 9}}
-    with pytest.raises(InvalidInput, match="an incomplete one cannot be verified"):
+    with pytest.raises(InvalidInput, match="an incomplete one is never verified"):
         verify(upload, context, found)
     assert KEY not in account.bucket.objects
+
+
+def test_a_batch_that_was_never_described_is_no_proof(account: Account, upload: dict[str, Any], context: Any) -> None:
+    del account.bucket.objects[key_of(INCIDENT, upload["uploadId"], 1)]
+    with pytest.raises(UploadIncomplete, match="1 of 2 batches"):
+        verify(upload, context)
+    assert KEY not in account.bucket.objects
+
+
+def test_the_chain_of_custody_lies_beside_the_vmcore(account: Account, upload: dict[str, Any], context: Any) -> None:
+    verified = verify(upload, context)
+    said = json.loads(account.bucket.objects[f"{PREFIX}manifest.json"].data)
+    assert said["object"] | {"versionId": "v"} == {
+        "bucket": aws.BUCKET,
+        "key": KEY,
+        "versionId": "v",
+        "sizeBytes": 4608,
+        "checksumAlgorithm": "SHA256",
+        "checksumType": "COMPOSITE",
+        "checksum": verified["digest"],
+    }
+    assert said["object"]["versionId"] == account.bucket.objects[KEY].version
+    assert said["file"]["path"] == DUMP.found()["vmcore"]["path"]
+    assert (said["instance"]["instanceId"], said["instance"]["kernel"]) == (ID, "6.1.0-18-cloud-amd64")
+    raw = [base64.b64decode(part["sha256"]) for part in said["parts"]]
+    whole = base64.b64encode(hashlib.sha256(b"".join(raw)).digest()).decode()
+    assert verified["digest"] == f"{whole}-5", "whoever holds the file can prove it"
+    assert sum(part["sizeBytes"] for part in said["parts"]) == 4608
 
 
 @pytest.mark.parametrize("operation", ["ListParts", "CompleteMultipartUpload", "HeadObject"])

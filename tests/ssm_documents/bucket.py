@@ -20,7 +20,8 @@ class Bucket:
     requests: list[tuple[str, str]] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     most_at_once: int = 0
-    meeting: threading.Barrier | None = None  # PUTs of parts wait here for each other
+    meeting: threading.Barrier | None = None  # PUTs to these paths wait here for each other
+    meets_at: tuple[str, ...] = ("/part",)
     _at_once: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,12 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(411)  # S3 takes no chunked upload to a presigned URL
                 return
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self._bucket.meeting and path.startswith("/part"):
+            if self._bucket.meeting and path.startswith(self._bucket.meets_at):
                 self._bucket.meeting.wait(timeout=60)
             digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
             if isinstance(told, int):
                 self._answer(told)
-            elif self.headers.get("x-amz-checksum-sha256") != digest:
+            elif self.headers.get("x-amz-checksum-sha256", digest) != digest:
                 self._answer(400)
             else:
                 self._bucket.store(path, body)

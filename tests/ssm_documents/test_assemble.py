@@ -25,7 +25,7 @@ PARAMETERS = {
         "panic_on_stackoverflow panic_on_warn kernel_panic"
     ),
     "check_kdump": "mountPoint volumeId finalAction",
-    "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism",
+    "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism limitMibs",
     "probe_instance": "",
 }
 HOSTILE = [

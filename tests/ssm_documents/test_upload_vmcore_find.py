@@ -1,8 +1,6 @@
 """upload_vmcore, action find: the vmcore of one crash, and whether it is complete."""
 
 import base64
-import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -13,17 +11,14 @@ from tests.ssm_documents.dumps import CRASHED_AT, STAMP, VMCORE, digest_of, flat
 from tests.ssm_documents.fake_root import KERNEL, MIB, FakeRoot
 
 
-def test_finds_the_dump_with_digests_of_its_parts(root: FakeRoot, dump: bytes) -> None:
+def test_finds_the_dump_and_its_dmesg(root: FakeRoot, dump: bytes) -> None:
     result = root.run("upload_vmcore", since=str(CRASHED_AT - 60)).result
-    part = 8 * MIB
     assert result == {
         "status": "complete",
         "vmcore": {
             "path": VMCORE,
             "sizeBytes": len(dump),
             "modifiedEpoch": CRASHED_AT,
-            "partBytes": part,
-            "partDigests": [digest_of(dump[i : i + part]) for i in range(0, len(dump), part)],
         },
         "dmesg": {
             "path": f"/var/crash/{STAMP}/dmesg.{STAMP}",
@@ -33,6 +28,7 @@ def test_finds_the_dump_with_digests_of_its_parts(root: FakeRoot, dump: bytes) -
         "bootId": "00000000-0000-4000-8000-000000000000",
         "bootedAt": "2026-11-23T02:13:20Z",
         "kernel": KERNEL,
+        "memoryBytes": 985 * MIB,
     }
 
 
@@ -57,25 +53,6 @@ def test_digest_of_bytes_that_a_shell_would_eat(tmp_path: Path) -> None:
     """Zero bytes, newlines, percent signs and backslashes in a digest survive the way through the shell."""
     digest = bytes.fromhex("00250a5c0d7fff80" * 4)
     assert _call(tmp_path, f"echo '{digest.hex()}  -' | base64_of_hex") == base64.b64encode(digest).decode()
-
-
-@pytest.mark.parametrize(
-    ("size", "part_mib"),
-    [(1, 8), (400 * 8 * MIB, 8), (400 * 8 * MIB + 1, 16), (1 << 40, 2624), (4 << 40, 10488)],
-)
-def test_no_dump_has_more_parts_than_the_report_holds(tmp_path: Path, size: int, part_mib: int) -> None:
-    assert int(_call(tmp_path, f"part_bytes_for {size}")) == part_mib * MIB
-    assert -(-size // (part_mib * MIB)) <= 400
-
-
-def test_report_of_400_parts_fits_into_what_ssm_keeps(root: FakeRoot) -> None:
-    file = put(root, VMCORE, b"KDUMP   ")
-    with file.open("r+b") as sparse:
-        sparse.truncate(8 * MIB * 8)
-    os.utime(file, (CRASHED_AT, CRASHED_AT))
-    run = root.run("upload_vmcore")
-    per_part = len(json.dumps(run.result["vmcore"]["partDigests"], separators=(",", ":"))) / 8
-    assert len(run.stdout) + 392 * per_part < 24_000
 
 
 @pytest.mark.parametrize(

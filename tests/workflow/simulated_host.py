@@ -87,6 +87,7 @@ class SimulatedHost:
         (kernel / "random" / "boot_id").write_text(f"00000000-0000-4000-8000-{self.machine.boots:012d}\n")
         (kernel / "osrelease").write_text("6.1.0-28-cloud-amd64\n")
         (proc / "stat").write_text(f"cpu 0 0 0\nbtime {booted_epoch}\n")
+        (proc / "meminfo").write_text("MemTotal: 1008640 kB\n")
 
     # ---- the documents
 

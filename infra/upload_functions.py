@@ -1,0 +1,116 @@
+"""The functions of the upload, and the role whose sessions sign the URLs that instances get."""
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra import grants
+from infra.acknowledgements import acknowledge
+from infra.collect_parts import Parts
+from infra.functions import Function, Needs
+from infra.settings import Settings
+from infra.vmcore_bucket import DIGESTS, MANIFESTS, VMCORES
+from infra.vmcore_grants import any_key_acknowledged, bucket_and_key, bucket_environment, objects, use_key
+
+_SEE_PARTS = ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
+
+
+class UploadFunctions:
+    """Composes the functions into the scope of their workflow; no construct of its own."""
+
+    def __init__(self, scope: Construct, *, parts: Parts, settings: Settings) -> None:
+        self._scope = scope
+        self._parts = parts
+        self._table = {"TABLE_NAME": parts.incidents.table.table_name}
+        self.plan_upload = self._plan_upload(settings)
+        self._let_plan_upload_sign()
+        self.watch_upload = self._watch_upload()
+        self.verify_vmcore = self._verify_vmcore()
+
+    def all(self) -> list[Function]:
+        """Every function, in the order of the story."""
+        return [self.plan_upload, self.watch_upload, self.verify_vmcore]
+
+    def _function(self, verb_phrase: str, needs: Needs) -> Function:
+        return Function(self._scope, verb_phrase, shared=self._parts.shared, needs=needs)
+
+    def _plan_upload(self, settings: Settings) -> Function:
+        vmcores = self._parts.vmcores
+        return self._function(
+            "plan_upload",
+            Needs(
+                environment={
+                    **self._table,
+                    **bucket_environment(vmcores),
+                    "UPLOAD_ENDPOINT_URL": settings.upload_endpoint_url,
+                    "VOLUME_THROUGHPUT_MIBS": str(settings.volume_throughput_mibs),
+                    "UPLOAD_LIMIT_MIBS": str(settings.upload_limit_mibs),
+                },
+                statements=[
+                    grants.keep_records(self._parts.incidents.table),
+                    objects(vmcores, VMCORES, "s3:PutObject", "s3:GetObject", *_SEE_PARTS),
+                    objects(vmcores, MANIFESTS, "s3:PutObject"),
+                    objects(vmcores, DIGESTS, "s3:GetObject"),
+                    *bucket_and_key(vmcores),
+                ],
+                # Up to 2,000 presigned URLs, and a list of digests for each batch so far.
+                timeout_seconds=120,
+                memory_mib=512,
+                acknowledged=any_key_acknowledged(vmcores, VMCORES, MANIFESTS, DIGESTS),
+            ),
+        )
+
+    def _let_plan_upload_sign(self) -> None:
+        """Presigned URLs carry the rights of who signed them: a role for nothing else, in sessions for one key."""
+        vmcores = self._parts.vmcores
+        planner = self.plan_upload.role
+        assert planner is not None  # noqa: S101 - Function always has one
+        role = iam.Role(
+            self._scope,
+            "uploader_role",
+            description="Signs the URLs with which instances upload one vmcore",
+            assumed_by=iam.ArnPrincipal(planner.role_arn),
+        )
+        role.add_to_policy(objects(vmcores, VMCORES, "s3:PutObject"))
+        role.add_to_policy(objects(vmcores, DIGESTS, "s3:PutObject"))
+        role.add_to_policy(objects(vmcores, MANIFESTS, "s3:GetObject"))
+        role.add_to_policy(use_key(vmcores))
+        acknowledge(role, any_key_acknowledged(vmcores, VMCORES, MANIFESTS, DIGESTS))
+        planner.add_to_principal_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[role.role_arn]))
+        self.plan_upload.add_environment("UPLOADER_ROLE_ARN", role.role_arn)
+
+    def _watch_upload(self) -> Function:
+        vmcores = self._parts.vmcores
+        return self._function(
+            "watch_upload",
+            Needs(
+                environment={"BUCKET_NAME": vmcores.bucket.bucket_name},
+                statements=[
+                    grants.read("ssm:GetCommandInvocation"),
+                    objects(vmcores, VMCORES, "s3:ListMultipartUploadParts"),
+                ],
+                acknowledged=any_key_acknowledged(vmcores, VMCORES),
+            ),
+        )
+
+    def _verify_vmcore(self) -> Function:
+        vmcores = self._parts.vmcores
+        return self._function(
+            "verify_vmcore",
+            Needs(
+                environment={**self._table, "BUCKET_NAME": vmcores.bucket.bucket_name},
+                statements=[
+                    grants.keep_records(self._parts.incidents.table),
+                    objects(
+                        vmcores,
+                        VMCORES,
+                        *("s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion"),
+                        *_SEE_PARTS,
+                    ),
+                    objects(vmcores, DIGESTS, "s3:GetObject"),
+                    *bucket_and_key(vmcores),
+                ],
+                # CompleteMultipartUpload of a large object takes minutes.
+                timeout_seconds=900,
+                acknowledged=any_key_acknowledged(vmcores, VMCORES, DIGESTS),
+            ),
+        )

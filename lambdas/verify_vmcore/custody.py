@@ -1,0 +1,74 @@
+"""The chain of custody of a vmcore, written beside it: where it came from, by which way, and the digest of each part.
+
+Whoever holds manifest.json and the object can prove that it is what the instance read from its disk.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import clients, moment
+from lambdas.digest_lists import Digests
+from lambdas.incident import Incident, Upload
+from lambdas.vmcore_upload import Found
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The object that is proven to be the vmcore; digest is S3's composite one."""
+
+    key: str
+    version_id: str
+    size_bytes: int
+    digest: str
+    digests: Digests
+
+
+def write_custody(
+    verified: Verified, incident: Incident, upload: Upload, found: Found, *, bucket: str, key: str
+) -> None:
+    """Written again when the state is entered again: it says the same."""
+    clients.s3().put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=json.dumps(_custody(verified, incident, upload, found, bucket=bucket), indent=1).encode(),
+        ContentType="application/json",
+    )
+
+
+def _custody(verified: Verified, incident: Incident, upload: Upload, found: Found, *, bucket: str) -> dict[str, Any]:
+    plan = upload.plan
+    return {
+        "incidentId": incident.incident_id,
+        "instance": {
+            "instanceId": incident.instance_id,
+            "accountId": incident.account_id,
+            "region": incident.region,
+            "kernel": found.kernel,
+            # Of the boot that uploaded; the vmcore is of the boot before it.
+            "bootId": found.boot_id,
+            "bootedAt": found.booted_at,
+        },
+        "file": {
+            "path": upload.vmcore_path,
+            "sizeBytes": upload.size_bytes,
+            "modifiedAt": moment.iso(moment.at_epoch(upload.modified_epoch)),
+        },
+        "object": {
+            "bucket": bucket,
+            "key": verified.key,
+            "versionId": verified.version_id,
+            "sizeBytes": verified.size_bytes,
+            "checksumAlgorithm": "SHA256",
+            "checksumType": "COMPOSITE",
+            "checksum": verified.digest,
+        },
+        "uploadedBy": {"execution": incident.execution_arn, "executionName": incident.execution_name},
+        "timeline": incident.timeline,
+        "verifiedAt": moment.iso(moment.now()),
+        "partBytes": plan.part_bytes,
+        "parts": [
+            {"number": number, "sizeBytes": plan.length_of(number), "sha256": verified.digests[number]}
+            for number in sorted(verified.digests)
+        ],
+    }

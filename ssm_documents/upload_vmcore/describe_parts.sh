@@ -1,0 +1,47 @@
+#!/bin/bash
+# Owns the digests of the parts that are sent next. Each is computed from the bytes as read, and becomes part of the URL's
+# signature: S3 takes no other bytes. A batch is small enough to stay in the page cache until it is sent, one round later.
+
+# base64 of the SHA-256 of stdin. The sha256sum of Debian and Ubuntu does without the processor's instructions for it and is
+# five times slower than OpenSSL; a minimal host has sha256sum only.
+sha256_base64() {
+  if command -v openssl >/dev/null; then
+    openssl dgst -sha256 -binary | base64 -w 0
+  else
+    sha256sum | base64_of_hex
+  fi
+}
+
+# The hexadecimal digest on stdin to base64 of its bytes, with bash and coreutils alone.
+base64_of_hex() {
+  local escaped
+  escaped="$(cut -c 1-64 | sed 's/../\\x&/g')"
+  printf '%b' "$escaped" | base64 -w 0
+}
+
+read_part() { dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
+
+# digest_of FILE OFFSET LENGTH: base64 of the SHA-256, as S3 wants it.
+digest_of() { read_part "$1" "$2" "$3" | sha256_base64; }
+
+# Runs once per part in its own bash, below xargs. One line is one write: lines of several jobs do not mix.
+describe_part() {
+  local file="$1" first="$2" offset="$3" end="$4" part_bytes="$5" index="$6" begin length line
+  begin=$((offset + index * part_bytes))
+  length=$((end - begin < part_bytes ? end - begin : part_bytes))
+  line="$((first + index))"$'\t'"$length"$'\t'"$(digest_of "$file" "$begin" "$length")"
+  printf '%s\n' "$line" >>"$WORK_DIR/described"
+}
+
+# Reads its one line of the manifest from stdin; leaves the list of digests at the line's URL.
+describe_batch() {
+  local file="$1" kind first offset length part_bytes url count
+  IFS=$'\t' read -r kind first offset length part_bytes url
+  count=$(((length + part_bytes - 1) / part_bytes))
+  # shellcheck disable=SC2016 # expands in the inner bash
+  seq 0 $((count - 1)) | xargs -P "$SSM_parallelism" -n 1 bash -c 'set -euo pipefail; describe_part "$@"' _ \
+    "$file" "$first" "$offset" $((offset + length)) "$part_bytes"
+  sort -n "$WORK_DIR/described" >"$WORK_DIR/digests"
+  length="$(size_of "$WORK_DIR/digests")"
+  put_part "list of digests" "$WORK_DIR/digests" 0 "$length" none "$url"
+}
