@@ -1,7 +1,8 @@
 """Plans one multipart upload in rounds, as the workflow's functions do it: describe, send, complete.
 
-Stands in for `lambdas/plan_upload` and `lambdas/verify_vmcore` where no table of incidents is wanted. A manifest asks
-for parts that were described and are missing, and at the same time for the description of the next batch.
+Stands in for `lambdas/plan_upload` and `lambdas/verify_vmcore` where no table of incidents is wanted; the cut into
+parts and batches is theirs. A manifest asks for parts that were described and are missing, and at the same time for
+the description of the next batch.
 """
 
 import base64
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from lambdas.part_plan import PartPlan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,26 +26,6 @@ class NotIdentical(Exception):
     """What the bucket holds is not what was described; it was removed from there."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a dump is cut."""
-
-    size_bytes: int
-    part_bytes: int
-    parts_per_batch: int
-
-    @property
-    def count(self) -> int:
-        return -(-self.size_bytes // self.part_bytes)
-
-    def length_of(self, number: int) -> int:
-        return min(self.part_bytes, self.size_bytes - (number - 1) * self.part_bytes)
-
-    def batch_from(self, first: int) -> range:
-        """The numbers of a batch."""
-        return range(first, min(first + self.parts_per_batch, self.count + 1))
-
-
 @dataclass
 class Broker:
     """One dump on its way to one key. The instance has no part in `digests` but what it described."""
@@ -50,7 +33,7 @@ class Broker:
     s3: "S3Client"
     bucket: str
     key: str
-    layout: Layout
+    plan: PartPlan
     digests: dict[int, str] = field(default_factory=dict)
     manifests: int = 0
 
@@ -64,13 +47,14 @@ class Broker:
     def next_manifest(self) -> str | None:
         """The URL of what is to be done next; None when every part is there."""
         self._read_descriptions()
-        missing = sorted(set(range(1, self.layout.count + 1)) - self._held().keys())
+        missing = sorted(set(range(1, self.plan.parts + 1)) - self._held().keys())
         if not missing:
             return None
         lines = [self._part_line(number) for number in missing if number in self.digests]
         undescribed = [number for number in missing if number not in self.digests]
         if undescribed:
-            lines.append(self._describe_line(self.layout.batch_from(undescribed[0])))
+            batch = (undescribed[0] - 1) // self.plan.parts_per_batch
+            lines.append(self._describe_line(self.plan.batch(batch)))
         self.manifests += 1
         key = f"{self.key}.manifests/{self.manifests}.tsv"
         self.s3.put_object(Bucket=self.bucket, Key=key, Body="".join(lines).encode())
@@ -81,14 +65,14 @@ class Broker:
         url = self._signed(
             "upload_part", Key=self.key, UploadId=self.upload_id, PartNumber=number, ChecksumSHA256=digest
         )
-        offset = (number - 1) * self.layout.part_bytes
-        return f"part\t{number}\t{offset}\t{self.layout.length_of(number)}\t{digest}\t{url}\n"
+        offset = self.plan.offset_of(number)
+        return f"part\t{number}\t{offset}\t{self.plan.length_of(number)}\t{digest}\t{url}\n"
 
     def _describe_line(self, batch: range) -> str:
-        offset = (batch[0] - 1) * self.layout.part_bytes
-        length = sum(self.layout.length_of(number) for number in batch)
+        offset = self.plan.offset_of(batch[0])
+        length = sum(self.plan.length_of(number) for number in batch)
         url = self._signed("put_object", Key=f"{self.key}.descriptions/{batch[0]}.tsv")
-        return f"describe\t{batch[0]}\t{offset}\t{length}\t{self.layout.part_bytes}\t{url}\n"
+        return f"describe\t{batch[0]}\t{offset}\t{length}\t{self.plan.part_bytes}\t{url}\n"
 
     def _signed(self, operation: str, **parameters: Any) -> str:
         return self.s3.generate_presigned_url(
@@ -101,7 +85,7 @@ class Broker:
             body = self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode("latin-1")
             # 7	67108864	n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=
             for number, length, digest in re.findall(r"^(\d+)\t(\d+)\t([A-Za-z0-9+/]{43}=)$", body, re.MULTILINE):
-                if int(number) <= self.layout.count and int(length) == self.layout.length_of(int(number)):
+                if int(number) <= self.plan.parts and int(length) == self.plan.length_of(int(number)):
                     self.digests[int(number)] = digest
 
     def _held(self) -> dict[int, dict[str, Any]]:
@@ -123,14 +107,14 @@ class Broker:
         held = self._held()
         parts: list[CompletedPartTypeDef] = [
             {"PartNumber": number, "ETag": held[number]["ETag"], "ChecksumSHA256": self.digests[number]}
-            for number in range(1, self.layout.count + 1)
+            for number in range(1, self.plan.parts + 1)
         ]
         try:
             self.s3.complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=self.key,
                 UploadId=self.upload_id,
-                MpuObjectSize=self.layout.size_bytes,
+                MpuObjectSize=self.plan.size_bytes,
                 MultipartUpload={"Parts": parts},
             )
         except ClientError as error:
@@ -138,10 +122,10 @@ class Broker:
             if error.response["Error"]["Code"] != "NoSuchUpload":
                 raise
         head = self.s3.head_object(Bucket=self.bucket, Key=self.key, ChecksumMode="ENABLED")
-        if (head["ContentLength"], head.get("ChecksumSHA256")) != (self.layout.size_bytes, self._composite()):
+        if (head["ContentLength"], head.get("ChecksumSHA256")) != (self.plan.size_bytes, self._composite()):
             self.s3.delete_object(Bucket=self.bucket, Key=self.key)
             raise NotIdentical(self.key)
 
     def _composite(self) -> str:
-        raw = b"".join(base64.b64decode(self.digests[number]) for number in range(1, self.layout.count + 1))
-        return f"{base64.b64encode(hashlib.sha256(raw).digest()).decode()}-{self.layout.count}"
+        raw = b"".join(base64.b64decode(self.digests[number]) for number in range(1, self.plan.parts + 1))
+        return f"{base64.b64encode(hashlib.sha256(raw).digest()).decode()}-{self.plan.parts}"

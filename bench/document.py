@@ -6,21 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.broker import Broker, Layout
+from bench.broker import Broker
 from bench.endpoint import BUCKET, Endpoint
 from bench.meter import Meter
+from lambdas.part_plan import plan_parts
 from ssm_documents.assemble import assemble, script_of
 
 MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
 DUMPED_AT_EPOCH = BOOTED_AT_EPOCH - 60
 MAX_ROUNDS = 100
-
-
-def layout_for(size_bytes: int) -> Layout:
-    """Eight batches: while one is sent, the next is described."""
-    part_bytes = 16 * MIB if size_bytes < 1024 * MIB else 64 * MIB
-    return Layout(size_bytes, part_bytes, parts_per_batch=max(1, -(-size_bytes // part_bytes) // 8))
+MEMORY_KB = 2000000
+EXPECTED_BYTES_PER_SECOND = 125 * MIB  # of a gp3 volume as it is deployed by default
 
 
 class Instance:
@@ -37,7 +34,7 @@ class Instance:
             "proc/sys/kernel/random/boot_id": "00000000-0000-4000-8000-000000000001\n",
             "proc/sys/kernel/osrelease": "6.1.0\n",
             "proc/stat": f"btime {BOOTED_AT_EPOCH}\n",
-            "proc/meminfo": "MemTotal: 2000000 kB\n",
+            "proc/meminfo": f"MemTotal: {MEMORY_KB} kB\n",
             # Nothing is mounted: the script has nothing to look beneath.
             "proc/self/mountinfo": "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n",
             "sys/kernel/kexec_crash_size": "0\n",
@@ -52,8 +49,12 @@ class Instance:
 
     def upload(self, meter: Meter, endpoint: Endpoint) -> None:
         """find, then rounds of upload until S3 holds every part, then the completion."""
-        found = self._run(meter, action="find")["vmcore"]
-        broker = Broker(endpoint.s3, BUCKET, "hangdump", layout_for(found["sizeBytes"]))
+        report = self._run(meter, action="find")
+        found = report["vmcore"]
+        plan = plan_parts(
+            found["sizeBytes"], memory_bytes=report["memoryBytes"], bytes_per_second=EXPECTED_BYTES_PER_SECOND
+        )
+        broker = Broker(endpoint.s3, BUCKET, "hangdump", plan)
         for _ in range(MAX_ROUNDS):
             url = broker.next_manifest()
             if url is None:
