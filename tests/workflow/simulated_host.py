@@ -3,7 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ class SimulatedHost:
         self.findings: list[dict[str, str]] = []
         # Document (verb phrase) → the error that it answers with.
         self.fails_with: dict[str, dict[str, str]] = {}
+        # Called with its parameters before upload_vmcore runs.
+        self.before_upload: Callable[[Mapping[str, str]], None] = lambda _: None
         self.panics_on_nmi = True
         self.writes_dump = True
         self.final_action = "reboot"
@@ -102,6 +104,8 @@ class SimulatedHost:
             return self._configure(environment)
         if document == "check_kdump":
             return _success({"ready": not self.findings, "findings": self.findings, "kernel": "6.1.0-28-cloud-amd64"})
+        if document == "upload_vmcore":
+            self.before_upload(environment)
         return None
 
     def _configure(self, environment: Mapping[str, str]) -> Completed:
