@@ -41,6 +41,8 @@ class Broker:
         self.upload_id = self.s3.create_multipart_upload(
             Bucket=self.bucket, Key=self.key, ChecksumAlgorithm="SHA256", ChecksumType="COMPOSITE"
         )["UploadId"]
+        # What was described for an earlier upload of this key is not this one's: a run would not be timed whole.
+        self._descriptions = f"{self.key}.descriptions/{hashlib.sha256(self.upload_id.encode()).hexdigest()[:16]}/"
 
     # --- planning
 
@@ -71,7 +73,7 @@ class Broker:
     def _describe_line(self, batch: range) -> str:
         offset = self.plan.offset_of(batch[0])
         length = sum(self.plan.length_of(number) for number in batch)
-        url = self._signed("put_object", Key=f"{self.key}.descriptions/{batch[0]}.tsv")
+        url = self._signed("put_object", Key=f"{self._descriptions}{batch[0]}.tsv")
         return f"describe\t{batch[0]}\t{offset}\t{length}\t{self.plan.part_bytes}\t{url}\n"
 
     def _signed(self, operation: str, **parameters: Any) -> str:
@@ -80,7 +82,7 @@ class Broker:
         )
 
     def _read_descriptions(self) -> None:
-        prefix = f"{self.key}.descriptions/"
+        prefix = self._descriptions
         for item in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", []):
             body = self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read().decode("latin-1")
             # 7	67108864	n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=
@@ -96,7 +98,7 @@ class Broker:
         """Of parts that would not go: the description itself may have been damaged on its way."""
         held = self._held()
         self.digests = {number: digest for number, digest in self.digests.items() if number in held}
-        prefix = f"{self.key}.descriptions/"
+        prefix = self._descriptions
         for item in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", []):
             self.s3.delete_object(Bucket=self.bucket, Key=item["Key"])
 

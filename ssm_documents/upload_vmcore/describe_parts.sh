@@ -2,16 +2,6 @@
 # Owns the digests of the parts that are sent next. Each is computed from the bytes as read, and becomes part of the URL's
 # signature: S3 takes no other bytes. A batch is small enough to stay in the page cache until it is sent, one round later.
 
-# base64 of the SHA-256 of stdin. The sha256sum of Debian and Ubuntu does without the processor's instructions for it and is
-# five times slower than OpenSSL; a minimal host has sha256sum only.
-sha256_base64() {
-  if command -v openssl >/dev/null; then
-    openssl dgst -sha256 -binary | base64 -w 0
-  else
-    sha256sum | base64_of_hex
-  fi
-}
-
 # The hexadecimal digest on stdin to base64 of its bytes, with bash and coreutils alone.
 base64_of_hex() {
   local escaped
@@ -19,10 +9,19 @@ base64_of_hex() {
   printf '%b' "$escaped" | base64 -w 0
 }
 
-read_part() { dd if="$1" bs=1M iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
+# Only at the beginning of a pipeline, whose subshell it replaces: a process less for each job. 128 KiB stay in the
+# processor's cache on their way through the pipe; with 1 MiB the same upload takes half as long again.
+read_part() { exec dd if="$1" bs=128K iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
 
-# digest_of FILE OFFSET LENGTH: base64 of the SHA-256, as S3 wants it.
-digest_of() { read_part "$1" "$2" "$3" | sha256_base64; }
+# digest_of FILE OFFSET LENGTH: base64 of the SHA-256, as S3 wants it. The sha256sum of Debian and Ubuntu does without the
+# processor's instructions for it and is five times slower than OpenSSL; a minimal host has sha256sum only.
+digest_of() {
+  if command -v openssl >/dev/null; then
+    read_part "$1" "$2" "$3" | openssl dgst -sha256 -binary | base64 -w 0
+  else
+    read_part "$1" "$2" "$3" | sha256sum | base64_of_hex
+  fi
+}
 
 # Runs once per part in its own bash, below xargs. One line is one write: lines of several jobs do not mix.
 describe_part() {

@@ -1,9 +1,18 @@
 #!/bin/bash
 # Owns which of the three actions runs; one at a time on this host.
 
+# A run that was killed left its list of presigned URLs. Whoever has the lock is the only one that may have such a list.
+remove_lists_of_urls() {
+  local list
+  for list in "$HOST_ROOT"/run/hangdump.*/manifest; do
+    if [[ -e "$list" ]]; then rm -rf "${list%/*}"; fi
+  done
+}
+
 main() {
   start_report UploadFailed
   take_lock upload 60
+  remove_lists_of_urls
   use_own_mount_point
   wait_for_mount "$SSM_mountPoint"
   case "$SSM_action" in

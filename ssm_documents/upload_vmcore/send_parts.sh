@@ -20,7 +20,10 @@ put_part() {
   local name="$1" attempt delay=1 answer
   shift
   for ((attempt = 1; attempt <= MAX_ATTEMPTS; attempt++)); do
-    answer="$(put_once "$@" || true)"
+    # By a file: a command substitution would be one more bash for each job that waits for curl.
+    put_once "$@" >"$WORK_DIR/answer.$BASHPID" || true
+    answer=""
+    read -r answer <"$WORK_DIR/answer.$BASHPID" || true
     case "$answer" in
       2??) return 0 ;;
       403) echo "$name was refused with 403" >>"$WORK_DIR/refused" && return 1 ;;

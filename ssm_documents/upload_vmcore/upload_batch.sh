@@ -32,7 +32,7 @@ yield_to_service() {
 
 export_jobs() {
   export WORK_DIR MAX_ATTEMPTS LIMIT_BYTES
-  export -f send_numbered_part put_part put_once read_part describe_part digest_of sha256_base64 base64_of_hex
+  export -f send_numbered_part put_part put_once read_part describe_part digest_of base64_of_hex
 }
 
 upload_batch() {

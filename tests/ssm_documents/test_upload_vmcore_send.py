@@ -267,3 +267,9 @@ def test_changed_vmcore_is_not_uploaded(root: FakeRoot, dump: bytes, bucket: Buc
     put(root, VMCORE, dump + b"more")
     assert root.run("upload_vmcore", **parameters).error == "VmcoreChanged"
     assert not bucket.order
+
+
+def test_urls_that_a_killed_run_left_are_removed_by_the_next(root: FakeRoot, dump: bytes) -> None:
+    root.write("run/hangdump.killed/manifest", f"part\t1\thttp://x/?{SIGNATURE}\n")
+    assert root.run("upload_vmcore").result["status"] == "complete"
+    assert not (root.path / "run/hangdump.killed").exists()
