@@ -1,6 +1,7 @@
-"""The demo in variants that `make demo` alone does not show: both releases, ext4, poweroff, 4 GiB; on a real kernel.
+"""The demo as `make demo` alone does not show it: the other release, ext4, poweroff, 4 GiB; on a real kernel.
 
-bookworm with xfs, reboot and 1 GiB is `make demo` itself; with these every value is seen on both releases.
+bookworm with xfs, reboot and 1 GiB is `make demo` itself, so that every value is seen once; a run takes minutes, so the
+further combinations are left to `make demo RELEASE=… FILE_SYSTEM=… FINAL_ACTION=… MEMORY_MIB=…`.
 """
 
 import shutil
@@ -18,9 +19,7 @@ from lab.image.build import CACHE
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 
 VARIANTS = [
-    Variant(release="trixie"),
     Variant(release="trixie", file_system="ext4", final_action="poweroff", memory_mib=4096),
-    Variant(release="bookworm", file_system="ext4", final_action="poweroff", memory_mib=4096),
 ]
 # linux-image-cloud-amd64 of the release.
 KERNELS = {"bookworm": "6.1.", "trixie": "6.12."}

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail touch tr true t
 SYSCTLS = """
 unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi
 panic_on_unrecovered_nmi panic_on_warn panic"""
+
+
+@cache
+def _assembled(verb_phrase: str) -> dict[str, Any]:
+    """Once a session: the files of a document do not change under its tests."""
+    return assemble(verb_phrase)
 
 
 @dataclass(frozen=True)
@@ -220,7 +227,7 @@ class FakeRoot:
     def _execute(
         self, verb_phrase: str, parameters: Mapping[str, str], *, search_path: str = "", is_text: bool = False
     ) -> Run:
-        content = assemble(verb_phrase)
+        content = _assembled(verb_phrase)
         values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()}
         values |= parameters
         text = script_of(content)
