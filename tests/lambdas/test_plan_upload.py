@@ -228,6 +228,21 @@ def test_a_list_that_does_not_add_up_is_asked_for_again(account: Account, contex
     assert lines(account) == [("describe", 1)]
 
 
+def test_digests_that_s3_never_confirms_are_asked_for_again(account: Account, context: Any) -> None:
+    upload_id = plan(context)["uploadId"]
+    DUMP.upload(account.bucket, manifest(account))
+    # Well-formed, and wrong: S3 takes no part by it.
+    account.bucket.objects[key_of(INCIDENT, upload_id, 0)].data = DUMP.description(1, bytes(3000), 1000)
+    for number in (1, 2):
+        assert plan(context, number=number)["stalledRounds"] == number - 1
+        assert ("part", 1) in lines(account)
+    assert plan(context, number=3)["stalledRounds"] == 2
+    assert lines(account) == [("describe", 1)]
+    next_round(account, context)
+    assert lines(account)[0] == ("part", 1)
+    assert next_round(account, context)["heldParts"] == 3
+
+
 def test_another_vmcore_starts_another_upload_and_aborts_the_old_one(account: Account, context: Any) -> None:
     old = plan(context)["uploadId"]
     next_round(account, context)
