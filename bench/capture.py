@@ -6,17 +6,16 @@ vmcore to the (emulated) bucket. What is timed: the dump, from the console; the 
 
 import json
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from lab.account import LabAccount
+from lab.demo.console import ConsoleWatch
 from lab.demo.variant import INSTANCE_TYPES, Variant
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, hang
@@ -34,41 +33,6 @@ COLLECTORS = (
 VARIANT = Variant(release="trixie")
 PROVISION_SECONDS = 900
 COLLECT_SECONDS = 1500
-
-
-class DumpClock:
-    """Notes when the console first says that makedumpfile runs, and when that the vmcore is saved."""
-
-    def __init__(self, guest: QemuGuest) -> None:
-        self._guest = guest
-        self._before = len(guest.console())
-        self._seen: dict[str, float] = {}
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(0.1):
-            new = self._guest.console()[self._before :]
-            for mark in ("running makedumpfile", "saved vmcore"):
-                if mark in new:
-                    self._seen.setdefault(mark, time.monotonic())
-
-    @property
-    def dump_seconds(self) -> float | None:
-        """None when the console never showed both."""
-        if len(self._seen) < 2:
-            return None
-        return round(self._seen["saved vmcore"] - self._seen["running makedumpfile"], 1)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._thread.join()
 
 
 @dataclass(frozen=True)
@@ -116,7 +80,8 @@ def _row(instance: Instance, collector: str, level: int) -> dict[str, Any]:
     if ended["status"] != "SUCCEEDED":
         return {"core_collector": name, "error": f"{ended.get('error')}: {ended.get('cause')}"[:300]}
     hang(instance.guest)
-    with DumpClock(instance.guest) as clock:
+    seen: dict[str, float] = {}
+    with ConsoleWatch(instance.guest, lambda now: seen.update({now.phase: time.monotonic()}), every_seconds=0.1):
         ended = instance.run("CollectVmcore", COLLECT_SECONDS, interrupt=True)
     if ended["status"] != "SUCCEEDED":
         return {"core_collector": name, "error": f"{ended.get('error')}: {ended.get('cause')}"[:300]}
@@ -125,7 +90,8 @@ def _row(instance: Instance, collector: str, level: int) -> dict[str, Any]:
     at = {entry["event"]: datetime.fromisoformat(entry["at"]) for entry in incident["timeline"]}
     return {
         "core_collector": name,
-        "dump_seconds": clock.dump_seconds,
+        # None when the console did not show both.
+        "dump_seconds": round(seen["saved"] - seen["dumping"], 1) if {"saved", "dumping"} <= seen.keys() else None,
         "bytes": incident["vmcore"]["sizeBytes"],
         "interrupt_to_object_seconds": round((at["verified"] - at["interrupt-sent"]).total_seconds()),
     }

@@ -6,10 +6,11 @@ A function's error arrives as JSON with a stack trace, a timed-out task without 
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.closed_fragment import ClosedFragment
 from infra.tasks import note
 
 
-class ExplainFailure(sfn.StateMachineFragment):
+class ExplainFailure(ClosedFragment):
     """Rewrites the {Error, Cause} at `$.failure` where needed, then goes on to `then`."""
 
     def __init__(self, scope: Construct, title: str, *, then: sfn.IChainable) -> None:
@@ -45,13 +46,3 @@ class ExplainFailure(sfn.StateMachineFragment):
         self._start.when(sfn.Condition.not_(has_cause), unexplained.next(then))
         self._start.when(from_function, parse.next(keep).next(then))
         self._start.otherwise(then)
-
-    @property
-    def start_state(self) -> sfn.State:
-        """Where a failure is handed in."""
-        return self._start
-
-    @property
-    def end_states(self) -> list[sfn.INextable]:
-        """None: every way leads to `then`."""
-        return []

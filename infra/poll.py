@@ -3,11 +3,12 @@
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.closed_fragment import ClosedFragment
 from infra.polling import Polling
 from infra.tasks import note
 
 
-class Poll(sfn.StateMachineFragment):
+class Poll(ClosedFragment):
     """`look` repeated until a condition given to ends_when holds, or the limit is reached."""
 
     def __init__(self, scope: Construct, title: str, *, look: sfn.CustomState, polling: Polling) -> None:
@@ -43,13 +44,3 @@ class Poll(sfn.StateMachineFragment):
         """Leave the loop for target after the last look; to be called last."""
         self._judge.when(self._exhausted, target).otherwise(self._again)
         return self
-
-    @property
-    def start_state(self) -> sfn.State:
-        """Where the loop is entered."""
-        return self._start
-
-    @property
-    def end_states(self) -> list[sfn.INextable]:
-        """None: the caller wires each way out."""
-        return []

@@ -6,6 +6,7 @@ A volume that prepare_dump_volume has accepted, or that was there before, may ho
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.closed_fragment import ClosedFragment
 from infra.poll import Poll
 from infra.polling import polling
 from infra.settings import Settings
@@ -15,7 +16,7 @@ from infra.tasks import ApiCall, note, task
 DETACH_SECONDS = 120
 
 
-class RemoveUnusedVolume(sfn.StateMachineFragment):
+class RemoveUnusedVolume(ClosedFragment):
     """Remove the volume at `$.volume` if it is removeOnFailure, then go on to `then`, whatever came of it."""
 
     def __init__(self, scope: Construct, title: str, *, settings: Settings, then: sfn.IChainable) -> None:
@@ -62,13 +63,3 @@ class RemoveUnusedVolume(sfn.StateMachineFragment):
             sfn.Condition.boolean_equals("$.volume.removeOnFailure", True),
         )
         self._start.when(unused, look).otherwise(then)
-
-    @property
-    def start_state(self) -> sfn.State:
-        """Where a failure is handed in."""
-        return self._start
-
-    @property
-    def end_states(self) -> list[sfn.INextable]:
-        """None: every way leads to `then`."""
-        return []

@@ -8,6 +8,7 @@ from typing import Any
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.closed_fragment import ClosedFragment
 from infra.collect_functions import CollectFunctions
 from infra.poll import Poll
 from infra.polling import polling
@@ -23,7 +24,7 @@ _FAILURE = "$.facts.error"
 _GOES_ON = ("waiting", "crash-kernel", "dumping", "saved")
 
 
-class WatchDump(sfn.StateMachineFragment):
+class WatchDump(ClosedFragment):
     """Leads to `fetch` once the instance is back, else to `conclude`; `$.facts.watch` says what was seen last."""
 
     def __init__(
@@ -96,16 +97,6 @@ class WatchDump(sfn.StateMachineFragment):
         loop.ends_when(_is_phase("online"), self._fetch)
         loop.ends_when(sfn.Condition.not_(goes_on), self._conclude).gives_up(late)
         late.next(self._conclude)
-
-    @property
-    def start_state(self) -> sfn.State:
-        """Where the watch begins."""
-        return self._start
-
-    @property
-    def end_states(self) -> list[sfn.INextable]:
-        """None: every way out leads to fetch or conclude."""
-        return []
 
 
 def _is_phase(phase: str) -> sfn.Condition:

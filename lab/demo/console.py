@@ -7,15 +7,16 @@ from typing import Self
 
 from lab.guest.qemu_guest import QemuGuest
 from lambdas.incident import ConsoleBaseline
-from lambdas.watch_dump.read_progress import read_progress
+from lambdas.watch_dump.read_progress import Progress, read_progress
 
 
 class ConsoleWatch:
-    """`with ConsoleWatch(guest, tell):` calls `tell` with each new thing that the console shows of a crash."""
+    """`with ConsoleWatch(guest, tell):` calls `tell` with each new phase of a crash that the console shows."""
 
-    def __init__(self, guest: QemuGuest, tell: Callable[[str], None]) -> None:
+    def __init__(self, guest: QemuGuest, tell: Callable[[Progress], None], *, every_seconds: float = 1) -> None:
         self._guest = guest
         self._tell = tell
+        self._every_seconds = every_seconds
         console = guest.console()
         self._baseline = ConsoleBaseline(end=console[-200:], length=len(console))
         self._stopped = threading.Event()
@@ -23,12 +24,12 @@ class ConsoleWatch:
 
     def _watch(self) -> None:
         told = "waiting"
-        while not self._stopped.wait(1):
+        while not self._stopped.wait(self._every_seconds):
             progress = read_progress(self._guest.console(), baseline=self._baseline)
             # A phase once: each percent that makedumpfile prints would be a line.
             if progress.phase != told:
                 told = progress.phase
-                self._tell(progress.detail)
+                self._tell(progress)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -171,7 +171,7 @@ class Story:
         )
 
     def _console_watch(self, guest: QemuGuest) -> ConsoleWatch:
-        return ConsoleWatch(guest, lambda text: self._timeline.add("console", text))
+        return ConsoleWatch(guest, lambda progress: self._timeline.add("console", progress.detail))
 
     @contextmanager
     def _act(self, name: str, title: str) -> Iterator[None]:
