@@ -10,23 +10,19 @@ import pytest
 from lambdas import plan_upload, verify_vmcore
 from lambdas.digest_lists import key_of
 from lambdas.errors import BucketRefused, InvalidInput, UploadIncomplete, VmcoreNotIdentical
-from lambdas.incident import Incident, State
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
+from tests.lambdas.planning import ID, INCIDENT, OPENED, PREFIX, create_incident
 from tests.lambdas.vmcores import DUMP
 
-ID = "i-0123456789abcdef0"
-INCIDENT = f"20261123T040000Z-{ID}"
-PREFIX = f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{ID}/{INCIDENT}/"
-OPENED = {"incidentId": INCIDENT, "instanceId": ID, "keyPrefix": PREFIX}
 KEY = f"{PREFIX}vmcore"
 
 
 @pytest.fixture
 def upload(account: Account, small_parts: None, context: Any) -> dict[str, Any]:
     """Planned, described and sent, every part."""
-    IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED))
+    create_incident()
     event = {"incident": OPENED, "found": DUMP.found(), "round": 0}
 
     def manifest() -> str:

@@ -6,24 +6,17 @@ from typing import Any
 import pytest
 
 from lambdas import moment, plan_upload, watch_upload
-from lambdas.incident import Incident, State
-from lambdas.incident_table import IncidentTable
-from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock
+from tests.lambdas.planning import ID, INCIDENT, OPENED, create_incident
 from tests.lambdas.vmcores import DUMP
-
-ID = "i-0123456789abcdef0"
-INCIDENT = f"20261123T040000Z-{ID}"
-PREFIX = f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{ID}/{INCIDENT}/"
 
 
 @pytest.fixture
 def planned(account: Account, small_parts: None, context: Any) -> dict[str, Any]:
     """The round that sends the first three of five parts."""
-    IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED))
-    opened = {"incidentId": INCIDENT, "instanceId": ID, "keyPrefix": PREFIX}
-    event = {"incident": opened, "found": DUMP.found(), "round": 0}
+    create_incident()
+    event = {"incident": OPENED, "found": DUMP.found(), "round": 0}
     plan_upload.handler(event, context)
     DUMP.upload(account.bucket, account.bucket.objects[f"manifests/{INCIDENT}/1.tsv"].data.decode())
     return plan_upload.handler(event, context)
