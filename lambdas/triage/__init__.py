@@ -1,4 +1,4 @@
-"""What a kernel's log tells about its crash, without symbols: class, task, function, trace, signature. Pure, never raises."""
+"""What a kernel's log tells about its crash, without symbols: class, task, function, trace. Pure, never raises."""
 
 import re
 
@@ -7,9 +7,7 @@ from lambdas.triage.model import CrashClass, Task, Triage
 __all__ = ["CrashClass", "Triage", "triage"]
 
 # [ 1234.567890] Kernel panic - not syncing: NMI: Not continuing
-_PANIC = re.compile(
-    r"^(?:<\d>)?(?:\[ *(\d+\.\d+)\])?(?:\[ *[TC]\d+\])? ?(Kernel panic - not syncing: .{0,300})", re.MULTILINE
-)
+_PANIC = re.compile(r"^(?:<\d>)?(?:\[ *(\d+\.\d+)\])?(?:\[ *[TC]\d+\])? ?(Kernel panic - .{0,300})", re.MULTILINE)
 _VERSION = re.compile(r"Linux version (\S+)")
 # CPU: 0 PID: 777 Comm: spin Kdump: loaded Not tainted 6.1.0-18-cloud-amd64 #1  Debian 6.1.76-1
 _CPU = re.compile(r"CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.{0,20}?) (?:Kdump: loaded )?(?:Not tainted|Tainted: )")
