@@ -1,17 +1,18 @@
-"""Where incidents are remembered (DynamoDB table) and announced (SNS topic); not what is written there."""
+"""Where incidents are remembered (table) and announced (topic), and the kill switch; not what is written there."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.settings import Settings
 
 
 class Incidents(Construct):
-    """The table of incidents, leases and budgets, and the topic."""
+    """The table of incidents, leases and budgets, the topic, and the parameter that stops all interrupts."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
@@ -35,6 +36,15 @@ class Incidents(Construct):
             # The account's own SNS key: publishers are functions of this account, which may use it without a grant, so
             # none of them needs the vmcores' key just to say something.
             master_key=kms.Alias.from_alias_name(self, "TopicKey", "alias/aws/sns"),
+        )
+        # Not from the settings: an operator turns it with one call, and a deployment in between must not turn it back.
+        self.kill_switch = ssm.StringParameter(
+            self,
+            "KillSwitch",
+            parameter_name="/hangdump/interrupts",
+            string_value="on",
+            allowed_pattern="^(on|off)$",
+            description="on: hung instances may be interrupted. off: Hangdump interrupts nothing, whoever asks.",
         )
         if settings.notification_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))

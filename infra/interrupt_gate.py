@@ -38,6 +38,7 @@ def gate_environment(incidents: Incidents, settings: Settings) -> dict[str, str]
         "FLEET_BUDGET": str(settings.fleet_budget),
         "FLEET_BUDGET_WINDOW_SECONDS": str(settings.fleet_budget_window_seconds),
         "DRY_RUN": str(settings.dry_run).lower(),
+        "KILL_SWITCH_PARAMETER": incidents.kill_switch.parameter_name,
     }
 
 
@@ -53,6 +54,7 @@ def gate_statements(scope: Construct, incidents: Incidents) -> list[iam.PolicySt
         ),
         grants.keep_records(incidents.table),
         grants.send_diagnostic_interrupt(stack),
+        iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[incidents.kill_switch.parameter_arn]),
     ]
 
 

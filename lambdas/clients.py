@@ -25,6 +25,9 @@ _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect
 # The read time-out is longer than any answer expected: a time-out leaves the worst of all states, "perhaps sent".
 _ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
 
+# Between the claim and the interrupt nobody waits for long: a function that runs out of time there has perhaps sent it.
+_IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5)
+
 
 @cache
 def ec2() -> "EC2Client":
@@ -42,6 +45,12 @@ def ec2_without_retries() -> "EC2Client":
 def ssm() -> "SSMClient":
     """Systems Manager."""
     return boto3.client("ssm", config=_PATIENT)
+
+
+@cache
+def ssm_impatient() -> "SSMClient":
+    """Systems Manager for the kill switch."""
+    return boto3.client("ssm", config=_IMPATIENT)
 
 
 @cache

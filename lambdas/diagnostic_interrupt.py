@@ -15,6 +15,7 @@ from lambdas import clients, moment
 from lambdas.environment import InterruptLimits
 from lambdas.incident import Incident, State, Verdict, timeline_entry
 from lambdas.incident_table import IncidentTable
+from lambdas.kill_switch import Stop, read_stop
 from lambdas.observability import count, logger
 
 # EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.
@@ -26,7 +27,7 @@ _STATES = {"sent": State.INTERRUPTED, "uncertain": State.INTERRUPT_UNCERTAIN, "r
 
 @dataclass(frozen=True)
 class Outcome:
-    """sent · uncertain (EC2's answer is unknown: collect, never send again) · refused by EC2 · claim-refused by us."""
+    """sent · uncertain (answer unknown: collect, never send again) · refused (EC2, kill switch) · claim-refused."""
 
     kind: Literal["sent", "uncertain", "refused", "claim-refused"]
     reason: str
@@ -45,7 +46,8 @@ def interrupt_once(
         return Outcome(
             "claim-refused", refusal, "The claim in the incident table was refused.", moment.epoch(claimed_at)
         )
-    outcome = _send(incident.instance_id, at=clock())
+    stop = read_stop()
+    outcome = _send(incident.instance_id, at=clock()) if stop is None else _stopped(stop, at=clock())
     logger.info("Diagnostic interrupt %s: %s", outcome.kind, outcome.detail)
     count("DiagnosticInterrupts", outcome=outcome.kind)
     fields: dict[str, object] = {"state": _STATES[outcome.kind].value}
@@ -57,6 +59,11 @@ def interrupt_once(
     entry = timeline_entry(clock(), f"interrupt-{outcome.kind}", outcome.detail)
     table.update(incident.incident_id, fields, timeline=[entry])
     return outcome
+
+
+def _stopped(stop: Stop, *, at: datetime) -> Outcome:
+    """Asked last, so that a switch turned off at any moment before the call still stops it."""
+    return Outcome("refused", stop.reason, stop.detail, moment.epoch(at))
 
 
 def verdict_of_refusal(reason: str) -> Verdict:

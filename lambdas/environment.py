@@ -97,6 +97,12 @@ class InterruptLimits(Environment):
     dry_run: bool
 
 
+class KillSwitch(Environment):
+    """The parameter that must say `on` for any interrupt to be sent."""
+
+    kill_switch_parameter: str
+
+
 class DumpDeadline(Environment):
     """How long a crash may take from the interrupt to an answering instance."""
 

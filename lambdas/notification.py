@@ -24,6 +24,8 @@ _NEXT_STEP = {
     "fleet-budget-spent": "Many hangs at once often have one cause outside: look there. Or raise fleetBudget.",
     "instance-unknown": "See whether the alarm's InstanceId still exists here, else delete the alarm.",
     "evidence-missing": "Repair what could not be read. If it surely hangs, start CollectVmcore with interrupt: true.",
+    "kill-switch-off": "When interrupts may be sent again, set the parameter to on; see Operate in the README.",
+    "kill-switch-unreadable": "See the parameter and the function's role: until it can be read nothing is interrupted.",
     "dry-run": "Set dryRun to false and deploy, when you trust it.",
     "UnauthorizedOperation": "See the role's policy, the tag condition and the organization's policies.",
     "RequestLimitExceeded": "If it still hangs, start CollectVmcore with interrupt: true after the cooldown.",

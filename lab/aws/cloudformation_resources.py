@@ -199,6 +199,13 @@ def document(wanted: Wanted) -> Created:
     return Created(name)
 
 
+def parameter(wanted: Wanted) -> Any:
+    """moto: expects the tags as its own API lists them; CloudFormation has a map."""
+    p = wanted.properties
+    p["Tags"] = [{"Key": key, "Value": value} for key, value in p.get("Tags", {}).items()]
+    return wanted.create_as_moto()
+
+
 def table(wanted: Wanted) -> Any:
     """moto: forgets the time to live and point-in-time recovery."""
     created: Any = wanted.create_as_moto()
@@ -237,5 +244,6 @@ RESOURCES: dict[str, tuple[Creator, str]] = {
     "AWS::SNS::Subscription": (subscription, ""),
     "AWS::SNS::TopicPolicy": (topic_policy, ""),
     "AWS::SSM::Document": (document, "Name"),
+    "AWS::SSM::Parameter": (parameter, "Name"),
     "AWS::StepFunctions::StateMachine": (state_machine, "StateMachineName"),
 }

@@ -56,6 +56,7 @@ class Account:
     probe_status: str = "Pending"
     probe_details: str = ""
     probe_stdout: str = ""
+    interrupts_switch: str = "on"
     # A number of calls after which the process dies; None: never.
     crash_before_call: int | None = None
     errors: dict[str, Exception] = field(default_factory=dict)
@@ -139,6 +140,10 @@ class Account:
             "PlatformType": self.platform_type,
         }
         return {"InstanceInformationList": [information]}
+
+    def _GetParameter(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        assert parameters["Name"] == "/hangdump/interrupts"
+        return {"Parameter": {"Name": parameters["Name"], "Value": self.interrupts_switch}}
 
     def _SendCommand(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"Command": {"CommandId": f"command-{next(self.command_ids)}"}}

@@ -17,7 +17,18 @@ from tests.lambdas import account as aws
 from tests.lambdas import vmcores
 from tests.lambdas.account import Account
 
-_CLIENTS = ("ec2", "ec2_without_retries", "ssm", "cloudwatch", "dynamodb", "sns", "stepfunctions", "s3", "sts")
+_CLIENTS = (
+    "ec2",
+    "ec2_without_retries",
+    "ssm",
+    "ssm_impatient",
+    "cloudwatch",
+    "dynamodb",
+    "sns",
+    "stepfunctions",
+    "s3",
+    "sts",
+)
 
 # What the template gives the functions, in one.
 VARIABLES = {
@@ -35,6 +46,7 @@ VARIABLES = {
     "FLEET_BUDGET": "3",
     "FLEET_BUDGET_WINDOW_SECONDS": "3600",
     "DRY_RUN": "false",
+    "KILL_SWITCH_PARAMETER": "/hangdump/interrupts",
     "DUMP_SIZE_FACTOR": "2",
     "MINIMUM_DUMP_VOLUME_GIB": "8",
     "ALLOW_REBOOT": "false",

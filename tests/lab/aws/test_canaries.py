@@ -137,6 +137,13 @@ def test_moto_keeps_a_documents_content_as_a_python_object() -> None:
     assert _client("ssm").get_document(Name="Doc")["Content"] != json.dumps(content)
 
 
+def test_moto_takes_no_map_of_tags_for_a_parameter() -> None:
+    properties = {"Name": "/p", "Type": "String", "Value": "on", "Tags": {"a": "b"}}
+    template = {"Resources": {"P": {"Type": "AWS::SSM::Parameter", "Properties": properties}}}
+    with pytest.raises(TypeError):
+        _client("cloudformation").create_stack(StackName="s", TemplateBody=json.dumps(template))
+
+
 def test_moto_names_sdk_errors_in_lower_case() -> None:
     assert StateTaskServiceAwsSdk._normalise_service_error_name("ec2") == "ec2"
 

@@ -90,6 +90,17 @@ def test_a_key_with_tags_and_its_alias_are_created(account: LabAccount, tmp_path
     assert kms.list_resource_tags(KeyId=found["KeyId"])["Tags"] == [{"TagKey": "a", "TagValue": "b"}]
 
 
+def test_a_parameter_has_its_value_and_its_tags(account: LabAccount, tmp_path: Path) -> None:
+    parameter = {"Name": "/lab/switch", "Type": "String", "Value": "on", "Tags": {"a": "b"}}
+    outputs = {"Outputs": {"Name": {"Value": {"Ref": "P"}}}}
+    resources = {"P": {"Type": "AWS::SSM::Parameter", "Properties": parameter}}
+    assert _deploy(account, tmp_path, "Parameter", resources, **outputs) == {"Name": "/lab/switch"}
+    ssm = account.client("ssm")
+    assert ssm.get_parameter(Name="/lab/switch")["Parameter"]["Value"] == "on"
+    tags = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="/lab/switch")["TagList"]
+    assert tags == [{"Key": "a", "Value": "b"}]
+
+
 def test_a_log_group_has_its_retention(account: LabAccount, tmp_path: Path) -> None:
     group = {"LogGroupName": "/lab", "RetentionInDays": 30}
     _deploy(account, tmp_path, "Logs", {"L": {"Type": "AWS::Logs::LogGroup", "Properties": group}})

@@ -1,0 +1,46 @@
+"""The switch that stops every interrupt in the account and Region: one parameter of Systems Manager, `on` or `off`.
+
+Owns reading it; diagnostic_interrupt.py asks last of all, right before the call, whoever wants the interrupt.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients
+from lambdas.environment import KillSwitch
+
+# Exactly this; every other value, also " on" or "On", leaves doubt.
+_ON = "on"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why nothing may be sent now."""
+
+    reason: Literal["kill-switch-off", "kill-switch-unreadable"]
+    detail: str
+
+
+def are_interrupts_on() -> bool:
+    """Whether the parameter says `on`; raises ClientError or BotoCoreError when it cannot be read."""
+    return _read() == _ON
+
+
+def read_stop() -> Stop | None:
+    """None: the interrupt may be sent. A switch that cannot be read is a switch that is off."""
+    name = KillSwitch.read().kill_switch_parameter
+    try:
+        value = _read()
+    except (ClientError, BotoCoreError) as error:
+        return Stop("kill-switch-unreadable", f"The parameter {name} could not be read: {error}.")
+    if value == _ON:
+        return None
+    return Stop("kill-switch-off", f"The parameter {name} is {value!r}, not {_ON!r}: nothing is interrupted.")
+
+
+def _read() -> str:
+    # Never cached: that it takes effect with the next call is what it is for.
+    name = KillSwitch.read().kill_switch_parameter
+    return clients.ssm_impatient().get_parameter(Name=name)["Parameter"].get("Value", "")

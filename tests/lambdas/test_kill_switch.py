@@ -1,0 +1,78 @@
+"""One parameter stops every interrupt, at the last moment at which anything can."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from lambdas import send_diagnostic_interrupt
+from lambdas.incident import Incident, State, Verdict
+from lambdas.incident_table import IncidentTable
+from lambdas.kill_switch import read_stop
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account, read_record
+from tests.lambdas.conftest import Deliver
+from tests.lambdas.events import alarm_action, query
+
+
+@pytest.mark.parametrize("value", ["off", "On", " on", "on\n", "true", ""])
+def test_anything_but_on_stops(account: Account, value: str) -> None:
+    account.interrupts_switch = value
+    stop = read_stop()
+    assert stop is not None
+    assert stop.reason == "kill-switch-off"
+    assert "/hangdump/interrupts" in stop.detail
+
+
+def test_on_lets_an_interrupt_through(account: Account) -> None:
+    assert read_stop() is None
+
+
+@pytest.mark.parametrize("error", ["ParameterNotFound", "AccessDeniedException", "ThrottlingException", "lost"])
+def test_a_switch_that_cannot_be_read_stops(account: Account, error: str) -> None:
+    if error == "lost":
+        account.errors["GetParameter"] = ReadTimeoutError(endpoint_url="https://ssm")
+    else:
+        account.fail("GetParameter", error)
+    stop = read_stop()
+    assert stop is not None
+    assert stop.reason == "kill-switch-unreadable"
+
+
+def test_it_is_read_anew_each_time(account: Account) -> None:
+    assert read_stop() is None
+    account.interrupts_switch = "off"
+    assert read_stop() is not None
+
+
+def test_turned_off_after_the_claim_it_still_stops_the_interrupt(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    def turn_off() -> None:
+        account.interrupts_switch = "off"
+
+    account.meetings["TransactWriteItems"] = turn_off
+    answer = deliver(alarm_action(query(instance_id)))
+    assert (answer["decision"], answer["reason"]) == ("refuse", "kill-switch-off")
+    assert account.interrupts == []
+    assert account.executions == []
+    known = read_record(answer["incidentId"])
+    assert (known.state, known.verdict) == (State.INTERRUPT_REFUSED, Verdict.REFUSED)
+    assert not known.is_interrupt_started
+
+
+def test_nothing_is_called_between_its_answer_and_the_interrupt(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    deliver(alarm_action(query(instance_id)))
+    operations = [call.operation for call in account.calls]
+    assert operations[operations.index("SendDiagnosticInterrupt") - 1] == "GetParameter"
+
+
+def test_it_stops_an_interrupt_by_hand_too(account: Account, instance_id: str, context: Any) -> None:
+    account.interrupts_switch = "off"
+    name = f"20261123T040000Z-{instance_id}"
+    IncidentTable(aws.TABLE).create(Incident(incident_id=name, instance_id=instance_id, origin="manual"))
+    answer = send_diagnostic_interrupt.handler({"incidentId": name, "instanceId": instance_id}, context)
+    assert (answer["decision"], answer["reason"]) == ("refuse", "kill-switch-off")
+    assert account.interrupts == []
