@@ -32,14 +32,24 @@ describe_part() {
   printf '%s\n' "$line" >>"$WORK_DIR/described"
 }
 
-# Reads its one line of the manifest from stdin; leaves the list of digests at the line's URL.
-describe_batch() {
-  local file="$1" kind first offset length part_bytes url count
-  IFS=$'\t' read -r kind first offset length part_bytes url
+describe_parts() {
+  local file="$1" first="$2" offset="$3" length="$4" part_bytes="$5" python count
+  if python="$(python_of_host)" &&
+    hash_parts "$python" "$file" "$first" "$offset" $((offset + length)) "$part_bytes" >"$WORK_DIR/described"; then
+    return
+  fi
+  : >"$WORK_DIR/described"
   count=$(((length + part_bytes - 1) / part_bytes))
   # shellcheck disable=SC2016 # expands in the inner bash
   seq 0 $((count - 1)) | xargs -P "$SSM_parallelism" -n 1 bash -c 'set -euo pipefail; describe_part "$@"' _ \
     "$file" "$first" "$offset" $((offset + length)) "$part_bytes"
+}
+
+# Reads its one line of the manifest from stdin; leaves the list of digests at the line's URL.
+describe_batch() {
+  local file="$1" kind first offset length part_bytes url
+  IFS=$'\t' read -r kind first offset length part_bytes url
+  describe_parts "$file" "$first" "$offset" "$length" "$part_bytes"
   sort -n "$WORK_DIR/described" >"$WORK_DIR/digests"
   length="$(size_of "$WORK_DIR/digests")"
   put_part "list of digests" "$WORK_DIR/digests" 0 "$length" none "$url"

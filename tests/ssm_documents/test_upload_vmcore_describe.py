@@ -22,14 +22,18 @@ def _described(data: bytes, first: int, part_bytes: int = PART_BYTES) -> str:
     return "".join(f"{first + index}\t{len(part)}\t{digest_of(part)}\n" for index, part in enumerate(parts))
 
 
-@pytest.mark.parametrize("has_openssl", [True, False], ids=["openssl", "coreutils-alone"])
-def test_batch_is_described_by_the_digests_of_itsparts_in(
-    root: FakeRoot, dump: bytes, bucket: Bucket, has_openssl: bool
+def _offer(root: FakeRoot, *tools: str) -> None:
+    for tool in tools:
+        path = shutil.which(tool)
+        assert path
+        (root.tools / tool).symlink_to(path)
+
+
+@pytest.mark.parametrize("tools", [("python3",), ("openssl",), ()], ids=["python", "openssl", "coreutils-alone"])
+def test_batch_is_described_by_the_digests_of_its_parts(
+    root: FakeRoot, dump: bytes, bucket: Bucket, tools: tuple[str, ...]
 ) -> None:
-    openssl = shutil.which("openssl")
-    assert openssl
-    if has_openssl:
-        (root.tools / "openssl").symlink_to(openssl)
+    _offer(root, *tools)
     line = ["describe", 1, 0, len(dump), PART_BYTES, f"{bucket.url}/digests?{SIGNATURE}"]
     run = root.run("upload_vmcore", **parameters_of(bucket, root, [line]))
     assert run.result["describedParts"] == 3
@@ -53,6 +57,21 @@ def test_hundreds_of_parts_are_described_whole_and_in_order(root: FakeRoot, buck
     run = root.run("upload_vmcore", **parameters_of(bucket, root, [line]), parallelism="16")
     assert run.result["describedParts"] == 301
     assert bucket.objects["/digests"].decode() == _described(data, 1, 4096)
+
+
+@pytest.mark.parametrize(
+    "python",
+    ["#!/bin/sh\nexit 1\n", "#!/bin/sh\ncase $* in *hashlib*) exit 0 ;; esac\necho 1\necho >&2 MemoryError; exit 1\n"],
+    ids=["without-hashlib", "dies-half-way"],
+)
+def test_batch_is_described_without_a_python_that_does_not_do(
+    root: FakeRoot, dump: bytes, bucket: Bucket, python: str
+) -> None:
+    (root.tools / "python3").write_text(python)
+    (root.tools / "python3").chmod(0o755)
+    line = ["describe", 1, 0, len(dump), PART_BYTES, f"{bucket.url}/digests"]
+    assert root.run("upload_vmcore", **parameters_of(bucket, root, [line])).result["describedParts"] == 3
+    assert bucket.objects["/digests"].decode() == _described(dump, 1)
 
 
 def test_digests_that_could_not_be_left_are_a_failure_that_keeps_what_was_sent(
