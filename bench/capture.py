@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.peers import plot
 from lab.account import LabAccount
 from lab.demo.console import ConsoleWatch
 from lab.demo.variant import INSTANCE_TYPES, Variant
@@ -98,11 +99,14 @@ def _row(instance: Instance, collector: str, level: int) -> dict[str, Any]:
 
 
 def measure(results: Path, *, runs: int | None) -> None:
-    """Writes capture.json, one row a collector and run."""
+    """Writes capture.json, one row a collector and run, and the guest's console of them all."""
     rows = []
     with _instance() as instance:
         for _ in range(runs or 1):
             for collector, level in COLLECTORS:
                 rows.append(_row(instance, collector, level))
                 print(json.dumps(rows[-1]), flush=True)
-    (results / "capture.json").write_text(json.dumps(rows, indent=1) + "\n")
+                (results / "capture-console.log").write_text(instance.guest.console())
+    file = results / "capture.json"
+    file.write_text(json.dumps(rows, indent=1) + "\n")
+    plot("capture", file)

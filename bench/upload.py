@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ def measure(results: Path, *, sizes_bytes: tuple[int, ...] | None = None, runs: 
                 print(json.dumps(row), flush=True)
                 rows.append(row)
             file.write_text(json.dumps(rows, indent=1) + "\n")
-    subprocess.run([peers.PEERS / "python", "-m", "bench.plot", file, results / "upload.png"], check=True)
+    peers.plot("upload", file)
 
 
 def rows_of(endpoint: Endpoint, size_bytes: int, runs: int) -> Iterator[Row]:
