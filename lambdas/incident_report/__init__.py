@@ -1,0 +1,70 @@
+"""The report: one self-contained HTML page an incident, and the index of all of them. Renders; reads and writes nothing.
+
+No script, no asset from elsewhere; a Content-Security-Policy says so to the browser. Every value goes through
+`visible` and autoescape, whatever the template does.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from lambdas import moment
+from lambdas.incident_report.fleet import IndexedIncident, compose_index
+from lambdas.incident_report.page import Exhibits, compose
+from lambdas.incident_report.similar import SimilarIncident
+from lambdas.incident_report.visible_text import visible
+from lambdas.triage.model import Triage
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def render(
+    incident: Mapping[str, Any],
+    triage: Triage | None = None,
+    analysis: Mapping[str, Any] | None = None,
+    similar: Sequence[SimilarIncident] = (),
+    *,
+    exhibits: Exhibits | None = None,
+    retention_days: int | None = None,
+) -> str:
+    """report.html, of incident.json or a record. `retention_days` 0: kept for ever, None: not known."""
+    page = compose(
+        incident,
+        triage,
+        analysis,
+        similar,
+        exhibits=exhibits or Exhibits(),
+        retention_days=retention_days,
+        rendered=moment.iso(moment.now()),
+    )
+    return _environment().get_template("report.html").render(page=page)
+
+
+def render_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool = False) -> str:
+    """reports/index.html; `is_cut`: there are older ones that are not given."""
+    index = compose_index(incidents, bucket=bucket, region=region, is_cut=is_cut, rendered=moment.iso(moment.now()))
+    return _environment().get_template("index.html").render(index=index)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - ours
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Of every printed value; markup is what a template made."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

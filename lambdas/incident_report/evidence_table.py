@@ -1,0 +1,137 @@
+"""Tables of a page: what was known before the decision, the chain of custody, what it costs. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import moment
+from lambdas.incident_report.facts import Facts
+from lambdas.incident_report.visible_text import clip
+from lambdas.incident_report.wording import day_and_clock, exact, size
+
+_DAYS_PER_MONTH = 365 / 12
+_LONGEST_VALUE = 500
+_MOST_ROWS = 60
+# isProbeAnswered, lastInterruptEpoch
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+# Those that the decision turns on, in its order; what others there are follows by name.
+_EVIDENCE = {
+    "isEnrolled": "enrolled by its owner",
+    "isReady": "ready for a dump",
+    "isInstanceKnown": "known to EC2",
+    "instanceState": "state of the instance",
+    "hypervisor": "hypervisor",
+    "architectures": "architecture",
+    "systemStatus": "system status check",
+    "instanceStatus": "instance status check",
+    "attachedEbsStatus": "attached EBS check",
+    "isAlarmOnStatusCheck": "alarm is on a status check",
+    "isProbeAnswered": "the probe was answered",
+    "lastInterruptEpoch": "last interrupt before",
+    "interruptsInWindow": "interrupts in the fleet’s window",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; `is_code` for what is copied rather than read."""
+
+    name: str
+    value: str
+    is_code: bool = False
+
+
+def evidence_rows(incident: Facts) -> list[Row]:
+    """Of the incident's `evidence`, whatever fields it has; notes are sentences and stand elsewhere."""
+    given = incident.part("evidence").given
+    names = [
+        *(name for name in _EVIDENCE if name in given),
+        *sorted(name for name in map(str, given) if name not in _EVIDENCE),
+    ]
+    rows = [Row(_label(name), _value(name, given.get(name))) for name in names if name not in ("notes", "nowEpoch")]
+    return [row for row in rows if row.value][:_MOST_ROWS]
+
+
+def custody_rows(incident: Facts) -> list[Row]:
+    """Where the vmcore came from, what it is, and where everything of this incident is."""
+    vmcore, upload, keys = incident.part("vmcore"), incident.part("upload"), incident.part("keys")
+    rows = []
+    if (size_bytes := vmcore.whole("sizeBytes")) is not None:
+        rows.append(Row("Size", f"{exact(size_bytes)} bytes ({size(size_bytes)})"))
+    if digest := vmcore.text("digest"):
+        rows.append(Row("SHA-256, as S3 verified it", digest, is_code=True))
+    if (parts := vmcore.whole("parts")) is not None:
+        rows.append(Row("Parts", f"{parts}, each with its digest in manifest.json"))
+    if path := upload.text("vmcorePath"):
+        rows.append(Row("On the instance it was", path, is_code=True))
+    if written := upload.whole("modifiedEpoch"):
+        rows.append(Row("Written there", f"{_at(written)} UTC, by the instance’s clock"))
+    if execution := incident.text("executionName"):
+        rows.append(Row("Brought by", f"CollectVmcore {execution}"))
+    if bucket := incident.text("bucket"):
+        rows.append(Row("Bucket", bucket, is_code=True))
+    # Kept apart: the vmcore first, the rest by name.
+    for name in sorted((str(each) for each in keys.given), key=lambda each: (each != "vmcore", each)):
+        if key := keys.text(name):
+            rows.append(Row(f"Key of {_label(name)}", key, is_code=True))
+    return rows[:_MOST_ROWS]
+
+
+def cost_rows(incident: Facts, *, retention_days: int | None) -> list[Row]:
+    """Quantities, no money: prices differ by Region, change, and are not known here."""
+    rows = []
+    size_bytes = incident.part("vmcore").number("sizeBytes")
+    if size_bytes:
+        gigabytes = size_bytes / 1e9
+        if retention_days:
+            months = retention_days / _DAYS_PER_MONTH
+            rows.append(
+                Row(
+                    "S3 Standard",
+                    f"{_amount(gigabytes * months)} GB-months: {_amount(gigabytes)} GB for {retention_days} days",
+                )
+            )
+        else:
+            rows.append(Row("S3 Standard", f"{_amount(gigabytes)} GB in every month that it is kept"))
+        if (parts := incident.part("vmcore").whole("parts")) is not None:
+            rows.append(Row("S3 requests", f"{exact(parts + 2)} of the PUT kind, for the parts"))
+        rows.append(Row("Data transfer", "none that is charged: from an instance to S3 in its Region"))
+    return rows
+
+
+def notes(incident: Facts) -> list[str]:
+    """What was said of the evidence in sentences."""
+    return [clip(note, _LONGEST_VALUE) for note in incident.part("evidence").texts("notes")][:_MOST_ROWS]
+
+
+def _amount(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def _label(name: str) -> str:
+    if name in _EVIDENCE:
+        return _EVIDENCE[name]
+    words = _CAPITAL.sub(" ", clip(name, 60)).lower()
+    return words.removeprefix("is ")
+
+
+def _value(name: str, value: Any) -> str:
+    if name.endswith("Epoch") and isinstance(value, int):
+        return f"{_at(value)} UTC" if value else "never"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return clip(", ".join(_value("", each) for each in value[:_MOST_ROWS]), _LONGEST_VALUE)
+    if isinstance(value, dict):
+        return clip(
+            ", ".join(f"{each}: {_value('', value[each])}" for each in list(value)[:_MOST_ROWS]), _LONGEST_VALUE
+        )
+    return "" if value is None else clip(str(value), _LONGEST_VALUE)
+
+
+def _at(epoch: int) -> str:
+    try:
+        return day_and_clock(moment.at_epoch(epoch))
+    except (OverflowError, OSError, ValueError):
+        return str(epoch)

@@ -1,0 +1,131 @@
+"""The index of all incidents: newest first, in groups of one signature, and what was refused why. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lambdas.incident import Verdict
+from lambdas.incident_report.bars import Bar
+from lambdas.incident_report.links import console_link
+from lambdas.incident_report.verdicts import headline
+from lambdas.incident_report.visible_text import clip
+from lambdas.incident_report.wording import day, day_and_clock
+
+_LONGEST = 160
+_MOST_GROUPS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedIncident:
+    """What the index knows of an incident; "" is unknown."""
+
+    incident_id: str
+    instance_id: str = ""
+    opened_at: datetime | None = None
+    verdict: str = ""
+    # The code of a refusal, such as cooldown.
+    refusal: str = ""
+    crash_class: str = ""
+    signature: str = ""
+    sentence: str = ""
+    report_key: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row."""
+
+    incident: IndexedIncident
+    opened: str
+    tone: str
+    what: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Repeats of one signature."""
+
+    signature: str
+    what: str
+    count: int
+    instances: int
+    last: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The page."""
+
+    entries: tuple[Entry, ...]
+    groups: tuple[Group, ...]
+    verdicts: tuple[Bar, ...]
+    refusals: tuple[Bar, ...]
+    instances: int
+    since: str
+    is_cut: bool
+    rendered: str
+
+
+def compose_index(
+    incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool, rendered: str
+) -> Index:
+    """Newest first, whatever the order given."""
+    ordered = sorted(
+        incidents, key=lambda each: (each.opened_at.timestamp() if each.opened_at else 0, each.incident_id)
+    )
+    ordered.reverse()
+    entries = tuple(
+        Entry(
+            each,
+            day_and_clock(each.opened_at),
+            headline(each.verdict).tone,
+            clip(each.sentence or each.refusal, _LONGEST),
+            console_link(bucket=bucket, region=region, key=each.report_key),
+        )
+        for each in ordered
+    )
+    opened = [each.opened_at for each in ordered if each.opened_at]
+    return Index(
+        entries=entries,
+        groups=_groups(entries),
+        verdicts=_counted([each.verdict or "under way" for each in ordered]),
+        refusals=_counted([each.refusal for each in ordered if each.verdict in _REFUSED and each.refusal]),
+        instances=len({each.instance_id for each in ordered if each.instance_id}),
+        since=day(min(opened)) if opened else "",
+        is_cut=is_cut,
+        rendered=rendered,
+    )
+
+
+_REFUSED = {Verdict.REFUSED, Verdict.UNSUPPORTED}
+
+
+def _groups(entries: Sequence[Entry]) -> tuple[Group, ...]:
+    """Signatures that came more than once, the most frequent first."""
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.incident.signature:
+            members.setdefault(entry.incident.signature, []).append(entry)
+    groups = [
+        Group(
+            signature,
+            each[0].what,
+            len(each),
+            len({entry.incident.instance_id for entry in each}),
+            each[0].opened,
+            each[0].link,
+        )
+        for signature, each in members.items()
+        if len(each) > 1
+    ]
+    return tuple(sorted(groups, key=lambda group: -group.count)[:_MOST_GROUPS])
+
+
+def _counted(names: Sequence[str]) -> tuple[Bar, ...]:
+    """How often each, as bars; the most frequent is as wide as the page."""
+    counted = Counter(names).most_common()
+    most = counted[0][1] if counted else 1
+    return tuple(Bar(clip(name, 40), str(count), round(count / most * 100, 3)) for name, count in counted)

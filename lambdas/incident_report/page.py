@@ -1,0 +1,176 @@
+"""All that stands on an incident's page, as the template wants it: text, numbers, and nothing to decide. Pure."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas.incident_report.advice import Step, next_steps
+from lambdas.incident_report.analysis_model import Analysis, read_analysis
+from lambdas.incident_report.bars import Memory, draw_memory
+from lambdas.incident_report.evidence_table import Row, cost_rows, custody_rows, evidence_rows, notes
+from lambdas.incident_report.facts import Facts
+from lambdas.incident_report.links import console_link
+from lambdas.incident_report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
+from lambdas.incident_report.similar import Similar, SimilarIncident, draw_similar
+from lambdas.incident_report.timeline import Timeline, draw_timeline
+from lambdas.incident_report.verdicts import Headline, headline
+from lambdas.incident_report.visible_text import clip
+from lambdas.incident_report.wording import day, duration, size
+from lambdas.triage.model import CrashClass, Triage
+
+_MOST_LINES = 120
+_LONGEST_LINE = 400
+# A screenshot of EC2 is some 50 KB; what is larger would make the page too heavy to open.
+_LARGEST_SCREENSHOT_BYTES = 2 * 1024**2
+_IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibits:
+    """What else lies beside the record: the console and the screen before the interrupt, the end of the kernel's log."""
+
+    console: str = ""
+    screenshot: bytes = b""
+    log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One incident."""
+
+    title: str
+    incident_id: str
+    verdict: str
+    headline: Headline
+    reason: str
+    problems: tuple[str, ...]
+    sentence: str
+    facts: tuple[Row, ...]
+    steps: tuple[Step, ...]
+    timeline: Timeline
+    panic_message: str
+    pointer: Line | None
+    trace: tuple[Line, ...]
+    grid: Grid
+    blocked: tuple[Blocked, ...]
+    memory: Memory
+    analysis: Analysis
+    warnings: tuple[Row, ...]
+    modules: tuple[str, ...]
+    similar: Similar | None
+    evidence: tuple[Row, ...]
+    notes: tuple[str, ...]
+    console: str
+    screenshot: str
+    log: str
+    custody: tuple[Row, ...]
+    costs: tuple[Row, ...]
+    links: tuple[tuple[str, str], ...]
+    rendered: str
+
+
+def compose(
+    incident: Mapping[str, Any],
+    triage: Triage | None,
+    analysis: Mapping[str, Any] | None,
+    similar: Sequence[SimilarIncident],
+    *,
+    exhibits: Exhibits,
+    retention_days: int | None,
+    rendered: str,
+) -> Page:
+    """Whatever is absent leaves its part of the page out."""
+    facts, analysed = Facts(incident), read_analysis(analysis)
+    verdict, instance_id = facts.text("verdict"), facts.text("instanceId")
+    bucket, region = facts.text("bucket"), facts.text("region")
+    signature = triage.signature if triage else ""
+    return Page(
+        title=f"{verdict or 'incident'} {instance_id}".strip(),
+        incident_id=facts.text("incidentId"),
+        verdict=verdict,
+        headline=headline(verdict),
+        reason=facts.text("reason"),
+        problems=tuple(clip(each, _LONGEST_LINE) for each in [*facts.texts("problems"), *analysed.problems][:40]),
+        sentence=triage.sentence if triage else "",
+        facts=tuple(_key_facts(facts, triage)),
+        steps=tuple(next_steps(facts, triage)),
+        timeline=draw_timeline(facts),
+        panic_message=(triage.panic_message if triage else "") or facts.text("panicLine"),
+        pointer=pointer_line(triage.instruction_pointer) if triage else None,
+        trace=draw_trace(triage),
+        grid=draw_grid(triage, analysed),
+        blocked=draw_blocked(triage, analysed),
+        memory=draw_memory(triage, analysed),
+        analysis=analysed,
+        warnings=tuple(_warnings(triage)),
+        modules=triage.modules if triage else (),
+        similar=draw_similar(similar, instance_id=instance_id, bucket=bucket, region=region) if signature else None,
+        evidence=tuple(evidence_rows(facts)),
+        notes=tuple(notes(facts)),
+        console=tail(exhibits.console),
+        screenshot=_data_uri(exhibits.screenshot),
+        log=tail(exhibits.log),
+        custody=tuple(custody_rows(facts)),
+        costs=tuple(cost_rows(facts, retention_days=retention_days)),
+        links=tuple(_links(facts)),
+        rendered=rendered,
+    )
+
+
+def tail(text: str) -> str:
+    """The last lines, each as long as a reader bears."""
+    lines = text.replace("\r\n", "\n").rstrip().split("\n")
+    return "\n".join(clip(line, _LONGEST_LINE) for line in lines[-_MOST_LINES:])
+
+
+def _key_facts(facts: Facts, triage: Triage | None) -> list[Row]:
+    durations = facts.part("durations")
+    verified, total = durations.number("interruptToVerifiedSeconds"), durations.number("totalSeconds")
+    away = durations.number("interruptToOnlineSeconds")
+    vmcore = facts.part("vmcore").number("sizeBytes")
+    at = facts.time("openedAt")
+    kind = triage.crash_class if triage and triage.crash_class != CrashClass.UNKNOWN else ""
+    rows = [
+        Row("Instance", facts.text("instanceId"), is_code=True),
+        Row("Auto Scaling group", facts.text("autoScalingGroup")),
+        Row("Where", " · ".join(each for each in (facts.text("region"), facts.text("accountId")) if each)),
+        Row("When", f"{day(at)}, {at:%H:%M} UTC" if at else ""),
+        Row("Alarm", facts.text("alarmName")),
+        Row("Class", kind),
+        Row("Kernel", (triage.kernel_release if triage else "") or facts.text("kernel"), is_code=True),
+        Row("Hardware", triage.hardware if triage else ""),
+        Row("Up before", duration(triage.uptime_seconds) if triage and triage.uptime_seconds is not None else ""),
+        Row("Taint", triage.taint if triage else ""),
+        Row("vmcore", size(vmcore) if vmcore is not None else ""),
+        Row("Away", duration(away) if away is not None else ""),
+        Row("To proof", f"{duration(verified)} from the interrupt" if verified is not None else ""),
+        Row("Took", duration(total) if total is not None and verified is None else ""),
+        Row("Signature", triage.signature if triage else "", is_code=True),
+    ]
+    return [row for row in rows if row.value]
+
+
+def _warnings(triage: Triage | None) -> list[Row]:
+    given = triage.warnings if triage else ()
+    return [
+        Row(f"{each.at:.3f}" if each.at is not None else "", clip(each.text, _LONGEST_LINE)) for each in given[-60:]
+    ]
+
+
+def _links(facts: Facts) -> list[tuple[str, str]]:
+    bucket, region, keys = facts.text("bucket"), facts.text("region"), facts.part("keys")
+    found = [
+        (key.rpartition("/")[2], console_link(bucket=bucket, region=region, key=key))
+        for name in keys.given
+        if (key := keys.text(str(name))) and name != "report"
+    ]
+    return sorted(each for each in found if each[1])
+
+
+def _data_uri(image: bytes) -> str:
+    """What is no image of a known kind, or too large, is left out."""
+    kind = next((kind for start, kind in _IMAGES.items() if image.startswith(start)), "")
+    if not kind or len(image) > _LARGEST_SCREENSHOT_BYTES:
+        return ""
+    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
