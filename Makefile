@@ -17,7 +17,7 @@ help: ## List the targets
 demo: setup packages ## Hang a real kernel and bring its vmcore to the (emulated) bucket
 	$(RUN) -m lab.demo $(DEMO_OPTIONS)
 
-test: check packages ## Everything, with the real guest
+test: packages check ## Everything, with the real guest
 	$(RUN) -m pytest -m guest
 
 check: setup ## Quick: lint, types, and the tests that need no guest

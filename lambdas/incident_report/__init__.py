@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page an incident, and the index of all of them. Renders; reads and writes nothing.
+"""The report: one self-contained HTML page an incident, and the index of all of them. Renders, and does no I/O.
 
 No script, no asset from elsewhere; a Content-Security-Policy says so to the browser. Every value goes through
 `visible` and autoescape, whatever the template does.
@@ -29,25 +29,16 @@ def render(
     similar: Sequence[SimilarIncident] = (),
     *,
     exhibits: Exhibits | None = None,
-    retention_days: int | None = None,
 ) -> str:
-    """report.html, of incident.json or a record. `retention_days` 0: kept for ever, None: not known."""
-    page = compose(
-        incident,
-        triage,
-        analysis,
-        similar,
-        exhibits=exhibits or Exhibits(),
-        retention_days=retention_days,
-        rendered=moment.iso(moment.now()),
-    )
-    return _environment().get_template("report.html").render(page=page)
+    """report.html, of incident.json or a record."""
+    page = compose(incident, triage, analysis, similar, exhibits=exhibits or Exhibits())
+    return _environment().get_template("report.html").render(page=page, rendered=moment.iso(moment.now()))
 
 
 def render_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool = False) -> str:
     """reports/index.html; `is_cut`: there are older ones that are not given."""
-    index = compose_index(incidents, bucket=bucket, region=region, is_cut=is_cut, rendered=moment.iso(moment.now()))
-    return _environment().get_template("index.html").render(index=index)
+    index = compose_index(incidents, bucket=bucket, region=region, is_cut=is_cut)
+    return _environment().get_template("index.html").render(index=index, rendered=moment.iso(moment.now()))
 
 
 @cache

@@ -13,26 +13,28 @@ _FETCHABLE = {Verdict.INCOMPLETE, Verdict.PANIC_NO_DUMP, Verdict.FAILED}
 _REFUSALS = {Verdict.REFUSED, Verdict.UNSUPPORTED}
 
 _BY_CLASS = {
-    CrashClass.NMI_HANG: "It hung until the interrupt: see which task held each CPU. A real-time task that never sleeps, or"
-    " a lock that nobody released, stands at the top of a CPU’s trace.",
-    CrashClass.HARD_LOCKUP: "A CPU ran with interrupts off for too long: the function at the top of its trace, or what"
-    " holds the lock that it spins on, is where to look.",
-    CrashClass.SOFT_LOCKUP: "A CPU stayed in the kernel without scheduling: look for a long loop, or for a spin lock held"
-    " elsewhere, in its trace.",
-    CrashClass.HUNG_TASK: "A task waited too long. Follow the blocked tasks to the one that waits for nobody’s lock: it"
-    " waits for a disk, the network, or is the holder.",
-    CrashClass.RCU_STALL: "A CPU or task did not pass a quiescent state: a loop in the kernel, or real-time tasks that starve"
-    " the rcu threads.",
-    CrashClass.OUT_OF_MEMORY: "Memory ran out. See which process or slab grew, limit it by a cgroup, or take a larger type.",
+    CrashClass.NMI_HANG: "It hung until the interrupt: see which task held each CPU. A real-time task that never "
+    "sleeps, or a lock that nobody released, stands at the top of a CPU's trace.",
+    CrashClass.HARD_LOCKUP: "A CPU ran with interrupts off for too long: look at the function at the top of its trace, "
+    "or at what holds the lock that it spins on.",
+    CrashClass.SOFT_LOCKUP: "A CPU stayed in the kernel without scheduling: look in its trace for a long loop, or for "
+    "a spin lock held elsewhere.",
+    CrashClass.HUNG_TASK: "A task waited too long. Follow the blocked tasks to the one that waits for nobody's lock: "
+    "it waits for a disk or the network, or holds what the others want.",
+    CrashClass.RCU_STALL: "A CPU or task did not pass a quiescent state: a loop in the kernel, or real-time tasks that "
+    "starve the rcu threads.",
+    CrashClass.OUT_OF_MEMORY: "Memory ran out. See which process or slab grew; limit it by a cgroup, or take a larger "
+    "instance type.",
     CrashClass.MACHINE_CHECK: "The hardware reported it. Stop and start the instance: it moves to another host.",
-    CrashClass.NULL_DEREFERENCE: "A bug in the function at the top of the trace, or its caller. If a module is named there,"
-    " update or unload it; else look for the function among the fixes of newer kernels.",
-    CrashClass.PAGE_FAULT: "A bad pointer in the function at the top of the trace: a use after free, or a corrupted object."
-    " A kernel with KASAN finds the culprit.",
+    CrashClass.NULL_DEREFERENCE: "A bug in the function at the top of the trace, or in its caller. If a module is "
+    "named there, update or unload it; else look for the function among the fixes of newer kernels.",
+    CrashClass.PAGE_FAULT: "A bad pointer in the function at the top of the trace: a use after free, or a corrupted "
+    "object. A kernel with KASAN finds the culprit.",
     CrashClass.OOPS: "A bug in the function at the top of the trace; look for it among the fixes of newer kernels.",
     CrashClass.BUG: "The kernel found its own state impossible, at the line it names: look there for what it expects.",
-    CrashClass.STACK_OVERFLOW: "The trace is deeper than the stack: look for recursion, or stacked drivers and file systems.",
-    CrashClass.WATCHDOG: "A watchdog bit: what kept its feeder from running is in the CPUs’ traces.",
+    CrashClass.STACK_OVERFLOW: "The trace is deeper than the stack: look for recursion, or for stacked drivers and "
+    "file systems.",
+    CrashClass.WATCHDOG: "A watchdog bit: what kept its feeder from running is in the CPUs' traces.",
     CrashClass.SYSRQ: "Somebody, or a tool, asked for this crash by sysrq: see who was on the instance.",
 }
 
@@ -55,7 +57,7 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
         steps.append(Step(next_step(incident.text("decisionReason") or incident.text("reason"))))
     steps.extend(_read_the_dump(incident))
     if not incident.part("keys").text("vmcore") and incident.part("keys").text("dmesg"):
-        steps.append(Step("Read the kernel’s last words.", _download(incident, "dmesg", "vmcore-dmesg.txt")))
+        steps.append(Step("Read the kernel's last words.", _download(incident, "dmesg", "vmcore-dmesg.txt")))
     if verdict in _FETCHABLE and incident.text("instanceId"):
         steps.append(
             Step(
@@ -66,7 +68,7 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
                 + argument(f'{{"instanceId": "{incident.text("instanceId")}"}}'),
             )
         )
-    if verdict == Verdict.PANIC_NO_DUMP or verdict == Verdict.NO_PANIC:
+    if verdict in (Verdict.PANIC_NO_DUMP, Verdict.NO_PANIC):
         steps.append(Step("Provision the instance again: it checks kdump, and says what keeps it from dumping."))
     return [step for step in steps if step.words]
 
@@ -85,7 +87,7 @@ def _read_the_dump(incident: Facts) -> list[Step]:
             + (f", {incident.text('kernel')}." if incident.text("kernel") else "."),
             "crash vmlinux vmcore",
         ),
-        Step("Or have all CPUs’ backtraces, locks and memory written out.", "python -m analysis vmcore"),
+        Step("Or have all CPUs' backtraces, locks and memory written out.", "python -m analysis vmcore"),
     ]
 
 

@@ -29,7 +29,7 @@ _EVIDENCE = {
     "isAlarmOnStatusCheck": "alarm is on a status check",
     "isProbeAnswered": "the probe was answered",
     "lastInterruptEpoch": "last interrupt before",
-    "interruptsInWindow": "interrupts in the fleet’s window",
+    "interruptsInWindow": "interrupts in the fleet's window",
 }
 
 
@@ -55,27 +55,28 @@ def evidence_rows(incident: Facts) -> list[Row]:
 
 def custody_rows(incident: Facts) -> list[Row]:
     """Where the vmcore came from, what it is, and where everything of this incident is."""
-    vmcore, upload, keys = incident.part("vmcore"), incident.part("upload"), incident.part("keys")
-    rows = []
-    if (size_bytes := vmcore.whole("sizeBytes")) is not None:
-        rows.append(Row("Size", f"{exact(size_bytes)} bytes ({size(size_bytes)})"))
-    if digest := vmcore.text("digest"):
-        rows.append(Row("SHA-256, as S3 verified it", digest, is_code=True))
-    if (parts := vmcore.whole("parts")) is not None:
-        rows.append(Row("Parts", f"{parts}, each with its digest in manifest.json"))
-    if path := upload.text("vmcorePath"):
-        rows.append(Row("On the instance it was", path, is_code=True))
-    if written := upload.whole("modifiedEpoch"):
-        rows.append(Row("Written there", f"{_at(written)} UTC, by the instance’s clock"))
-    if execution := incident.text("executionName"):
-        rows.append(Row("Brought by", f"CollectVmcore {execution}"))
-    if bucket := incident.text("bucket"):
-        rows.append(Row("Bucket", bucket, is_code=True))
-    # Kept apart: the vmcore first, the rest by name.
-    for name in sorted((str(each) for each in keys.given), key=lambda each: (each != "vmcore", each)):
-        if key := keys.text(name):
-            rows.append(Row(f"Key of {_label(name)}", key, is_code=True))
-    return rows[:_MOST_ROWS]
+    vmcore, upload = incident.part("vmcore"), incident.part("upload")
+    size_bytes, parts, written = vmcore.whole("sizeBytes"), vmcore.whole("parts"), upload.whole("modifiedEpoch")
+    execution = incident.text("executionName")
+    rows = [
+        Row("Size", f"{exact(size_bytes)} bytes ({size(size_bytes)})" if size_bytes is not None else ""),
+        Row("SHA-256, as S3 verified it", vmcore.text("digest"), is_code=True),
+        Row("Parts", f"{exact(parts)}, each with its digest in manifest.json" if parts is not None else ""),
+        Row("On the instance it was", upload.text("vmcorePath"), is_code=True),
+        Row("Written there", f"{_at(written)} UTC, by the instance's clock" if written else ""),
+        Row("Brought by", f"CollectVmcore {execution}" if execution else ""),
+        Row("Bucket", incident.text("bucket"), is_code=True),
+        *_key_rows(incident.part("keys")),
+    ]
+    return [row for row in rows if row.value]
+
+
+def _key_rows(keys: Facts) -> list[Row]:
+    others = sorted(keys.text(str(name)) for name in keys.given if name != "vmcore" and keys.text(str(name)))
+    beside = clip(", ".join(key.rpartition("/")[2] for key in others), _LONGEST_VALUE)
+    if vmcore := keys.text("vmcore"):
+        return [Row("Key", vmcore, is_code=True), Row("Beside it", beside)]
+    return [Row("Under", f"{others[0].rpartition('/')[0]}/", is_code=True), Row("Objects", beside)] if others else []
 
 
 def cost_rows(incident: Facts, *, retention_days: int | None) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Typed access to an incident as JSON, whose parts may be absent or of another type: a page is drawn of what is there."""
+"""Typed access to an incident as JSON, whose parts may be absent or of another type: what is there is drawn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ class Facts:
     def number(self, name: str) -> float | None:
         """None when there is none; a boolean is no number."""
         value = self.given.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # Larger than any size or time there is; and what has no digits cannot be shown in words.
-        return value if is_number and abs(value) < 1e18 else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        # Larger than any size or time there is; false for what is no number at all.
+        return value if abs(value) < 1e18 else None
 
     def whole(self, name: str) -> int | None:
         """A number without its fraction."""
@@ -38,13 +39,11 @@ class Facts:
 
     def parts(self, name: str) -> "list[Facts]":
         """The objects of a list."""
-        value = self.given.get(name)
-        return [Facts(each) for each in value if isinstance(each, Mapping)] if _is_list(value) else []
+        return [Facts(each) for each in self._list(name) if isinstance(each, Mapping)]
 
     def texts(self, name: str) -> list[str]:
         """The texts of a list."""
-        value = self.given.get(name)
-        return [each for each in value if isinstance(each, str)] if _is_list(value) else []
+        return [each for each in self._list(name) if isinstance(each, str)]
 
     def time(self, name: str) -> datetime | None:
         """None for what is no time with an offset."""
@@ -53,6 +52,6 @@ class Facts:
         except (ValueError, OverflowError):
             return None
 
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    def _list(self, name: str) -> Sequence[Any]:
+        value = self.given.get(name)
+        return value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()

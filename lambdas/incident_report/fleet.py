@@ -66,12 +66,9 @@ class Index:
     instances: int
     since: str
     is_cut: bool
-    rendered: str
 
 
-def compose_index(
-    incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool, rendered: str
-) -> Index:
+def compose_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool) -> Index:
     """Newest first, whatever the order given."""
     ordered = sorted(
         incidents, key=lambda each: (each.opened_at.timestamp() if each.opened_at else 0, each.incident_id)
@@ -96,7 +93,6 @@ def compose_index(
         instances=len({each.instance_id for each in ordered if each.instance_id}),
         since=day(min(opened)) if opened else "",
         is_cut=is_cut,
-        rendered=rendered,
     )
 
 

@@ -28,11 +28,13 @@ _IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibits:
-    """What else lies beside the record: the console and the screen before the interrupt, the end of the kernel's log."""
+    """What else lies beside the record: console and screen before the interrupt, the end of the kernel's log."""
 
     console: str = ""
     screenshot: bytes = b""
     log: str = ""
+    # How long the bucket keeps it; 0: for ever, None: not known.
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,6 @@ class Page:
     custody: tuple[Row, ...]
     costs: tuple[Row, ...]
     links: tuple[tuple[str, str], ...]
-    rendered: str
 
 
 def compose(
@@ -77,8 +78,6 @@ def compose(
     similar: Sequence[SimilarIncident],
     *,
     exhibits: Exhibits,
-    retention_days: int | None,
-    rendered: str,
 ) -> Page:
     """Whatever is absent leaves its part of the page out."""
     facts, analysed = Facts(incident), read_analysis(analysis)
@@ -112,9 +111,8 @@ def compose(
         screenshot=_data_uri(exhibits.screenshot),
         log=tail(exhibits.log),
         custody=tuple(custody_rows(facts)),
-        costs=tuple(cost_rows(facts, retention_days=retention_days)),
+        costs=tuple(cost_rows(facts, retention_days=exhibits.retention_days)),
         links=tuple(_links(facts)),
-        rendered=rendered,
     )
 
 

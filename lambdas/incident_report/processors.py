@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lambdas.incident_report.analysis_model import Analysis, Frame as AnalysedFrame
+from lambdas.incident_report.analysis_model import Analysis
+from lambdas.incident_report.analysis_model import Frame as AnalysedFrame
 from lambdas.incident_report.visible_text import clip
 from lambdas.incident_report.wording import duration
 from lambdas.triage.model import Frame as LoggedFrame
@@ -74,7 +75,7 @@ _SCHEDULING = {
 
 @dataclass(frozen=True)
 class Grid:
-    """The CPUs to draw; where there are many, those that idled are only named: `3–17, 20`."""
+    """The CPUs to draw; where there are many, those that idled are only named."""
 
     cells: tuple[Cpu, ...] = ()
     idle: str = ""
@@ -94,14 +95,14 @@ def arrange(cpus: Sequence[Cpu]) -> Grid:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Ascending numbers as `3–17, 20`."""
+    """Ascending numbers, with an en dash for each run of them."""
     spans: list[list[int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
+    return ", ".join(str(first) if first == last else f"{first}\u2013{last}" for first, last in spans)
 
 
 def draw_grid(triage: Triage | None, analysis: Analysis) -> Grid:

@@ -14,7 +14,7 @@ class Headline:
 
 
 _HEADLINES = {
-    Verdict.CAPTURED: Headline("The kernel’s memory is captured: its vmcore is in S3, complete and identical.", "good"),
+    Verdict.CAPTURED: Headline("The kernel's memory is captured: its vmcore is in S3, complete and identical.", "good"),
     Verdict.RESCUED: Headline("The instance did not come back; its vmcore was rescued from the dump volume.", "good"),
     Verdict.INCOMPLETE: Headline("The kernel crashed, and the crash kernel did not finish its vmcore.", "warn"),
     Verdict.PANIC_NO_DUMP: Headline("The kernel crashed, and left no vmcore.", "bad"),
