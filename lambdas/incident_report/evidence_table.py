@@ -68,7 +68,9 @@ def custody_rows(incident: Facts) -> list[Row]:
         Row("Bucket", incident.text("bucket"), is_code=True),
         *_key_rows(incident.part("keys")),
     ]
-    return [row for row in rows if row.value]
+    present = [row for row in rows if row.value]
+    # A bucket's name alone is no chain.
+    return present if len(present) > 1 else []
 
 
 def _key_rows(keys: Facts) -> list[Row]:

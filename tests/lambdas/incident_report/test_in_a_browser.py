@@ -23,7 +23,7 @@ PAGES: dict[str, tuple[str, set[str]]] = {
             *("evidence", "custody", "costs", "events"),
         },
     ),
-    "refused": (render(incidents.REFUSED), {"facts", "timeline", "next", "evidence", "custody", "events"}),
+    "refused": (render(incidents.REFUSED), {"facts", "timeline", "next", "evidence", "events"}),
     "little known": (render(incidents.LITTLE_KNOWN), {"facts", "timeline", "problems", "next", "events"}),
     "enormous": (
         render(incidents.LONG_UPLOAD, incidents.ENORMOUS, None, incidents.BEFORE),
