@@ -13,6 +13,8 @@ FORBIDDEN = {
     "ssm_documents": {"infra", "lab", "lambdas", "bench", "tests"},
     "infra": {"lab", "bench", "tests"},
     "lab": {"bench", "tests"},
+    # It runs on the host that holds the dump, with nothing but Python and drgn.
+    "analysis": {"infra", "lab", "bench", "tests", "lambdas", "ssm_documents", "aws_cdk", "moto", "pydantic"},
 }
 
 

@@ -1,0 +1,117 @@
+"""The whole analysis of one dump: opens it with its symbols, runs each section, keeps what failed as a problem."""
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import drgn
+from drgn.helpers.linux.kallsyms import load_module_kallsyms
+from drgn.helpers.linux.panic import panic_message, panic_task
+from drgn.helpers.linux.printk import get_dmesg
+
+from analysis.backtrace import describe_task
+from analysis.block_requests import list_block_requests
+from analysis.blocked_tasks import list_blocked_tasks
+from analysis.cpus import list_cpus
+from analysis.debuginfo import Debuginfo
+from analysis.locks import list_locks
+from analysis.memory import measure_memory
+from analysis.mounts import list_mounts
+from analysis.run_queues import list_run_queues
+from analysis.vmcore import Identity
+
+# A list that a stray write has turned into a circle is never at its end.
+SECTION_SECONDS = 300
+_MOST_LOG_CHARACTERS = 256 * 1024
+
+Section = Callable[[drgn.Program], Any]
+
+
+def _read_log(program: drgn.Program) -> str:
+    """The end of the kernel's log."""
+    return str(get_dmesg(program).decode(errors="replace"))[-_MOST_LOG_CHARACTERS:]
+
+
+def _describe_panic(program: drgn.Program) -> dict[str, Any]:
+    """`message` without "Kernel panic - not syncing: ", "" when the log has none."""
+    message = (panic_message(program) or b"").decode(errors="replace")
+    return {
+        "message": message.split("Kernel panic - not syncing: ")[-1].strip(),
+        "task": describe_task(panic_task(program)),
+        "cpu": program["crashing_cpu"].value_() if "crashing_cpu" in program else None,
+    }
+
+
+# Key of analysis.json, what reads it, and what stands there when it cannot.
+SECTIONS: tuple[tuple[str, Section, Any], ...] = (
+    ("panic", _describe_panic, None),
+    ("cpus", list_cpus, []),
+    ("blockedTasks", list_blocked_tasks, []),
+    ("runQueues", list_run_queues, []),
+    ("locks", list_locks, []),
+    ("memory", measure_memory, None),
+    ("mounts", list_mounts, []),
+    ("blockRequests", list_block_requests, []),
+    ("log", _read_log, ""),
+)
+
+
+class SectionTimedOut(Exception):
+    """A section did not end in SECTION_SECONDS."""
+
+
+def load_symbols(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
+    """Problems: modules without debuginfo, whose functions have names (the dump's) but neither lines nor variables."""
+    with contextlib.suppress(drgn.MissingDebugInfoError):  # of modules; looked for next
+        program.load_debug_info([str(debuginfo.kernel)])
+    program.create_loaded_modules()
+    wanted = {module.name.replace("-", "_") for module in program.modules() if module.wants_debug_file()}
+    files = [
+        str(path)
+        for directory in debuginfo.module_directories
+        for path in directory.rglob("*.ko*")
+        # nvme-core.ko.debug is of the module nvme_core.
+        if path.name.split(".ko")[0].replace("-", "_") in wanted
+    ]
+    with contextlib.suppress(drgn.MissingDebugInfoError):
+        program.load_debug_info(files)
+    bare = sorted(module.name for module in program.modules() if module.wants_debug_file())
+    if bare:
+        program.register_symbol_finder("module kallsyms", load_module_kallsyms(program), enable_index=0)
+    return [f"no debuginfo of the modules {', '.join(bare)}"] if bare else []
+
+
+def analyze(
+    program: drgn.Program, identity: Identity, problems: list[str], *, is_matched: bool, seconds: int = SECTION_SECONDS
+) -> dict[str, Any]:
+    """analysis.json. `problems` are those known already."""
+    result: dict[str, Any] = {
+        "kernelRelease": identity.release,
+        "buildId": identity.build_id,
+        "isSymbolsMatched": is_matched,
+    }
+    found = list(problems)
+    for key, section, empty in SECTIONS:
+        try:
+            with _at_most(seconds):
+                result[key] = section(program)
+        except Exception as error:  # a dump of a sick kernel fails in any way; the other sections still tell
+            result[key] = empty
+            found.append(f"{key}: {type(error).__name__}: {error}")
+    return {**result, "problems": found}
+
+
+@contextlib.contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    def give_up(_signal_number: int, _frame: FrameType | None) -> None:
+        raise SectionTimedOut(f"did not end in {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,17 @@
+"""What can keep a dump from being analysed."""
+
+
+class AnalysisError(Exception):
+    """The message says what happened and what to do next."""
+
+
+class VmcoreUnreadable(AnalysisError):
+    """The file does not open as a kernel dump."""
+
+
+class DebuginfoNotFound(AnalysisError):
+    """No debuginfo of exactly that kernel."""
+
+
+class SymbolsMismatched(AnalysisError):
+    """The debuginfo is of another build of the kernel."""

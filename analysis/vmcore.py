@@ -1,0 +1,80 @@
+"""Opens a vmcore without symbols and says which kernel it is of. Loads no debuginfo."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import drgn
+
+from analysis.errors import VmcoreUnreadable
+
+# The first bytes of `makedumpfile -F`, which Debian's kdump-tools always uses.
+_FLATTENED = b"makedumpfile"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`build_id` is lower-case hex, "" when the kernel did not leave one in its dump (before Linux 5.9)."""
+
+    release: str
+    build_id: str
+    architecture: str
+    is_flattened: bool
+
+
+def open_vmcore(path: Path) -> drgn.Program:
+    """Raises VmcoreUnreadable. Flattened dumps are read as they are: libkdumpfile, inside drgn, puts them in order."""
+    if not path.is_file():
+        raise VmcoreUnreadable(f"{path} is no file")
+    program = drgn.Program()
+    try:
+        with _without_the_hint_on_flattened_dumps(path):
+            program.set_core_dump(str(path))
+    except (OSError, ValueError, drgn.FaultError) as error:
+        raise VmcoreUnreadable(
+            f"{path} does not open as a kernel dump: {error}. Compare its size and digest with the incident's record; "
+            "a flattened dump that is damaged may still be put together by `makedumpfile -R NEW < OLD`"
+        ) from error
+    if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
+        raise VmcoreUnreadable(f"{path} is a core dump of a process, not of a kernel")
+    return program
+
+
+def identify(program: drgn.Program, path: Path) -> Identity:
+    """What VMCOREINFO says, which every kdump carries."""
+    info = vmcoreinfo(program)
+    with path.open("rb") as file:
+        is_flattened = file.read(len(_FLATTENED)) == _FLATTENED
+    return Identity(
+        release=info.get("OSRELEASE", ""),
+        build_id=info.get("BUILD-ID", "").lower(),
+        architecture=program.platform.arch.name.lower() if program.platform else "",
+        is_flattened=is_flattened,
+    )
+
+
+def vmcoreinfo(program: drgn.Program) -> dict[str, str]:
+    """The key=value notes that the dying kernel left in its dump."""
+    text = program["VMCOREINFO"].string_().decode(errors="replace")
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+@contextlib.contextmanager
+def _without_the_hint_on_flattened_dumps(path: Path) -> Iterator[None]:
+    """drgn says on standard error, from C, that a flattened dump may be slow. For ours it is not (30 MB: 0.3 s)."""
+    with path.open("rb") as file:
+        if file.read(len(_FLATTENED)) != _FLATTENED:
+            yield
+            return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

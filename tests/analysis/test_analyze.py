@@ -1,0 +1,73 @@
+"""The sections of an analysis, each of which may fail alone."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import analyze as module
+from analysis.__main__ import main
+from analysis.analyze import SECTIONS, analyze
+from analysis.errors import VmcoreUnreadable
+from analysis.vmcore import Identity, open_vmcore
+
+KERNEL = Identity(release="6.1.0", build_id="ab", architecture="x86_64", is_flattened=False)
+# The contract with whoever reads analysis.json.
+PROMISED = {
+    *("kernelRelease", "buildId", "isSymbolsMatched", "cpus", "blockedTasks", "runQueues", "locks", "memory", "mounts"),
+    *("blockRequests", "problems", "panic", "log"),
+}
+
+
+def _analyze(monkeypatch: pytest.MonkeyPatch, **sections: Any) -> dict[str, Any]:
+    """With these sections in place of the real ones, the others answering their own name."""
+    replaced = tuple((key, sections.get(key, lambda _, key=key: key), empty) for key, _, empty in SECTIONS)
+    monkeypatch.setattr(module, "SECTIONS", replaced)
+    return analyze(None, KERNEL, ["known before"], is_matched=True, seconds=1)  # type: ignore[arg-type,unused-ignore]
+
+
+def test_writes_every_key_that_readers_were_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(_analyze(monkeypatch)) == PROMISED
+
+
+def test_a_section_that_fails_leaves_the_others_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_(_: object) -> None:
+        raise LookupError("could not find 'struct kmem_cache'")
+
+    result = _analyze(monkeypatch, memory=break_, cpus=break_)
+    assert (result["memory"], result["cpus"], result["mounts"]) == (None, [], "mounts")
+    assert result["problems"] == [
+        "known before",
+        "cpus: LookupError: could not find 'struct kmem_cache'",
+        "memory: LookupError: could not find 'struct kmem_cache'",
+    ]
+
+
+def test_a_list_that_a_stray_write_made_a_circle_ends_with_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk_for_ever(_: object) -> None:
+        while True:
+            time.monotonic()
+
+    result = _analyze(monkeypatch, locks=walk_for_ever)
+    assert result["locks"] == []
+    assert result["problems"][1:] == ["locks: SectionTimedOut: did not end in 1 s"]
+    assert result["log"] == "log"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"KDUMP   ", b"makedumpfile\0\0\0\0", b"\x7fELF" + bytes(60), bytes(4096)],
+    ids=["empty", "head of a compressed one", "head of a flattened one", "head of an ELF file", "zeros"],
+)
+def test_what_is_no_dump_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "vmcore").write_bytes(content)
+    with pytest.raises(VmcoreUnreadable):
+        open_vmcore(tmp_path / "vmcore")
+
+
+def test_the_command_says_in_one_line_why_there_is_no_analysis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nowhere")]) == 1
+    assert capsys.readouterr().err == f"VmcoreUnreadable: {tmp_path}/nowhere is no file\n"

@@ -1,0 +1,147 @@
+"""From an incident's id to the file on this machine, and to the program that opens it."""
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from analysis import open_incident
+from analysis.debuginfo import Debuginfo
+from analysis.errors import AnalysisError
+from analysis.open_incident import IncidentNotFound, download, find_vmcore, open_command
+from lambdas.incident import key_prefix, keys
+
+INCIDENT = "20261123T040000Z-i-0123456789abcdef0"
+INSTANCE = "i-0123456789abcdef0"
+KEY = keys(key_prefix(account_id="123456789012", region="eu-central-1", instance_id=INSTANCE, incident=INCIDENT))
+CONTENT = bytes(range(256)) * 4096
+OUTPUTS = {"VmcoreBucketName": "vmcores", "IncidentTableName": "incidents"}
+
+
+class _CloudFormation:
+    """One stack. (moto's takes half a minute to import: it knows every resource there is.)"""
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803 - as the API says it
+        if StackName != "Hangdump":
+            error = {"Error": {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}}
+            raise ClientError(error, "DescribeStacks")  # type: ignore[arg-type]
+        return {"Stacks": [{"Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]}]}
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A deployed stack with one captured incident."""
+    for name, value in {
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "AKIA",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = open_incident._client
+    monkeypatch.setattr(
+        open_incident, "_client", lambda service: _CloudFormation() if service == "cloudformation" else client(service)
+    )
+    with mock_aws():
+        boto3.client("dynamodb").create_table(
+            TableName="incidents",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="vmcores", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_bucket_versioning(Bucket="vmcores", VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket="vmcores", Key=KEY["vmcore"], Body=CONTENT)
+        _record(INCIDENT, verdict="captured")
+        yield
+
+
+def _record(incident_id: str, **more: str) -> None:
+    item = {"accountId": "123456789012", "region": "eu-central-1", "instanceId": INSTANCE, **more}
+    boto3.client("dynamodb").put_item(
+        TableName="incidents",
+        Item={"pk": {"S": f"incident#{incident_id}"}, **{name: {"S": value} for name, value in item.items()}},
+    )
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+def test_finds_the_vmcore_where_the_functions_put_it(account: None) -> None:
+    stored = find_vmcore(INCIDENT, stack_name="Hangdump")
+    assert (stored.bucket, stored.key, stored.size_bytes) == ("vmcores", KEY["vmcore"], len(CONTENT))
+
+
+@pytest.mark.parametrize("incident_id", ["latest", "../../etc/passwd", "20261123T040000Z-i-0123456789abcdef0/x"])
+def test_what_is_no_incident_id_is_asked_of_nobody(incident_id: str) -> None:
+    with pytest.raises(IncidentNotFound, match="no incident id"):
+        find_vmcore(incident_id, stack_name="Hangdump")
+
+
+def test_an_incident_without_a_vmcore_tells_its_verdict(account: None) -> None:
+    other = "20261123T050000Z-i-0123456789abcdef0"
+    _record(other, verdict="panic-no-dump")
+    with pytest.raises(IncidentNotFound, match="panic-no-dump"):
+        find_vmcore(other, stack_name="Hangdump")
+
+
+def test_an_unknown_incident_or_stack_is_named(account: None) -> None:
+    with pytest.raises(IncidentNotFound, match="no incident 20261123T060000Z"):
+        find_vmcore("20261123T060000Z-i-0123456789abcdef0", stack_name="Hangdump")
+    with pytest.raises(IncidentNotFound, match="--stack"):
+        find_vmcore(INCIDENT, stack_name="Elsewhere")
+
+
+def test_downloads_for_the_owner_of_the_files_alone_and_says_how_far_it_is(account: None, tmp_path: Path) -> None:
+    said = io.StringIO()
+    vmcore = download(find_vmcore(INCIDENT, stack_name="Hangdump"), tmp_path / "dump", say=said.write)
+    assert vmcore.read_bytes() == CONTENT
+    assert oct(vmcore.stat().st_mode & 0o777) == oct(0o600)
+    assert "(100 %)" in said.getvalue()
+
+
+def test_a_download_that_was_cut_goes_on_where_it_ended(
+    account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = find_vmcore(INCIDENT, stack_name="Hangdump")
+    (tmp_path / f"vmcore.{stored.version}.part").write_bytes(CONTENT[:500_000])
+    asked: list[int] = []
+    get = open_incident._get
+
+    def remember(what: Any, start: int) -> Any:
+        asked.append(start)
+        return get(what, start)
+
+    monkeypatch.setattr(open_incident, "_get", remember)
+    assert download(stored, tmp_path, say=_quiet).read_bytes() == CONTENT
+    assert download(stored, tmp_path, say=_quiet).read_bytes() == CONTENT
+    assert asked == [500_000], "the second time nothing was left to ask for"
+
+
+def test_the_rest_of_another_version_is_never_joined_to_what_is_here(account: None, tmp_path: Path) -> None:
+    first = find_vmcore(INCIDENT, stack_name="Hangdump")
+    (tmp_path / f"vmcore.{first.version}.part").write_bytes(CONTENT[:500_000])
+    boto3.client("s3").put_object(Bucket="vmcores", Key=KEY["vmcore"], Body=CONTENT[::-1])
+    second = find_vmcore(INCIDENT, stack_name="Hangdump")
+    assert download(second, tmp_path, say=_quiet).read_bytes() == CONTENT[::-1]
+
+
+def test_drgn_or_crash_opens_it_with_the_symbols_that_were_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbols = Debuginfo(Path("/dbg/vmlinux"))
+    command = open_command(Path("/d/vmcore"), symbols, is_crash=False)
+    assert command == [sys.executable, "-m", "drgn", "-c", "/d/vmcore", "-s", "/dbg/vmlinux"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AnalysisError, match="not installed"):
+        open_command(Path("/d/vmcore"), symbols, is_crash=True)
+    (tmp_path / "crash").write_text("#!/bin/sh\n")
+    (tmp_path / "crash").chmod(0o755)
+    assert open_command(Path("/d/vmcore"), symbols, is_crash=True) == ["crash", "/dbg/vmlinux", "/d/vmcore"]
