@@ -107,6 +107,11 @@ class Incident(BaseModel):
     stalled_rounds: int = 0
     verdict: Verdict | None = None
     verdict_reason: str | None = None
+    # What the kernel did, in triage's words; repeats of one trouble have one signature.
+    panic_line: str | None = None
+    crash_class: str | None = None
+    sentence: str | None = None
+    signature: str | None = None
     concluded_by: str | None = None
     notified_at: str | None = None
     timeline: list[dict[str, str]] = Field(default_factory=list)
@@ -147,6 +152,7 @@ def keys(prefix: str) -> dict[str, str]:
         "vmcore": f"{prefix}vmcore",
         "dmesg": f"{prefix}vmcore-dmesg.txt",
         "incident": f"{prefix}incident.json",
+        "triage": f"{prefix}triage.json",
         "console": f"{prefix}console.txt",
         "manifest": f"{prefix}manifest.json",
     }

@@ -1,4 +1,4 @@
-"""Ends an incident: verdict, panic line, incident.json, record, notification, metric. Nothing ends without it.
+"""Ends an incident: verdict, triage, incident.json, record, notification, metric. Nothing ends without it.
 
 Owns the order and the report; the verdict is decided in decide_verdict.py. Works with whatever the execution got to.
 """
@@ -13,12 +13,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas import moment
 from lambdas.conclude_incident.bucket_report import BucketReport
 from lambdas.conclude_incident.decide_verdict import Conclusion, decide_verdict, read_ending
-from lambdas.conclude_incident.read_panic import Panic, read_panic
 from lambdas.conclude_incident.tell import tell
 from lambdas.environment import RecordKeeping, VmcoreBucket
 from lambdas.incident import INSTANCE_ID, Incident, State, Verdict, key_prefix, keys, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.observability import count, entry_point, logger, measure
+from lambdas.triage import CrashClass, Triage
 
 # From the first to the second event of the timeline, where both are there.
 _DURATIONS = {
@@ -84,14 +84,16 @@ def _write_report(event: dict[str, Any], incident: Incident, conclusion: Conclus
     )
     names = keys(prefix)
     objects = BucketReport(bucket, names)
-    panic = Panic()
+    told = Triage()
     if incident.instance_id:
-        panic = read_panic(objects.read_log())
-        objects.write_console(incident.instance_id)
+        log = objects.read_log()
+        console = objects.write_console(incident.instance_id)
+        # Without a crash of this incident the console may still show an older one.
+        told = objects.triage(log, console if log or incident.is_interrupt_started else "")
     verified = event.get("verified") if conclusion.verdict == Verdict.CAPTURED else None
     if isinstance(verified, dict):
         objects.written["vmcore"] = verified["key"]
-    report = _compose(event, incident, conclusion, panic=panic, now=now)
+    report = _compose(event, incident, conclusion, told=told, now=now)
     report |= {"bucket": bucket.bucket_name, "keys": dict(objects.written), "problems": objects.problems}
     if incident.instance_id and _is_worth_recording(incident, conclusion):
         report["keys"]["incident"] = names["incident"]
@@ -102,18 +104,19 @@ def _write_report(event: dict[str, Any], incident: Incident, conclusion: Conclus
 
 
 def _compose(
-    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, panic: Panic, now: datetime
+    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, told: Triage, now: datetime
 ) -> dict[str, Any]:
     ended = timeline_entry(now, "concluded", f"{conclusion.verdict.value}: {conclusion.reason}")
     timeline = [*incident.timeline, ended]
     found, verified = event.get("found"), event.get("verified")
-    kernel = panic.kernel or (found.get("kernel", "") if isinstance(found, dict) else "")
+    kernel = told.kernel_release or (found.get("kernel", "") if isinstance(found, dict) else "")
     facts = incident.as_json()
     # What the console showed before the crash is in console.txt, if it is anywhere.
     facts.pop("consoleBaseline", None)
     facts |= {"decisionReason": incident.reason, "timeline": timeline, "durations": _durations(timeline)}
     facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
-    facts |= {"panicLine": panic.line, "isNmiPanic": panic.is_nmi, "kernel": kernel}
+    facts |= {"panicLine": told.panic_message, "crashClass": told.crash_class.value, "kernel": kernel}
+    facts |= {"sentence": told.sentence, "signature": told.signature}
     if isinstance(verified, dict):
         facts["vmcore"] = {name: verified.get(name) for name in ("key", "sizeBytes", "digest", "parts")}
     return facts
@@ -143,6 +146,9 @@ def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any]
         "concludedAt": report["concludedAt"],
         "concludedBy": event["executionName"],
         "panicLine": report["panicLine"],
+        "crashClass": report["crashClass"],
+        "sentence": report["sentence"],
+        "signature": report["signature"],
         "kernel": report["kernel"],
         "keys": report["keys"],
         "problems": report["problems"],
@@ -152,6 +158,8 @@ def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any]
 
 def _emit_metrics(report: Mapping[str, Any]) -> None:
     count("Incidents", verdict=report["verdict"])
+    if report["crashClass"] != CrashClass.UNKNOWN:
+        count("Crashes", crashClass=report["crashClass"])
     if "vmcore" in report["keys"]:
         measure("VmcoreBytes", report["vmcore"]["sizeBytes"], unit=MetricUnit.Bytes)
     for name, metric in (("interruptToVerifiedSeconds", "InterruptToVmcore"), ("uploadSeconds", "Upload")):

@@ -1,4 +1,4 @@
-"""Reads the kernel's log from the bucket, and writes console.txt and incident.json beside it.
+"""Reads the kernel's log from the bucket; writes console.txt, triage.json and incident.json beside it.
 
 A bucket or console that refuses must not keep the verdict from the human: it is noted as a problem and told to them.
 """
@@ -14,6 +14,7 @@ from lambdas.environment import VmcoreBucket
 from lambdas.instance_facts import read_console
 from lambdas.observability import logger
 from lambdas.s3_errors import code
+from lambdas.triage import Triage, triage
 
 # A kernel's log buffer is 16 MiB at most unless somebody made it larger.
 _LONGEST_LOG_BYTES = 32 * 1024**2
@@ -34,11 +35,25 @@ class BucketReport:
         """vmcore-dmesg.txt, or "" when it never came."""
         return self._attempt("vmcore-dmesg.txt", self._read_log) or ""
 
-    def write_console(self, instance_id: str) -> None:
+    def write_console(self, instance_id: str) -> str:
         """The console as it is now: after a crash, that of the crash kernel and of the boot that followed."""
         console = self._attempt("The console", lambda: read_console(instance_id))
         if console:
             self._attempt("console.txt", lambda: self._put("console", console, "text/plain; charset=utf-8"))
+        return console or ""
+
+    def triage(self, log: str, console: str) -> Triage:
+        """What the log tells, in triage.json beside it; a log that defeats us must not keep the verdict back."""
+        try:
+            told = triage(log, console)
+        except Exception as error:
+            self.problems.append(f"Triage of the kernel's log: {error!r}")
+            logger.exception("Triage of the kernel's log")
+            return Triage()
+        if log or told.panic_message:
+            text = json.dumps(told.as_json(), indent=2) + "\n"
+            self._attempt("triage.json", lambda: self._put("triage", text, "application/json"))
+        return told
 
     def write_incident(self, report: dict[str, Any]) -> None:
         """incident.json"""

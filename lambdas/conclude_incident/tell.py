@@ -1,4 +1,4 @@
-"""The notification at the end of an incident: short, the panic line in it, and where everything is."""
+"""The notification at the end of an incident: short, what the kernel did in it, and where everything is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,17 @@ def tell(report: Mapping[str, Any]) -> None:
 
 
 def _subject(report: Mapping[str, Any]) -> str:
-    what = report["panicLine"] or report["reason"]
+    what = report["sentence"] or report["panicLine"] or report["reason"]
     return f"Hangdump: {report['verdict']} {report.get('instanceId') or 'no instance'}: {what}"
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:
     refused = report["verdict"] in (Verdict.REFUSED, Verdict.UNSUPPORTED)
     rows = {
+        "Kernel was": report["sentence"],
+        "Class": report["crashClass"] if report["panicLine"] else "",
         "Panic": report["panicLine"],
+        "Signature": report["signature"],
         "Kernel": report["kernel"],
         "vmcore": _vmcore(report),
         "Log": _uri(report, "dmesg"),

@@ -1,31 +1,93 @@
 """What a kernel's log tells about its crash, without symbols: class, task, function, trace. Pure, never raises."""
 
 import re
+from itertools import pairwise
 
-from lambdas.triage.model import CrashClass, Task, Triage
+from lambdas.triage import read_machine
+from lambdas.triage.find_culprit import Culprit, find_culprit
+from lambdas.triage.model import CrashClass, Triage
+from lambdas.triage.printk import Line, Log, read_log
+from lambdas.triage.put_in_words import put_in_words
+from lambdas.triage.read_trouble import blocked_tasks, cpus, warnings
+from lambdas.triage.reports import Report, read_reports
+from lambdas.triage.sign import sign
+from lambdas.triage.titles import OOPS
 
 __all__ = ["CrashClass", "Triage", "triage"]
 
-# [ 1234.567890] Kernel panic - not syncing: NMI: Not continuing
-_PANIC = re.compile(r"^(?:<\d>)?(?:\[ *(\d+\.\d+)\])?(?:\[ *[TC]\d+\])? ?(Kernel panic - .{0,300})", re.MULTILINE)
-_VERSION = re.compile(r"Linux version (\S+)")
-# CPU: 0 PID: 777 Comm: spin Kdump: loaded Not tainted 6.1.0-18-cloud-amd64 #1  Debian 6.1.76-1
-_CPU = re.compile(r"CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (.{0,20}?) (?:Kdump: loaded )?(?:Not tainted|Tainted: )")
+_MOST_FRAMES = 64
+_BANNER = "Linux version "
+# arm64 says a few things before the banner; the command line follows it.
+_BANNER_LINES = 20
+# Only a crash kernel is told where the memory of the crashed one lies: "… elfcorehdr=0x6b000000 …"
+_CRASH_KERNEL = re.compile(r"(?:Kernel c|C)ommand line: .*\belfcorehdr=")
 
 
 def triage(log: str, console: str = "") -> Triage:
-    """Of vmcore-dmesg.txt, and of what the serial console still shows where that has gaps."""
-    panic = _PANIC.search(log)
-    version = _VERSION.search(log) or _VERSION.search(console)
-    cpu = _CPU.search(log, panic.end()) if panic else None
-    message = panic[2].strip() if panic else ""
-    is_nmi = "NMI: Not continuing" in message
+    """Of vmcore-dmesg.txt, and of what the serial console still shows of that boot where the log has gaps."""
+    told = read_log(log)
+    seen = Log(_crashed_boot(read_log(console).lines), is_cut=True)
+    if not told.lines:
+        told = seen
+    reports = read_reports(told.lines)
+    culprit = find_culprit(reports, told.lines)
+    return _assemble(culprit, reports, told, seen.lines)
+
+
+def _assemble(culprit: Culprit, reports: list[Report], told: Log, seen: list[Line]) -> Triage:
+    lines = told.lines
+    # A wrapped log has lost its beginning, which the console may still show.
+    machine = lines if lines is seen else seen + lines
+    release = read_machine.kernel_release(machine) or _last_said(reports, "release")
+    blocked, seen_cpus, memory = blocked_tasks(reports), cpus(reports, culprit), read_machine.memory(lines)
+    known = [report for report in (culprit.report, culprit.end) if report is not None]
+    trace = culprit.where.trace[:_MOST_FRAMES]
+    is_whole = any(line.text.startswith(_BANNER) for line in lines[:_BANNER_LINES])
     return Triage(
-        kernel_release=version[1] if version else "",
-        uptime_seconds=float(panic[1]) if panic and panic[1] else None,
-        panic_message=message,
-        crash_class=CrashClass.NMI_HANG if is_nmi else CrashClass.PANIC if panic else CrashClass.UNKNOWN,
-        sentence=message,
-        crashing_cpu=int(cpu[1]) if cpu else None,
-        task=Task(name=cpu[3], pid=int(cpu[2])) if cpu else None,
+        kernel_release=release,
+        architecture=read_machine.architecture(release, machine),
+        uptime_seconds=_uptime(culprit, lines),
+        panic_message=culprit.message[:300],
+        crash_class=culprit.crash_class,
+        sentence=put_in_words(culprit, cpus=seen_cpus, blocked=blocked, memory=memory),
+        crashing_cpu=culprit.cpu,
+        task=culprit.task,
+        instruction_pointer=culprit.where.pointer,
+        call_trace=trace,
+        taint=next((report.taint for report in known if report.taint), "") or _last_said(reports, "taint"),
+        modules=read_machine.modules(lines),
+        hardware=_last_said(reports, "hardware") or read_machine.hardware(machine),
+        cpus=seen_cpus,
+        blocked_tasks=blocked,
+        warnings=warnings(lines, end=_first_of_the_end(culprit, len(lines))),
+        memory=memory,
+        signature=sign(culprit.crash_class, trace, culprit.where.pointer, culprit.task),
+        is_truncated=bool(lines) and (told.is_cut or not is_whole),
     )
+
+
+def _crashed_boot(lines: list[Line]) -> list[Line]:
+    """The lines of the boot that crashed: the one before a crash kernel's, or all when no crash kernel ran."""
+    begins = [0, *(place for place, line in enumerate(lines) if place and line.text.startswith(_BANNER))]
+    for number, (begin, end) in enumerate(pairwise([*begins, len(lines)])):
+        if any(_CRASH_KERNEL.match(line.text) for line in lines[begin : min(end, begin + _BANNER_LINES)]):
+            return lines[begins[number - 1] if number else 0 : begin]
+    return lines[: begins[1]] if len(begins) > 1 else lines
+
+
+def _uptime(culprit: Culprit, lines: list[Line]) -> float | None:
+    if culprit.end is not None and culprit.end.at is not None:
+        return culprit.end.at
+    return next((line.at for line in reversed(lines) if line.at is not None), None)
+
+
+def _first_of_the_end(culprit: Culprit, otherwise: int) -> int:
+    """The lines of an oops are the end; a lockup's report is a warning that came before it."""
+    if culprit.report is not None and culprit.report.has(OOPS):
+        return culprit.report.index
+    return culprit.end.index if culprit.end is not None else otherwise
+
+
+def _last_said(reports: list[Report], what: str) -> str:
+    found: list[str] = [getattr(report, what) for report in reports if getattr(report, what)]
+    return found[-1] if found else ""

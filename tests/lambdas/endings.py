@@ -21,6 +21,15 @@ OPENED = {
     "keyPrefix": PREFIX,
     "isCrashExpected": True,
 }
+LOG = """\
+[    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP
+[  812.345678] Uhhuh. NMI received for unknown reason 21 on CPU 0.
+[  812.345690] Kernel panic - not syncing: NMI: Not continuing
+[  812.345699] CPU: 0 PID: 777 Comm: spin Kdump: loaded Not tainted 6.1.0-18-cloud-amd64 #1  Debian 6.1.76-1
+[  812.345710]  nmi_panic.cold+0xc/0xc
+[  812.345715]  end_repeat_nmi+0x16/0x67
+[  812.345720] RIP: 0010:spin_lock_for_ever+0x5/0x10
+"""
 VERIFIED = {"verified": True, "key": f"{PREFIX}vmcore", "sizeBytes": 50_331_648, "digest": "abc=-5", "parts": 5}
 INTERRUPTED = Incident(
     incident_id=INCIDENT,

@@ -5,19 +5,20 @@ from typing import Any
 
 import pytest
 
+from lambdas.conclude_incident import bucket_report
 from lambdas.incident import State, Verdict
 from lambdas.incident_table import IncidentTable
+from lambdas.triage import CrashClass, Triage
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, PREFIX, captured, read_json
-from tests.lambdas.test_read_panic import NMI, VERSION
+from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, PREFIX, captured, read_json
 
 
 @pytest.fixture
 def incident(account: Account) -> None:
     """An interrupted incident in the table, its kernel log in the bucket, and text on the console."""
     IncidentTable(aws.TABLE).create(INTERRUPTED)
-    account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", (VERSION + NMI).encode(), "", {})
+    account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", LOG.encode(), "", {})
     account.console = "the last 64 KiB"
 
 
@@ -31,6 +32,7 @@ def test_a_captured_vmcore_is_reported_with_its_panic(account: Account, context:
         "dmesg": f"{PREFIX}vmcore-dmesg.txt",
         "incident": f"{PREFIX}incident.json",
         "console": f"{PREFIX}console.txt",
+        "triage": f"{PREFIX}triage.json",
     }
     known = read_record(INCIDENT)
     assert (known.state, known.verdict) == (State.CONCLUDED, Verdict.CAPTURED)
@@ -46,7 +48,8 @@ def test_incident_json_tells_the_whole_story(account: Account, context: Any) -> 
     assert report["evidence"] == {"instanceStatus": "impaired"}
     assert report["vmcore"] == {"key": f"{PREFIX}vmcore", "sizeBytes": 50_331_648, "digest": "abc=-5", "parts": 5}
     assert report["kernel"] == "6.1.0-18-cloud-amd64"
-    assert report["isNmiPanic"] is True
+    assert report["crashClass"] == "nmi-hang"
+    assert report["sentence"] == "The machine hung: CPU 0 ran spin_lock_for_ever of spin (pid 777)."
     assert report["durations"] == {
         "alarmToInterruptSeconds": 46,
         "interruptToOnlineSeconds": 14,
@@ -66,12 +69,38 @@ def test_the_notification_is_short_and_has_the_panic_line(account: Account, cont
     captured(context)
     (message,) = account.messages
     subject, *lines = message.splitlines()
-    assert subject.startswith(f"Hangdump: captured {ID}: Kernel panic - not syncing: NMI: Not")
+    assert subject.startswith(f"Hangdump: captured {ID}: The machine hung: CPU 0 ran spin_lock_for_ever")
     assert len(subject) <= 100
-    assert "Panic     Kernel panic - not syncing: NMI: Not continuing" in lines
-    assert f"vmcore    s3://{aws.BUCKET}/{PREFIX}vmcore (48.0 MiB)" in lines
-    assert "Took      34 s from the interrupt to the verified vmcore" in lines
-    assert len(lines) < 15
+    assert "Kernel was  The machine hung: CPU 0 ran spin_lock_for_ever of spin (pid 777)." in lines
+    assert "Class       nmi-hang" in lines
+    assert "Panic       Kernel panic - not syncing: NMI: Not continuing" in lines
+    assert f"vmcore      s3://{aws.BUCKET}/{PREFIX}vmcore (48.0 MiB)" in lines
+    assert "Took        34 s from the interrupt to the verified vmcore" in lines
+    assert len(lines) < 18
+
+
+@pytest.mark.usefixtures("incident")
+def test_what_the_kernel_did_is_kept_beside_the_vmcore_and_in_the_record(account: Account, context: Any) -> None:
+    captured(context)
+    told = Triage.model_validate(read_json(account, f"{PREFIX}triage.json"))
+    assert (told.crash_class, told.crashing_cpu) == (CrashClass.NMI_HANG, 0)
+    report = read_json(account, f"{PREFIX}incident.json")
+    assert report["signature"] == told.signature != ""
+    known = read_record(INCIDENT)
+    assert (known.crash_class, known.signature, known.sentence) == ("nmi-hang", told.signature, told.sentence)
+
+
+@pytest.mark.usefixtures("incident")
+def test_a_log_that_defeats_the_triage_does_not_keep_the_verdict_back(
+    account: Account, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defeated(*_: str) -> Triage:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(bucket_report, "triage", defeated)
+    assert captured(context)["verdict"] == "captured"
+    (message,) = account.messages
+    assert "Problem: Triage of the kernel's log: RecursionError('too deep')" in message
 
 
 @pytest.mark.usefixtures("incident")
@@ -80,6 +109,7 @@ def test_the_verdict_is_a_metric(context: Any, capsys: pytest.CaptureFixture[str
     emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     assert any(line.get("Incidents") == [1.0] and line.get("verdict") == "captured" for line in emitted)
     assert any(line.get("Incidents") == [1.0] and "verdict" not in line for line in emitted)
+    assert any(line.get("Crashes") == [1.0] and line.get("crashClass") == "nmi-hang" for line in emitted)
     assert any(line.get("VmcoreBytes") == [50_331_648.0] for line in emitted)
     assert any(line.get("InterruptToVmcore") == [34.0] for line in emitted)
 

@@ -9,15 +9,14 @@ from lambdas.incident import Incident, State, Verdict
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, PREFIX, captured, conclude, read_json
-from tests.lambdas.test_read_panic import NMI, VERSION
+from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json
 
 
 @pytest.fixture
 def incident(account: Account) -> None:
     """An interrupted incident in the table, its kernel log in the bucket, and text on the console."""
     IncidentTable(aws.TABLE).create(INTERRUPTED)
-    account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", (VERSION + NMI).encode(), "", {})
+    account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", LOG.encode(), "", {})
     account.console = "the last 64 KiB"
 
 

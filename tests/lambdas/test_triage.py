@@ -1,21 +1,152 @@
-"""What is read from a kernel's log."""
+"""What is read from a kernel's log, whatever printk, a console or syslog made of it."""
 
-from lambdas.triage import CrashClass, triage
+import re
 
-NMI = """\
-[    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP
-[  812.345678] Uhhuh. NMI received for unknown reason 21 on CPU 0.
-[  812.345690] Kernel panic - not syncing: NMI: Not continuing
-[  812.345699] CPU: 0 PID: 777 Comm: spin Kdump: loaded Not tainted 6.1.0-18-cloud-amd64 #1  Debian 6.1.76-1
-"""
+import pytest
+
+from lambdas.triage import CrashClass, Triage, triage
+from tests.lambdas.triage_cases import CASES, LOGS, Case, read
+
+STAMP = re.compile(r"^\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?", re.MULTILINE)
 
 
-def test_names_the_hang_that_an_interrupt_ended() -> None:
-    told = triage(NMI)
-    assert (told.crash_class, told.kernel_release) == (CrashClass.NMI_HANG, "6.1.0-18-cloud-amd64")
-    assert told.task is not None
-    assert (told.crashing_cpu, told.task.name, told.task.pid) == (0, "spin", 777)
+def function(told: Triage) -> str:
+    """The innermost function."""
+    return told.call_trace[0].symbol if told.call_trace else ""
+
+
+def assert_told(told: Triage, case: Case) -> None:
+    task = (told.task.name, told.task.pid) if told.task else None
+    assert (told.crash_class, told.crashing_cpu, task) == (case.crash_class, case.cpu, case.task)
+    assert (function(told), told.architecture) == (case.function, case.architecture)
+
+
+def test_every_log_of_the_corpus_has_an_answer() -> None:
+    assert {path.stem for path in LOGS.glob("*.txt")} == CASES.keys()
+    # What no log can show: nothing else is left out.
+    assert {case.crash_class for case in CASES.values()} == set(CrashClass)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_names_class_cpu_task_and_function(name: str) -> None:
+    assert_told(triage(read(name)), CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda log: log.replace("\n", "\r\n"), id="from-a-serial-console"),
+        pytest.param(lambda log: re.sub("(?m)^", "<4>", log), id="with-levels"),
+        pytest.param(lambda log: re.sub("(?m)^(?=.)", "Nov 23 10:57:58 ip-10-0-2-15 kernel: ", log), id="from-syslog"),
+        pytest.param(lambda log: f"\udcff\x00\x1b[0;31m\n{log}\udcfe", id="with-bytes-that-are-no-text"),
+        pytest.param(lambda log: f"ip-10-0-2-15 login: {log}", id="behind-a-login-prompt"),
+    ],
+)
+def test_says_the_same_however_the_log_came(name: str, change: "object") -> None:
+    assert callable(change)
+    assert_told(triage(change(read(name))), CASES[name])
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "interleaved" not in name])
+def test_needs_no_time_stamps(name: str) -> None:
+    assert_told(triage(STAMP.sub("", read(name))), CASES[name])
+
+
+def test_tells_all_of_a_hang() -> None:
+    told = triage(read("nmi-kernel-thread-x86_64"))
+    assert told.panic_message == "Kernel panic - not syncing: NMI: Not continuing"
+    assert told.sentence == "The machine hung: CPU 0 ran spin_with_interrupts_off [hang_me] of hang_me (pid 4211)."
+    assert (told.kernel_release, told.uptime_seconds) == ("6.1.0-56-cloud-amd64", 842.118304)
+    assert (told.taint, told.hardware) == ("G OE", "Amazon EC2 m6i.large/, BIOS 1.0 10/16/2017")
+    assert told.instruction_pointer is not None
+    where = told.instruction_pointer
+    assert (where.symbol, where.offset, where.size, where.module) == (function(told), 0x2B, 0x40, "hang_me")
+    sure = [frame.symbol for frame in told.call_trace if frame.is_reliable]
+    assert sure == ["spin_with_interrupts_off", "hang_thread", "kthread", "ret_from_fork"]
+    assert not told.is_truncated
+
+
+def test_shows_what_every_cpu_did() -> None:
+    told = triage(read("nmi-user-space-real-guest"))
+    assert [(cpu.cpu, cpu.task.name, cpu.task.pid, cpu.symbol) for cpu in told.cpus] == [
+        (0, "hangdump-spinne", 602, ""),
+        (1, "hangdump-spinne", 606, ""),
+    ]
+    assert told.instruction_pointer is not None
+    assert told.instruction_pointer.is_user_space
+    assert told.call_trace == ()
+
+
+def test_an_interrupt_that_found_an_idle_cpu_does_not_hide_who_hangs() -> None:
+    told = triage(read("nmi-on-idle-cpu-soft-lockup-elsewhere"))
+    assert told.sentence.endswith("CPU 1 ran spin_without_schedule [hang_me] of spin_no_sched (pid 1288) for 26 s.")
+    assert [cpu.symbol for cpu in told.cpus] == ["native_safe_halt", "spin_without_schedule"]
+    assert told.modules[:3] == ("hang_me", "xfs", "libcrc32c")
+
+
+def test_blocked_tasks_come_with_their_stacks_the_longest_first() -> None:
+    first, second = triage(read("hung-task")).blocked_tasks
+    assert (first.name, first.pid, first.state, first.blocked_seconds) == ("postgres", 2101, "D", 241)
+    assert first.call_trace[3].symbol == "rwsem_down_write_slowpath"
+    assert (second.name, second.blocked_seconds) == ("jbd2/nvme1n1p1-", 120)
+    assert "jbd2_journal_commit_transaction" in [frame.symbol for frame in second.call_trace]
+
+
+def test_sysrq_w_shows_blocked_tasks_too() -> None:
+    shown = "sysrq: Show Blocked State\ntask:cat  state:D stack:0 pid:9 ppid:1 flags:0x0\n io_schedule+0x42/0x70\n"
+    (task,) = triage(shown).blocked_tasks
+    assert (task.name, task.pid, task.blocked_seconds) == ("cat", 9, None)
+
+
+def test_warnings_before_the_end_are_kept_once() -> None:
+    told = triage(read("warnings-only"))
+    assert [(warning.at, warning.text[:30]) for warning in told.warnings] == [
+        (10.1, "WARNING: CPU: 1 PID: 42 at fs/"),
+        (20.0, "blk_update_request: I/O error,"),
+        (20.2, "blk_update_request: I/O error,"),
+    ]
+
+
+def test_memory_is_read_from_the_out_of_memory_killers_words() -> None:
+    memory = triage(read("out-of-memory")).memory
+    assert memory is not None
+    assert (memory.total_bytes, memory.free_bytes) == (261998 * 4096, 12044 * 4096)
+    assert memory.anonymous_bytes == (120 + 221455) * 4096
+    largest = memory.processes[0]
+    assert (largest.name, largest.pid, largest.rss_bytes) == ("eater", 3001, 219800 * 4096)
+
+
+def test_pages_of_64_kib_are_counted_as_such() -> None:
+    log = read("out-of-memory").replace("active_anon:480kB inactive_anon:885820kB", "active_anon:7680kB")
+    memory = triage(log).memory
+    assert memory is not None
+    assert memory.free_bytes == 12044 * 65536
+
+
+def test_a_wrapped_log_is_said_to_be_truncated() -> None:
+    assert triage(read("soft-lockup-arm64-wrapped")).is_truncated
+    assert triage(read("sysrq-c")[:-20]).is_truncated
+
+
+def test_the_console_fills_what_a_wrapped_log_has_lost() -> None:
+    banner = "[    0.0] Linux version 6.1.9-1.x86_64 (builder) #1 SMP\n[    0.0] DMI: Amazon EC2 c5.large/, BIOS 1.0\n"
+    told = triage("[  9.1] Kernel panic - not syncing: NMI: Not continuing\n", console=banner)
+    assert (told.kernel_release, told.hardware) == ("6.1.9-1.x86_64", "Amazon EC2 c5.large/, BIOS 1.0")
+
+
+def test_the_crash_kernels_own_boot_is_not_taken_for_the_crashed_one() -> None:
+    boot = "[    0.000000] Linux version {} (builder) #1 SMP\n[    0.000000] Command line: ro {}\n"
+    console = boot.format("6.1.9-crashed", "") + boot.format("6.1.9-crash-kernel", "elfcorehdr=0x6b000000")
+    assert triage("", console=console + boot.format("6.1.9-after", "")).kernel_release == "6.1.9-crashed"
 
 
 def test_knows_nothing_of_an_empty_log() -> None:
-    assert triage("").crash_class == CrashClass.UNKNOWN
+    told = triage("")
+    assert told == Triage()
+    assert told.as_json()["crashClass"] == "unknown"
+
+
+def test_triage_json_can_be_read_again() -> None:
+    told = triage(read("hung-task"))
+    assert Triage.model_validate_json(told.model_dump_json(by_alias=True)) == told

@@ -1,0 +1,76 @@
+"""A kernel's log as lines: time stamps, caller ids, levels and what a console or syslog adds are taken off. Pure.
+
+Every limit here keeps the rest linear: no line is longer than LONGEST_LINE, no log longer than _LONGEST_LOG.
+"""
+
+import re
+from dataclasses import dataclass
+
+# printk cuts a record at 1024 (CONSOLE_EXT_LOG_MAX is longer, but only for netconsole).
+LONGEST_LINE = 1024
+# The end of a log tells of its crash, the beginning of the machine: of longer ones the middle is left out.
+_LONGEST_LOG = 4 * 1024**2
+_BEGINNING = 128 * 1024
+
+# C0 and C1 except tab and newline, and what turns the direction of text: a log is shown to humans.
+_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), "?")
+# ESC[0;32m
+_ESCAPE = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
+# Two CPUs' output, or a login prompt, in one line of the console: "login: [   12.345678] text"
+_STAMP_INSIDE = re.compile(r"(?<=[^\n>])(?=\[ {0,4}\d{1,10}\.\d{6}\](?:\[ {0,5}[TC]\d| ))")
+# Nov 23 10:57:58 host kernel: · 2026-11-23T10:57:58.1+00:00 host kernel:
+_SYSLOG = re.compile(r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT[\d:.+Z-]{8,30}) \S{1,255} kernel: ?")
+# <6>[   12.345678][  T123] text · [   12.345678] [   C0] text · [Mon Nov 23 10:57:58 2026] text
+_PREFIX = re.compile(
+    r"(?:<\d{1,3}>)?(?:\[ {0,12}(?P<at>\d{1,12}\.\d{1,6})\]|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\])"
+    r"(?: ?\[ {0,5}(?P<caller>[TC]\d{1,10})\])? ?"
+)
+# Without time stamps a caller id may stand alone: "[    T1] text"
+_CALLER_ALONE = re.compile(r"(?:<\d{1,3}>)?\[ {0,5}(?P<caller>[TC]\d{1,10})\] ?")
+_LEVEL_ALONE = re.compile(r"<\d{1,3}>")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line; `at` in seconds since boot, `caller` such as T123 (a task) or C0 (a CPU in an interrupt) or ""."""
+
+    text: str
+    at: float | None = None
+    caller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Lines in order, and whether its beginning or end is missing."""
+
+    lines: list[Line]
+    is_cut: bool = False
+
+
+def read_log(text: str) -> Log:
+    """Of any text: CRLF, lone surrogates, control characters and a cut first line are taken as they come."""
+    is_cut = len(text) > _LONGEST_LOG
+    if is_cut:
+        text = f"{text[:_BEGINNING]}\n{text[-(_LONGEST_LOG - _BEGINNING) :]}"
+    plain = _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    plain = plain.encode(errors="replace").decode().translate(_CONTROL)
+    lines: list[Line] = []
+    for raw in plain.split("\n"):
+        for piece in _STAMP_INSIDE.split(raw[: 4 * LONGEST_LINE]) if "[" in raw[1:] else (raw[:LONGEST_LINE],):
+            if piece.strip():
+                lines.append(_read_line(piece[: LONGEST_LINE + 100], lines[-1] if lines else None))
+    return Log(lines, is_cut=is_cut or not text.endswith(("\n", "\r")))
+
+
+def _read_line(raw: str, previous: Line | None) -> Line:
+    syslog = _SYSLOG.match(raw)
+    body = raw[syslog.end() :] if syslog else raw
+    prefix = _PREFIX.match(body) or _CALLER_ALONE.match(body)
+    if prefix is None:
+        level = _LEVEL_ALONE.match(body)
+        # A record of several lines has its prefix once when read from a dump.
+        at, caller = (previous.at, previous.caller) if previous else (None, "")
+        return Line(body[level.end() :][:LONGEST_LINE] if level else body[:LONGEST_LINE], at, caller)
+    told = prefix.groupdict()
+    text = body[prefix.end() :].rstrip()[:LONGEST_LINE]
+    return Line(text, float(told["at"]) if told.get("at") else None, told["caller"] or "")

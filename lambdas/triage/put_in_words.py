@@ -1,0 +1,106 @@
+"""One sentence for a human: what the kernel was doing when it ended. Pure."""
+
+from collections.abc import Sequence
+
+from lambdas.triage.find_culprit import Culprit
+from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Memory, Task
+from lambdas.triage.sign import function_name
+
+_WORDS = {
+    CrashClass.NMI_HANG: "The machine hung: {cpu} ran {where}{stuck}{others}{waiting}.",
+    CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}.",
+    CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}.",
+    CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{blocked}.",
+    CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}.",
+    CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked for more than there was{largest}.",
+    CrashClass.OOPS: "The kernel crashed on {cpu} in {where}.",
+    CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}.",
+    CrashClass.PAGE_FAULT: "The kernel touched memory that is not there, on {cpu} in {where}.",
+    CrashClass.NULL_DEREFERENCE: "The kernel followed a NULL pointer on {cpu} in {where}.",
+    CrashClass.STACK_OVERFLOW: "A kernel stack overflowed on {cpu} in {where}.",
+    CrashClass.MACHINE_CHECK: "The hardware reported an error that cannot be corrected, on {cpu}.",
+    CrashClass.SYSRQ: "Somebody made the kernel crash by sysrq-c: {task} on {cpu}.",
+    CrashClass.WATCHDOG: "A watchdog expired while {cpu} ran {where}.",
+    CrashClass.PANIC: "The kernel panicked on {cpu} in {where}: {message}",
+    CrashClass.UNKNOWN: "",
+}
+# Every blocked task is in these; who called them says why.
+_WAITING = {
+    *("__schedule", "schedule", "schedule_timeout", "io_schedule", "io_schedule_timeout", "schedule_preempt_disabled"),
+    *("__switch_to", "context_switch", "schedule_timeout_uninterruptible"),
+}
+
+
+def put_in_words(
+    culprit: Culprit, *, cpus: Sequence[Cpu], blocked: Sequence[BlockedTask], memory: Memory | None
+) -> str:
+    """ "" when nothing is known."""
+    stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
+    return _WORDS[culprit.crash_class].format(
+        cpu=_cpu(culprit.cpu),
+        task=_task(culprit.task),
+        where=_where(culprit),
+        message=culprit.message.removeprefix("Kernel panic - not syncing: "),
+        stuck=stuck,
+        others=_others(culprit, cpus),
+        below=_below(culprit),
+        blocked=f", and {len(blocked) - 1} more" if len(blocked) > 1 else "",
+        waiting=_waiting(blocked),
+        largest=_largest(memory),
+    )
+
+
+def _where(culprit: Culprit) -> str:
+    """spin_forever [hang_me] of kthread (pid 777) · mysqld (pid 9) in user space · the idle task"""
+    pointer, trace = culprit.where.pointer, culprit.where.trace
+    place = pointer if pointer and pointer.symbol else trace[0] if trace else None
+    task = _task(culprit.task)
+    if place is not None:
+        module = f" [{place.module}]" if place.module else ""
+        return f"{function_name(place.symbol)}{module} of {task}"
+    return f"{task} in user space" if pointer and pointer.is_user_space else task
+
+
+def _others(culprit: Culprit, cpus: Sequence[Cpu]) -> str:
+    """At most two of the other CPUs that were not idle."""
+    busy = [cpu for cpu in cpus if cpu.cpu != culprit.cpu and cpu.task.pid != 0]
+    told = [f"; {_cpu(cpu.cpu)} ran {_doing(cpu)}" for cpu in busy[:2]]
+    return "".join(told) + (f"; {len(busy) - 2} more were busy" if len(busy) > 2 else "")
+
+
+def _doing(cpu: Cpu) -> str:
+    return f"{function_name(cpu.symbol)} of {_task(cpu.task)}" if cpu.symbol else f"{_task(cpu.task)} in user space"
+
+
+def _below(culprit: Culprit) -> str:
+    sure = (function_name(frame.symbol) for frame in culprit.where.trace if frame.is_reliable)
+    waited_in = next((name for name in sure if name not in _WAITING), "")
+    return f" in {waited_in}" if waited_in else ""
+
+
+def _waiting(blocked: Sequence[BlockedTask]) -> str:
+    if not blocked:
+        return ""
+    first = blocked[0]
+    waited = f" for {first.blocked_seconds} s" if first.blocked_seconds else ""
+    more = f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""
+    return f"; {first.name} (pid {first.pid}){more} had been blocked{waited}"
+
+
+def _largest(memory: Memory | None) -> str:
+    if memory is None or not memory.processes:
+        return ""
+    largest = memory.processes[0]
+    return f"; {largest.name} (pid {largest.pid}) had most of it, {largest.rss_bytes / 1024**2:.0f} MiB"
+
+
+def _cpu(number: int | None) -> str:
+    return "a CPU" if number is None else f"CPU {number}"
+
+
+def _task(task: Task | None) -> str:
+    if task is None or not task.name:
+        return "a task"
+    if task.pid == 0:
+        return "the idle task"
+    return task.name if task.pid is None else f"{task.name} (pid {task.pid})"

@@ -1,0 +1,131 @@
+"""What a log tells of the machine, whatever happened to it: kernel, architecture, hardware, modules, memory. Pure."""
+
+import re
+
+from lambdas.triage.model import Memory, ProcessMemory
+from lambdas.triage.printk import Line
+
+# Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
+_VERSION = re.compile(r"Linux version (\S{1,100})")
+# DMI: Amazon EC2 t3.micro, BIOS 1.0 10/16/2017
+_DMI = re.compile(r"DMI: (.{1,200})")
+# Modules linked in: xfs(E) nvme ena(OE) [last unloaded: hang_me]
+_MODULES = re.compile(r"Modules linked in:((?: [\w-]{1,64}(?:\([A-Z+-]{1,8}\))?)*)")
+_MORE_MODULES = re.compile(
+    r" ?[\w-]{1,64}(?:\([A-Z+-]{1,8}\))?(?: [\w-]{1,64}(?:\([A-Z+-]{1,8}\))?)*(?: \[last unloaded: .{0,100}\])?\s*$"
+)
+_MODULE = re.compile(r"(?<=\s)[\w-]{1,64}")
+# printk cuts a record of 1,024 at 976 or later, by its prefix, and goes on in the next one.
+_FULL_RECORD = 900
+_RELEASE_SUFFIX = re.compile(r"[.-](x86_64|amd64|aarch64|arm64)\b")
+_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+# What only one architecture prints: at boot, or with its registers.
+_X86 = re.compile(r"BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}")
+_ARM = re.compile(r"Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : |x29: [0-9a-f]{16}|CPU features: detected")
+
+# active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
+_COUNT = re.compile(r"\b(\w{2,30}):(\d{1,15})(kB)?")
+_PAGES_OF_RAM = re.compile(r"(\d{1,15}) pages RAM")
+# [    777]     0   777   484532   481310  3903488        0             0 stress
+_PROCESS_HEADER = re.compile(r"\[ {1,3}pid {1,3}\] .{0,200}\bname$")
+_PROCESS = re.compile(r"\[ {0,6}(\d{1,10})\]((?: +-?\d{1,20}){7,9}) (.{1,40})")
+_MOST_PROCESSES = 10
+_DEFAULT_PAGE_BYTES = 4096
+
+
+def kernel_release(lines: list[Line]) -> str:
+    """Of the boot banner, the last if there are several."""
+    found = [match[1] for line in lines if (match := _VERSION.match(line.text)) is not None]
+    return found[-1] if found else ""
+
+
+def architecture(release: str, lines: list[Line]) -> str:
+    """x86_64, aarch64 or ""."""
+    suffix = _RELEASE_SUFFIX.search(release)
+    if suffix:
+        return _ARCHITECTURES[suffix[1]]
+    for line in lines:
+        if _X86.match(line.text):
+            return "x86_64"
+        if _ARM.match(line.text):
+            return "aarch64"
+    return ""
+
+
+def hardware(lines: list[Line]) -> str:
+    """As the firmware calls it at boot."""
+    return next((match[1].strip() for line in lines if (match := _DMI.match(line.text)) is not None), "")
+
+
+def modules(lines: list[Line]) -> tuple[str, ...]:
+    """Of the last list, without the letters that tell how each taints."""
+    place = next((at for at in range(len(lines) - 1, -1, -1) if "Modules linked in:" in lines[at].text[:24]), None)
+    if place is None:
+        return ()
+    found = _MODULES.match(lines[place].text)
+    text = found[1] if found else ""
+    while len(lines[place].text) >= _FULL_RECORD and place + 1 < len(lines):
+        place += 1
+        if not _MORE_MODULES.match(lines[place].text):
+            break
+        text += " " + lines[place].text.split("[last unloaded")[0]
+    return tuple(dict.fromkeys(_MODULE.findall(text)))
+
+
+def memory(lines: list[Line]) -> Memory | None:
+    """Of the last Mem-Info, as the out-of-memory killer or sysrq-m print it; None without one."""
+    place = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].text.startswith("Mem-Info:")), None)
+    if place is None:
+        return None
+    pages, page_bytes, total = _counts(lines[place + 1 :])
+
+    def bytes_of(*names: str) -> int | None:
+        known = [pages[name] for name in names if name in pages]
+        return sum(known) * page_bytes if known else None
+
+    return Memory(
+        total_bytes=total * page_bytes if total is not None else None,
+        free_bytes=bytes_of("free"),
+        anonymous_bytes=bytes_of("active_anon", "inactive_anon"),
+        file_bytes=bytes_of("active_file", "inactive_file"),
+        slab_bytes=bytes_of("slab_reclaimable", "slab_unreclaimable"),
+        processes=_processes(lines[place + 1 :], page_bytes),
+    )
+
+
+def _counts(lines: list[Line]) -> tuple[dict[str, int], int, int | None]:
+    """Pages by name, the size of a page (the nodes' lines say the same in kB), and the pages of RAM."""
+    pages: dict[str, int] = {}
+    kilobytes: dict[str, int] = {}
+    total = None
+    for line in lines[:400]:
+        found = _PAGES_OF_RAM.match(line.text)
+        if found:
+            total = int(found[1])
+        elif line.text.startswith("Node "):
+            for name, count, unit in _COUNT.findall(line.text):
+                if unit and "active_anon" in name:
+                    kilobytes[name] = kilobytes.get(name, 0) + int(count)
+        elif not pages or line.text[:1] == " ":
+            pages |= {
+                name: int(count) for name, count, unit in _COUNT.findall(line.text) if not unit and name not in pages
+            }
+    for name, kib in kilobytes.items():
+        if pages.get(name) and kib:
+            # 4, 16 or 64 KiB
+            return pages, 1024 * round(kib / pages[name]) or _DEFAULT_PAGE_BYTES, total
+    return pages, _DEFAULT_PAGE_BYTES, total
+
+
+def _processes(lines: list[Line], page_bytes: int) -> tuple[ProcessMemory, ...]:
+    found: list[ProcessMemory] = []
+    is_table = False
+    for line in lines:
+        text = line.text
+        if _PROCESS_HEADER.match(text):
+            is_table, found = True, []
+        elif is_table and (row := _PROCESS.match(text)) is not None:
+            # uid, tgid, total_vm, rss
+            rss = int(row[2].split()[3])
+            found.append(ProcessMemory(name=row[3].strip(), pid=int(row[1]), rss_bytes=max(0, rss) * page_bytes))
+    return tuple(sorted(found, key=lambda each: -each.rss_bytes)[:_MOST_PROCESSES])

@@ -1,0 +1,123 @@
+"""What a log shows beside the crash itself: what each CPU did, who was blocked, which warnings came before. Pure."""
+
+import re
+
+from lambdas.triage import titles
+from lambdas.triage.exception_trace import exception_trace
+from lambdas.triage.find_culprit import Culprit
+from lambdas.triage.model import BlockedTask, Cpu, Task, Trouble
+from lambdas.triage.printk import Line
+from lambdas.triage.reports import Report
+
+_MOST_BLOCKED_TASKS = 64
+_MOST_FRAMES = 32
+_MOST_CPUS = 1024
+_MOST_WARNINGS = 50
+# What CPUs did longer before the end tells nothing of the end.
+_RECENT_SECONDS = 300
+_IDLING = re.compile(r"skipped: idling at ([\w.]{1,200})\+0x")
+# Made by an interrupt that came upon what ran.
+_INTERRUPTED = (titles.NMI_BACKTRACE, titles.SOFT_LOCKUP, titles.HARD_LOCKUP, titles.PANIC)
+_NMI_PANIC = re.compile(r"NMI: |[Hh]ard LOCKUP|softlockup|RCU Stall")
+
+# What operators look for before a crash; a line counts once, however often its numbers change.
+_TROUBLE = re.compile(
+    "|".join(
+        (
+            # the kernel of itself
+            r"WARNING: |BUG: |INFO: (?:task |rcu|NMI handler)|rcu: INFO: |Internal error",
+            r"(?:NMI )?watchdog: (?:BUG|CPU|Watchdog detected)|NETDEV WATCHDOG|Kernel panic|traps: .{0,60}trap",
+            r"clocksource: timekeeping watchdog|sched: RT throttling|perf: interrupt took|hrtimer: interrupt took",
+            r"workqueue: .{0,60}hogged",
+            # memory and hardware
+            r"(?:Out of memory|Memory cgroup out of memory): |.{0,60}(?:invoked oom-killer|page allocation failure)",
+            r"(?:mce: )?\[Hardware Error\]|EDAC .{0,40}(?:CE|UE) |Uncorrect",
+            # disks
+            r"(?:blk_update_request: |print_req_error: )?(?:I/O error|critical \w{1,20} (?:allocation )?error)",
+            r"Buffer I/O error|nvme .{0,40}(?:I/O .{0,30}timeout|timeout|controller is down|resetting|Abort)",
+            r"nvme .{0,40}(?:Removing|Device not ready|frozen state)|SCSI error|ata\d.{0,30}(?:failed|exception)",
+            r"dm-\d{1,4}: .{0,40}error|device offlined",
+            # file systems
+            r"EXT4-fs (?:error|warning|\(.{1,40}\): (?:.{0,20}error|Remounting|Delayed block|failed))",
+            r"JBD2: (?:Detected|Error|I/O)|Aborting journal|BTRFS (?:error|critical|warning)",
+            r"XFS \(.{1,40}\): (?:.{0,40}(?:[Ee]rror|[Ss]hut|[Cc]orrupt)|Filesystem has|possible memory)",
+            # the network, and services
+            r"ena .{0,60}(?:timeout|reset|missing|stuck|Keep alive)|nfs: server .{0,80}not responding",
+            r"systemd(?:-\w{1,20})?\[1\]: .{0,80}(?:Watchdog timeout|[tT]imed out)",
+        )
+    )
+)
+_NUMBERS = re.compile(r"\d+|\b0x[0-9a-f]+\b|\b[0-9a-f]{8,16}\b")
+
+
+def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
+    """The last that was seen of each CPU in the minutes before the end, by number; of the culprit's what it did."""
+    ended = next((report.at for report in reversed(reports) if report.at is not None), None)
+    seen: dict[int, Cpu] = {}
+    for report in reports:
+        is_old = ended is not None and report.at is not None and ended - report.at > _RECENT_SECONDS
+        if report.cpu is None or report.state or is_old or len(seen) >= _MOST_CPUS:
+            continue
+        cpu = _cpu(report, report.cpu)
+        if cpu is not None:
+            seen[report.cpu] = cpu
+    if culprit.report is not None and culprit.cpu is not None and culprit.task and not culprit.report.state:
+        pointer, trace = culprit.where.pointer, culprit.where.trace
+        symbol = pointer.symbol if pointer else trace[0].symbol if trace else ""
+        seen[culprit.cpu] = Cpu(
+            cpu=culprit.cpu, task=culprit.task, symbol=symbol, call_trace=culprit.where.trace[:_MOST_FRAMES]
+        )
+    return tuple(seen[number] for number in sorted(seen))
+
+
+def _cpu(report: Report, number: int) -> Cpu | None:
+    backtrace = report.has(titles.NMI_BACKTRACE)
+    idling = _IDLING.search(backtrace.detail) if backtrace else None
+    if idling:
+        return Cpu(cpu=number, task=Task(name=f"swapper/{number}", pid=0), symbol=idling[1])
+    if report.task is None or not report.titles:
+        return None
+    panic = report.has(titles.PANIC)
+    is_interruption = _NMI_PANIC.match(panic.detail) is not None if panic else _is_interrupted(report)
+    where = exception_trace(report, is_interruption=is_interruption)
+    symbol = where.pointer.symbol if where.pointer else where.trace[0].symbol if where.trace else ""
+    return Cpu(cpu=number, task=report.task, symbol=symbol, call_trace=where.trace[:_MOST_FRAMES])
+
+
+def _is_interrupted(report: Report) -> bool:
+    return any(title.kind in _INTERRUPTED for title in report.titles)
+
+
+def blocked_tasks(reports: list[Report]) -> tuple[BlockedTask, ...]:
+    """In state D, by the hung task detector or sysrq-w; who is blocked longest comes first, and each once."""
+    found: dict[tuple[str, int | None], BlockedTask] = {}
+    for report in reports:
+        hung = report.has(titles.HUNG_TASK)
+        if report.state != "D" and hung is None:
+            continue
+        task = report.task or (hung.task if hung else None) or Task()
+        key = (task.name, task.pid)
+        before = found.get(key)
+        seconds = max((hung.seconds or 0) if hung else 0, (before.blocked_seconds or 0) if before else 0)
+        trace = exception_trace(report, is_interruption=False).trace[:_MOST_FRAMES]
+        found[key] = BlockedTask(
+            name=task.name,
+            pid=task.pid,
+            state=report.state or "D",
+            blocked_seconds=seconds or None,
+            call_trace=trace or (before.call_trace if before else ()),
+        )
+    longest_first = sorted(found.values(), key=lambda each: -(each.blocked_seconds or 0))
+    return tuple(longest_first[:_MOST_BLOCKED_TASKS])
+
+
+def warnings(lines: list[Line], *, end: int) -> tuple[Trouble, ...]:
+    """Lines before `end` that told of trouble: the last ones, in order, of those alike the first and the last."""
+    alike: dict[str, list[tuple[int, Line]]] = {}
+    for index, line in enumerate(lines[:end]):
+        text = line.text.lstrip()
+        if _TROUBLE.match(text):
+            kept = alike.setdefault(_NUMBERS.sub("#", text[:200]), [])
+            kept[min(len(kept), 1) :] = [(index, line)]
+    chosen = sorted((each for kept in alike.values() for each in kept), key=lambda each: each[0])
+    return tuple(Trouble(at=line.at, text=line.text.strip()[:300]) for _, line in chosen[-_MOST_WARNINGS:])

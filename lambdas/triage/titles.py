@@ -1,0 +1,166 @@
+"""The lines with which a kernel begins to report trouble, and what class each is. Pure; the table is the knowledge.
+
+Each wording is that of the kernel's source (panic(), pr_emerg(), die()), 3.10 to 6.18, x86_64 and arm64.
+"""
+
+import re
+from dataclasses import dataclass
+
+from lambdas.triage.model import CrashClass, Task
+
+# What kernel says of whom: kind -> pattern. The first that matches counts.
+PANIC, OOPS, SOFT_LOCKUP, HARD_LOCKUP = "panic", "oops", "soft-lockup", "hard-lockup"
+HUNG_TASK, RCU_STALL, NMI_BACKTRACE, OUT_OF_MEMORY = "hung-task", "rcu-stall", "nmi-backtrace", "out-of-memory"
+SYSRQ, MACHINE_CHECK, WARNING, SHOW_STATE = "sysrq", "machine-check", "warning", "show-state"
+RCU_KTHREAD = "rcu-kthread"
+
+_TRAPS = "|".join(
+    (
+        *("general protection fault", "divide error", "invalid opcode", "double fault", "stack segment", "int3"),
+        *("stack guard page", "kernel stack overflow", "bounds", "segment not present", "alignment check"),
+        *("control protection", "simd exception", "coprocessor segment overrun", "machine check", "invalid TSS"),
+    )
+)
+_PATTERNS = (
+    # Kernel panic - not syncing: NMI: Not continuing
+    (PANIC, r"Kernel panic - not syncing: (?P<detail>.{0,300})"),
+    # watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [spin:777]
+    (
+        SOFT_LOCKUP,
+        r"(?:NMI )?(?:watchdog: )?BUG: soft lockup - CPU#(?P<cpu>\d{1,5}) stuck for (?P<seconds>\d{1,9})s!"
+        r" \[(?P<comm>.{0,40}):(?P<pid>\d{1,10})\]",
+    ),
+    # NMI watchdog: Watchdog detected hard LOCKUP on cpu 1 · watchdog: CPU2: Watchdog detected hard LOCKUP on cpu 1
+    (HARD_LOCKUP, r"(?:NMI )?(?:watchdog: )?(?:CPU\d{1,5}: )?Watchdog detected hard LOCKUP on cpu (?P<cpu>\d{1,5})"),
+    # INFO: task jbd2/nvme1n1-8:211 blocked for more than 120 seconds.
+    (
+        HUNG_TASK,
+        r"INFO: task (?P<comm>.{1,40}):(?P<pid>\d{1,10}) blocked (?:in I/O wait )?for more than"
+        r" (?P<seconds>\d{1,9}) seconds",
+    ),
+    # rcu: INFO: rcu_preempt self-detected stall on CPU · INFO: rcu_sched detected stalls on CPUs/tasks:
+    (
+        RCU_STALL,
+        r"(?:rcu: )?INFO: \w{1,32} (?:self-detected stall on CPU|detected (?:expedited )?stalls on CPUs/tasks)",
+    ),
+    # NMI backtrace for cpu 1 · NMI backtrace for cpu 3 skipped: idling at poll_idle+0x9b/0xb9
+    (NMI_BACKTRACE, r"NMI backtrace for cpu (?P<cpu>\d{1,5})(?P<detail> skipped: idling.{0,200})?"),
+    (NMI_BACKTRACE, r"(?:rcu: )?(?:Stack|Task) dump (?:where RCU GP kthread last ran|for CPU (?P<cpu>\d{1,5}))"),
+    (RCU_KTHREAD, r"(?:rcu: )?RCU grace-period kthread stack dump:"),
+    # mysqld invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0
+    (OUT_OF_MEMORY, r"(?P<comm>.{1,40}) invoked oom-killer: "),
+    (SYSRQ, r"(?:sysrq|SysRq ?): Trigger a crash"),
+    (SHOW_STATE, r"(?:sysrq|SysRq ?): .{0,80}"),
+    # mce: [Hardware Error]: CPU 1: Machine Check Exception: 5 Bank 3: be00000000800400
+    (MACHINE_CHECK, r"(?:mce: )?\[Hardware Error\]: CPU (?P<cpu>\d{1,5}): Machine Check"),
+    (MACHINE_CHECK, r"SError Interrupt on CPU(?P<cpu>\d{1,5})"),
+    (OOPS, r"BUG: .{1,300}"),
+    (OOPS, r"kernel BUG at .{1,300}"),
+    (OOPS, r"Unable to handle kernel .{1,200}"),
+    (OOPS, r"Internal error: .{1,200}"),
+    (OOPS, r"Insufficient stack space to handle exception!"),
+    # Oops: general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b6b6b: 0000 [#1] PREEMPT SMP
+    (OOPS, rf"(?:Oops: )?(?:{_TRAPS})\b[^\[]{{0,160}}: [0-9a-f]{{4}} \[#\d{{1,9}}\]"),
+    (OOPS, r"Oops: .{0,200}\[#\d{1,9}\]"),
+    (OOPS, r"(?:corrupted stack end|detected buffer overflow) .{0,200}"),
+    # WARNING: CPU: 1 PID: 42 at fs/inode.c:330 drop_nlink+0x33/0x40
+    (WARNING, r"WARNING: .{1,300}"),
+)
+_KINDS = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
+# What any of these begins with or holds: a line without is no title, and most lines are none.
+_HINT = re.compile(
+    r"Kernel panic|BUG|LOCKUP|INFO: |NMI backtrace|ump (?:where|for)|grace-period|invoked oom|[sS]ys[rR]q"
+    r"|Hardware Error|SError|Unable to handle|Internal error|Insufficient stack|\[#|corrupted stack"
+    r"|buffer overflow|WARNING: "
+)
+
+
+def _table(*rows: tuple[CrashClass, str]) -> tuple[tuple[CrashClass, re.Pattern[str]], ...]:
+    return tuple((crash_class, re.compile(pattern)) for crash_class, pattern in rows)
+
+
+_MESSAGES = _table(
+    (CrashClass.NMI_HANG, r"NMI: Not continuing"),
+    (CrashClass.MACHINE_CHECK, r"NMI IOCK error: Not continuing|NMI: Memory parity"),
+    (CrashClass.HARD_LOCKUP, r"(?:Watchdog detected )?[Hh]ard LOCKUP"),
+    (CrashClass.SOFT_LOCKUP, r"softlockup: hung tasks"),
+    (CrashClass.HUNG_TASK, r"hung_task: blocked tasks"),
+    (CrashClass.RCU_STALL, r"RCU Stall"),
+    (CrashClass.OUT_OF_MEMORY, r"[Oo]ut of memory|System is deadlocked on memory"),
+    (CrashClass.SYSRQ, r"[sS]ys[rR]q triggered crash"),
+    (CrashClass.STACK_OVERFLOW, r"[kK]ernel stack overflow|corrupted stack end"),
+    # A buffer on the stack ran over, not the stack.
+    (CrashClass.BUG, r"stack-protector: Kernel stack is corrupted"),
+    (CrashClass.BUG, r"(?:kernel: |UBSAN: |KASAN: |KFENCE: |KCSAN: )?panic_on_warn set|UBSAN: |KASAN: |kasan"),
+    (CrashClass.MACHINE_CHECK, r"Fatal (?:\w+ )?[mM]achine check|Machine check|Fatal hardware error|Memory error"),
+    (CrashClass.MACHINE_CHECK, r"Timeout: Not all CPUs entered broadcast|Timeout synchronizing machine check"),
+    (CrashClass.MACHINE_CHECK, r"Asynchronous SError|Uncorrected hardware"),
+    (CrashClass.WATCHDOG, r"[Ww]atchdog|Software Watchdog Timer expired|SBSA Generic Watchdog timeout"),
+    # hpwdt
+    (CrashClass.WATCHDOG, r"An NMI occurred"),
+)
+# "Fatal exception" and its like end an oops, whose own words say more.
+_AFTER_OOPS = re.compile(r"Fatal exception|Attempted to kill|Aiee, killing|Machine halted|Oops")
+
+_OOPSES = _table(
+    (CrashClass.STACK_OVERFLOW, r"stack guard page|kernel stack overflow|corrupted stack end|Insufficient stack space"),
+    (CrashClass.NULL_DEREFERENCE, r"NULL pointer dereference"),
+    (CrashClass.PAGE_FAULT, r"unable to handle (?:page fault|kernel paging request)|Unable to handle kernel"),
+    (CrashClass.BUG, r"kernel BUG at|Oops - BUG|KASAN|KFENCE|KCSAN|UBSAN|sleeping function|scheduling while atomic"),
+    (CrashClass.BUG, r"Bad page|workqueue lockup|spinlock|Bad rss|buffer overflow"),
+    (CrashClass.MACHINE_CHECK, r"machine check|SError"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """One such line; `task` where it names one, `seconds` that it was stuck or blocked."""
+
+    kind: str
+    text: str
+    detail: str = ""
+    cpu: int | None = None
+    task: Task | None = None
+    seconds: int | None = None
+
+    @property
+    def is_apart(self) -> bool:
+        """It begins a report whatever was printed before; the lines of an oops belong together."""
+        return self.kind != OOPS
+
+
+def read_title(text: str) -> Title | None:
+    """None for a line that begins no report."""
+    if _HINT.search(text) is None:
+        return None
+    for kind, pattern in _KINDS:
+        found = pattern.match(text)
+        if found is not None:
+            told = found.groupdict()
+            task = Task(name=told["comm"].strip(), pid=_number(told.get("pid"))) if told.get("comm") else None
+            return Title(
+                kind,
+                text.strip()[:300],
+                detail=(told.get("detail") or "").strip(),
+                cpu=_number(told.get("cpu")),
+                task=task,
+                seconds=_number(told.get("seconds")),
+            )
+    return None
+
+
+def class_of_panic(message: str) -> CrashClass | None:
+    """Of the words after "Kernel panic - not syncing: "; None when they only end an oops."""
+    if _AFTER_OOPS.match(message):
+        return None
+    return next((each for each, pattern in _MESSAGES if pattern.match(message)), CrashClass.PANIC)
+
+
+def class_of_oops(titles: list[Title]) -> CrashClass:
+    """Of all that one oops said: "BUG: …" and "Oops: …" are lines of the same."""
+    said = "\n".join(title.text for title in titles)
+    return next((each for each, pattern in _OOPSES if pattern.search(said)), CrashClass.OOPS)
+
+
+def _number(digits: str | None) -> int | None:
+    return int(digits) if digits else None

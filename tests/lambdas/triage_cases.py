@@ -1,0 +1,57 @@
+"""The corpus of kernel logs, and what each must be told to be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lambdas.triage import CrashClass
+
+LOGS = Path(__file__).parent / "triage_logs"
+
+
+@dataclass(frozen=True)
+class Case:
+    """cpu, task (name, pid) and function are those of who caused it; "" for none."""
+
+    crash_class: CrashClass
+    cpu: int | None
+    task: tuple[str, int] | None
+    function: str
+    architecture: str = "x86_64"
+
+
+CASES = {
+    "bug-in-softirq": Case(CrashClass.BUG, 0, ("swapper/0", 0), "example_clean_rx"),
+    "general-protection-fault": Case(CrashClass.OOPS, 0, ("my app: (x) y", 5150), "fput"),
+    "hard-lockup-redhat9": Case(CrashClass.HARD_LOCKUP, 1, ("kworker/1:2", 2050), "native_queued_spin_lock_slowpath"),
+    "hung-task": Case(CrashClass.HUNG_TASK, 1, ("postgres", 2101), "__schedule"),
+    "machine-check": Case(CrashClass.MACHINE_CHECK, 2, None, ""),
+    "machine-check-arm64": Case(CrashClass.MACHINE_CHECK, 3, ("kworker/3:1", 610), "readl_relaxed", "aarch64"),
+    "nmi-kernel-thread-x86_64": Case(CrashClass.NMI_HANG, 0, ("hang_me", 4211), "spin_with_interrupts_off"),
+    "nmi-on-idle-cpu-soft-lockup-elsewhere": Case(
+        CrashClass.NMI_HANG, 1, ("spin_no_sched", 1288), "spin_without_schedule"
+    ),
+    "nmi-redhat7": Case(CrashClass.NMI_HANG, 0, ("java", 9120), "queued_spin_lock_slowpath"),
+    "nmi-user-space-real-guest": Case(CrashClass.NMI_HANG, 0, ("hangdump-spinne", 602), ""),
+    "no-root": Case(CrashClass.PANIC, 0, ("swapper/0", 1), "mount_block_root"),
+    "null-dereference": Case(CrashClass.NULL_DEREFERENCE, 1, ("bash", 1777), "write_through_null"),
+    "null-dereference-arm64": Case(
+        CrashClass.NULL_DEREFERENCE, 0, ("bash", 1502), "write_through_null", architecture="aarch64"
+    ),
+    "out-of-memory": Case(CrashClass.OUT_OF_MEMORY, 1, ("eater", 3001), "out_of_memory.cold"),
+    "page-fault-without-time-stamps": Case(CrashClass.PAGE_FAULT, 3, ("kswapd0", 77), "workingset_refault"),
+    "rcu-stall": Case(CrashClass.RCU_STALL, 1, ("rcu_hog", 901), "hog_read_side"),
+    "soft-lockup-arm64": Case(CrashClass.SOFT_LOCKUP, 1, ("hang_soft", 2301), "spin_without_schedule", "aarch64"),
+    "soft-lockup-arm64-wrapped": Case(
+        CrashClass.SOFT_LOCKUP, 1, ("hang_soft", 2301), "spin_without_schedule", architecture="aarch64"
+    ),
+    "soft-lockup-caller-ids-interleaved": Case(CrashClass.SOFT_LOCKUP, 1, ("hang_soft", 912), "spin_without_schedule"),
+    "stack-overflow": Case(CrashClass.STACK_OVERFLOW, 0, ("bash", 1420), "recurse_for_ever"),
+    "sysrq-c": Case(CrashClass.SYSRQ, 1, ("bash", 640), "sysrq_handle_crash"),
+    "warnings-only": Case(CrashClass.UNKNOWN, None, None, ""),
+    "watchdog": Case(CrashClass.WATCHDOG, 0, ("fio", 8100), "xfs_iomap_write_direct"),
+}
+
+
+def read(name: str) -> str:
+    """The log of that case."""
+    return (LOGS / f"{name}.txt").read_text()
