@@ -6,6 +6,7 @@ from constructs import Construct
 from infra import grants
 from infra.collect_parts import Parts
 from infra.functions import Function, Needs
+from infra.interrupt_beforehand import beforehand_acknowledged, beforehand_environment, beforehand_statements
 from infra.interrupt_gate import (
     any_instance_acknowledged,
     gate_environment,
@@ -62,10 +63,16 @@ class CollectFunctions:
             "send_diagnostic_interrupt",
             Needs(
                 # No probe: whoever asks for the interrupt by hand waives the second signal.
-                environment=gate_environment(parts.incidents, self._settings),
-                statements=gate_statements(self._scope, parts.incidents),
+                environment={
+                    **gate_environment(parts.incidents, self._settings),
+                    **beforehand_environment(parts.vmcores, self._settings),
+                },
+                statements=[
+                    *gate_statements(self._scope, parts.incidents),
+                    *beforehand_statements(self._scope, parts.vmcores),
+                ],
                 timeout_seconds=120,
-                acknowledged=any_instance_acknowledged(),
+                acknowledged={**any_instance_acknowledged(), **beforehand_acknowledged(parts.vmcores)},
             ),
         )
 

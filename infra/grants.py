@@ -84,6 +84,15 @@ def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
     )
 
 
+def see_screen(stack: cdk.Stack) -> iam.PolicyStatement:
+    """A picture of the console of enrolled instances."""
+    return iam.PolicyStatement(
+        actions=["ec2:GetConsoleScreenshot"],
+        resources=[instances(stack)],
+        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+    )
+
+
 def start_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     """Start enrolled instances. EC2 asks whoever starts one for a grant on the customer's key of each of its volumes;
     without it the instance goes from pending back to stopped (Client.InternalError)."""

@@ -12,6 +12,7 @@ from constructs import Construct
 from infra import grants
 from infra.functions import Function, Needs, Shared
 from infra.incidents import Incidents
+from infra.interrupt_beforehand import beforehand_acknowledged, beforehand_environment, beforehand_statements
 from infra.interrupt_gate import (
     any_instance_acknowledged,
     gate_environment,
@@ -22,6 +23,7 @@ from infra.interrupt_gate import (
 from infra.mark_ready import ALARM_PREFIX
 from infra.run_document import DocumentRunner
 from infra.settings import Settings
+from infra.vmcore_bucket import VmcoreBucket
 
 # An alarm's news is old after this; the evidence is gathered anew in any case.
 RESPONSE_MINUTES = 15
@@ -32,6 +34,7 @@ class Parts:
     """What the response is put together from."""
 
     incidents: Incidents
+    vmcores: VmcoreBucket
     runner: DocumentRunner
     collect_vmcore: sfn.StateMachine
     shared: Shared
@@ -55,12 +58,14 @@ class HangResponse(Construct):
             needs=Needs(
                 environment={
                     **gate_environment(incidents, settings),
+                    **beforehand_environment(parts.vmcores, settings),
                     **probe_environment(parts.runner, settings),
                     "TOPIC_ARN": topic.topic_arn,
                     "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
                 },
                 statements=[
                     *gate_statements(self, incidents),
+                    *beforehand_statements(self, parts.vmcores),
                     *probe_statements(self, parts.runner),
                     # The children of a composite alarm; CloudWatch shows those only to a grant on everything.
                     grants.read("cloudwatch:DescribeAlarms"),
@@ -71,7 +76,7 @@ class HangResponse(Construct):
                 ],
                 # The probe of an instance that hangs takes its whole time.
                 timeout_seconds=settings.probe_timeout_seconds + 120,
-                acknowledged=any_instance_acknowledged(),
+                acknowledged={**any_instance_acknowledged(), **beforehand_acknowledged(parts.vmcores)},
             ),
         )
         # Not only our own alarms: the owner of an instance may know better than a status check when it hangs. Whoever

@@ -93,6 +93,9 @@ class Settings(BaseModel):
     )
     fleet_budget: int = Field(3, ge=1, le=1000, description="interrupts allowed in one window, over all instances")
     fleet_budget_window_seconds: int = Field(3600, ge=60, le=604800, description="length of that window")
+    evidence_timeout_seconds: int = Field(
+        4, ge=0, le=30, description="how long an interrupt waits for the evidence stored before it; 0 = none is stored"
+    )
     dry_run: bool = Field(False, description="decide and record, but never send an interrupt")
 
     # Waiting

@@ -35,7 +35,7 @@ class HangdumpStack(cdk.Stack):
         response = hang_response.HangResponse(
             self,
             "HangResponse",
-            parts=hang_response.Parts(incidents, runner, collect.state_machine, shared),
+            parts=hang_response.Parts(incidents, vmcores, runner, collect.state_machine, shared),
             settings=settings,
         )
         provision = provision_dump_volume.ProvisionDumpVolume(

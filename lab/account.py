@@ -26,6 +26,7 @@ from lab.aws import (
     events,
     executions,
     lambda_,
+    metric_data,
     s3,
     sns,
     ssm,
@@ -103,6 +104,7 @@ class LabAccount:
         ebs.install(patches, state)
         self._commands = ssm.install(patches, state)
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
+        metric_data.install(patches)
         lambda_.install(patches, self._functions, publish=publish)
         events.install(patches, invoke=invoke, publish=publish)
         s3.install(patches, state)

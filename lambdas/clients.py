@@ -5,7 +5,7 @@ Plain clients: AWS_ENDPOINT_URL, as the lab sets it, is honoured by boto3 itself
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -24,6 +24,8 @@ _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect
 # A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it.
 # The read time-out is longer than any answer expected: a time-out leaves the worst of all states, "perhaps sent".
 _ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+# For what an interrupt waits for, but not long.
+_HASTY = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=4)
 
 # Between the claim and the interrupt nobody waits for long: a function that runs out of time there has perhaps sent it.
 _IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5)
@@ -42,6 +44,18 @@ def ec2_without_retries() -> "EC2Client":
 
 
 @cache
+def ec2_in_haste() -> "EC2Client":
+    """EC2 for what is seen just before an interrupt."""
+    return boto3.client("ec2", config=_HASTY)
+
+
+@cache
+def autoscaling() -> Any:
+    """The groups that instances belong to; there are no stubs of it in the requirements."""
+    return boto3.client("autoscaling", config=_PATIENT)
+
+
+@cache
 def ssm() -> "SSMClient":
     """Systems Manager."""
     return boto3.client("ssm", config=_PATIENT)
@@ -57,6 +71,12 @@ def ssm_impatient() -> "SSMClient":
 def cloudwatch() -> "CloudWatchClient":
     """CloudWatch alarms."""
     return boto3.client("cloudwatch", config=_PATIENT)
+
+
+@cache
+def cloudwatch_in_haste() -> "CloudWatchClient":
+    """Metrics from just before an interrupt."""
+    return boto3.client("cloudwatch", config=_HASTY)
 
 
 @cache
@@ -81,6 +101,12 @@ def stepfunctions() -> "SFNClient":
 def s3() -> "S3Client":
     """The vmcore bucket, for our own calls."""
     return boto3.client("s3", config=_PATIENT)
+
+
+@cache
+def s3_in_haste() -> "S3Client":
+    """The vmcore bucket, for what is stored before an interrupt."""
+    return boto3.client("s3", config=_HASTY)
 
 
 @cache

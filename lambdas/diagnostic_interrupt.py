@@ -1,4 +1,5 @@
-"""Sends the one diagnostic interrupt of an incident: claim, send, write down. Whether to is decided elsewhere.
+"""Sends the one diagnostic interrupt of an incident: claim, keep the evidence, send, write down. Whether to is decided
+elsewhere.
 
 Nothing here is ever tried twice. A second NMI can kill the dump that the first one started, so whoever comes later
 reads the record and collects.
@@ -13,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import clients, moment
 from lambdas.environment import InterruptLimits
+from lambdas.evidence_first import EvidenceFirst, Kept
 from lambdas.incident import Incident, State, Verdict, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.kill_switch import Stop, read_stop
@@ -39,15 +41,27 @@ def interrupt_once(
     incident: Incident, *, table: IncidentTable, limits: InterruptLimits, clock: Callable[[], datetime]
 ) -> Outcome:
     """Claims, sends, records. A crash in between leaves `interrupting`, from which nobody sends again."""
-    claimed_at = clock()
-    claim = incident.model_copy(update={"timeline": [*incident.timeline, timeline_entry(claimed_at, "claimed")]})
-    refusal = table.claim(claim, limits=limits, now=claimed_at)
-    if refusal is not None:
-        return Outcome(
-            "claim-refused", refusal, "The claim in the incident table was refused.", moment.epoch(claimed_at)
-        )
-    stop = read_stop()
-    outcome = _send(incident.instance_id, at=clock()) if stop is None else _stopped(stop, at=clock())
+    with EvidenceFirst(incident) as evidence:
+        refused = _claim(incident, table, limits, at=clock())
+        if refused is not None:
+            return refused
+        evidence.store()
+        kept = evidence.finish()
+        stop = read_stop()
+        outcome = _send(incident.instance_id, at=clock()) if stop is None else _stopped(stop, at=clock())
+        _record(incident, outcome, kept, table, at=clock())
+    return outcome
+
+
+def _claim(incident: Incident, table: IncidentTable, limits: InterruptLimits, *, at: datetime) -> Outcome | None:
+    claim = incident.model_copy(update={"timeline": [*incident.timeline, timeline_entry(at, "claimed")]})
+    refusal = table.claim(claim, limits=limits, now=at)
+    if refusal is None:
+        return None
+    return Outcome("claim-refused", refusal, "The claim in the incident table was refused.", moment.epoch(at))
+
+
+def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTable, *, at: datetime) -> None:
     logger.info("Diagnostic interrupt %s: %s", outcome.kind, outcome.detail)
     count("DiagnosticInterrupts", outcome=outcome.kind)
     fields: dict[str, object] = {"state": _STATES[outcome.kind].value}
@@ -56,9 +70,9 @@ def interrupt_once(
         fields["verdict"] = verdict_of_refusal(outcome.reason).value
     else:
         fields["interruptedEpoch"] = outcome.epoch
-    entry = timeline_entry(clock(), f"interrupt-{outcome.kind}", outcome.detail)
+    fields |= {"evidenceKeys": kept.keys, "evidenceProblems": kept.problems}
+    entry = timeline_entry(at, f"interrupt-{outcome.kind}", outcome.detail)
     table.update(incident.incident_id, fields, timeline=[entry])
-    return outcome
 
 
 def _stopped(stop: Stop, *, at: datetime) -> Outcome:

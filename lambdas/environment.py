@@ -103,6 +103,12 @@ class KillSwitch(Environment):
     kill_switch_parameter: str
 
 
+class EvidenceBound(Environment):
+    """How long an interrupt waits for what is stored before it; 0: nothing is."""
+
+    evidence_timeout_seconds: Annotated[int, Field(ge=0)]
+
+
 class DumpDeadline(Environment):
     """How long a crash may take from the interrupt to an answering instance."""
 

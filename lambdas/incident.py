@@ -99,6 +99,9 @@ class Incident(BaseModel):
     interrupted_epoch: int | None = None
     dump_deadline_epoch: int | None = None
     console_baseline: ConsoleBaseline | None = None
+    # What was stored before the interrupt, name -> key, and what of it could not be.
+    evidence_keys: dict[str, str] = Field(default_factory=dict)
+    evidence_problems: list[str] = Field(default_factory=list)
     last_phase: str | None = None
     upload: Upload | None = None
     manifest_count: int = 0
@@ -155,6 +158,16 @@ def keys(prefix: str) -> dict[str, str]:
         "triage": f"{prefix}triage.json",
         "console": f"{prefix}console.txt",
         "manifest": f"{prefix}manifest.json",
+    }
+
+
+def evidence_keys(prefix: str) -> dict[str, str]:
+    """The names of what is stored before the interrupt; they go into incident.json beside the others."""
+    return {
+        "consoleBefore": f"{prefix}before/console.txt",
+        "screenshotBefore": f"{prefix}before/screenshot.jpg",
+        "statusBefore": f"{prefix}before/status.json",
+        "metricsBefore": f"{prefix}before/metrics.json",
     }
 
 

@@ -4,17 +4,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from moto.core.responses import ActionResult, EmptyResult
+from moto.core.responses import EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance, StateReason
 from moto.ec2.responses import EC2Response
-from moto.ec2.utils import Base64EncodedString
 
+from lab.aws import console
+from lab.aws.console import computer_of
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, Computer, utc_now
 
-CONSOLE_BYTES = 64 * 1024
 _STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 _BY_ITSELF = "Client.InstanceInitiatedShutdown"
 # i-0123456789abcdef0, or the eight digits of older instances
@@ -26,7 +26,7 @@ Notify = Callable[[str, str, dict[str, Any], list[str]], None]
 
 def install(patches: Patches, state: AccountState, power: "Power") -> None:
     _install_diagnostic_interrupt(patches, state)
-    _install_console(patches, state)
+    console.install(patches, state)
     _install_status(patches, state)
     _install_power(patches, power)
 
@@ -53,7 +53,7 @@ def _install_diagnostic_interrupt(patches: Patches, state: AccountState) -> None
                 f"The instance type '{instance.instance_type}' does not support diagnostic interrupts.",
             )
         state.events.emit("ec2", instance_id, "diagnostic interrupt: NMI delivered")
-        _computer(state, instance_id).machine.inject_nmi()
+        computer_of(state, instance_id).machine.inject_nmi()
         return EmptyResult()
 
     patches.add(EC2Response, "send_diagnostic_interrupt", send_diagnostic_interrupt)
@@ -66,29 +66,6 @@ def takes_diagnostic_interrupt(backend: EC2Backend, instance: Instance) -> bool:
         return False
     described = types[0]
     return described.get("Hypervisor") == "nitro" or bool(described.get("BareMetal"))
-
-
-def _install_console(patches: Patches, state: AccountState) -> None:
-    """Real: the last 64 KB; live only with Latest=True (Nitro), else as of the last power event.
-
-    moto: a canned Xen log. Here: the machine's serial log; without Latest the one kept at the last power event.
-    """
-
-    def get_console_output(response: EC2Response) -> ActionResult:
-        instance = response.ec2_backend.get_instance(response._get_param("InstanceId"))
-        computer = _computer(state, instance.id)
-        latest = response._get_bool_param("Latest", False)
-        text = computer.machine.console() if latest else computer.posted_console
-        tail = text.encode("utf-8", "replace")[-CONSOLE_BYTES:].decode("utf-8", "ignore")
-        return ActionResult(
-            {
-                "InstanceId": instance.id,
-                "Timestamp": utc_now(),
-                "Output": Base64EncodedString.from_raw_string(tail) if tail else None,
-            }
-        )
-
-    patches.replace(EC2Response, "get_console_output", lambda _original: get_console_output)
 
 
 def _install_status(patches: Patches, state: AccountState) -> None:
@@ -234,9 +211,3 @@ _NOTHING_TO_DO = {
     ("terminate", "terminated"),
     ("reboot", "stopped"),
 }
-
-
-def _computer(state: AccountState, instance_id: str) -> Computer:
-    if instance_id not in state.computers:
-        raise EC2ClientError("InvalidInstanceID.NotFound", f"The instance '{instance_id}' has no machine in the lab")
-    return state.computers[instance_id]

@@ -94,7 +94,11 @@ def _write_report(event: dict[str, Any], incident: Incident, conclusion: Conclus
     if isinstance(verified, dict):
         objects.written["vmcore"] = verified["key"]
     report = _compose(event, incident, conclusion, told=told, now=now)
-    report |= {"bucket": bucket.bucket_name, "keys": dict(objects.written), "problems": objects.problems}
+    report |= {
+        "bucket": bucket.bucket_name,
+        "keys": incident.evidence_keys | objects.written,
+        "problems": objects.problems,
+    }
     if incident.instance_id and _is_worth_recording(incident, conclusion):
         report["keys"]["incident"] = names["incident"]
         objects.write_incident(report)

@@ -21,7 +21,14 @@ RIGHTS = {
     ("s3", "complete_multipart_upload"): {"s3:PutObject"},
     ("s3", "delete_object"): {"s3:DeleteObject", "s3:DeleteObjectVersion"},
 }
-SERVICES = {"ec2_without_retries": "ec2", "ssm_impatient": "ssm", "stepfunctions": "states"}
+SERVICES = {
+    "ec2_without_retries": "ec2",
+    "ec2_in_haste": "ec2",
+    "cloudwatch_in_haste": "cloudwatch",
+    "s3_in_haste": "s3",
+    "ssm_impatient": "ssm",
+    "stepfunctions": "states",
+}
 # Rights that belong to no call in lambdas/: the runtime's own, S3's use of the key, S3's 404 instead of 403, the
 # notice of a failure, and Powertools' idempotency, which keeps its items in the table.
 BESIDES = {

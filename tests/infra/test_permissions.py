@@ -11,6 +11,7 @@ ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
 # Reads that take no resource; everything else names what it acts on.
 UNLIMITED = {
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
     # Of one instance; whether IAM can limit it is told differently by different pages of AWS.
     "ec2:DescribeInstanceAttribute",
     "ec2:DescribeInstances",
@@ -76,8 +77,22 @@ def test_only_enrolled_instances_can_be_interrupted(template: Template) -> None:
     # respond_to_hang and send_diagnostic_interrupt
     assert len(found) == 2
     for statement in found:
-        assert actions(statement) == ["ec2:SendDiagnosticInterrupt"]
+        assert set(actions(statement)) <= {"ec2:SendDiagnosticInterrupt", "ec2:GetConsoleScreenshot"}
         assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
+
+
+def test_only_the_screens_of_enrolled_instances_are_seen(template: Template) -> None:
+    found = [each for each in template.all_statements() if "ec2:GetConsoleScreenshot" in actions(each)]
+    assert [each["Condition"] for each in found] == [{"StringEquals": ENROLLED_ONLY}] * 2
+
+
+@pytest.mark.parametrize("function", ["respond_to_hang", "send_diagnostic_interrupt"])
+def test_who_interrupts_writes_to_the_bucket_only_what_was_there_before(template: Template, function: str) -> None:
+    found = [each for each in _of_function(template, function) if any(a.startswith("s3:") for a in actions(each))]
+    (statement,) = found
+    assert actions(statement) == ["s3:PutObject"]
+    (where,) = resources(statement)
+    assert where.endswith("/vmcores/*/before/*")
 
 
 def test_only_enrolled_instances_can_be_started_and_only_by_the_collection(template: Template) -> None:

@@ -4,6 +4,7 @@ Owns what the tests turn (status checks, console, probe, ping, the interrupt) an
 ends a handler at a chosen call as the death of its process would: nothing after it runs, not even clean-up.
 """
 
+import base64
 import itertools
 import threading
 from collections.abc import Callable
@@ -50,6 +51,7 @@ class Account:
     instance_status: str = "impaired"
     attached_ebs_status: str | None = "ok"
     console: str = "[    1.0] login:"
+    screenshot: bytes = b"\xff\xd8\xff a JPG"
     ping_status: str | None = "Online"
     last_ping_at: datetime = datetime(2026, 11, 23, 3, 58, tzinfo=UTC)
     platform_type: str = "Linux"
@@ -130,6 +132,14 @@ class Account:
     def _GetConsoleOutput(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         assert parameters["Latest"] is True
         return {"InstanceId": parameters["InstanceId"], "Output": self.console}
+
+    def _GetConsoleScreenshot(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"InstanceId": parameters["InstanceId"], "ImageData": base64.b64encode(self.screenshot).decode()}
+
+    def _GetMetricData(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        at = parameters["EndTime"].replace(second=0)
+        ids = [query["Id"] for query in parameters["MetricDataQueries"]]
+        return {"MetricDataResults": [{"Id": each, "Timestamps": [at], "Values": [1.0]} for each in ids]}
 
     def _DescribeInstanceInformation(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         if self.ping_status is None:

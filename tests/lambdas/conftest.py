@@ -18,16 +18,8 @@ from tests.lambdas import vmcores
 from tests.lambdas.account import Account
 
 _CLIENTS = (
-    "ec2",
-    "ec2_without_retries",
-    "ssm",
-    "ssm_impatient",
-    "cloudwatch",
-    "dynamodb",
-    "sns",
-    "stepfunctions",
-    "s3",
-    "sts",
+    *("ec2", "ec2_without_retries", "ec2_in_haste", "ssm", "ssm_impatient", "cloudwatch", "cloudwatch_in_haste"),
+    *("dynamodb", "sns", "stepfunctions", "s3", "s3_in_haste", "sts", "autoscaling"),
 )
 
 # What the template gives the functions, in one.
@@ -47,6 +39,7 @@ VARIABLES = {
     "FLEET_BUDGET_WINDOW_SECONDS": "3600",
     "DRY_RUN": "false",
     "KILL_SWITCH_PARAMETER": "/hangdump/interrupts",
+    "EVIDENCE_TIMEOUT_SECONDS": "4",
     "DUMP_SIZE_FACTOR": "2",
     "MINIMUM_DUMP_VOLUME_GIB": "8",
     "ALLOW_REBOOT": "false",

@@ -43,11 +43,13 @@ class Stack:
         return [alarm["AlarmName"] for alarm in alarms["MetricAlarms"]]
 
     def objects_of(self, instance_id: str) -> dict[str, bytes]:
-        """Name → content of what is in the bucket for an instance, manifests left out."""
+        """Name below the incident → content of what is in the bucket for an instance, manifests for it left out."""
         s3, bucket = self.account.client("s3"), self.outputs["VmcoreBucketName"]
         listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
         keys = [entry["Key"] for entry in listed if f"/{instance_id}/" in entry["Key"]]
-        return {key.rsplit("/", 1)[1]: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+        # vmcores/<account>/<region>/<instance>/<incident>/<name>
+        keys = [key for key in keys if key.startswith("vmcores/")]
+        return {key.split("/", 5)[5]: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
 @pytest.fixture(scope="package")

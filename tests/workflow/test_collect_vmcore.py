@@ -34,7 +34,12 @@ def test_brings_home_the_vmcore_of_an_instance_that_hangs(
     objects = stack.objects_of(ready_instance_id)
     assert objects["vmcore"] == host.dump_bytes
     assert b"NMI: Not continuing" in objects["vmcore-dmesg.txt"]
-    assert json.loads(objects["incident.json"])["verdict"] == "captured"
+    incident = json.loads(objects["incident.json"])
+    assert incident["verdict"] == "captured"
+    before = {"before/console.txt", "before/screenshot.jpg", "before/status.json", "before/metrics.json"}
+    assert before <= set(objects)
+    assert {f"before/{key.rsplit('/', 1)[1]}" for name, key in incident["keys"].items() if "Before" in name} == before
+    assert b"elfcorehdr" not in objects["before/console.txt"]
     assert host.vmcores() == []
     assert host.machine.nmi_count == 1
 
@@ -93,6 +98,7 @@ def test_interrupts_first_when_asked_to(stack: Stack, host: SimulatedHost, ready
 
     assert ended["output"]["verdict"] == "captured"
     assert host.machine.nmi_count == 1
+    assert "before/screenshot.jpg" in stack.objects_of(ready_instance_id)
 
 
 def test_refuses_to_interrupt_by_hand_what_is_not_ready(stack: Stack, host: SimulatedHost, instance_id: str) -> None:

@@ -3,12 +3,14 @@
 import json
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.backends import get_backend
 from moto.core.responses import BaseResponse
 from moto.ec2.responses import EC2Response
 from moto.ssm.responses import SimpleSystemManagerResponse
@@ -41,6 +43,7 @@ def _instance() -> str:
     ("response", "action"),
     [
         (EC2Response, "send_diagnostic_interrupt"),
+        (EC2Response, "get_console_screenshot"),
         (SimpleSystemManagerResponse, "list_command_invocations"),
         (SimpleSystemManagerResponse, "cancel_command"),
         (SimpleSystemManagerResponse, "describe_instance_information"),
@@ -95,6 +98,16 @@ def test_moto_starts_alarms_in_ok() -> None:
         Threshold=1,
     )
     assert cloudwatch.describe_alarms()["MetricAlarms"][0]["StateValue"] == "OK"
+
+
+def test_moto_compares_times_with_and_without_a_zone() -> None:
+    cloudwatch, now = _client("cloudwatch"), datetime.now(UTC)
+    get_backend("cloudwatch")["123456789012"][REGION].put_metric_data(
+        "n", [{"MetricName": "m", "Value": 1.0, "Timestamp": now, "Dimensions": []}]
+    )
+    query = {"Id": "q", "MetricStat": {"Metric": {"Namespace": "n", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}}
+    with pytest.raises(TypeError):
+        cloudwatch.get_metric_data(MetricDataQueries=[query], StartTime=now - timedelta(hours=1), EndTime=now)
 
 
 def test_moto_believes_a_wrong_checksum() -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -174,3 +175,20 @@ def test_a_deleted_alarm_is_gone(account: LabAccount) -> None:
 def test_an_alarm_of_the_template_is_there(account: LabAccount) -> None:
     found = account.client("cloudwatch").describe_alarms(AlarmNames=["hangdump-deployed"])["MetricAlarms"][0]
     assert (found["EvaluationPeriods"], found["Threshold"], found["AlarmActions"]) == (2, 1.0, ["x"])
+
+
+def test_metric_data_are_those_of_one_instance_in_periods(account: LabAccount) -> None:
+    cloudwatch = account.client("cloudwatch")
+    for instance_id, value in (("i-1", 1.0), ("i-1", 3.0), ("i-2", 9.0)):
+        dimensions = [{"Name": "InstanceId", "Value": instance_id}]
+        datum = {"MetricName": "m", "Value": value, "Dimensions": dimensions, "Timestamp": datetime.now(UTC)}
+        cloudwatch.put_metric_data(Namespace="Lab", MetricData=[datum])
+    metric = {"Namespace": "Lab", "MetricName": "m", "Dimensions": [{"Name": "InstanceId", "Value": "i-1"}]}
+    answer = cloudwatch.get_metric_data(
+        MetricDataQueries=[{"Id": "q", "MetricStat": {"Metric": metric, "Period": 86400, "Stat": "Maximum"}}],
+        StartTime=datetime.now(UTC) - timedelta(hours=3),
+        EndTime=datetime.now(UTC) + timedelta(seconds=60),
+    )
+    (result,) = answer["MetricDataResults"]
+    # Two, should midnight have passed in between.
+    assert max(result["Values"]) == 3.0

@@ -92,6 +92,15 @@ def test_without_latest_the_console_is_that_of_the_last_power_event(account: Lab
     assert "only just now" in ec2.get_console_output(InstanceId=instance_id, Latest=True)["Output"]
 
 
+def test_the_screen_of_a_running_machine_is_a_jpg(account: LabAccount) -> None:
+    ec2, instance_id = account.client("ec2"), account.add_instance(ScriptedMachine())
+    picture = base64.b64decode(ec2.get_console_screenshot(InstanceId=instance_id)["ImageData"])
+    assert (picture[:3], picture[-2:]) == (b"\xff\xd8\xff", b"\xff\xd9")
+    ec2.stop_instances(InstanceIds=[instance_id])
+    with pytest.raises(ClientError, match="IncorrectInstanceState"):
+        ec2.get_console_screenshot(InstanceId=instance_id)
+
+
 def test_a_machine_that_does_not_answer_is_impaired_until_it_does(account: LabAccount, monkeypatch: Any) -> None:
     monkeypatch.setattr("lab.aws.status_checks.ANSWER_TIMEOUT_SECONDS", 0.1)
     machine = ScriptedMachine()

@@ -1,0 +1,110 @@
+"""Keeps what can be seen of an instance before it is interrupted: if the dump fails, there is that.
+
+Owns the looks' running side by side, and their bound. Nothing here may stop an interrupt: what fails is told, never
+raised.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from lambdas import clients
+from lambdas.environment import EvidenceBound, VmcoreBucket
+from lambdas.incident import Incident, evidence_keys, key_prefix
+from lambdas.instance_looks import LOOKS, Look
+from lambdas.observability import logger
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was stored, name -> key, and what was not, with the reason."""
+
+    keys: dict[str, str]
+    problems: list[str]
+
+
+class EvidenceFirst:
+    """Looks from the moment it is entered, so that the looks cost no time beside the claim; stores when told to.
+
+    What is seen after `finish` is thrown away: it may be from after the interrupt.
+    """
+
+    def __init__(self, incident: Incident) -> None:
+        self._instance_id = incident.instance_id
+        self._keys = evidence_keys(
+            key_prefix(
+                account_id=incident.account_id,
+                region=incident.region,
+                instance_id=incident.instance_id,
+                incident=incident.incident_id,
+            )
+        )
+        self._is_over = False
+        self._bound_seconds = 0
+        self._problems: list[str] = []
+        self._seen: dict[str, Future[bytes]] = {}
+        self._stored: dict[str, Future[None]] = {}
+        # Two for each: its look, and the storing that waits for it.
+        self._threads = ThreadPoolExecutor(2 * len(LOOKS), thread_name_prefix="evidence")
+
+    def __enter__(self) -> Self:
+        try:
+            self._bound_seconds = EvidenceBound.read().evidence_timeout_seconds
+        except ValueError as error:
+            self._problems.append(f"The settings: {error}")
+        if self._bound_seconds:
+            # Made here: boto3 does not make clients thread-safely.
+            for make in (clients.ec2_in_haste, clients.cloudwatch_in_haste, clients.s3_in_haste):
+                make()
+            self._seen = {look.name: self._threads.submit(look.read, self._instance_id) for look in LOOKS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_over = True
+        # Bounded by the clients' own time-outs, and nobody waits for what comes after an interrupt.
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def store(self) -> None:
+        """Begins to store. For who holds the claim: nobody else may write under this incident's name."""
+        self._stored = {look.name: self._threads.submit(self._store, look) for look in LOOKS if self._seen}
+
+    def finish(self) -> Kept:
+        """Waits, within the bound, for what was begun, and ends it."""
+        wait(self._stored.values(), timeout=self._bound_seconds)
+        self._is_over = True
+        keys = {}
+        for name, storing in self._stored.items():
+            problem = self._problem_of(storing)
+            if problem is None:
+                keys[name] = self._keys[name]
+            else:
+                self._problems.append(f"{name}: {problem}")
+        for problem in self._problems:
+            logger.warning("Not stored before the interrupt: %s", problem)
+        return Kept(keys, self._problems)
+
+    def _store(self, look: Look) -> None:
+        body = self._seen[look.name].result(timeout=self._bound_seconds)
+        if self._is_over:
+            return
+        bucket = VmcoreBucket.read()
+        clients.s3_in_haste().put_object(
+            Bucket=bucket.bucket_name,
+            Key=self._keys[look.name],
+            Body=body,
+            ContentType=look.content_type,
+            ServerSideEncryption="aws:kms",
+            SSEKMSKeyId=bucket.key_arn,
+        )
+
+    def _problem_of(self, storing: "Future[None]") -> str | None:
+        if not storing.done():
+            return f"not stored within {self._bound_seconds} s."
+        error = storing.exception()
+        if error is not None and not isinstance(error, Exception):
+            # The process ends. Of everything else, an error of ours included: evidence is worth less than the dump.
+            raise error
+        return None if error is None else f"{type(error).__name__}: {error}"
