@@ -19,8 +19,8 @@ _STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 def install(patches: Patches) -> None:
-    """Real: periods begin at whole multiples of the period. moto: compares times with and without a zone, looks at every
-    datum for every period, and forgets the namespace. Here: metrics by their statistics; expressions are not emulated.
+    """Real: periods begin at whole multiples of the period. moto: compares times with and without a zone, looks at each
+    datum for each period, and forgets the namespace. Here: metrics by their statistics; expressions are not emulated.
     """
 
     def get_metric_data(
