@@ -117,6 +117,18 @@ class Settings(BaseModel):
         0, ge=0, le=100_000, description="what an upload may use of the instance's network, MiB/s; 0 = all"
     )
 
+    # The sweep
+    sweep_interval_hours: int = Field(24, ge=1, le=168, description="hours between two sweeps")
+    sweep_removes: bool = Field(
+        True, description="does a sweep remove what is ours and empty of value, or only report it"
+    )
+    sweep_unmarks: bool = Field(
+        True, description="does a sweep take the ready tag from an instance that could not dump"
+    )
+    sweep_collects: bool = Field(
+        False, description="does a sweep start CollectVmcore for dumps that nobody asked for, or only report them"
+    )
+
     # What is kept, and where it goes
     upload_endpoint_url: str = Field(
         "", pattern=_ENDPOINT, description="S3 endpoint for the instances; empty = the Region's"

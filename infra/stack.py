@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import bundle, collect_vmcore, hang_response, provision_dump_volume
+from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, sweep
 from infra.documents import Documents
 from infra.functions import Shared
 from infra.incidents import Incidents
@@ -44,6 +44,12 @@ class HangdumpStack(cdk.Stack):
             parts=provision_dump_volume.Parts(incidents, runner, response.respond_to_hang, shared),
             settings=settings,
         )
+        swept = sweep.Sweep(
+            self,
+            "Sweep",
+            parts=sweep.Parts(incidents, vmcores, runner, collect.state_machine, shared),
+            settings=settings,
+        )
         self._outputs(
             {
                 "VmcoreBucketName": (vmcores.bucket.bucket_name, "Where vmcores end"),
@@ -53,6 +59,7 @@ class HangdumpStack(cdk.Stack):
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
                 "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
+                "SweepArn": (_arn(swept.function), "Looks for what was left behind; invoke it to look now"),
             }
         )
 

@@ -11,6 +11,7 @@ from infra.settings import Settings
 VMCORES = "vmcores/"
 MANIFESTS = "manifests/"
 DIGESTS = "digests/"
+SWEEPS = "sweeps/"
 
 
 class VmcoreBucket(Construct):
@@ -105,6 +106,12 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
             prefix=DIGESTS,
             expiration=cdk.Duration.days(7),
             noncurrent_version_expiration=cdk.Duration.days(1),
+        ),
+        s3.LifecycleRule(
+            id="expire-sweeps",
+            prefix=SWEEPS,
+            expiration=cdk.Duration.days(settings.log_retention_days),
+            noncurrent_version_expiration=cdk.Duration.days(30),
         ),
         s3.LifecycleRule(
             # Time to take back a deletion by mistake.

@@ -74,6 +74,22 @@ class VmcoreBucketName(Environment):
     bucket_name: str
 
 
+class FleetChecks(Environment):
+    """What a sweep asks ready instances with."""
+
+    check_document: str
+    upload_document: str
+    mount_point: str
+
+
+class SweepPolicy(Environment):
+    """What a sweep may do besides reporting. No defaults: what is not said is not allowed."""
+
+    sweep_removes: bool
+    sweep_unmarks: bool
+    sweep_collects: bool
+
+
 class Collection(Environment):
     """What respond_to_hang starts."""
 

@@ -1,0 +1,93 @@
+"""The sweep: a function on a schedule that finds what was left behind, tells of it, removes what it may."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants, sweep_grants
+from infra.functions import Function, Needs, Shared
+from infra.incidents import Incidents
+from infra.interrupt_gate import any_instance_acknowledged
+from infra.mark_ready import ALARM_PREFIX
+from infra.run_document import DocumentRunner
+from infra.settings import Settings
+from infra.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket
+from infra.vmcore_grants import any_key_acknowledged, bucket_environment
+
+# Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
+_LONGEST_SECONDS = 900
+_CHECK, _UPLOAD = "check_kdump", "upload_vmcore"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the sweep looks at."""
+
+    incidents: Incidents
+    vmcores: VmcoreBucket
+    runner: DocumentRunner
+    collect_vmcore: sfn.StateMachine
+    shared: Shared
+
+
+class Sweep(Construct):
+    """The function `sweep` and its schedule."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self.function = self._function(parts, settings)
+        self.function.retry_when_asynchronous(parts.shared, for_minutes=60)
+        events.Rule(
+            self,
+            "Schedule",
+            description="Looks for what Hangdump left behind",
+            schedule=events.Schedule.rate(cdk.Duration.hours(settings.sweep_interval_hours)),
+            targets=[targets.LambdaFunction(self.function)],
+        )
+
+    def _function(self, parts: Parts, settings: Settings) -> Function:
+        documents = parts.runner.documents
+        return Function(
+            self,
+            "sweep",
+            shared=parts.shared,
+            needs=Needs(
+                environment={
+                    "TABLE_NAME": parts.incidents.table.table_name,
+                    "TOPIC_ARN": parts.incidents.topic.topic_arn,
+                    "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
+                    **bucket_environment(parts.vmcores),
+                    "CHECK_DOCUMENT": documents.name(_CHECK),
+                    "UPLOAD_DOCUMENT": documents.name(_UPLOAD),
+                    "MOUNT_POINT": settings.mount_point,
+                    "SWEEP_REMOVES": str(settings.sweep_removes).lower(),
+                    "SWEEP_UNMARKS": str(settings.sweep_unmarks).lower(),
+                    "SWEEP_COLLECTS": str(settings.sweep_collects).lower(),
+                },
+                statements=self._statements(parts),
+                timeout_seconds=_LONGEST_SECONDS,
+                acknowledged={
+                    **any_instance_acknowledged(),
+                    **any_key_acknowledged(parts.vmcores, VMCORES, SWEEPS),
+                    grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
+                    grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
+                    sweep_grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
+                },
+            ),
+        )
+
+    def _statements(self, parts: Parts) -> list[iam.PolicyStatement]:
+        stack = cdk.Stack.of(self)
+        names = [parts.runner.documents.name(each) for each in (_CHECK, _UPLOAD)]
+        return [
+            *sweep_grants.look(parts.incidents.table, parts.vmcores, parts.collect_vmcore),
+            *grants.send_command(stack, names),
+            *sweep_grants.remove(stack, parts.vmcores),
+            iam.PolicyStatement(actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]),
+            iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
+        ]

@@ -1,0 +1,65 @@
+"""What the sweep may do: look at everything, remove the few kinds of things that it may remove."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+
+from infra import grants
+from infra.mark_ready import ALARM_PREFIX
+from infra.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket
+from infra.vmcore_grants import objects, use_key
+
+# As cdk-nag names the grant.
+ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
+RESCUE_TAG = "hangdump:rescue"
+
+
+def look(table: dynamodb.Table, vmcores: VmcoreBucket, collect: sfn.StateMachine) -> list[iam.PolicyStatement]:
+    """Searches, and the report."""
+    return [
+        grants.read(
+            "autoscaling:DescribeAutoScalingInstances",
+            "cloudwatch:DescribeAlarms",
+            "ec2:DescribeInstances",
+            "ec2:DescribeSnapshots",
+            "ec2:DescribeVolumes",
+            "ssm:DescribeInstanceInformation",
+            "ssm:ListCommandInvocations",
+        ),
+        iam.PolicyStatement(
+            # PutItem: where it had to stop.
+            actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
+            resources=[table.table_arn],
+        ),
+        iam.PolicyStatement(actions=["states:ListExecutions"], resources=[collect.state_machine_arn]),
+        iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[vmcores.bucket.bucket_arn]),
+        objects(vmcores, SWEEPS, "s3:PutObject"),
+        use_key(vmcores),
+    ]
+
+
+def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
+    """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
+    made_by_a_rescue = {
+        "StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name},
+        "Null": {f"aws:ResourceTag/{RESCUE_TAG}": "false"},
+    }
+    # A snapshot's ARN has no account.
+    snapshots = stack.format_arn(service="ec2", account="", resource="snapshot", resource_name="*")
+    return [
+        iam.PolicyStatement(
+            actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=made_by_a_rescue
+        ),
+        iam.PolicyStatement(actions=["ec2:DeleteSnapshot"], resources=[snapshots], conditions=made_by_a_rescue),
+        iam.PolicyStatement(
+            actions=["ec2:DeleteVolume"], resources=[grants.volumes(stack)], conditions=made_by_a_rescue
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:DeleteTags"],
+            resources=[grants.instances(stack)],
+            conditions={"ForAllValues:StringEquals": {"aws:TagKeys": ["hangdump:ready"]}},
+        ),
+        iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[grants.alarms(stack, f"{ALARM_PREFIX}*")]),
+        objects(vmcores, VMCORES, "s3:AbortMultipartUpload"),
+    ]

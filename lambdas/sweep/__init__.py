@@ -1,0 +1,64 @@
+"""Finds what was left behind or never came to an end, tells of it, removes what is provably ours and empty.
+
+Owns the order: search, judge, act, report. Running it twice removes nothing more and says the same of the rest.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import moment
+from lambdas.environment import SweepPolicy
+from lambdas.observability import entry_point, logger
+from lambdas.sweep.act import act
+from lambdas.sweep.finding import Action, Finding, Policy
+from lambdas.sweep.judge import judge
+from lambdas.sweep.report import Outcome, Sweep, emit_metrics, tell, write
+from lambdas.sweep.search import Search
+from lambdas.sweep.time_left import TimeLeft
+
+
+@entry_point
+def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Takes EventBridge's event or anything else, gives `{"findings","acted","failures","unseen","report"}`."""
+    now = moment.now()
+    settings = SweepPolicy.read()
+    time_left = TimeLeft(context.get_remaining_time_in_millis)
+    search = Search(time_left)
+    found = search.everything()
+    policy = Policy(unmarks=settings.sweep_unmarks, collects=settings.sweep_collects)
+    findings = judge(found, now=now, policy=policy)
+    outcomes = [_deal_with(finding, settings, at=now) for finding in findings]
+    sweep = Sweep(now, outcomes, search.failures, time_left.unseen)
+    problem = _write(sweep)
+    emit_metrics(sweep)
+    if sweep.is_worth_telling or problem:
+        tell(sweep, problem)
+    acted = sum(1 for each in outcomes if each.is_done)
+    logger.info("Found %d, acted on %d, %d searches failed", len(outcomes), acted, len(sweep.failures))
+    return {
+        "findings": len(outcomes),
+        "acted": acted,
+        "failures": list(sweep.failures),
+        "unseen": list(sweep.unseen),
+        "report": "" if problem else sweep.key,
+    }
+
+
+def _deal_with(finding: Finding, settings: SweepPolicy, *, at: Any) -> Outcome:
+    is_removal = finding.action not in (Action.REPORT, Action.UNMARK, Action.COLLECT)
+    if finding.action is Action.REPORT or (is_removal and not settings.sweep_removes):
+        return Outcome(finding, is_done=False)
+    error = act(finding, now=at)
+    return Outcome(finding, is_done=not error, error=error)
+
+
+def _write(sweep: Sweep) -> str:
+    """A bucket that refuses must not keep the findings from a human: why it is not there, or ""."""
+    try:
+        write(sweep)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("The report of the sweep could not be written: %s", error)
+        return f"The report could not be written: {error}"
+    return ""

@@ -1,0 +1,75 @@
+"""Does what a finding says is to be done. One that is done already counts as done."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients, moment
+from lambdas.environment import Collection, VmcoreBucketName
+from lambdas.instance_facts import READY_TAG
+from lambdas.observability import logger
+from lambdas.sweep.finding import Action, Finding
+
+# How EC2, S3 and CloudWatch say that it is gone, and Step Functions that it was started.
+_DONE_ALREADY = {
+    *("InvalidInstanceID.NotFound", "InvalidSnapshot.NotFound", "InvalidVolume.NotFound", "NoSuchUpload"),
+    *("ResourceNotFound", "ResourceNotFoundException", "ExecutionAlreadyExists"),
+}
+
+
+def act(finding: Finding, *, now: datetime) -> str:
+    """Carries the action out; the error in words, or "" when it is done."""
+    doing: dict[Action, Callable[[Finding, datetime], None]] = {
+        Action.DELETE_ALARM: _delete_alarm,
+        Action.ABORT_UPLOAD: _abort_upload,
+        Action.TERMINATE_COLLECTOR: _terminate_collector,
+        Action.DELETE_SNAPSHOT: _delete_snapshot,
+        Action.DELETE_COPY: _delete_copy,
+        Action.UNMARK: _unmark,
+        Action.COLLECT: _collect,
+    }
+    try:
+        doing[finding.action](finding, now)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _DONE_ALREADY:
+            return ""
+        return str(error)
+    except BotoCoreError as error:
+        return str(error)
+    logger.info("%s: %s (%s)", finding.action.value, finding.subject, finding.kind)
+    return ""
+
+
+def _delete_alarm(finding: Finding, _now: datetime) -> None:
+    clients.cloudwatch().delete_alarms(AlarmNames=[finding.subject])
+
+
+def _abort_upload(finding: Finding, _now: datetime) -> None:
+    bucket = VmcoreBucketName.read().bucket_name
+    clients.s3().abort_multipart_upload(Bucket=bucket, Key=finding.subject, UploadId=finding.upload_id)
+
+
+def _terminate_collector(finding: Finding, _now: datetime) -> None:
+    clients.ec2().terminate_instances(InstanceIds=[finding.subject])
+
+
+def _delete_snapshot(finding: Finding, _now: datetime) -> None:
+    clients.ec2().delete_snapshot(SnapshotId=finding.subject)
+
+
+def _delete_copy(finding: Finding, _now: datetime) -> None:
+    clients.ec2().delete_volume(VolumeId=finding.subject)
+
+
+def _unmark(finding: Finding, _now: datetime) -> None:
+    clients.ec2().delete_tags(Resources=[finding.subject], Tags=[{"Key": READY_TAG}])
+
+
+def _collect(finding: Finding, now: datetime) -> None:
+    # The day in the name: a sweep that runs twice starts it once, and one that failed is tried again tomorrow.
+    name = f"sweep-{moment.compact(now)[:8]}-{finding.instance_id}"
+    machine = Collection.read().collect_vmcore_arn
+    given = json.dumps({"instanceId": finding.instance_id})
+    clients.stepfunctions().start_execution(stateMachineArn=machine, name=name, input=given)

@@ -1,0 +1,122 @@
+"""Asks the instances that say ready whether they are, and whether a dump lies on them that nobody fetched.
+
+A round of instances at a time. The table keeps where a sweep had to stop, and the next one goes on there.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lambdas import clients
+from lambdas.environment import FleetChecks, RecordKeeping
+from lambdas.errors import HangdumpError, VmcoreNotFound
+from lambdas.instance_facts import ENROLLED_TAG, READY_TAG
+from lambdas.sweep.fleet_command import INSTANCES_A_COMMAND, Answer, run_on_fleet
+from lambdas.sweep.found import Checked
+from lambdas.sweep.time_left import TimeLeft
+from lambdas.update_expression import deserialize, serialize
+
+_CURSOR = "sweep#check-instances"
+_ONLINE = "Online"
+# DescribeInstanceInformation takes up to 100 ids in its filter.
+_IDS_A_FILTER = 100
+
+
+def check_instances(busy: Collection[str], time_left: TimeLeft) -> tuple[Checked, ...]:
+    """Running, enrolled and marked ready, but not those that a collection is at work on (`busy`).
+
+    What there was no time for is in `time_left.unseen`.
+    """
+    waiting = _from_where_it_was(sorted(set(_find_ready(time_left)) - set(busy)))
+    checked: list[Checked] = []
+    for start in range(0, len(waiting), INSTANCES_A_COMMAND):
+        if time_left.is_over:
+            left = waiting[start:]
+            time_left.unseen.append(
+                f"readiness and dumps of {len(left)} instances: the next sweep begins with {left[0]}"
+            )
+            _remember(left[0])
+            return tuple(checked)
+        checked += _check(waiting[start : start + INSTANCES_A_COMMAND], time_left)
+    _remember("")
+    return tuple(checked)
+
+
+def _find_ready(time_left: TimeLeft) -> Iterator[str]:
+    filters = [
+        {"Name": "tag-key", "Values": [READY_TAG]},
+        # Commands can be sent to enrolled instances only.
+        {"Name": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+    pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)  # type: ignore[arg-type]
+    for page in time_left.pages("instances that say ready", pages):
+        for reservation in page["Reservations"]:
+            yield from (instance["InstanceId"] for instance in reservation.get("Instances", []))
+
+
+def _check(instance_ids: Sequence[str], time_left: TimeLeft) -> Iterator[Checked]:
+    settings = FleetChecks.read()
+    pings = _pings(instance_ids)
+    online = [each for each in instance_ids if pings.get(each) == _ONLINE]
+    mount_point = {"mountPoint": [settings.mount_point]}
+    readiness: dict[str, Answer] = {}
+    dumps: dict[str, Answer] = {}
+    if online:
+        readiness = run_on_fleet(settings.check_document, mount_point, online, time_left)
+        dumps = run_on_fleet(settings.upload_document, {**mount_point, "action": ["find"]}, online, time_left)
+    for instance_id in instance_ids:
+        is_online = instance_id in online
+        seen = Checked(
+            instance_id=instance_id, is_reachable=is_online, ping_status=pings.get(instance_id, "not registered")
+        )
+        if is_online:
+            seen = _with_readiness(seen, readiness.get(instance_id), time_left)
+            seen = _with_dump(seen, dumps.get(instance_id), time_left)
+        yield seen
+
+
+def _with_readiness(seen: Checked, answer: Answer | None, time_left: TimeLeft) -> Checked:
+    if answer is None or isinstance(answer, HangdumpError):
+        time_left.unseen.append(f"readiness of {seen.instance_id}: {answer or 'no answer in time'}")
+        return seen
+    findings: list[dict[str, Any]] = answer.get("findings", [])
+    faults = {each["code"]: each.get("observed", "") for each in findings if each.get("severity") == "error"}
+    is_ready = answer.get("ready")
+    return replace(seen, is_ready=is_ready if isinstance(is_ready, bool) else None, faults=faults)
+
+
+def _with_dump(seen: Checked, answer: Answer | None, time_left: TimeLeft) -> Checked:
+    if isinstance(answer, VmcoreNotFound):
+        return seen
+    if answer is None or isinstance(answer, HangdumpError):
+        time_left.unseen.append(f"dumps on {seen.instance_id}: {answer or 'no answer in time'}")
+        return seen
+    vmcore = answer.get("vmcore") or {}
+    size_mib = int(vmcore.get("sizeBytes", 0)) >> 20
+    return replace(
+        seen,
+        uncollected=f"{vmcore.get('path', 'a dump')} ({size_mib} MiB)",
+        is_complete=answer.get("status") == "complete",
+    )
+
+
+def _pings(instance_ids: Sequence[str]) -> dict[str, str]:
+    pings: dict[str, str] = {}
+    for start in range(0, len(instance_ids), _IDS_A_FILTER):
+        filters = [{"Key": "InstanceIds", "Values": list(instance_ids[start : start + _IDS_A_FILTER])}]
+        pages = clients.ssm().get_paginator("describe_instance_information").paginate(Filters=filters)  # type: ignore[arg-type]
+        pings |= {each["InstanceId"]: each["PingStatus"] for page in pages for each in page["InstanceInformationList"]}
+    return pings
+
+
+def _from_where_it_was(instance_ids: list[str]) -> list[str]:
+    """Those that the last sweep did not come to first."""
+    answer = clients.dynamodb().get_item(TableName=RecordKeeping.read().table_name, Key=serialize({"pk": _CURSOR}))
+    first = deserialize(answer.get("Item", {})).get("next", "")
+    return [each for each in instance_ids if each >= first] + [each for each in instance_ids if each < first]
+
+
+def _remember(instance_id: str) -> None:
+    item = serialize({"pk": _CURSOR, "next": instance_id})
+    clients.dynamodb().put_item(TableName=RecordKeeping.read().table_name, Item=item)

@@ -1,0 +1,80 @@
+"""Searches the table for incidents without an end, and reads those that something found belongs to."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lambdas import clients, moment
+from lambdas.environment import Collection, RecordKeeping
+from lambdas.sweep.found import IncidentFacts
+from lambdas.sweep.judge_instances import UNFINISHED
+from lambdas.sweep.time_left import TimeLeft
+from lambdas.update_expression import deserialize, serialize
+
+_FIELDS = ("pk", "instanceId", "state", "verdict", "openedAt", "executionName", "executionArn", "autoScalingGroup")
+# What IN takes.
+_MOST_NAMES = 100
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
+
+
+def find_running() -> frozenset[str]:
+    """The names of the executions of CollectVmcore that are at work. All of them: one left out would look abandoned."""
+    machine = Collection.read().collect_vmcore_arn
+    pages = (
+        clients.stepfunctions()
+        .get_paginator("list_executions")
+        .paginate(stateMachineArn=machine, statusFilter="RUNNING")
+    )
+    names = {each["name"] for page in pages for each in page["executions"]}
+    return frozenset(names)
+
+
+def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, IncidentFacts | None]:
+    """Incidents between the opening and the verdict, those at work again, and those that put an instance in Standby."""
+    states = {f":s{number}": state.value for number, state in enumerate(sorted(UNFINISHED))}
+    names = {f":n{number}": name for number, name in enumerate(sorted(running)[:_MOST_NAMES])}
+    is_wanted = [f"#state IN ({', '.join(states)})", "attribute_exists(#autoScalingGroup)"]
+    if names:
+        is_wanted.append(f"#executionName IN ({', '.join(names)})")
+    pages = (
+        clients.dynamodb()
+        .get_paginator("scan")
+        .paginate(
+            TableName=RecordKeeping.read().table_name,
+            FilterExpression=f"begins_with(#pk, :incident) AND ({' OR '.join(is_wanted)})",
+            ProjectionExpression=", ".join(f"#{name}" for name in _FIELDS),
+            ExpressionAttributeNames={f"#{name}": name for name in _FIELDS},
+            ExpressionAttributeValues=serialize({":incident": "incident#", **states, **names}),
+        )
+    )
+    items = [deserialize(item) for page in time_left.pages("incidents", pages) for item in page["Items"]]
+    return {facts.incident_id: facts for facts in (_facts(item, running) for item in items)}
+
+
+def read_incidents(
+    incident_ids: Iterable[str], running: frozenset[str], time_left: TimeLeft
+) -> dict[str, IncidentFacts | None]:
+    """Each by its id, None for one without a record."""
+    table = RecordKeeping.read().table_name
+    read: dict[str, IncidentFacts | None] = {}
+    for incident_id in time_left.pages("incidents of what was found", sorted(set(incident_ids) - {""})):
+        answer = clients.dynamodb().get_item(
+            TableName=table, Key=serialize({"pk": f"incident#{incident_id}"}), ConsistentRead=True
+        )
+        item = answer.get("Item")
+        read[incident_id] = _facts(deserialize(item), running) if item else None
+    return read
+
+
+def _facts(item: Mapping[str, Any], running: frozenset[str]) -> IncidentFacts:
+    # A later execution for the same incident has another name than the one whose ARN the record keeps.
+    names = {str(item.get("executionName")), str(item.get("executionArn")).rpartition(":")[2]}
+    return IncidentFacts(
+        incident_id=str(item["pk"]).removeprefix("incident#"),
+        instance_id=str(item.get("instanceId", "")),
+        state=str(item.get("state", "")),
+        verdict=str(item.get("verdict") or ""),
+        opened_at=moment.parse(item["openedAt"]) if item.get("openedAt") else _LONG_AGO,
+        is_running=not running.isdisjoint(names),
+        auto_scaling_group=str(item.get("autoScalingGroup") or ""),
+    )

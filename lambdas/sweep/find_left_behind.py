@@ -1,0 +1,119 @@
+"""Searches EC2 for what carries our tags: dump volumes, and what rescues made."""
+
+from typing import TYPE_CHECKING, Any
+
+from lambdas import clients
+from lambdas.instance_facts import OWNER_TAG
+from lambdas.plan_dump_volume import STACK, STACK_TAG
+from lambdas.sweep.found import GONE, Collector, Snapshot, Volume
+from lambdas.sweep.time_left import TimeLeft
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
+
+# On everything that a rescue makes: its execution, its incident, and the instance whose dump it is after.
+RESCUE_TAG = "hangdump:rescue"
+INCIDENT_TAG = "hangdump:incident"
+RESCUED_TAG = "hangdump:rescue-of"
+# DescribeInstances takes up to 200 values in a filter.
+_IDS_A_CALL = 200
+_ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
+
+
+def find_dump_volumes(time_left: TimeLeft) -> tuple[Volume, ...]:
+    """Those that ProvisionDumpVolume made."""
+    return _volumes("dump volumes", OWNER_TAG, time_left)
+
+
+def find_copies(time_left: TimeLeft) -> tuple[Volume, ...]:
+    """Those that rescues made of dump volumes."""
+    return _volumes("copies of dump volumes", RESCUE_TAG, time_left)
+
+
+def _volumes(what: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
+    pages = clients.ec2().get_paginator("describe_volumes").paginate(Filters=[_has_tag(tag)])
+    return tuple(
+        Volume(
+            volume_id=volume["VolumeId"],
+            is_attached=volume["State"] == "in-use",
+            size_gib=volume["Size"],
+            created_at=volume["CreateTime"],
+            **_marks(volume.get("Tags", [])),
+        )
+        for page in time_left.pages(what, pages)
+        for volume in page["Volumes"]
+        if volume["State"] not in ("deleting", "deleted")
+    )
+
+
+def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
+    """Those of this account that a rescue took."""
+    pages = (
+        clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[_has_tag(RESCUE_TAG)])
+    )
+    return tuple(
+        Snapshot(
+            snapshot_id=snapshot["SnapshotId"],
+            volume_id=snapshot["VolumeId"],
+            created_at=snapshot["StartTime"],
+            **_marks(snapshot.get("Tags", [])),
+        )
+        for page in time_left.pages("snapshots", pages)
+        for snapshot in page["Snapshots"]
+    )
+
+
+def find_collectors(time_left: TimeLeft) -> tuple[Collector, ...]:
+    """Instances that rescues launched and that are not terminated."""
+    filters: list[FilterTypeDef] = [_has_tag(RESCUE_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
+    pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
+    return tuple(
+        Collector(
+            collector_id=instance["InstanceId"],
+            launched_at=instance["LaunchTime"],
+            **_marks(instance.get("Tags", [])),
+        )
+        for page in time_left.pages("collectors", pages)
+        for reservation in page["Reservations"]
+        for instance in reservation.get("Instances", [])
+    )
+
+
+def find_states(instance_ids: "Iterable[str]", time_left: TimeLeft) -> dict[str, str]:
+    """EC2's state of each, GONE for one that it does not know; those that there was no time for are absent.
+
+    By filter: asked for by id, one unknown instance would make an error of the whole call.
+    """
+    states: dict[str, str] = {}
+    wanted = sorted(set(instance_ids) - {""})
+    chunks = [wanted[start : start + _IDS_A_CALL] for start in range(0, len(wanted), _IDS_A_CALL)]
+    for chunk in time_left.pages("states of instances", chunks):
+        states |= dict.fromkeys(chunk, GONE) | _states(chunk)
+    return states
+
+
+def _states(instance_ids: "Sequence[str]") -> dict[str, str]:
+    filters: list[FilterTypeDef] = [{"Name": "instance-id", "Values": list(instance_ids)}]
+    pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
+    return {
+        instance["InstanceId"]: instance["State"]["Name"]
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation.get("Instances", [])
+    }
+
+
+def _has_tag(key: str) -> "FilterTypeDef":
+    return {"Name": "tag-key", "Values": [key]}
+
+
+def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
+    marks = {tag["Key"]: tag["Value"] for tag in tags}
+    return {
+        "instance_id": marks.get(OWNER_TAG) or marks.get(RESCUED_TAG, ""),
+        "rescue": marks.get(RESCUE_TAG, ""),
+        "incident_id": marks.get(INCIDENT_TAG, ""),
+        "is_of_this_stack": marks.get(STACK_TAG) == STACK,
+    }

@@ -1,0 +1,89 @@
+"""Runs one of our documents on many instances, some at a time, and reads what each answered.
+
+Owns sending, rate control and waiting; what the answers mean is for the caller.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import clients
+from lambdas.errors import HangdumpError
+from lambdas.read_document_result import read_result
+from lambdas.sweep.time_left import TimeLeft
+
+# What SendCommand takes in InstanceIds.
+INSTANCES_A_COMMAND = 50
+_DELIVERY_SECONDS = 60
+# An instance that is this slow is told as not seen; its script goes on and harms nobody.
+_PATIENCE_SECONDS = 180
+_POLL_SECONDS = 3.0
+_STILL_RUNNING = {"Pending", "InProgress", "Delayed", "Cancelling"}
+
+# The result of a document, or the error that it named.
+Answer = dict[str, Any] | HangdumpError
+
+
+def run_on_fleet(
+    document: str, parameters: Mapping[str, list[str]], instance_ids: Sequence[str], time_left: TimeLeft
+) -> dict[str, Answer]:
+    """By instance; one that did not answer in the time is absent."""
+    answers: dict[str, Answer] = {}
+    for command_id, sent_to in _send(document, parameters, list(instance_ids)):
+        waiting = set(sent_to)
+        deadline = time.monotonic() + min(_PATIENCE_SECONDS, max(0.0, time_left.seconds))
+        while waiting:
+            for instance_id in _ended(command_id) & waiting:
+                waiting.remove(instance_id)
+                answers[instance_id] = _read(document, command_id, instance_id)
+            if waiting and time.monotonic() >= deadline:
+                break
+            if waiting:
+                time.sleep(_POLL_SECONDS)
+    return answers
+
+
+def _send(
+    document: str, parameters: Mapping[str, list[str]], instance_ids: list[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """One command; several when Systems Manager refuses the lot for one instance that has gone meanwhile."""
+    try:
+        sent = clients.ssm().send_command(
+            DocumentName=document,
+            InstanceIds=instance_ids,
+            Parameters=dict(parameters),
+            TimeoutSeconds=_DELIVERY_SECONDS,
+            # Gentle: a fleet's disks should not all be looked at in the same second.
+            MaxConcurrency="10",
+            MaxErrors="100%",
+            Comment="Hangdump sweep",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidInstanceId":
+            raise
+        if len(instance_ids) > 1:
+            middle = len(instance_ids) // 2
+            yield from _send(document, parameters, instance_ids[:middle])
+            yield from _send(document, parameters, instance_ids[middle:])
+        return
+    yield sent["Command"]["CommandId"], instance_ids
+
+
+def _ended(command_id: str) -> set[str]:
+    pages = clients.ssm().get_paginator("list_command_invocations").paginate(CommandId=command_id)
+    return {
+        invocation["InstanceId"]
+        for page in pages
+        for invocation in page["CommandInvocations"]
+        if invocation["Status"] not in _STILL_RUNNING
+    }
+
+
+def _read(document: str, command_id: str, instance_id: str) -> Answer:
+    invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
+    try:
+        return read_result(document, dict(invocation))
+    except HangdumpError as error:
+        return error

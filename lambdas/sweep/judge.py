@@ -1,0 +1,33 @@
+"""Decides what a sweep reports, and the little that it removes. Pure; what each judgement rests on is beside it."""
+
+from datetime import datetime
+
+from lambdas.sweep import judge_instances, judge_left_behind
+from lambdas.sweep.case import Case
+from lambdas.sweep.finding import Finding, Policy
+from lambdas.sweep.found import Found
+
+
+def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]:
+    """Everything worth saying, in the order in which it is told and done: collectors end before what they use."""
+    case = Case(found, now, policy)
+    findings: list[Finding] = []
+    for incident in found.incidents.values():
+        findings += judge_instances.judge_incident(case, incident) if incident else ()
+    for checked in found.checked:
+        findings += judge_instances.judge_uncollected(case, checked)
+        findings += judge_instances.judge_readiness(case, checked)
+    for in_standby in found.in_standby:
+        findings += judge_instances.judge_standby(case, in_standby)
+    for collector in found.collectors:
+        findings += judge_left_behind.judge_collector(case, collector)
+    for volume in found.volumes:
+        of_volume = judge_left_behind.judge_copy if volume.rescue else judge_left_behind.judge_dump_volume
+        findings += of_volume(case, volume)
+    for snapshot in found.snapshots:
+        findings += judge_left_behind.judge_snapshot(case, snapshot)
+    for upload in found.uploads:
+        findings += judge_left_behind.judge_upload(case, upload)
+    for alarm in found.alarms:
+        findings += judge_left_behind.judge_alarm(case, alarm)
+    return tuple(findings)

@@ -1,0 +1,113 @@
+"""What comes of a sweep: a JSON object in the bucket, metrics, and one notification when there is something to say."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from pydantic.alias_generators import to_camel
+
+from lambdas import clients, moment
+from lambdas.environment import Notifications, VmcoreBucket
+from lambdas.notification import publish
+from lambdas.observability import count, measure
+from lambdas.sweep.finding import Action, Finding
+
+# SNS takes 256 KiB; what nobody reads to its end is in the bucket.
+_MOST_TOLD = 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finding and what became of it: `error` "" when its action, if any, was carried out."""
+
+    finding: Finding
+    is_done: bool
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep. `failures` are searches that failed, `unseen` what there was no time for."""
+
+    at: datetime
+    outcomes: Sequence[Outcome]
+    failures: Sequence[str]
+    unseen: Sequence[str]
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """Nothing found, nothing failed, nothing unseen: nobody is told."""
+        return bool(self.outcomes or self.failures or self.unseen)
+
+    @property
+    def key(self) -> str:
+        """sweeps/2026-11-23.json"""
+        return f"sweeps/{moment.iso(self.at)[:10]}.json"
+
+    def as_json(self) -> dict[str, Any]:
+        """The object in the bucket."""
+        return {
+            "at": moment.iso(self.at),
+            "findings": [_as_json(outcome) for outcome in self.outcomes],
+            "failures": list(self.failures),
+            "unseen": list(self.unseen),
+        }
+
+
+def write(sweep: Sweep) -> None:
+    """Overwrites an earlier one of the day; the bucket keeps that as a version."""
+    bucket = VmcoreBucket.read()
+    clients.s3().put_object(
+        Bucket=bucket.bucket_name,
+        Key=sweep.key,
+        Body=(json.dumps(sweep.as_json(), indent=2, sort_keys=True) + "\n").encode(),
+        ContentType="application/json",
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId=bucket.key_arn,
+    )
+
+
+def emit_metrics(sweep: Sweep) -> None:
+    """Also when there is nothing, so that an alarm can tell a quiet sweep from none."""
+    count("Sweeps")
+    measure("SweepFindings", len(sweep.outcomes), unit=MetricUnit.Count)
+    failed = len(sweep.failures) + sum(1 for each in sweep.outcomes if each.error)
+    measure("SweepFailures", failed, unit=MetricUnit.Count)
+    for kind, number in sorted(Counter(each.finding.kind for each in sweep.outcomes).items()):
+        measure("SweepFindings", number, unit=MetricUnit.Count, kind=kind)
+
+
+def tell(sweep: Sweep, problem: str = "") -> None:
+    """One message; `problem` is why the object in the bucket is not there."""
+    acted = sum(1 for each in sweep.outcomes if each.is_done)
+    subject = f"Hangdump: sweep found {len(sweep.outcomes)}, acted on {acted}"
+    if sweep.failures:
+        subject += f", {len(sweep.failures)} searches failed"
+    lines = [line for outcome in sweep.outcomes[:_MOST_TOLD] for line in _lines(outcome)]
+    if len(sweep.outcomes) > _MOST_TOLD:
+        lines.append(f"… and {len(sweep.outcomes) - _MOST_TOLD} more in the report.")
+    lines += [f"Failed: {failure}" for failure in sweep.failures]
+    lines += [f"Not seen: {unseen}" for unseen in sweep.unseen[:_MOST_TOLD]]
+    where = problem or f"Report: s3://{VmcoreBucket.read().bucket_name}/{sweep.key}"
+    publish(Notifications.read().topic_arn, subject=subject, lines=[*lines, "", where])
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    finding = outcome.finding
+    lines = [f"{finding.kind} {finding.subject}: {finding.detail}"]
+    if outcome.is_done:
+        lines.append(f"  Done: {finding.action.value}.")
+    elif outcome.error:
+        lines.append(f"  {finding.action.value} failed: {outcome.error}")
+    if finding.next_step and (not outcome.is_done or finding.action is Action.UNMARK):
+        lines.append(f"  Next: {finding.next_step}")
+    return lines
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    known = {to_camel(name): value for name, value in asdict(outcome.finding).items() if value}
+    return known | {"isDone": outcome.is_done} | ({"error": outcome.error} if outcome.error else {})

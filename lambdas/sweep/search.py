@@ -1,0 +1,83 @@
+"""Makes every search, one after the other. One that fails is told of and stops none of the others."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from lambdas.observability import logger
+from lambdas.sweep.check_instances import check_instances
+from lambdas.sweep.find_alarms import find_alarms
+from lambdas.sweep.find_incidents import find_running, find_unfinished, read_incidents
+from lambdas.sweep.find_left_behind import find_collectors, find_copies, find_dump_volumes, find_snapshots, find_states
+from lambdas.sweep.find_standby import find_in_standby
+from lambdas.sweep.find_uploads import find_uploads
+from lambdas.sweep.found import Found, IncidentFacts
+from lambdas.sweep.time_left import TimeLeft
+
+Result = TypeVar("Result")
+
+
+class Search:
+    """`failures` are the searches that failed, in words."""
+
+    def __init__(self, time_left: TimeLeft) -> None:
+        self._time_left = time_left
+        self.failures: list[str] = []
+
+    def everything(self) -> Found:
+        """First what costs little; the instances are asked last, with the time that is left."""
+        left = self._time_left
+        volumes = self._attempt("dump volumes", lambda: find_dump_volumes(left)) or ()
+        copies = self._attempt("copies", lambda: find_copies(left)) or ()
+        snapshots = self._attempt("snapshots", lambda: find_snapshots(left)) or ()
+        collectors = self._attempt("collectors", lambda: find_collectors(left)) or ()
+        uploads = self._attempt("uploads", lambda: find_uploads(left)) or ()
+        alarms = self._attempt("alarms", lambda: find_alarms(left)) or ()
+        owners = [
+            *(volume.instance_id for volume in volumes),
+            *(upload.instance_id for upload in uploads),
+            *(alarm.instance_id for alarm in alarms),
+        ]
+        instances = self._attempt("instances", lambda: find_states(owners, left)) or {}
+        of_incidents = [
+            *(volume.incident_id for volume in copies),
+            *(snapshot.incident_id for snapshot in snapshots),
+            *(collector.incident_id for collector in collectors),
+            *(upload.incident_id for upload in uploads),
+        ]
+        running = self._attempt("executions", find_running)
+        # Who is at work is not known then: nothing of incidents can be judged.
+        incidents = (
+            self._attempt("incidents", lambda: self._incidents(of_incidents, running)) if running is not None else None
+        )
+        standby = self._attempt("standby", lambda: find_in_standby(incidents or {}, left)) or ()
+        busy = {each.instance_id for each in (incidents or {}).values() if each is not None and each.is_running}
+        checked = (self._attempt("checks", lambda: check_instances(busy, left)) or ()) if incidents is not None else ()
+        return Found(
+            volumes=(*volumes, *copies),
+            snapshots=snapshots,
+            collectors=collectors,
+            uploads=uploads,
+            alarms=alarms,
+            in_standby=standby,
+            checked=checked,
+            instances=instances,
+            incidents=incidents or {},
+            running=running or frozenset(),
+        )
+
+    def _incidents(self, incident_ids: list[str], running: frozenset[str]) -> dict[str, IncidentFacts | None]:
+        return {
+            **read_incidents(incident_ids, running, self._time_left),
+            **find_unfinished(running, self._time_left),
+        }
+
+    def _attempt(self, what: str, search: Callable[[], Result]) -> Result | None:
+        try:
+            return search()
+        except (ClientError, BotoCoreError, ValidationError, ValueError) as error:
+            logger.warning("The search for %s failed: %s", what, error)
+            self.failures.append(f"{what}: {error}")
+            return None
