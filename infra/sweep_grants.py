@@ -8,7 +8,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from infra import grants
 from infra.mark_ready import ALARM_PREFIX
 from infra.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket
-from infra.vmcore_grants import objects, use_key
+from infra.vmcore_grants import objects
 
 # As cdk-nag names the grant.
 ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
@@ -35,7 +35,8 @@ def look(table: dynamodb.Table, vmcores: VmcoreBucket, collect: sfn.StateMachine
         iam.PolicyStatement(actions=["states:ListExecutions"], resources=[collect.state_machine_arn]),
         iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[vmcores.bucket.bucket_arn]),
         objects(vmcores, SWEEPS, "s3:PutObject"),
-        use_key(vmcores),
+        # Not Decrypt, which only uploads in parts need: a sweep writes its report and reads no vmcore.
+        iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[vmcores.key.key_arn]),
     ]
 
 

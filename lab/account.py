@@ -28,6 +28,7 @@ from lab.aws import (
     lambda_,
     metric_data,
     s3,
+    schedules,
     sns,
     ssm,
     status_checks,
@@ -75,6 +76,7 @@ class LabAccount:
         self._xray = _udp_sink()
         self._state.xray_address = f"127.0.0.1:{self._xray.getsockname()[1]}"
         self._state.spawn("alarms", cloudwatch.evaluate_until_closed, self._state)
+        self._state.spawn("schedules", schedules.fire_until_closed, self._state)
         return self
 
     def __exit__(
@@ -107,6 +109,7 @@ class LabAccount:
         metric_data.install(patches)
         lambda_.install(patches, self._functions, publish=publish)
         events.install(patches, invoke=invoke, publish=publish)
+        schedules.install(patches)
         s3.install(patches, state)
         sts.install(patches, state)
         stepfunctions.install(patches, state)

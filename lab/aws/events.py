@@ -46,7 +46,7 @@ def install(patches: Patches, *, invoke: Invoke, publish: Publish) -> None:
 
     def make(original: Any) -> Any:
         def send_to_targets(rule: Rule, event: dict[str, Any], transform_input: bool = True) -> None:
-            if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
+            if rule.state != "ENABLED" or not _is_for(rule, event):
                 return
             ours = [target for target in rule.targets if target["Arn"].split(":")[2] in ("lambda", "sns")]
             for target in ours:
@@ -66,6 +66,13 @@ def install(patches: Patches, *, invoke: Invoke, publish: Publish) -> None:
         return send_to_targets
 
     patches.replace(Rule, "send_to_targets", make)
+
+
+def _is_for(rule: Rule, event: dict[str, Any]) -> bool:
+    """A rule that has only a schedule gets its own events. moto: has no pattern, so every event matches."""
+    if rule.scheduled_expression and not rule.event_pattern.get_pattern():
+        return bool(event["source"] == "aws.events" and rule.arn in event["resources"])
+    return bool(rule.event_pattern.matches_event(event))
 
 
 def _payload(target: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:

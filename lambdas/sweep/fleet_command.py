@@ -19,7 +19,7 @@ INSTANCES_A_COMMAND = 50
 _DELIVERY_SECONDS = 60
 # An instance that is this slow is told as not seen; its script goes on and harms nobody.
 _PATIENCE_SECONDS = 180
-_POLL_SECONDS = 3.0
+_POLL_SECONDS = 2.0
 _STILL_RUNNING = {"Pending", "InProgress", "Delayed", "Cancelling"}
 
 # The result of a document, or the error that it named.
@@ -36,8 +36,10 @@ def run_on_fleet(
         deadline = time.monotonic() + min(_PATIENCE_SECONDS, max(0.0, time_left.seconds))
         while waiting:
             for instance_id in _ended(command_id) & waiting:
-                waiting.remove(instance_id)
-                answers[instance_id] = _read(document, command_id, instance_id)
+                answer = _read(document, command_id, instance_id)
+                if answer is not None:
+                    waiting.remove(instance_id)
+                    answers[instance_id] = answer
             if waiting and time.monotonic() >= deadline:
                 break
             if waiting:
@@ -81,8 +83,14 @@ def _ended(command_id: str) -> set[str]:
     }
 
 
-def _read(document: str, command_id: str, instance_id: str) -> Answer:
-    invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
+def _read(document: str, command_id: str, instance_id: str) -> Answer | None:
+    """None: the list shows it as ended, and it cannot be read yet."""
+    try:
+        invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "InvocationDoesNotExist":
+            return None
+        raise
     try:
         return read_result(document, dict(invocation))
     except HangdumpError as error:

@@ -17,6 +17,7 @@ RIGHTS = {
     ("dynamodb", "transact_write_items"): {"dynamodb:UpdateItem"},
     ("s3", "head_object"): {"s3:GetObject"},
     ("s3", "list_parts"): {"s3:ListMultipartUploadParts"},
+    ("s3", "list_multipart_uploads"): {"s3:ListBucketMultipartUploads"},
     ("s3", "create_multipart_upload"): {"s3:PutObject"},
     ("s3", "complete_multipart_upload"): {"s3:PutObject"},
     ("s3", "delete_object"): {"s3:DeleteObject", "s3:DeleteObjectVersion"},

@@ -10,6 +10,7 @@ ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
 
 # Reads that take no resource; everything else names what it acts on.
 UNLIMITED = {
+    "autoscaling:DescribeAutoScalingInstances",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
     # Of one instance; whether IAM can limit it is told differently by different pages of AWS.
@@ -17,6 +18,7 @@ UNLIMITED = {
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstanceTypes",
+    "ec2:DescribeSnapshots",
     "ec2:DescribeVolumes",
     "ec2:GetConsoleOutput",
     "logs:CreateLogDelivery",
@@ -29,6 +31,7 @@ UNLIMITED = {
     "logs:UpdateLogDelivery",
     "ssm:DescribeInstanceInformation",
     "ssm:GetCommandInvocation",
+    "ssm:ListCommandInvocations",
     "xray:GetSamplingRules",
     "xray:GetSamplingTargets",
     "xray:PutTelemetryRecords",
@@ -149,6 +152,18 @@ def test_only_volumes_of_this_stack_are_touched(template: Template) -> None:
             )
 
 
+def test_the_sweep_can_only_remove_what_a_rescue_of_this_stack_made(template: Template) -> None:
+    """A dump volume has no such tag: not even a sweep gone wrong could delete one."""
+    removals = {"ec2:TerminateInstances", "ec2:DeleteSnapshot", "ec2:DeleteVolume"}
+    found = [each for each in _of_function(template, "sweep") if removals & set(actions(each))]
+    assert {action for each in found for action in actions(each)} == removals
+    for statement in found:
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
+            "Null": {"aws:ResourceTag/hangdump:rescue": "false"},
+        }
+
+
 def test_volumes_can_only_be_created_encrypted(template: Template) -> None:
     (statement,) = [each for each in template.all_statements() if "ec2:CreateVolume" in actions(each)]
     assert statement["Condition"]["Bool"] == {"ec2:Encrypted": "true"}
@@ -161,7 +176,7 @@ def test_on_instances_no_other_tag_than_ready_is_written(template: Template) -> 
         for each in template.all_statements()
         if tagging & set(actions(each)) and any(":instance/" in resource for resource in resources(each))
     ]
-    assert len(found) == 2
+    assert len(found) == 3
     for statement in found:
         assert statement["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["hangdump:ready"]}
 

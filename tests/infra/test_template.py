@@ -161,7 +161,7 @@ def test_what_events_call_is_retried_and_then_reported(template: Template) -> No
     assert {flatten(each["FunctionName"]) for each in configured} == {
         "${" + logical_id + "}"
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
-        if function["FunctionName"] in ("Hangdump-respond_to_hang", "Hangdump-retire_instance")
+        if function["FunctionName"] in ("Hangdump-respond_to_hang", "Hangdump-retire_instance", "Hangdump-sweep")
     }
     for each in configured:
         assert each["MaximumRetryAttempts"] == 2
@@ -181,13 +181,19 @@ def test_alarms_of_this_account_and_nobody_else_may_report_a_hang(template: Temp
 
 
 def test_a_terminated_instance_is_retired(template: Template) -> None:
-    (rule,) = template.of_type("AWS::Events::Rule").values()
+    (rule,) = [each for each in template.of_type("AWS::Events::Rule").values() if "EventPattern" in each]
     assert rule["EventPattern"] == {
         "source": ["aws.ec2"],
         "detail-type": ["EC2 Instance State-change Notification"],
         "detail": {"state": ["terminated"]},
     }
     assert ["retireinstance" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
+
+
+def test_a_sweep_looks_every_day_for_what_was_left_behind(template: Template) -> None:
+    (rule,) = [each for each in template.of_type("AWS::Events::Rule").values() if "ScheduleExpression" in each]
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert ["Sweepsweep" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
 
 
 def test_the_outputs_name_what_a_user_needs(template: Template) -> None:

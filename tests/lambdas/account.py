@@ -141,7 +141,7 @@ class Account:
         ids = [query["Id"] for query in parameters["MetricDataQueries"]]
         return {"MetricDataResults": [{"Id": each, "Timestamps": [at], "Values": [1.0]} for each in ids]}
 
-    def _DescribeInstanceInformation(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DescribeInstanceInformation(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         if self.ping_status is None:
             return {"InstanceInformationList": []}
         information = {
@@ -149,7 +149,8 @@ class Account:
             "LastPingDateTime": self.last_ping_at,
             "PlatformType": self.platform_type,
         }
-        return {"InstanceInformationList": [information]}
+        asked = parameters["Filters"][0]["Values"]
+        return {"InstanceInformationList": [{"InstanceId": each, **information} for each in asked]}
 
     def _GetParameter(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         assert parameters["Name"] == "/hangdump/interrupts"

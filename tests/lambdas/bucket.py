@@ -8,6 +8,7 @@ import hashlib
 import io
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -33,6 +34,7 @@ class Upload:
 
     key: str
     parameters: dict[str, Any]
+    initiated_at: datetime = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
     parts: dict[int, Part] = field(default_factory=dict)
 
 
@@ -97,6 +99,17 @@ class Bucket:
         is_truncated = bool(page) and page[-1] != max(parts)
         more = {"NextPartNumberMarker": page[-1]} if is_truncated else {}
         return {"Parts": listed, "IsTruncated": is_truncated, **more}
+
+    def ListMultipartUploads(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation
+        # S3 gives 1,000 at a time; 1 makes the tests see pages.
+        ids = sorted(each for each, upload in self.uploads.items() if upload.key.startswith(parameters["Prefix"]))
+        ids = [each for each in ids if each > parameters.get("UploadIdMarker", "")]
+        listed = [
+            {"Key": self.uploads[each].key, "UploadId": each, "Initiated": self.uploads[each].initiated_at}
+            for each in ids[:1]
+        ]
+        more = {"NextKeyMarker": listed[0]["Key"], "NextUploadIdMarker": ids[0]} if len(ids) > 1 else {}
+        return {"Uploads": listed, "IsTruncated": len(ids) > 1, **more}
 
     def CompleteMultipartUpload(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         upload = self._upload(parameters, "CompleteMultipartUpload")

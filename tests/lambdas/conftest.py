@@ -48,6 +48,12 @@ VARIABLES = {
     "VOLUME_THROUGHPUT_MIBS": "125",
     "UPLOAD_LIMIT_MIBS": "0",
     "DUMP_TIMEOUT_SECONDS": "3600",
+    "CHECK_DOCUMENT": "Hangdump-check_kdump",
+    "UPLOAD_DOCUMENT": "Hangdump-upload_vmcore",
+    "MOUNT_POINT": "/var/crash",
+    "SWEEP_REMOVES": "true",
+    "SWEEP_UNMARKS": "true",
+    "SWEEP_COLLECTS": "false",
     "DOCUMENT_DEFAULTS": json.dumps(
         {
             "mountPoint": "/var/crash",

@@ -1,0 +1,332 @@
+"""The sweep on an account: what it finds, what it removes, that it always reports, and that no search stops another."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas import clients, sweep
+from lambdas.errors import VmcoreNotFound
+from lambdas.incident import Incident, State, Verdict
+from lambdas.incident_table import IncidentTable
+from lambdas.sweep import check_instances
+from tests.lambdas.account import NOW, TABLE, Account
+from tests.lambdas.bucket import Upload
+from tests.lambdas.conftest import Clock, Launch
+from tests.lambdas.test_retire_instance import alarms, put_alarm
+
+KEY = "vmcores/123456789012/eu-west-1/{instance}/{incident}/vmcore"
+READY: dict[str, Any] = {"ready": True, "findings": []}
+NOT_LOADED = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "kexec_crash_loaded is 0"}
+Sweep = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the instances answer to each document; a missing one answers READY and has no dump."""
+    given: dict[str, Any] = {"check": READY, "find": VmcoreNotFound("none"), "asked": []}
+
+    def run_on_fleet(document: str, _parameters: Any, instance_ids: list[str], _time_left: Any) -> dict[str, Any]:
+        given["asked"] += instance_ids
+        answer = given["check" if document.endswith("check_kdump") else "find"]
+        return {} if answer is None else dict.fromkeys(instance_ids, answer)
+
+    monkeypatch.setattr(check_instances, "run_on_fleet", run_on_fleet)
+    return given
+
+
+@pytest.fixture
+def run(
+    account: Account, clock: Clock, context: Any, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Sweep:
+    """A sweep long after, when everything made before is old; with some of the deployment's variables changed."""
+
+    def run(**variables: str) -> dict[str, Any]:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        clock.at = NOW + timedelta(days=40_000)
+        context.remaining_milliseconds = 900_000
+        return sweep.handler({}, context)
+
+    account.ping_status = "Online"
+    return run
+
+
+def make_volume(instance_id: str, **more: str) -> str:
+    tags = {"hangdump:stack": "Hangdump", **({"hangdump:instance-id": instance_id} if not more else {}), **more}
+    created = clients.ec2().create_volume(
+        AvailabilityZone="eu-west-1a",
+        Size=8,
+        TagSpecifications=[
+            {"ResourceType": "volume", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )
+    return created["VolumeId"]
+
+
+def volumes() -> set[str]:
+    return {each["VolumeId"] for each in clients.ec2().describe_volumes()["Volumes"]}
+
+
+def rescued(instance_id: str, incident: str) -> dict[str, str]:
+    return {"hangdump:rescue": "rescue-1", "hangdump:incident": incident, "hangdump:rescue-of": instance_id}
+
+
+def keep(incident_id: str, instance_id: str, **fields: Any) -> str:
+    incident = Incident(incident_id=incident_id, instance_id=instance_id, opened_at="2026-11-20T04:00:00Z", **fields)
+    assert IncidentTable(TABLE).create(incident)
+    return incident_id
+
+
+def terminate(instance_id: str) -> str:
+    clients.ec2().terminate_instances(InstanceIds=[instance_id])
+    return instance_id
+
+
+def test_says_nothing_when_there_is_nothing_but_leaves_its_report(account: Account, launch: Launch, run: Sweep) -> None:
+    put_alarm(launch())
+
+    result = run()
+
+    assert (result["findings"], result["failures"], result["unseen"]) == (0, [], [])
+    assert account.messages == []
+    report = json.loads(account.bucket.objects[result["report"]].data)
+    assert (report["findings"], report["failures"]) == ([], [])
+    assert result["report"].startswith("sweeps/")
+
+
+def test_removes_the_alarm_of_a_terminated_instance_and_keeps_its_volume(
+    account: Account, launch: Launch, run: Sweep
+) -> None:
+    gone, alive = terminate(launch()), launch()
+    put_alarm(gone)
+    put_alarm(alive)
+    volume = make_volume(gone)
+
+    run()
+
+    assert alarms() == [f"hangdump-{alive}"]
+    assert volume in volumes()
+    (told,) = account.messages
+    assert f"orphaned-volume {volume}" in told
+    assert f"alarm-without-instance hangdump-{gone}" in told
+
+
+def test_leaves_alone_what_only_looks_like_ours(account: Account, run: Sweep) -> None:
+    clients.cloudwatch().put_metric_alarm(
+        AlarmName="hangdump-i-0123456789abcdef0",
+        Namespace="Shop",
+        MetricName="Heartbeat",
+        Dimensions=[{"Name": "InstanceId", "Value": "i-0123456789abcdef0"}],
+        ComparisonOperator="LessThanThreshold",
+        EvaluationPeriods=1,
+        Period=60,
+        Statistic="Sum",
+        Threshold=1,
+    )
+    assert run()["findings"] == 0
+    assert alarms() == ["hangdump-i-0123456789abcdef0"]
+
+
+def test_ends_what_the_rescue_of_a_concluded_incident_left(account: Account, launch: Launch, run: Sweep) -> None:
+    host = launch()
+    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED)
+    tags = {"hangdump:stack": "Hangdump", **rescued(host, incident)}
+    dump_volume, copy = make_volume(host), make_volume(host, **rescued(host, incident))
+    collector = launch(tags=tags)
+    snapshot = clients.ec2().create_snapshot(VolumeId=dump_volume)["SnapshotId"]
+    clients.ec2().create_tags(Resources=[snapshot], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
+
+    result = run()
+
+    assert result["acted"] == 3
+    assert dump_volume in volumes()
+    assert copy not in volumes()
+    assert account.named("DeleteSnapshot") == [{"SnapshotId": snapshot}]
+    assert account.named("TerminateInstances") == [{"InstanceIds": [collector]}]
+    assert run()["findings"] == 0, "a second sweep finds nothing more"
+
+
+def test_aborts_an_upload_that_nobody_will_resume(account: Account, launch: Launch, run: Sweep) -> None:
+    host = launch()
+    for number, verdict in enumerate((Verdict.CAPTURED, Verdict.FAILED)):
+        incident = keep(f"2026112{number}T040000Z-{host}", host, state=State.CONCLUDED, verdict=verdict)
+        key = KEY.format(instance=host, incident=incident)
+        account.bucket.uploads[f"upload-{number}"] = Upload(key, {})
+    account.bucket.uploads["upload-2"] = Upload("vmcores/somebody/elses", {})
+
+    run()
+
+    assert sorted(account.bucket.uploads) == ["upload-2"]
+
+
+def test_leaves_the_upload_of_a_running_execution(account: Account, launch: Launch, run: Sweep) -> None:
+    host = launch()
+    name = f"20261120T040000Z-{host}"
+    incident = keep(name, host, state=State.INTERRUPTED, execution_name=name)
+    account.bucket.uploads["upload"] = Upload(KEY.format(instance=host, incident=incident), {})
+    clients.stepfunctions().start_execution(stateMachineArn=account_machine(), name=name)
+
+    result = run()
+
+    assert sorted(account.bucket.uploads) == ["upload"]
+    assert result["findings"] == 0
+
+
+def account_machine() -> str:
+    return clients.stepfunctions().list_state_machines()["stateMachines"][0]["stateMachineArn"]
+
+
+def test_reports_an_incident_that_never_ended(account: Account, launch: Launch, run: Sweep) -> None:
+    host = launch()
+    keep("20261120T040000Z-a", host, state=State.INTERRUPTED)
+    keep("20261120T040000Z-b", host, state=State.REFUSED)
+
+    assert run()["findings"] == 1
+    assert "incident-without-end 20261120T040000Z-a" in account.messages[0]
+    assert account.interrupts == []
+
+
+def test_takes_the_mark_from_an_instance_that_could_not_dump(
+    account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
+) -> None:
+    host = launch()
+    answers["check"] = {"ready": False, "findings": [NOT_LOADED]}
+
+    run()
+
+    tags = clients.ec2().describe_tags(Filters=[{"Name": "resource-id", "Values": [host]}])["Tags"]
+    assert [tag["Key"] for tag in tags] == ["hangdump:enrolled"]
+    assert "crash-kernel-not-loaded" in account.messages[0]
+
+
+@pytest.mark.parametrize(("collects", "started"), [("false", False), ("true", True)])
+def test_a_dump_of_a_panic_by_itself_is_reported_or_collected_once(
+    instance_id: str, account: Account, run: Sweep, answers: dict[str, Any], collects: str, started: bool
+) -> None:
+    answers["find"] = {"status": "complete", "vmcore": {"path": "/var/crash/1/dump", "sizeBytes": 40 << 20}}
+
+    run(SWEEP_COLLECTS=collects)
+    run(SWEEP_COLLECTS=collects)
+
+    assert "/var/crash/1/dump (40 MiB)" in account.messages[0]
+    assert [name.endswith(instance_id) for name in account.executions] == ([True] if started else [])
+
+
+def test_asks_only_instances_that_are_ready_enrolled_and_online(
+    account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
+) -> None:
+    host = launch()
+    launch(tags={"hangdump:enrolled": "true"})
+    launch(tags={"hangdump:ready": "2026-11-22T00:00:00Z"})
+    clients.ec2().stop_instances(InstanceIds=[launch()])
+
+    run()
+
+    assert set(answers["asked"]) == {host}
+
+
+def test_goes_on_the_next_time_with_the_instances_that_it_did_not_come_to(
+    launch: Launch, account: Account, run: Sweep, answers: dict[str, Any], context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_instances, "INSTANCES_A_COMMAND", 1)
+    hosts = sorted(launch() for _ in range(3))
+    account.meetings["DescribeInstanceInformation"] = lambda: setattr(context, "remaining_milliseconds", 1000)
+    for host in (*hosts, hosts[0]):
+        answers["asked"].clear()
+        result = run()
+        assert set(answers["asked"]) == {host}
+        assert "readiness and dumps of 2 instances" in result["unseen"][0]
+
+
+def test_says_which_instances_did_not_answer(launch: Launch, run: Sweep, answers: dict[str, Any]) -> None:
+    host = launch()
+    answers["check"] = None
+    assert run()["unseen"] == [f"readiness of {host}: no answer in time"]
+
+
+SEARCHES = [
+    *("DescribeVolumes", "DescribeSnapshots", "DescribeInstances", "ListMultipartUploads", "DescribeAlarms"),
+    *("ListExecutions", "Scan"),
+]
+
+
+@pytest.mark.parametrize("operation", SEARCHES)
+def test_a_search_that_fails_is_told_and_stops_no_other(
+    account: Account, launch: Launch, run: Sweep, operation: str
+) -> None:
+    gone = terminate(launch())
+    put_alarm(gone)
+    keep("20261120T040000Z-a", launch(), state=State.INTERRUPTED)
+    account.fail(operation, "AccessDeniedException")
+
+    result = run()
+
+    assert result["failures"]
+    found = json.loads(account.bucket.objects[result["report"]].data)["findings"]
+    kinds = {each["kind"] for each in found}
+    lost = {
+        "DescribeInstances": {"alarm-without-instance"},
+        "DescribeAlarms": {"alarm-without-instance"},
+        "ListExecutions": {"incident-without-end"},
+        "Scan": {"incident-without-end"},
+    }
+    assert kinds == {"alarm-without-instance", "incident-without-end"} - lost.get(operation, set())
+    assert "searches failed" in account.messages[0]
+
+
+def test_an_action_that_is_refused_is_told_and_stops_no_other(account: Account, launch: Launch, run: Sweep) -> None:
+    put_alarm(terminate(launch()))
+    host = launch()
+    incident = keep(f"20261120T040000Z-{host}", host, state=State.CONCLUDED, verdict=Verdict.CAPTURED)
+    account.bucket.uploads["upload"] = Upload(KEY.format(instance=host, incident=incident), {})
+    account.fail("DeleteAlarms", "AccessDenied")
+
+    result = run()
+
+    assert result["acted"] == 1
+    assert account.bucket.uploads == {}
+    assert "delete-alarm failed" in account.messages[0]
+
+
+def test_what_is_gone_by_the_time_counts_as_removed(account: Account, launch: Launch, run: Sweep) -> None:
+    put_alarm(terminate(launch()))
+    account.fail("DeleteAlarms", "ResourceNotFound")
+    assert run()["acted"] == 1
+
+
+def test_removes_nothing_when_the_deployment_says_so(account: Account, launch: Launch, run: Sweep) -> None:
+    gone = terminate(launch())
+    put_alarm(gone)
+
+    result = run(SWEEP_REMOVES="false")
+
+    assert (result["findings"], result["acted"]) == (1, 0)
+    assert alarms() == [f"hangdump-{gone}"]
+
+
+def test_a_bucket_that_refuses_keeps_the_findings_from_nobody(account: Account, launch: Launch, run: Sweep) -> None:
+    make_volume(terminate(launch()))
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
+    account.errors["PutObject"] = error
+
+    assert run()["report"] == ""
+    assert "orphaned-volume" in account.messages[0]
+    assert "could not be written" in account.messages[0]
+
+
+def test_an_instance_left_in_standby_is_reported(account: Account, launch: Launch, run: Sweep) -> None:
+    host = launch()
+    keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.CAPTURED)
+    IncidentTable(TABLE).update("20261120T040000Z-a", {"autoScalingGroup": "shop"})
+    account._DescribeAutoScalingInstances = lambda parameters: {  # type: ignore[attr-defined]
+        "AutoScalingInstances": [
+            {"InstanceId": each, "AutoScalingGroupName": "shop", "LifecycleState": "Standby"}
+            for each in parameters["InstanceIds"]
+        ]
+    }
+    run()
+    assert f"left-in-standby {host}" in account.messages[0]

@@ -1,0 +1,314 @@
+"""What a sweep concludes: when something is left behind, and what may ever be removed."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.sweep.finding import Action, Finding, Policy
+from lambdas.sweep.found import (
+    GONE,
+    Alarm,
+    Checked,
+    Collector,
+    Found,
+    IncidentFacts,
+    InStandby,
+    Snapshot,
+    Upload,
+    Volume,
+)
+from lambdas.sweep.judge import judge
+from tests.lambdas.account import NOW
+
+HOST, INCIDENT, RESCUE = "i-0123456789abcdef0", "20261120T040000Z-i-0123456789abcdef0", "rescue-1"
+OLD, YOUNG = NOW - timedelta(days=4), NOW - timedelta(minutes=10)
+CONCLUDED = IncidentFacts(
+    incident_id=INCIDENT, instance_id=HOST, state="concluded", verdict="captured", opened_at=OLD, is_running=False
+)
+FAILED = replace(CONCLUDED, verdict="failed")
+VOLUME = Volume(
+    volume_id="vol-1",
+    instance_id=HOST,
+    rescue="",
+    incident_id="",
+    is_of_this_stack=True,
+    is_attached=False,
+    size_gib=8,
+    created_at=OLD,
+)
+COPY = replace(VOLUME, volume_id="vol-2", rescue=RESCUE, incident_id=INCIDENT)
+SNAPSHOT = Snapshot(
+    snapshot_id="snap-1",
+    volume_id="vol-1",
+    instance_id=HOST,
+    rescue=RESCUE,
+    incident_id=INCIDENT,
+    is_of_this_stack=True,
+    created_at=OLD,
+)
+COLLECTOR = Collector(
+    collector_id="i-collector",
+    instance_id=HOST,
+    rescue=RESCUE,
+    incident_id=INCIDENT,
+    is_of_this_stack=True,
+    launched_at=OLD,
+)
+UPLOAD = Upload(
+    key=f"vmcores/1/eu/{HOST}/{INCIDENT}/vmcore",
+    upload_id="u",
+    instance_id=HOST,
+    incident_id=INCIDENT,
+    initiated_at=OLD,
+)
+ALARM = Alarm(name=f"hangdump-{HOST}", instance_id=HOST, updated_at=OLD)
+CHECKED = Checked(instance_id=HOST, is_reachable=True, ping_status="Online", is_ready=True)
+UNREADY = replace(CHECKED, is_ready=False, faults={"crash-kernel-not-loaded": "kexec_crash_loaded is 0"})
+DUMP = replace(CHECKED, uncollected="/var/crash/1/dump (37 MiB)", is_complete=True)
+ALIVE = {HOST: "running"}
+
+
+def judged(found: Found, **policy: Any) -> list[tuple[str, str]]:
+    return [(each.kind, each.action.value) for each in judge(found, now=NOW, policy=Policy(**policy))]
+
+
+def of(incident: IncidentFacts | None) -> dict[str, IncidentFacts | None]:
+    return {INCIDENT: incident}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param(Found(volumes=(VOLUME,), instances={HOST: GONE}), [("orphaned-volume", "report")], id="gone"),
+        pytest.param(
+            Found(volumes=(VOLUME,), instances={HOST: "terminated"}), [("orphaned-volume", "report")], id="terminated"
+        ),
+        pytest.param(Found(volumes=(VOLUME,), instances={HOST: "stopped"}), [], id="stopped"),
+        pytest.param(Found(volumes=(VOLUME,)), [], id="instance not looked up"),
+        pytest.param(
+            Found(volumes=(replace(VOLUME, created_at=YOUNG),), instances={HOST: GONE}), [], id="just created"
+        ),
+    ],
+)
+def test_a_dump_volume_whose_instance_is_gone_is_reported_and_kept(
+    found: Found, expected: list[tuple[str, str]]
+) -> None:
+    assert judged(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("updated_at", "instances", "expected"),
+    [
+        (OLD, {HOST: GONE}, [("alarm-without-instance", "delete-alarm")]),
+        (OLD, {HOST: "terminated"}, [("alarm-without-instance", "delete-alarm")]),
+        (OLD, ALIVE, []),
+        (OLD, {}, []),
+        (YOUNG, {HOST: GONE}, []),
+    ],
+    ids=["gone", "terminated", "alive", "not looked up", "just put"],
+)
+def test_the_alarm_of_a_terminated_instance_goes(
+    updated_at: datetime, instances: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    assert judged(Found(alarms=(replace(ALARM, updated_at=updated_at),), instances=instances)) == expected
+
+
+@pytest.mark.parametrize(
+    ("incident", "instances", "age", "expected"),
+    [
+        pytest.param(CONCLUDED, ALIVE, timedelta(hours=2), "abort-upload", id="captured by a later upload"),
+        pytest.param(FAILED, ALIVE, timedelta(days=4), "abort-upload", id="given up, the vmcore is on its instance"),
+        pytest.param(FAILED, ALIVE, timedelta(days=2), None, id="may be resumed"),
+        pytest.param(FAILED, {HOST: GONE}, timedelta(days=4), "report", id="the parts may be all there is"),
+        pytest.param(FAILED, {}, timedelta(days=4), "report", id="instance not looked up"),
+        pytest.param(None, ALIVE, timedelta(days=4), "report", id="no record"),
+        pytest.param(replace(FAILED, is_running=True), ALIVE, timedelta(days=4), None, id="at work"),
+    ],
+)
+def test_an_upload_is_aborted_when_its_vmcore_is_elsewhere(
+    incident: IncidentFacts | None, instances: dict[str, str], age: timedelta, expected: str | None
+) -> None:
+    upload = replace(UPLOAD, initiated_at=NOW - age)
+    found = Found(uploads=(upload,), instances=instances, incidents=of(incident))
+    assert judged(found) == ([("abandoned-upload", expected)] if expected else [])
+
+
+def test_an_upload_whose_record_nobody_looked_up_is_left_alone() -> None:
+    assert judged(Found(uploads=(UPLOAD,), instances=ALIVE)) == []
+
+
+@pytest.mark.parametrize(
+    ("incident", "collector", "copy", "snapshot"),
+    [
+        pytest.param(CONCLUDED, "terminate-collector", "delete-copy", "delete-snapshot", id="captured"),
+        pytest.param(
+            replace(CONCLUDED, verdict="rescued"), "terminate-collector", "delete-copy", "delete-snapshot", id="rescued"
+        ),
+        pytest.param(FAILED, "terminate-collector", "report", "delete-snapshot", id="failed, dump volume there"),
+        pytest.param(replace(FAILED, state="interrupted", verdict=""), "report", "report", "report", id="no end"),
+        pytest.param(None, "report", "report", "report", id="no record"),
+        pytest.param(replace(CONCLUDED, is_running=True), None, None, None, id="at work"),
+    ],
+)
+def test_what_a_rescue_made_goes_when_its_incident_is_over_and_the_dump_is_elsewhere(
+    incident: IncidentFacts | None, collector: str | None, copy: str | None, snapshot: str | None
+) -> None:
+    found = Found(
+        volumes=(VOLUME, COPY), snapshots=(SNAPSHOT,), collectors=(COLLECTOR,), instances=ALIVE, incidents=of(incident)
+    )
+    told = dict(judged(replace(found)))
+    told.pop("incident-without-end", None)
+    expected = {"rescue-collector": collector, "rescue-volume": copy, "rescue-snapshot": snapshot}
+    assert told == {kind: action for kind, action in expected.items() if action}
+
+
+def test_a_snapshot_is_kept_when_neither_the_volume_nor_the_vmcore_is_left() -> None:
+    assert judged(Found(snapshots=(SNAPSHOT,), incidents=of(FAILED))) == [("rescue-snapshot", "report")]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Found(collectors=(COLLECTOR,), incidents=of(CONCLUDED), running=frozenset({RESCUE})),
+        Found(collectors=(replace(COLLECTOR, launched_at=YOUNG),), incidents=of(CONCLUDED)),
+    ],
+    ids=["rescue at work", "just launched"],
+)
+def test_what_a_rescue_still_needs_is_left_alone(found: Found) -> None:
+    assert judged(found) == []
+
+
+def test_what_another_stack_made_is_only_reported() -> None:
+    foreign = replace(COLLECTOR, is_of_this_stack=False)
+    assert judged(Found(collectors=(foreign,), incidents=of(CONCLUDED))) == [("rescue-collector", "report")]
+
+
+def test_a_copy_in_use_is_not_deleted() -> None:
+    in_use = replace(COPY, is_attached=True)
+    assert judged(Found(volumes=(in_use,), incidents=of(CONCLUDED))) == [("rescue-volume", "report")]
+
+
+@pytest.mark.parametrize("state", ["opened", "interrupting", "interrupted", "interrupt-uncertain"])
+def test_an_incident_without_an_end_is_reported_with_how_to_end_it(state: str) -> None:
+    (finding,) = judge(Found(incidents=of(replace(FAILED, state=state))), now=NOW, policy=Policy())
+    assert (finding.kind, finding.action) == ("incident-without-end", Action.REPORT)
+    assert ("incidentId" in finding.next_step) is (state != "opened")
+
+
+@pytest.mark.parametrize(
+    "incident",
+    [
+        CONCLUDED,
+        replace(FAILED, state="refused"),
+        replace(FAILED, state="dry-run"),
+        replace(FAILED, state="interrupt-refused"),
+        replace(FAILED, state="interrupted", is_running=True),
+        replace(FAILED, state="opened", opened_at=YOUNG),
+    ],
+    ids=["concluded", "refused", "dry-run", "interrupt-refused", "at work", "just opened"],
+)
+def test_an_incident_that_ended_or_is_under_way_is_not_worth_saying(incident: IncidentFacts) -> None:
+    assert judged(Found(incidents=of(incident))) == []
+
+
+def test_an_instance_that_could_not_dump_loses_its_mark() -> None:
+    assert judged(Found(checked=(UNREADY,))) == [("not-ready", "remove-ready-tag")]
+    assert judged(Found(checked=(UNREADY,)), unmarks=False) == [("not-ready", "report")]
+
+
+def test_a_fault_that_may_be_the_sweeps_own_misunderstanding_is_only_reported() -> None:
+    elsewhere = replace(UNREADY, faults={"dump-target-not-mounted": "nothing is mounted on /var/crash"})
+    assert judged(Found(checked=(elsewhere,))) == [("not-ready", "report")]
+
+
+def test_an_instance_that_is_ready_or_did_not_answer_keeps_its_mark() -> None:
+    assert judged(Found(checked=(CHECKED, replace(CHECKED, is_ready=None)))) == []
+
+
+def test_an_instance_that_systems_manager_does_not_reach_is_reported() -> None:
+    lost = replace(CHECKED, is_reachable=False, ping_status="ConnectionLost", is_ready=None)
+    assert judged(Found(checked=(lost,))) == [("ready-but-unreachable", "report")]
+
+
+def test_a_dump_that_nobody_fetched_is_reported_and_collected_when_that_is_wanted() -> None:
+    assert judged(Found(checked=(DUMP,))) == [("uncollected-dump", "report")]
+    assert judged(Found(checked=(DUMP,)), collects=True) == [("uncollected-dump", "start-collection")]
+    broken = replace(DUMP, is_complete=False)
+    assert judged(Found(checked=(broken,)), collects=True) == [("uncollected-incomplete-dump", "report")]
+
+
+def test_an_instance_that_a_collection_is_at_work_on_is_left_to_it() -> None:
+    at_work = replace(FAILED, state="interrupted", is_running=True)
+    in_standby = InStandby(instance_id=HOST, incident_id=INCIDENT, auto_scaling_group="shop")
+    found = Found(checked=(UNREADY, DUMP), in_standby=(in_standby,), incidents=of(at_work))
+    assert judged(found, collects=True) == []
+
+
+def test_an_instance_that_was_left_in_standby_is_reported_with_the_way_out() -> None:
+    in_standby = InStandby(instance_id=HOST, incident_id=INCIDENT, auto_scaling_group="shop")
+    (finding,) = judge(Found(in_standby=(in_standby,), incidents=of(FAILED)), now=NOW, policy=Policy())
+    assert finding.action is Action.REPORT
+    assert f"exit-standby --auto-scaling-group-name shop --instance-ids {HOST}" in finding.next_step
+
+
+times = st.integers(0, 10 * 24).map(lambda hours: NOW - timedelta(hours=hours))
+states = st.sampled_from(["opened", "interrupting", "interrupted", "refused", "concluded"])
+verdicts = st.sampled_from(["", "captured", "rescued", "failed", "incomplete", "panic-no-dump"])
+incidents = st.builds(
+    IncidentFacts,
+    incident_id=st.just(INCIDENT),
+    instance_id=st.just(HOST),
+    state=states,
+    verdict=verdicts,
+    opened_at=times,
+    is_running=st.booleans(),
+)
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> tuple[Found, tuple[Finding, ...]]:
+    """Anything that a sweep can see, and what it made of it."""
+    marks: Any = {"is_of_this_stack": draw(st.booleans()), "rescue": RESCUE, "incident_id": INCIDENT}
+    found = Found(
+        volumes=(
+            replace(VOLUME, created_at=draw(times), is_attached=draw(st.booleans())),
+            replace(COPY, created_at=draw(times), is_attached=draw(st.booleans()), **marks),
+        ),
+        snapshots=(replace(SNAPSHOT, created_at=draw(times), **marks),),
+        collectors=(replace(COLLECTOR, launched_at=draw(times), **marks),),
+        uploads=(replace(UPLOAD, initiated_at=draw(times)),),
+        alarms=(replace(ALARM, updated_at=draw(times)),),
+        instances=draw(st.sampled_from([{}, {HOST: GONE}, {HOST: "terminated"}, ALIVE, {HOST: "stopped"}])),
+        incidents=draw(st.one_of(st.just({}), incidents.map(of), st.just(of(None)))),
+        running=draw(st.sampled_from([frozenset(), frozenset({RESCUE})])),
+    )
+    return found, judge(found, now=NOW, policy=Policy())
+
+
+@given(findings())
+def test_whatever_is_found_nothing_is_removed_that_is_not_provably_empty(
+    seen: tuple[Found, tuple[Finding, ...]],
+) -> None:
+    found, told = seen
+    incident = found.incidents.get(INCIDENT)
+    for finding in told:
+        assert finding.subject != VOLUME.volume_id or finding.action is Action.REPORT, "a dump volume is never removed"
+        if finding.action in (Action.TERMINATE_COLLECTOR, Action.DELETE_COPY, Action.DELETE_SNAPSHOT):
+            assert incident is not None
+            assert incident.state == "concluded"
+            assert not incident.is_running
+            assert RESCUE not in found.running
+            assert found.collectors[0].is_of_this_stack
+        if finding.action is Action.DELETE_COPY:
+            assert incident is not None
+            assert incident.verdict in ("captured", "rescued")
+        if finding.action is Action.ABORT_UPLOAD:
+            assert incident is not None
+            assert not incident.is_running
+            assert incident.verdict in ("captured", "rescued") or found.instances.get(HOST) in ("running", "stopped")
+        if finding.action is Action.DELETE_ALARM:
+            assert found.instances[HOST] in (GONE, "terminated")
