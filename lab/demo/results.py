@@ -26,6 +26,8 @@ class Results:
         for entry in objects:
             name = entry["Key"].removeprefix(prefix)
             files[name] = self.folder / name
+            # before/console.txt
+            files[name].parent.mkdir(parents=True, exist_ok=True)
             s3.download_file(bucket, entry["Key"], str(files[name]))
         return files
 

@@ -8,6 +8,7 @@ import pytest
 
 from lab.account import LabAccount
 from lab.deployment import deploy_hangdump, synthesize_for_lab
+from lab.guest.deadline import wait_until
 from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 
 # Bounds for a test, not measurements.
@@ -32,6 +33,17 @@ class Stack:
         filters = [{"Name": "tag:hangdump:instance-id", "Values": [instance_id]}]
         volumes: list[dict[str, Any]] = self.account.client("ec2").describe_volumes(Filters=filters)["Volumes"]
         return volumes
+
+    def wait_until_online(self, instance_id: str) -> None:
+        """Until Systems Manager has heard of it; raises TimeoutError."""
+        names = [{"Key": "InstanceIds", "Values": [instance_id]}]
+        ssm = self.account.client("ssm")
+
+        def is_online() -> bool:
+            listed = ssm.describe_instance_information(Filters=names)["InstanceInformationList"]
+            return [each["PingStatus"] for each in listed] == ["Online"]
+
+        wait_until(is_online, what=f"{instance_id} is Online", timeout_seconds=60)
 
     def tags_of(self, instance_id: str) -> dict[str, str]:
         filters = [{"Name": "resource-id", "Values": [instance_id]}]

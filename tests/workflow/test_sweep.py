@@ -26,6 +26,8 @@ def test_finds_the_dump_of_a_panic_that_happened_by_itself_and_leaves_it_there(
     stack: Stack, host: SimulatedHost, ready_instance_id: str
 ) -> None:
     host.panic()
+    # A sweep asks only who is Online; on a slow machine the pings may have paused.
+    stack.wait_until_online(ready_instance_id)
 
     found = of(ready_instance_id, sweep(stack))
 
