@@ -14,10 +14,11 @@ from infra.interrupt_gate import (
     probe_environment,
     probe_statements,
 )
+from infra.report_pages import report_environment, write_index
 from infra.settings import Settings
 from infra.upload_functions import UploadFunctions
 from infra.vmcore_bucket import VMCORES
-from infra.vmcore_grants import any_key_acknowledged, bucket_and_key, bucket_environment, objects
+from infra.vmcore_grants import any_key_acknowledged, bucket_and_key, objects
 
 
 class CollectFunctions:
@@ -102,13 +103,16 @@ class CollectFunctions:
             Needs(
                 environment={
                     **self._table,
-                    **bucket_environment(parts.vmcores),
+                    **report_environment(parts.vmcores, self._settings),
+                    "REPORT_LINK_HOURS": str(self._settings.report_link_hours),
                     "TOPIC_ARN": parts.incidents.topic.topic_arn,
                 },
                 statements=[
                     grants.keep_records(parts.incidents.table),
                     grants.read("ec2:GetConsoleOutput"),
+                    grants.query_incidents(parts.incidents.table),
                     objects(parts.vmcores, VMCORES, "s3:PutObject", "s3:GetObject"),
+                    write_index(parts.vmcores),
                     *bucket_and_key(parts.vmcores),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
                 ],

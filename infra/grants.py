@@ -8,6 +8,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
+from lambdas.index_fields import BY_SIGNATURE, BY_TIME
+
 ENROLLED = "hangdump:enrolled"
 STACK_TAG = "hangdump:stack"
 
@@ -125,6 +127,21 @@ def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:
             "dynamodb:UpdateItem",
         ],
         resources=[table.table_arn],
+    )
+
+
+def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Find incidents by time and by signature; the indexes hold nothing else."""
+    indexes = [f"{table.table_arn}/index/{name}" for name in (BY_TIME, BY_SIGNATURE)]
+    return iam.PolicyStatement(actions=["dynamodb:Query"], resources=indexes)
+
+
+def amend_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read an incident's record, and add to it."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:GetItem", "dynamodb:UpdateItem"],
+        resources=[table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
     )
 
 

@@ -9,6 +9,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.settings import Settings
+from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 
 
 class Incidents(Construct):
@@ -28,6 +29,15 @@ class Incidents(Construct):
             time_to_live_attribute="expiresAtEpoch",
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
+        for name, attribute in ((BY_TIME, LISTED_UNDER), (BY_SIGNATURE, REPEATS)):
+            self.table.add_global_secondary_index(
+                index_name=name,
+                partition_key=dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING),
+                sort_key=dynamodb.Attribute(name=OPENED_AT, type=dynamodb.AttributeType.STRING),
+                projection_type=dynamodb.ProjectionType.INCLUDE,
+                # Not the state, which changes with every look: an index is written only when what it holds changes.
+                non_key_attributes=list(PROJECTED),
+            )
         self.topic = sns.Topic(
             self,
             "Topic",

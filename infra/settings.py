@@ -135,6 +135,13 @@ class Settings(BaseModel):
     )
     log_retention_days: RetentionInDays = Field(90, description="days that log groups and access logs are kept")
     vmcore_retention_days: int = Field(365, ge=0, le=36500, description="days that vmcores are kept; 0 = for ever")
+    report_link_hours: int = Field(
+        12,
+        ge=0,
+        le=168,
+        description="hours that the link to the report in a notification is asked to live; it dies with the session "
+        "of the function that signed it, within hours; 0 = no link",
+    )
     notification_email: str = Field(
         "", pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="address subscribed to the topic; empty = none"
     )

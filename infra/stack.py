@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, sweep
+from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, report_pages, sweep
 from infra.documents import Documents
 from infra.functions import Shared
 from infra.incidents import Incidents
@@ -43,6 +43,9 @@ class HangdumpStack(cdk.Stack):
             "ProvisionDumpVolume",
             parts=provision_dump_volume.Parts(incidents, runner, response.respond_to_hang, shared),
             settings=settings,
+        )
+        report_pages.ReportPages(
+            self, "ReportPages", parts=report_pages.Parts(incidents, vmcores, shared), settings=settings
         )
         swept = sweep.Sweep(
             self,

@@ -12,6 +12,7 @@ VMCORES = "vmcores/"
 MANIFESTS = "manifests/"
 DIGESTS = "digests/"
 SWEEPS = "sweeps/"
+REPORTS = "reports/"
 
 
 class VmcoreBucket(Construct):
@@ -105,6 +106,12 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
             id="expire-digests",
             prefix=DIGESTS,
             expiration=cdk.Duration.days(7),
+            noncurrent_version_expiration=cdk.Duration.days(1),
+        ),
+        s3.LifecycleRule(
+            # The index is written anew every hour and after every incident.
+            id="expire-old-indexes",
+            prefix=REPORTS,
             noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(

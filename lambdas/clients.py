@@ -110,6 +110,16 @@ def s3_in_haste() -> "S3Client":
 
 
 @cache
+def s3_for_links() -> "S3Client":
+    """Signs links to reports with the function's own session; s3v4, which objects under a KMS key demand."""
+    # As for the instances: the global endpoint would redirect to another host, for which the signature is wrong.
+    config = Config(
+        signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
+    )
+    return boto3.client("s3", config=config)
+
+
+@cache
 def sts() -> "STSClient":
     """The session that signs for an instance."""
     return boto3.client("sts", config=_PATIENT)

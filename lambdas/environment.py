@@ -50,6 +50,18 @@ class VmcoreBucket(Environment):
         return f"arn:{self.key_arn.split(':')[1]}:s3:::{self.bucket_name}"
 
 
+class ReportPages(VmcoreBucket):
+    """Where reports are kept, and for how long the vmcores that they tell of; 0 is for ever."""
+
+    vmcore_retention_days: Annotated[int, Field(ge=0)]
+
+
+class ReportLink(Environment):
+    """How long the link in a notification is asked to live; 0: there is none."""
+
+    report_link_hours: Annotated[int, Field(ge=0, le=168)]
+
+
 class UploaderRole(Environment):
     """Whose session signs the URLs that instances get."""
 

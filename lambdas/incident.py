@@ -124,6 +124,14 @@ class Incident(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
+    def object_keys(self) -> dict[str, str]:
+        """The names of its objects, whether or not they are there."""
+        prefix = key_prefix(
+            account_id=self.account_id, region=self.region, instance_id=self.instance_id, incident=self.incident_id
+        )
+        return keys(prefix)
+
+    @property
     def is_interrupt_started(self) -> bool:
         """True from the claim on, unless EC2 surely refused: this incident may have sent its one interrupt."""
         return self.state in INTERRUPT_STARTED or self.interrupted_epoch is not None
@@ -149,6 +157,12 @@ def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str)
     return f"vmcores/{account_id}/{region}/{instance_id}/{incident}/"
 
 
+# Below an incident's prefix; written by the analysis.
+ANALYSIS = "analysis.json"
+# The page of all incidents.
+INDEX_KEY = "reports/index.html"
+
+
 def keys(prefix: str) -> dict[str, str]:
     """The names of an incident's objects."""
     return {
@@ -158,6 +172,7 @@ def keys(prefix: str) -> dict[str, str]:
         "triage": f"{prefix}triage.json",
         "console": f"{prefix}console.txt",
         "manifest": f"{prefix}manifest.json",
+        "report": f"{prefix}report.html",
     }
 
 

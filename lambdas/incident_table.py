@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from lambdas import clients, moment
 from lambdas.environment import InterruptLimits
 from lambdas.incident import Incident, State, timeline_entry
+from lambdas.index_fields import index_fields
 from lambdas.update_expression import UpdateExpression, deserialize, serialize
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class IncidentTable:
     """The table, seen as incidents."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
 
     def read(self, incident_id: str) -> Incident | None:
         """The record as last written, or None."""
@@ -56,8 +57,8 @@ class IncidentTable:
         """False when the record exists already; it is left as it is."""
         try:
             clients.dynamodb().put_item(
-                TableName=self._name,
-                Item=serialize({"pk": f"incident#{incident.incident_id}"} | incident.as_json()),
+                TableName=self.name,
+                Item=serialize({"pk": f"incident#{incident.incident_id}"} | index_fields() | incident.as_json()),
                 ConditionExpression="attribute_not_exists(pk)",
             )
         except ClientError as error:
@@ -82,7 +83,7 @@ class IncidentTable:
             condition = {"ConditionExpression": f"{update.name('state')} IN ({', '.join(names)})"}
         try:
             clients.dynamodb().update_item(
-                TableName=self._name, Key=_key(f"incident#{incident_id}"), **update.arguments(), **condition
+                TableName=self.name, Key=_key(f"incident#{incident_id}"), **update.arguments(), **condition
             )
         except ClientError as error:
             if _code(error) == "ConditionalCheckFailedException":
@@ -158,7 +159,7 @@ class IncidentTable:
     def _member(self, pk: str, update: UpdateExpression, condition: str) -> "TransactWriteItemTypeDef":
         return {
             "Update": {
-                "TableName": self._name,
+                "TableName": self.name,
                 "Key": _key(pk),
                 "ConditionExpression": condition,
                 **update.arguments(),  # type: ignore[typeddict-item]
@@ -167,7 +168,7 @@ class IncidentTable:
 
     def _get(self, pk: str) -> dict[str, Any] | None:
         # Consistent: an eventual read could miss the claim of a moment ago.
-        answer = clients.dynamodb().get_item(TableName=self._name, Key=_key(pk), ConsistentRead=True)
+        answer = clients.dynamodb().get_item(TableName=self.name, Key=_key(pk), ConsistentRead=True)
         item = answer.get("Item")
         return deserialize(item) if item else None
 

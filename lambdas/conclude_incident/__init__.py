@@ -1,4 +1,4 @@
-"""Ends an incident: verdict, triage, incident.json, record, notification, metric. Nothing ends without it.
+"""Ends an incident: verdict, triage, report, incident.json, record, notification, metric. Nothing ends without it.
 
 Owns the order and the report; the verdict is decided in decide_verdict.py. Works with whatever the execution got to.
 """
@@ -14,9 +14,11 @@ from lambdas import moment
 from lambdas.conclude_incident.bucket_report import BucketReport
 from lambdas.conclude_incident.decide_verdict import Conclusion, decide_verdict, read_ending
 from lambdas.conclude_incident.tell import tell
-from lambdas.environment import RecordKeeping, VmcoreBucket
-from lambdas.incident import INSTANCE_ID, Incident, State, Verdict, key_prefix, keys, timeline_entry
+from lambdas.environment import RecordKeeping, ReportPages
+from lambdas.incident import INSTANCE_ID, Incident, State, Verdict, timeline_entry
+from lambdas.incident_pages import IncidentPages
 from lambdas.incident_table import IncidentTable
+from lambdas.index_fields import index_fields
 from lambdas.observability import count, entry_point, logger, measure
 from lambdas.triage import CrashClass, Triage
 
@@ -37,13 +39,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
     conclusion = decide_verdict(read_ending(event, incident), instance_id=incident.instance_id)
     logger.info("Verdict: %s. %s", conclusion.verdict.value, conclusion.reason)
-    report = _write_report(event, incident, conclusion)
+    settings = ReportPages.read()
+    pages = IncidentPages(settings, records.name)
+    report = _write_report(event, incident, conclusion, BucketReport(settings, incident.object_keys), pages)
     if _is_worth_recording(incident, conclusion):
         _record(event, incident, report, records)
     if incident.concluded_by != event["executionName"] or incident.notified_at is None:
         tell(report)
         _emit_metrics(report)
         records.update(incident.incident_id, {"notifiedAt": moment.iso(moment.now())})
+        _write_index(pages, report, own=report if _is_worth_recording(incident, conclusion) else None)
     result = {name: report[name] for name in ("verdict", "reason", "incidentId", "keys")}
     return result | ({"panicLine": report["panicLine"]} if report.get("panicLine") else {})
 
@@ -72,18 +77,10 @@ def _find(event: dict[str, Any], context: LambdaContext, records: IncidentTable)
     return new
 
 
-def _write_report(event: dict[str, Any], incident: Incident, conclusion: Conclusion) -> dict[str, Any]:
-    """incident.json and console.txt in the bucket, as far as there is an instance to file them under."""
-    now = moment.now()
-    bucket = VmcoreBucket.read()
-    prefix = key_prefix(
-        account_id=incident.account_id,
-        region=incident.region,
-        instance_id=incident.instance_id,
-        incident=incident.incident_id,
-    )
-    names = keys(prefix)
-    objects = BucketReport(bucket, names)
+def _write_report(
+    event: dict[str, Any], incident: Incident, conclusion: Conclusion, objects: BucketReport, pages: IncidentPages
+) -> dict[str, Any]:
+    """The objects of the bucket, as far as there is an instance to file them under."""
     told = Triage()
     if incident.instance_id:
         log = objects.read_log()
@@ -93,18 +90,25 @@ def _write_report(event: dict[str, Any], incident: Incident, conclusion: Conclus
     verified = event.get("verified") if conclusion.verdict == Verdict.CAPTURED else None
     if isinstance(verified, dict):
         objects.written["vmcore"] = verified["key"]
-    report = _compose(event, incident, conclusion, told=told, now=now)
-    report |= {
-        "bucket": bucket.bucket_name,
-        "keys": incident.evidence_keys | objects.written,
-        "problems": objects.problems,
-    }
+    report = _compose(event, incident, conclusion, told=told, now=moment.now())
+    report |= {"bucket": objects.bucket_name, "problems": objects.problems}
     if incident.instance_id and _is_worth_recording(incident, conclusion):
-        report["keys"]["incident"] = names["incident"]
+        # Each of the two names both; what could not be written is taken out again.
+        wanted = {name: objects.names[name] for name in ("incident", "report")}
+        report["keys"] = incident.evidence_keys | objects.written | wanted
+        objects.write_page(pages, report, told)
+        report["keys"] = incident.evidence_keys | objects.written | {"incident": wanted["incident"]}
         objects.write_incident(report)
-        if "incident" not in objects.written:
-            del report["keys"]["incident"]
+    report["keys"] = incident.evidence_keys | objects.written
     return report
+
+
+def _write_index(pages: IncidentPages, report: Mapping[str, Any], own: Mapping[str, Any] | None) -> None:
+    """Last, since all else is done: the next incident's end draws it again."""
+    try:
+        pages.write_index(region=report["region"], own=own)
+    except Exception:
+        logger.exception("reports/index.html is not up to date")
 
 
 def _compose(
@@ -157,7 +161,8 @@ def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any]
         "keys": report["keys"],
         "problems": report["problems"],
     }
-    records.update(incident.incident_id, fields, timeline=[report["timeline"][-1]])
+    indexed = index_fields(report["signature"])
+    records.update(incident.incident_id, fields | indexed, timeline=[report["timeline"][-1]])
 
 
 def _emit_metrics(report: Mapping[str, Any]) -> None:

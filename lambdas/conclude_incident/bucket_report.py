@@ -1,4 +1,4 @@
-"""Reads the kernel's log from the bucket; writes console.txt, triage.json and incident.json beside it.
+"""Reads the kernel's log from the bucket; writes console.txt, triage.json, report.html and incident.json beside it.
 
 A bucket or console that refuses must not keep the verdict from the human: it is noted as a problem and told to them.
 """
@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients
+from lambdas import bucket_objects
 from lambdas.environment import VmcoreBucket
+from lambdas.incident_pages import IncidentPages
 from lambdas.instance_facts import read_console
 from lambdas.observability import logger
-from lambdas.s3_errors import code
 from lambdas.triage import Triage, triage
 
 # A kernel's log buffer is 16 MiB at most unless somebody made it larger.
@@ -27,7 +27,8 @@ class BucketReport:
 
     def __init__(self, bucket: VmcoreBucket, names: dict[str, str]) -> None:
         self._bucket = bucket
-        self._names = names
+        self.bucket_name = bucket.bucket_name
+        self.names = names
         self.problems: list[str] = []
         self.written: dict[str, str] = {}
 
@@ -55,32 +56,31 @@ class BucketReport:
             self._attempt("triage.json", lambda: self._put("triage", text, "application/json"))
         return told
 
+    def write_page(self, pages: IncidentPages, report: dict[str, Any], told: Triage) -> None:
+        """report.html; whatever defeats its drawing must not keep the verdict back."""
+        try:
+            pages.write_report(self.names["report"], report, told)
+        except Exception as error:
+            self.problems.append(f"report.html: {error!r}")
+            logger.exception("report.html")
+        else:
+            self.written["report"] = self.names["report"]
+
     def write_incident(self, report: dict[str, Any]) -> None:
         """incident.json"""
         text = json.dumps(report, indent=2, sort_keys=True) + "\n"
         self._attempt("incident.json", lambda: self._put("incident", text, "application/json"))
 
     def _read_log(self) -> str:
-        key = self._names["dmesg"]
-        try:
-            found = clients.s3().get_object(Bucket=self._bucket.bucket_name, Key=key)
-        except ClientError as error:
-            if code(error) == "NoSuchKey":
-                return ""
-            raise
-        self.written["dmesg"] = key
-        return found["Body"].read(_LONGEST_LOG_BYTES).decode("utf-8", errors="replace")
+        log = bucket_objects.read(self._bucket, self.names["dmesg"], longest_bytes=_LONGEST_LOG_BYTES)
+        if log is None:
+            return ""
+        self.written["dmesg"] = self.names["dmesg"]
+        return log.decode("utf-8", errors="replace")
 
     def _put(self, name: str, text: str, content_type: str) -> None:
-        clients.s3().put_object(
-            Bucket=self._bucket.bucket_name,
-            Key=self._names[name],
-            Body=text.encode(),
-            ContentType=content_type,
-            ServerSideEncryption="aws:kms",
-            SSEKMSKeyId=self._bucket.key_arn,
-        )
-        self.written[name] = self._names[name]
+        bucket_objects.write(self._bucket, self.names[name], text, content_type=content_type)
+        self.written[name] = self.names[name]
 
     def _attempt(self, what: str, do: Callable[[], Done]) -> Done | None:
         try:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas.environment import Notifications
+from lambdas.environment import Notifications, ReportLink
 from lambdas.incident import Verdict
+from lambdas.incident_report.links import console_link
 from lambdas.notification import next_step, publish, table
+from lambdas.report_link import sign_link
 
 
 def tell(report: Mapping[str, Any]) -> None:
@@ -28,7 +30,9 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         "Kernel": report["kernel"],
         "vmcore": _vmcore(report),
         "Log": _uri(report, "dmesg"),
-        "Report": _uri(report, "incident"),
+        "Report": _page(report),
+        "Link": _link(report),
+        "Record": _uri(report, "incident"),
         "Took": _took(report),
         "Next": next_step(report["decisionReason"] or "") if refused and report["decisionReason"] else "",
         "Incident": report["incidentId"],
@@ -36,6 +40,19 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     }
     told = [f"{report['verdict']}: {report.get('instanceId') or 'no instance'}", report["reason"], "", *table(rows)]
     return told + [f"Problem: {problem}" for problem in report["problems"]]
+
+
+def _page(report: Mapping[str, Any]) -> str:
+    """For who is signed in, as long as the object is there."""
+    key = report["keys"].get("report", "")
+    return console_link(bucket=report["bucket"], region=report["region"], key=key)
+
+
+def _link(report: Mapping[str, Any]) -> str:
+    """For who is not."""
+    key, hours = report["keys"].get("report"), ReportLink.read().report_link_hours
+    link = sign_link(bucket=report["bucket"], key=key, hours=hours) if key else ""
+    return f"{link} (for some hours, {hours} at most)" if link else ""
 
 
 def _uri(report: Mapping[str, Any], name: str) -> str:

@@ -26,11 +26,11 @@ def render(
     incident: Mapping[str, Any],
     triage: Triage | None = None,
     analysis: Mapping[str, Any] | None = None,
-    similar: Sequence[SimilarIncident] = (),
+    similar: Sequence[SimilarIncident] | None = None,
     *,
     exhibits: Exhibits | None = None,
 ) -> str:
-    """report.html, of incident.json or a record."""
+    """report.html, of incident.json or a record; `similar` None: not known."""
     page = compose(incident, triage, analysis, similar, exhibits=exhibits or Exhibits())
     return _environment().get_template("report.html").render(page=page, rendered=moment.iso(moment.now()))
 

@@ -75,7 +75,7 @@ def compose(
     incident: Mapping[str, Any],
     triage: Triage | None,
     analysis: Mapping[str, Any] | None,
-    similar: Sequence[SimilarIncident],
+    similar: Sequence[SimilarIncident] | None,
     *,
     exhibits: Exhibits,
 ) -> Page:
@@ -104,7 +104,9 @@ def compose(
         analysis=analysed,
         warnings=tuple(_warnings(triage)),
         modules=triage.modules if triage else (),
-        similar=draw_similar(similar, instance_id=instance_id, bucket=bucket, region=region) if signature else None,
+        similar=draw_similar(similar, instance_id=instance_id, bucket=bucket, region=region)
+        if signature and similar is not None
+        else None,
         evidence=tuple(evidence_rows(facts)),
         notes=tuple(notes(facts)),
         console=tail(exhibits.console),

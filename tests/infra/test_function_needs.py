@@ -15,6 +15,8 @@ from tests.infra.test_template import BEHAVIOURS
 # Calls whose right is not named after them.
 RIGHTS = {
     ("dynamodb", "transact_write_items"): {"dynamodb:UpdateItem"},
+    # The link to a report.
+    ("s3_for_links", "generate_presigned_url"): {"s3:GetObject"},
     ("s3", "head_object"): {"s3:GetObject"},
     ("s3", "list_parts"): {"s3:ListMultipartUploadParts"},
     ("s3", "list_multipart_uploads"): {"s3:ListBucketMultipartUploads"},

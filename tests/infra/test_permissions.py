@@ -205,9 +205,34 @@ def test_no_function_can_read_vmcores_but_those_that_move_them(template: Templat
         function["FunctionName"]
         for function in template.of_type("AWS::Lambda::Function").values()
         for statement in template.statements(template.role_of(function))
-        if {"s3:GetObject", "kms:Decrypt"} & set(actions(statement))
+        if "s3:GetObject" in actions(statement)
+        if any(resource.endswith(("/vmcores/*", "/vmcore")) for resource in resources(statement))
     }
     assert readers == {f"Hangdump-{each}" for each in ("plan_upload", "verify_vmcore", "conclude_incident")}
+
+
+def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> None:
+    (function,) = [
+        each
+        for each in template.of_type("AWS::Lambda::Function").values()
+        if each["FunctionName"] == "Hangdump-render_report"
+    ]
+    granted = template.statements(template.role_of(function))
+    read = {
+        resource.rpartition("/")[2]
+        for each in granted
+        if "s3:GetObject" in actions(each)
+        for resource in resources(each)
+    }
+    assert "incident.json" in read
+    assert {"*", "vmcore"}.isdisjoint(read)
+    written = {
+        resource.rpartition("/")[2]
+        for each in granted
+        if "s3:PutObject" in actions(each)
+        for resource in resources(each)
+    }
+    assert written == {"report.html", "index.html"}
 
 
 def test_every_task_of_a_machine_is_allowed_by_its_role(template: Template) -> None:

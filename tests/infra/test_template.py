@@ -14,7 +14,7 @@ from tests.infra.template import Template, flatten
 BEHAVIOURS = {
     *("plan_dump_volume", "read_document_result", "respond_to_hang", "open_incident", "send_diagnostic_interrupt"),
     *("watch_dump", "plan_upload", "watch_upload", "verify_vmcore", "conclude_incident", "retire_instance"),
-    "sweep",
+    *("render_report", "sweep"),
 }
 
 
@@ -119,6 +119,9 @@ def test_the_table_has_the_key_that_the_functions_use(template: Template) -> Non
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAtEpoch", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
     assert table["BillingMode"] == "PAY_PER_REQUEST"
+    # An index that throttles holds up the table: what changes with every look is in none.
+    for index in table["GlobalSecondaryIndexes"]:
+        assert {"state", "timeline", "lastPhase", "upload"}.isdisjoint(index["Projection"]["NonKeyAttributes"])
 
 
 def test_there_is_one_function_for_each_behaviour(functions: dict[str, dict[str, Any]]) -> None:
@@ -161,7 +164,8 @@ def test_what_events_call_is_retried_and_then_reported(template: Template) -> No
     assert {flatten(each["FunctionName"]) for each in configured} == {
         "${" + logical_id + "}"
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
-        if function["FunctionName"] in ("Hangdump-respond_to_hang", "Hangdump-retire_instance", "Hangdump-sweep")
+        if function["FunctionName"].removeprefix("Hangdump-")
+        in ("respond_to_hang", "retire_instance", "render_report", "sweep")
     }
     for each in configured:
         assert each["MaximumRetryAttempts"] == 2
@@ -191,9 +195,16 @@ def test_a_terminated_instance_is_retired(template: Template) -> None:
 
 
 def test_a_sweep_looks_every_day_for_what_was_left_behind(template: Template) -> None:
-    (rule,) = [each for each in template.of_type("AWS::Events::Rule").values() if "ScheduleExpression" in each]
-    assert rule["ScheduleExpression"] == "rate(1 day)"
-    assert ["Sweepsweep" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
+    assert "Sweepsweep" in _scheduled(template)["rate(1 day)"]
+
+
+def test_the_index_of_incidents_is_drawn_every_hour(template: Template) -> None:
+    assert "renderreport" in _scheduled(template)["rate(1 hour)"]
+
+
+def _scheduled(template: Template) -> dict[str, str]:
+    rules = [each for each in template.of_type("AWS::Events::Rule").values() if "ScheduleExpression" in each]
+    return {rule["ScheduleExpression"]: flatten(target["Arn"]) for rule in rules for target in rule["Targets"]}
 
 
 def test_the_outputs_name_what_a_user_needs(template: Template) -> None:

@@ -11,6 +11,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 
 from lambdas import clients, moment, respond_to_hang, run_command
+from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.part_plan import PartPlan
 from lambdas.plan_upload import multipart
 from tests.lambdas import account as aws
@@ -19,8 +20,10 @@ from tests.lambdas.account import Account
 
 _CLIENTS = (
     *("ec2", "ec2_without_retries", "ec2_in_haste", "ssm", "ssm_impatient", "cloudwatch", "cloudwatch_in_haste"),
-    *("dynamodb", "sns", "stepfunctions", "s3", "s3_in_haste", "sts", "autoscaling"),
+    *("dynamodb", "sns", "stepfunctions", "s3", "s3_in_haste", "s3_for_links", "sts", "autoscaling"),
 )
+
+INDEXES = {BY_TIME: LISTED_UNDER, BY_SIGNATURE: REPEATS}
 
 # What the template gives the functions, in one.
 VARIABLES = {
@@ -48,6 +51,8 @@ VARIABLES = {
     "VOLUME_THROUGHPUT_MIBS": "125",
     "UPLOAD_LIMIT_MIBS": "0",
     "DUMP_TIMEOUT_SECONDS": "3600",
+    "VMCORE_RETENTION_DAYS": "365",
+    "REPORT_LINK_HOURS": "12",
     "CHECK_DOCUMENT": "Hangdump-check_kdump",
     "UPLOAD_DOCUMENT": "Hangdump-upload_vmcore",
     "MOUNT_POINT": "/var/crash",
@@ -158,7 +163,20 @@ def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     clients.dynamodb().create_table(
         TableName=aws.TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", OPENED_AT, *INDEXES.values())
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": name,
+                "KeySchema": [
+                    {"AttributeName": attribute, "KeyType": "HASH"},
+                    {"AttributeName": OPENED_AT, "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(PROJECTED)},
+            }
+            for name, attribute in INDEXES.items()
+        ],
         BillingMode="PAY_PER_REQUEST",
     )
     account.topic_arn = clients.sns().create_topic(Name="hangdump")["TopicArn"]

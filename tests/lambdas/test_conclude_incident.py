@@ -33,6 +33,7 @@ def test_a_captured_vmcore_is_reported_with_its_panic(account: Account, context:
         "incident": f"{PREFIX}incident.json",
         "console": f"{PREFIX}console.txt",
         "triage": f"{PREFIX}triage.json",
+        "report": f"{PREFIX}report.html",
     }
     known = read_record(INCIDENT)
     assert (known.state, known.verdict) == (State.CONCLUDED, Verdict.CAPTURED)

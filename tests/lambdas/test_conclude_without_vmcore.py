@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.incident import Incident, State, Verdict
+from lambdas.incident import INDEX_KEY, Incident, State, Verdict
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
@@ -37,7 +37,7 @@ def test_no_vmcore_at_all_is_a_verdict_with_a_reason(account: Account, incident:
     concluded = conclude(context, incident=OPENED, error={"Error": "VmcoreNotFound", "Cause": cause})
     assert concluded["verdict"] == "panic-no-dump"
     assert "Nothing newer in /var/crash. Look at the console." in concluded["reason"]
-    assert set(concluded["keys"]) == {"incident", "console"}
+    assert set(concluded["keys"]) == {"incident", "console", "report"}
     assert "panicLine" not in concluded
     assert "Look at the console." in account.messages[0]
 
@@ -87,7 +87,7 @@ def test_an_execution_with_a_bad_input_ends_in_a_told_verdict_and_writes_no_key(
     assert concluded["verdict"] == "failed"
     assert "The execution's input is wrong: instanceId." in concluded["reason"]
     assert concluded["keys"] == {}
-    assert account.bucket.objects == {}
+    assert set(account.bucket.objects) == {INDEX_KEY}
     assert read_record("mine").verdict == Verdict.FAILED
     assert len(account.messages) == 1
 

@@ -1,0 +1,84 @@
+"""render_report: the function that draws reports again, by hand or after an analysis, and the index every hour."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra import grants
+from infra.functions import Function, Needs, Shared
+from infra.incidents import Incidents
+from infra.settings import Settings
+from infra.vmcore_bucket import VMCORES, VmcoreBucket
+from infra.vmcore_grants import bucket_and_key, bucket_environment, named_objects, named_objects_acknowledged
+from lambdas.incident import ANALYSIS, INDEX_KEY, evidence_keys, keys
+
+_REPORT = keys(f"{VMCORES}*/")["report"]
+
+
+def report_environment(vmcores: VmcoreBucket, settings: Settings) -> dict[str, str]:
+    """For the environment model ReportPages."""
+    return {**bucket_environment(vmcores), "VMCORE_RETENTION_DAYS": str(settings.vmcore_retention_days)}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the pages are made of."""
+
+    incidents: Incidents
+    vmcores: VmcoreBucket
+    shared: Shared
+
+
+class ReportPages(Construct):
+    """The function and its schedule: a refusal ends no execution, and stands in the index within the hour."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        readable = _readable()
+        self.function = Function(
+            self,
+            "render_report",
+            shared=parts.shared,
+            needs=Needs(
+                environment={
+                    "TABLE_NAME": parts.incidents.table.table_name,
+                    **report_environment(parts.vmcores, settings),
+                },
+                statements=[
+                    grants.amend_incidents(parts.incidents.table),
+                    grants.query_incidents(parts.incidents.table),
+                    # By their names: this function can read no vmcore.
+                    named_objects(parts.vmcores, readable, "s3:GetObject"),
+                    named_objects(parts.vmcores, [_REPORT, INDEX_KEY], "s3:PutObject"),
+                    *bucket_and_key(parts.vmcores),
+                ],
+                timeout_seconds=120,
+                memory_mib=512,
+                acknowledged=named_objects_acknowledged(parts.vmcores, [*readable, _REPORT]),
+            ),
+        )
+        self.function.retry_when_asynchronous(parts.shared, for_minutes=30)
+        events.Rule(
+            self,
+            "Schedule",
+            description="Draws the index of all incidents",
+            schedule=events.Schedule.rate(cdk.Duration.hours(1)),
+            targets=[targets.LambdaFunction(self.function, event=events.RuleTargetInput.from_object({}))],
+        )
+
+
+def _readable() -> list[str]:
+    prefix = f"{VMCORES}*/"
+    names = keys(prefix)
+    before = evidence_keys(prefix)
+    read = [names[name] for name in ("dmesg", "incident", "triage")]
+    return [*read, prefix + ANALYSIS, before["consoleBefore"], before["screenshotBefore"]]
+
+
+def write_index(vmcores: VmcoreBucket) -> iam.PolicyStatement:
+    """The page of all incidents, for others who draw it."""
+    return named_objects(vmcores, [INDEX_KEY], "s3:PutObject")

@@ -1,0 +1,77 @@
+"""Writes report.html of an incident, and reports/index.html of all: gathers what they are drawn of, and renders."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import bucket_objects
+from lambdas.environment import ReportPages
+from lambdas.incident import ANALYSIS, INDEX_KEY
+from lambdas.incident_index import IncidentIndex, as_indexed, replaced
+from lambdas.incident_report import render, render_index
+from lambdas.incident_report.page import Exhibits
+from lambdas.incident_report.similar import SimilarIncident
+from lambdas.observability import logger
+from lambdas.triage import Triage
+
+_HTML = "text/html; charset=utf-8"
+# A console of EC2 is 64 KiB, and what a page shows of a log less than that.
+_TAIL_BYTES = 64 * 1024
+_LARGEST_SCREENSHOT_BYTES = 2 * 1024**2
+_LARGEST_ANALYSIS_BYTES = 16 * 1024**2
+
+
+class IncidentPages:
+    """The pages in one bucket. What cannot be read is left out of them; what cannot be written is an error."""
+
+    def __init__(self, settings: ReportPages, table_name: str) -> None:
+        self._settings = settings
+        self._index = IncidentIndex(table_name)
+
+    def write_report(self, key: str, incident: Mapping[str, Any], told: Triage | None) -> None:
+        """Of incident.json or a record, and what lies beside it."""
+        similar = self._similar(told, str(incident.get("incidentId")))
+        analysis = self._analysis(key.removesuffix("report.html") + ANALYSIS)
+        page = render(incident, told, analysis, similar, exhibits=self._exhibits(incident.get("keys") or {}))
+        bucket_objects.write(self._settings, key, page, content_type=_HTML)
+
+    def write_index(self, *, region: str, own: Mapping[str, Any] | None = None) -> None:
+        """Of the table; `own` is an incident whose end the table's index may not show yet.
+
+        Who writes last wins: rendered from the table each time, a page that lost a race is whole again with the next.
+        """
+        listed = self._index.newest()
+        incidents = replaced(listed.incidents, as_indexed(own)) if own else listed.incidents
+        page = render_index(incidents, bucket=self._settings.bucket_name, region=region, is_cut=listed.is_cut)
+        bucket_objects.write(self._settings, INDEX_KEY, page, content_type=_HTML)
+
+    def _similar(self, told: Triage | None, incident_id: str) -> list[SimilarIncident] | None:
+        """None when the table does not tell: "the first of its kind" would be a guess."""
+        try:
+            return self._index.similar(told.signature if told else "", but=incident_id)
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("Similar incidents: %s", error)
+            return None
+
+    def _exhibits(self, keys: Mapping[str, str]) -> Exhibits:
+        def tail(name: str, bytes_wanted: int = _TAIL_BYTES) -> bytes:
+            return bucket_objects.read_tail(self._settings, keys.get(name, ""), bytes_wanted=bytes_wanted)
+
+        return Exhibits(
+            console=tail("consoleBefore").decode("utf-8", errors="replace"),
+            screenshot=tail("screenshotBefore", _LARGEST_SCREENSHOT_BYTES),
+            log=tail("dmesg").decode("utf-8", errors="replace"),
+            retention_days=self._settings.vmcore_retention_days,
+        )
+
+    def _analysis(self, key: str) -> dict[str, Any] | None:
+        """None until there is one that can be read."""
+        try:
+            text = bucket_objects.read(self._settings, key, longest_bytes=_LARGEST_ANALYSIS_BYTES)
+            read = json.loads(text) if text else None
+        except (ClientError, BotoCoreError, ValueError) as error:
+            logger.warning("%s: %s", key, error)
+            return None
+        return read if isinstance(read, dict) else None
