@@ -44,10 +44,12 @@ def summarize(console: Console, outcome: Outcome, results: Results, *, total_sec
     table.add_row("panic", f"[bold]{outcome.proof.panic_line}[/], at {outcome.proof.crashed_at:%Y-%m-%d %H:%M:%S} UTC")
     table.add_row("verdict", f"{outcome.verdict['verdict']}: {outcome.verdict['reason']}")
     durations = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in outcome.seconds.items())
+    table.add_row("hung by", f"[bold]{outcome.culprit.task}[/] on CPU {outcome.culprit.cpu}, as the report says")
     table.add_row("durations", f"{durations}; {total_seconds:.0f} s in all")
     table.add_row("files", ", ".join(sorted(path.name for path in results.folder.iterdir())))
     console.print("\n[bold green]The vmcore of the hung kernel is in the bucket, and it opens.[/]")
     console.print(table)
+    console.print(f"\nRead what the kernel was doing: [bold]{outcome.report}[/]")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Opens the vmcore that came out of the bucket and shows that the panic in it is the one of this run."""
+"""Opens the vmcore that came out of the bucket and shows that the panic in it is the one of this run.
+
+Holds the report against what the demo itself did.
+"""
 
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import drgn
 
@@ -29,6 +33,29 @@ class Proof:
     crashed_at: datetime
     panic_line: str
     dmesg: str
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """What the report must name: the task that hung the machine, and the CPU on which it was found."""
+
+    task: str
+    cpu: int
+
+
+def prove_report(page: Path, triage: Mapping[str, Any], *, spinner: str) -> Culprit:
+    """Hold the report against the process that we made spin; raises NotProven with what it does not say.
+
+    `triage` is triage.json; whether the panic is right is shown by the dump itself.
+    """
+    # The kernel keeps 15 characters of a name: /proc/<pid>/comm
+    planted, task, cpu = spinner[:15], (triage.get("task") or {}).get("name"), triage.get("crashingCpu")
+    if task != planted or cpu is None:
+        raise NotProven(f"triage.json names {task!r} on CPU {cpu}, not {planted}, which was made to spin")
+    marked = re.findall(r'<li class="crashing">(.*?)</li>', page.read_text(encoding="utf-8"), re.DOTALL)
+    if len(marked) != 1 or f"CPU {cpu}, crashed here" not in marked[0] or planted not in marked[0]:
+        raise NotProven(f"{page} does not mark {planted} on CPU {cpu}; look at its part What each CPU was doing")
+    return Culprit(planted, cpu)
 
 
 @contextmanager

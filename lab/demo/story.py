@@ -1,5 +1,6 @@
 """The demo's story in acts: boot, deploy, provision, hang, collect, prove. Owns the order and what must hold."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any
 
 from lab.account import LabAccount
 from lab.demo.console import ConsoleWatch
-from lab.demo.proof import Proof, prove
+from lab.demo.proof import Culprit, Proof, prove, prove_report
 from lab.demo.results import Results
 from lab.demo.tell import Teller
 from lab.demo.timeline import Timeline
@@ -19,7 +20,7 @@ from lab.demo.variant import Observed, Variant, observe
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.events import Event
 from lab.guest.deadline import wait_until
-from lab.guest.hang import hang
+from lab.guest.hang import SPINNER, hang
 from lab.guest.qemu_guest import QemuGuest
 from lab.image import ensure_image
 
@@ -45,6 +46,8 @@ class Outcome:
     proof: Proof
     verdict: dict[str, Any]
     seconds: dict[str, float]
+    report: Path
+    culprit: Culprit
 
 
 class Story:
@@ -155,6 +158,8 @@ class Story:
         if verdict["verdict"] != "captured":
             raise DemoFailed(f"the verdict is {verdict['verdict']}: {verdict['reason']}")
         proof = prove(files["vmcore"], hung_at=hung_at, collected_at=datetime.now(UTC))
+        culprit = prove_report(files["report.html"], json.loads(files["triage.json"].read_text()), spinner=SPINNER)
+        self._timeline.add("demo", f"the report names {culprit.task} on CPU {culprit.cpu}")
         self._timeline.add("demo", f"the dump opens: {proof.kernel}, crashed {proof.crashed_at:%H:%M:%S} UTC")
         observed = observe(account, guest)
         if wrong := observed.contradictions(self._variant):
@@ -168,6 +173,8 @@ class Story:
             proof=proof,
             verdict=verdict,
             seconds=self._seconds,
+            report=files["report.html"],
+            culprit=culprit,
         )
 
     def _console_watch(self, guest: QemuGuest) -> ConsoleWatch:

@@ -1,4 +1,4 @@
-"""One record of the incident table, to be read and to be told of its report. What incident_table can do is not needed."""
+"""One record of the incident table, to be read and to be told of its report: all that drawing again needs of it."""
 
 from lambdas import clients
 from lambdas.incident import Incident
