@@ -52,6 +52,7 @@ class Page:
     steps: tuple[Step, ...]
     timeline: Timeline
     panic_message: str
+    stood: str
     pointer: Line | None
     trace: tuple[Line, ...]
     grid: Grid
@@ -96,6 +97,7 @@ def compose(
         steps=tuple(next_steps(facts, triage)),
         timeline=draw_timeline(facts),
         panic_message=(triage.panic_message if triage else "") or facts.text("panicLine"),
+        stood=_stood(triage),
         pointer=pointer_line(triage.instruction_pointer) if triage else None,
         trace=draw_trace(triage),
         grid=draw_grid(triage, analysed),
@@ -122,6 +124,15 @@ def tail(text: str) -> str:
     """The last lines, each as long as a reader bears."""
     lines = text.replace("\r\n", "\n").rstrip().split("\n")
     return "\n".join(clip(line, _LONGEST_LINE) for line in lines[-_MOST_LINES:])
+
+
+def _stood(triage: Triage | None) -> str:
+    """Whose trace it is: `hangdump-spinne (602) on CPU 0`; of a blocked task the CPU that crashed tells nothing."""
+    if triage is None or triage.task is None:
+        return ""
+    task = triage.task.name if triage.task.pid is None else f"{triage.task.name} ({triage.task.pid})"
+    is_there = any(each.cpu == triage.crashing_cpu and each.task == triage.task for each in triage.cpus)
+    return f"{task} on CPU {triage.crashing_cpu}" if is_there else task
 
 
 def _key_facts(facts: Facts, triage: Triage | None) -> list[Row]:

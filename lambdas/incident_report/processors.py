@@ -7,8 +7,8 @@ from lambdas.incident_report.analysis_model import Analysis
 from lambdas.incident_report.analysis_model import Frame as AnalysedFrame
 from lambdas.incident_report.visible_text import clip
 from lambdas.incident_report.wording import duration
+from lambdas.triage.model import CrashClass, InstructionPointer, Triage
 from lambdas.triage.model import Frame as LoggedFrame
-from lambdas.triage.model import InstructionPointer, Triage
 
 USER_SPACE = "user space"
 _LONGEST_SYMBOL = 120
@@ -114,7 +114,9 @@ def draw_grid(triage: Triage | None, analysis: Analysis) -> Grid:
         cpus[logged.cpu] = _cpu(
             logged.cpu, logged.task.name, logged.task.pid, logged.symbol or USER_SPACE, crashing, trace
         )
-    if triage and crashing is not None and (crashing not in cpus or not cpus[crashing].task):
+    # The task of a hung task waits; it was on no CPU.
+    is_on_cpu = triage is not None and triage.crash_class != CrashClass.HUNG_TASK
+    if triage and is_on_cpu and crashing is not None and (crashing not in cpus or not cpus[crashing].task):
         task, pointer = triage.task, triage.instruction_pointer
         name, pid = (task.name, task.pid) if task else ("", None)
         trace = tuple(_logged(frame) for frame in triage.call_trace)

@@ -90,3 +90,11 @@ def test_other_requirements_are_another_cache(monkeypatch: pytest.MonkeyPatch, t
 def test_the_template_deploys_without_docker(assembly: Path) -> None:
     assets = json.loads((assembly / TEMPLATE.replace("template", "assets")).read_text(encoding="utf-8"))
     assert assets["dockerImages"] == {}
+
+
+def test_the_bundle_holds_the_templates_of_the_report(tmp_path: Path) -> None:
+    bundle.write_bundle(tmp_path)
+    templates = {path.name for path in (bundle.ROOT / "lambdas/incident_report/templates").iterdir()}
+    assert {"report.html", "style.css"} <= templates
+    assert {path.name for path in (tmp_path / "lambdas/incident_report/templates").iterdir()} == templates
+    assert (tmp_path / "jinja2" / "__init__.py").is_file()
