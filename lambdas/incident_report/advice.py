@@ -76,19 +76,21 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
 def _read_the_dump(incident: Facts) -> list[Step]:
     if not incident.part("keys").text("vmcore"):
         return []
-    return [
+    steps = [
         Step(
             "Download the dump. It holds the memory of the host: keep it where only you can read it.",
             _download(incident, "vmcore", "vmcore"),
         ),
-        Step("Open it with drgn, which fetches nothing and asks for symbols only when you do.", "drgn -c vmcore"),
         Step(
-            "Or with crash and the debug symbols of exactly this kernel"
-            + (f", {incident.text('kernel')}." if incident.text("kernel") else "."),
-            "crash vmlinux vmcore",
+            "Have all CPUs' traces, locks and memory written out, with the symbols of exactly this kernel (in Hangdump's "
+            "repository).",
+            "python -m analysis vmcore",
         ),
-        Step("Or have all CPUs' backtraces, locks and memory written out.", "python -m analysis vmcore"),
+        Step("Or look yourself, with drgn or with crash and this kernel's debug symbols.", "drgn -c vmcore"),
     ]
+    if name := incident.text("incidentId"):
+        steps.insert(0, Step("Open it in drgn, all in one step.", f"python -m analysis open {argument(name)}"))
+    return steps
 
 
 def _download(incident: Facts, name: str, target: str) -> str:
