@@ -35,7 +35,6 @@ class Incidents(Construct):
                 partition_key=dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING),
                 sort_key=dynamodb.Attribute(name=OPENED_AT, type=dynamodb.AttributeType.STRING),
                 projection_type=dynamodb.ProjectionType.INCLUDE,
-                # Not the state, which changes with every look: an index is written only when what it holds changes.
                 non_key_attributes=list(PROJECTED),
             )
         self.topic = sns.Topic(

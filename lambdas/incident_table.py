@@ -55,10 +55,14 @@ class IncidentTable:
 
     def create(self, incident: Incident) -> bool:
         """False when the record exists already; it is left as it is."""
+        fields = {"pk": f"incident#{incident.incident_id}"}
+        # One that ends as it begins, a refusal; others are indexed at their end.
+        if incident.verdict is not None:
+            fields |= index_fields()
         try:
             clients.dynamodb().put_item(
                 TableName=self.name,
-                Item=serialize({"pk": f"incident#{incident.incident_id}"} | index_fields() | incident.as_json()),
+                Item=serialize(fields | incident.as_json()),
                 ConditionExpression="attribute_not_exists(pk)",
             )
         except ClientError as error:

@@ -1,7 +1,7 @@
 """What puts a record into the two sparse indexes of the incident table, and the names of these; see incident_index.
 
-Written when a record is created and when its incident ends, never by the claim: an index that throttles holds up the
-writes to its table.
+Written when an incident ends, so that no claim ever waits for them: an index that throttles holds up the writes to its
+table.
 """
 
 BY_TIME = "by-time"

@@ -82,8 +82,8 @@ def _read_the_dump(incident: Facts) -> list[Step]:
             _download(incident, "vmcore", "vmcore"),
         ),
         Step(
-            "Have all CPUs' traces, locks and memory written out, with the symbols of exactly this kernel (in Hangdump's "
-            "repository).",
+            "Have all CPUs' traces, locks and memory written out, with the symbols of exactly this kernel (in the "
+            "repository of Hangdump).",
             "python -m analysis vmcore",
         ),
         Step("Or look yourself, with drgn or with crash and this kernel's debug symbols.", "drgn -c vmcore"),

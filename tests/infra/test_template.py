@@ -119,7 +119,7 @@ def test_the_table_has_the_key_that_the_functions_use(template: Template) -> Non
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAtEpoch", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
     assert table["BillingMode"] == "PAY_PER_REQUEST"
-    # An index that throttles holds up the table: what changes with every look is in none.
+    # What changes after an incident's end, or is large, is in none.
     for index in table["GlobalSecondaryIndexes"]:
         assert {"state", "timeline", "lastPhase", "upload"}.isdisjoint(index["Projection"]["NonKeyAttributes"])
 

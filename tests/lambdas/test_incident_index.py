@@ -72,3 +72,10 @@ def test_a_refusal_is_listed_with_its_reason() -> None:
 def test_other_items_of_the_table_are_not_listed() -> None:
     clients.dynamodb().put_item(TableName=aws.TABLE, Item={"pk": {"S": f"instance#{ID}"}})
     assert INDEX.newest().incidents == []
+
+
+@pytest.mark.usefixtures("account")
+def test_what_is_under_way_touches_no_index_on_which_its_claim_could_wait() -> None:
+    opened = Incident(incident_id="o", instance_id=ID, opened_at="2026-11-23T04:00:00Z")
+    IncidentTable(aws.TABLE).create(opened)
+    assert INDEX.newest().incidents == []
