@@ -17,6 +17,7 @@ from lambdas.environment import InterruptLimits
 from lambdas.evidence_first import EvidenceFirst, Kept
 from lambdas.incident import Incident, State, Verdict, timeline_entry
 from lambdas.incident_table import IncidentTable
+from lambdas.index_fields import index_fields
 from lambdas.kill_switch import Stop, read_stop
 from lambdas.observability import count, logger
 
@@ -68,6 +69,7 @@ def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTab
     if outcome.kind == "refused":
         fields |= {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
         fields["verdict"] = verdict_of_refusal(outcome.reason).value
+        fields |= index_fields()
     else:
         fields["interruptedEpoch"] = outcome.epoch
     fields |= {"evidenceKeys": kept.keys, "evidenceProblems": kept.problems}
