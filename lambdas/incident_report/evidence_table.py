@@ -6,6 +6,7 @@ from typing import Any
 
 from lambdas import moment
 from lambdas.incident_report.facts import Facts
+from lambdas.incident_report.links import file_name
 from lambdas.incident_report.visible_text import clip
 from lambdas.incident_report.wording import day_and_clock, exact, size
 
@@ -75,7 +76,7 @@ def custody_rows(incident: Facts) -> list[Row]:
 
 def _key_rows(keys: Facts) -> list[Row]:
     others = sorted(keys.text(str(name)) for name in keys.given if name != "vmcore" and keys.text(str(name)))
-    beside = clip(", ".join(key.rpartition("/")[2] for key in others), _LONGEST_VALUE)
+    beside = clip(", ".join(file_name(key) for key in others), _LONGEST_VALUE)
     if vmcore := keys.text("vmcore"):
         return [Row("Key", vmcore, is_code=True), Row("Beside it", beside)]
     return [Row("Under", f"{others[0].rpartition('/')[0]}/", is_code=True), Row("Objects", beside)] if others else []

@@ -12,6 +12,12 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
+def file_name(key: str) -> str:
+    """The last part of a key; `before/console.txt` is another one than `console.txt`."""
+    folder, _, name = key.rpartition("/")
+    return f"before/{name}" if folder.endswith("/before") else name
+
+
 def uri(bucket: str, key: str) -> str:
     """s3://bucket/key, or "" when one of them is unknown."""
     return f"s3://{bucket}/{key}" if bucket and key else ""

@@ -10,7 +10,7 @@ from lambdas.incident_report.analysis_model import Analysis, read_analysis
 from lambdas.incident_report.bars import Memory, draw_memory
 from lambdas.incident_report.evidence_table import Row, cost_rows, custody_rows, evidence_rows, notes
 from lambdas.incident_report.facts import Facts
-from lambdas.incident_report.links import console_link
+from lambdas.incident_report.links import console_link, file_name
 from lambdas.incident_report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
 from lambdas.incident_report.similar import Similar, SimilarIncident, draw_similar
 from lambdas.incident_report.timeline import Timeline, draw_timeline
@@ -172,7 +172,7 @@ def _warnings(triage: Triage | None) -> list[Row]:
 def _links(facts: Facts) -> list[tuple[str, str]]:
     bucket, region, keys = facts.text("bucket"), facts.text("region"), facts.part("keys")
     found = [
-        (key.rpartition("/")[2], console_link(bucket=bucket, region=region, key=key))
+        (file_name(key), console_link(bucket=bucket, region=region, key=key))
         for name in keys.given
         if (key := keys.text(str(name))) and name != "report"
     ]

@@ -105,3 +105,9 @@ def test_the_browser_is_told_that_nothing_is_loaded_and_nothing_runs() -> None:
         each.attributes["content"] for each in document.elements if each.attributes.get("http-equiv") is not None
     ]
     assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_two_files_of_one_name_are_told_apart() -> None:
+    keys = {"console": "v/i/console.txt", "consoleBefore": "v/i/before/console.txt"}
+    links = [each.text for each in _check(render({**CAPTURED, "keys": keys})).elements if each.name == "a"]
+    assert links == ["before/console.txt", "console.txt"]
