@@ -103,6 +103,8 @@ class Incident(BaseModel):
     evidence_keys: dict[str, str] = Field(default_factory=dict)
     evidence_problems: list[str] = Field(default_factory=list)
     last_phase: str | None = None
+    # By any look at the console since the interrupt.
+    saw_crash_kernel: bool = False
     upload: Upload | None = None
     manifest_count: int = 0
     # Of the upload: what S3 held and what was described at the last look, and how many looks saw no more than that.

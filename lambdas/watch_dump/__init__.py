@@ -60,14 +60,16 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if look.phase != incident.last_phase:
         logger.info("%s: %s", look.phase, look.detail)
         entry = timeline_entry(moment.now(), look.phase, look.detail)
-        records.update(incident.incident_id, {"lastPhase": look.phase}, timeline=[entry])
+        seen = {"lastPhase": look.phase, "sawCrashKernel": look.saw_crash_kernel}
+        records.update(incident.incident_id, seen, timeline=[entry])
     return look.as_json()
 
 
 def _look(incident: Incident, *, is_started_again: bool) -> Look:
     instance = read_instance(incident.instance_id)
     console = _read_progress(incident)
-    saw = console.saw_crash_kernel
+    # Once seen it stays seen: the console keeps 64 KB only, and an instance that has stopped may show none of it.
+    saw = console.saw_crash_kernel or incident.saw_crash_kernel
     if instance is None or instance.state in _OFF:
         phase, detail = _judge_power(incident, instance, is_started_again=is_started_again)
         return Look(phase, f"{detail} {console.detail}", saw_crash_kernel=saw)

@@ -42,9 +42,9 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
     """`baseline`: the console's end before the interrupt; when it has scrolled away, all of the console is newer."""
     news = _after(console, baseline)
     started = _crash_kernel_start(news)
-    if started is None:
+    since = news[started:] if started is not None else _without_banner(news)
+    if not since:
         return Progress("waiting", "The console shows no crash kernel yet.")
-    since = news[started:]
     if saved := _SAVED.search(since):
         is_booting = _BANNER.search(since, saved.end()) is not None
         return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "goes down soon."))
@@ -64,6 +64,12 @@ def _after(console: str, baseline: ConsoleBaseline | None) -> str:
         return console[baseline.length :]
     found = console.find(baseline.end)
     return console if found < 0 else console[found + len(baseline.end) :]
+
+
+def _without_banner(news: str) -> str:
+    """EC2 keeps 64 KB of console: a long dump's own lines push the crash kernel's banner out. They prove it as well."""
+    first = _DUMPING.search(news) or _SAVED.search(news)
+    return news[first.start() :] if first else ""
 
 
 def _crash_kernel_start(text: str) -> int | None:

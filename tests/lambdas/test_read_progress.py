@@ -43,6 +43,19 @@ def test_phase(news: str, phase: str, percent: int | None) -> None:
     assert progress.saw_crash_kernel == (phase != "waiting")
 
 
+COPYING = "".join(f"Copying data : [ {tenth / 10:.1f} %] - eta: 9m\n" for tenth in range(900))
+
+
+@pytest.mark.parametrize(("ending", "phase", "percent"), [("", "dumping", 89), (DEBIAN_SAVED, "saved", None)])
+def test_a_dump_so_long_that_its_own_lines_push_the_banner_out_is_seen_none_the_less(
+    ending: str, phase: str, percent: int | None
+) -> None:
+    console = (BEFORE + CRASH_KERNEL + COPYING + ending)[-20_000:]
+    assert "Linux version" not in console
+    progress = read_progress(console, baseline=BASELINE)
+    assert (progress.phase, progress.percent, progress.saw_crash_kernel) == (phase, percent, True)
+
+
 def test_a_dump_from_before_the_interrupt_is_not_this_one() -> None:
     earlier = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + BEFORE
     assert read_progress(earlier, baseline=baseline_of(earlier)).phase == "waiting"

@@ -66,6 +66,14 @@ def test_reports_the_progress_of_the_dump(account: Account, incident: Incident, 
     assert (seen["phase"], seen["progress"], seen["sawCrashKernel"]) == ("dumping", 45, True)
 
 
+def test_a_crash_kernel_once_seen_stays_seen(account: Account, incident: Incident, context: Any) -> None:
+    account.console = BEFORE + CRASH_KERNEL
+    look(incident, context)
+    account.console = "[   90.000000] what came later has pushed the banner out\n"
+    seen = look(incident, context)
+    assert (seen["phase"], seen["sawCrashKernel"]) == ("waiting", True)
+
+
 def test_is_online_once_a_boot_later_than_the_interrupt_answers(
     account: Account, incident: Incident, context: Any
 ) -> None:
