@@ -7,7 +7,7 @@ import pytest
 from lambdas.triage import CrashClass, Triage, triage
 from tests.lambdas.triage_cases import CASES, LOGS, Case, read
 
-STAMP = re.compile(r"^\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?", re.MULTILINE)
+STAMP = re.compile(r"^\[ *\d+\.\d+\]( ?\[ *[TC]\d+\])? ?", re.MULTILINE)
 
 
 def function(told: Triage) -> str:

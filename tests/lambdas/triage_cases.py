@@ -27,6 +27,7 @@ CASES = {
     "machine-check": Case(CrashClass.MACHINE_CHECK, 2, None, ""),
     "machine-check-arm64": Case(CrashClass.MACHINE_CHECK, 3, ("kworker/3:1", 610), "readl_relaxed", "aarch64"),
     "nmi-kernel-thread-x86_64": Case(CrashClass.NMI_HANG, 0, ("hang_me", 4211), "spin_with_interrupts_off"),
+    "nmi-linux-6.12-real-guest": Case(CrashClass.NMI_HANG, 0, ("hangdump-spinne", 901), ""),
     "nmi-on-idle-cpu-soft-lockup-elsewhere": Case(
         CrashClass.NMI_HANG, 1, ("spin_no_sched", 1288), "spin_without_schedule"
     ),
