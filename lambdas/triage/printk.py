@@ -20,7 +20,7 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _STAMP_INSIDE = re.compile(r"(?<=[^\n>])(?=\[ {0,4}\d{1,10}\.\d{6}\](?:\[ {0,12}[TC]\d| ))")
 # Nov 23 10:57:58 host kernel: · 2026-11-23T10:57:58.1+00:00 host kernel:
 _SYSLOG = re.compile(r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT[\d:.+Z-]{8,30}) \S{1,255} kernel: ?")
-# <6>[   12.345678][  T123] text · [   12.345678] [      C0] text (makedumpfile pads to 8) · [Mon Nov 23 10:57:58 2026] text
+# <6>[   12.345678][  T123] text · [   12.345678] [      C0] text (makedumpfile pads) · [Mon Nov 23 10:57:58 2026] text
 _PREFIX = re.compile(
     r"(?:<\d{1,3}>)?(?:\[ {0,12}(?P<at>\d{1,12}\.\d{1,6})\]|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\])"
     r"(?: ?\[ {0,12}(?P<caller>[TC]\d{1,10})\])? ?"
