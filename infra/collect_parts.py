@@ -7,6 +7,10 @@ from infra.incidents import Incidents
 from infra.run_document import DocumentRunner
 from infra.vmcore_bucket import VmcoreBucket
 
+# Where open_incident left the two, for every state behind it.
+INSTANCE = "$.facts.incident.instanceId"
+INCIDENT = "$.facts.incident.incidentId"
+
 
 @dataclass(frozen=True)
 class Parts:

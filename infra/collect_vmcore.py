@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra import grants, workflow
 from infra.collect_functions import CollectFunctions
-from infra.collect_parts import Parts
+from infra.collect_parts import INCIDENT, INSTANCE, Parts
 from infra.explain_failure import ExplainFailure
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
@@ -28,7 +28,6 @@ NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"
 # To find or to remove a vmcore takes seconds.
 SHORT_LOOKS = 60
-_INSTANCE = "$.facts.incident.instanceId"
 
 
 class CollectVmcore(Construct):
@@ -93,7 +92,7 @@ class CollectVmcore(Construct):
     def _interrupt(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
         call = FunctionCall(
             self._functions.send_diagnostic_interrupt,
-            {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE},
+            {"incidentId.$": INCIDENT, "instanceId.$": INSTANCE},
         )
         interrupt = task_without_retry(
             self,
@@ -139,7 +138,7 @@ class CollectVmcore(Construct):
         find = self._run(
             "Find vmcore",
             {"action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
-            Paths(instance_id=_INSTANCE, result="$.facts.found", failure=_FAILURE),
+            Paths(INSTANCE, "$.facts.found", _FAILURE, incident_id=INCIDENT),
             conclude,
         )
         upload = UploadVmcore(
@@ -156,7 +155,7 @@ class CollectVmcore(Construct):
                 "sizeBytes.$": "States.Array(States.JsonToString($.upload.sizeBytes))",
                 "modifiedEpoch.$": "States.Array(States.JsonToString($.upload.modifiedEpoch))",
             },
-            Paths(instance_id=_INSTANCE, result="$.removed", failure=_FAILURE),
+            Paths(INSTANCE, "$.removed", _FAILURE, incident_id=INCIDENT),
             conclude,
         )
         # Of an incomplete vmcore only its dmesg is uploaded.

@@ -16,12 +16,13 @@ from constructs import Construct
 from infra import grants
 from infra.acknowledgements import acknowledge
 from infra.log_group import log_group
+from lambdas.metric_names import NAMESPACE, SERVICE
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
 
 _POWERTOOLS = {
-    "POWERTOOLS_SERVICE_NAME": "hangdump",
-    "POWERTOOLS_METRICS_NAMESPACE": "Hangdump",
+    "POWERTOOLS_SERVICE_NAME": SERVICE,
+    "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
 
@@ -74,6 +75,8 @@ class Function(lambda_.Function):
             timeout=cdk.Duration.seconds(needs.timeout_seconds),
             memory_size=needs.memory_mib,
         )
+        # Set before events are wired up; infra/own_alarms.py asks.
+        self.is_event_called = False
         logs.grant_write(role)
         for statement in needs.statements:
             role.add_to_policy(statement)
@@ -81,6 +84,7 @@ class Function(lambda_.Function):
 
     def retry_when_asynchronous(self, shared: Shared, *, for_minutes: int) -> None:
         """For a function that events call: try twice more, not after `for_minutes`, then tell the topic."""
+        self.is_event_called = True
         self.configure_async_invoke(
             retry_attempts=2,
             max_event_age=cdk.Duration.minutes(for_minutes),

@@ -49,6 +49,8 @@ class Paths:
     instance_id: str
     result: str
     failure: str
+    # For the logs; an execution that makes an instance ready has none.
+    incident_id: str | None = None
 
 
 class DocumentRunner(Construct):
@@ -82,7 +84,14 @@ class RunDocument(sfn.StateMachineFragment):
         self._send = task(self, title, _send_command(runner, command, paths), keep_as="$.command")
         look = command.look or _get_invocation(paths)
         get = task(self, f"{title} (get invocation)", look, keep_as="$.invocation")
-        payload = {"document": command.verb_phrase, "invocation.$": "$.invocation"}
+        payload = {
+            "document": command.verb_phrase,
+            "invocation.$": "$.invocation",
+            "instanceId.$": paths.instance_id,
+            "executionName.$": "$$.Execution.Name",
+        }
+        if paths.incident_id is not None:
+            payload["incidentId.$"] = paths.incident_id
         call = FunctionCall(runner.read_document_result, payload)
         self._read = task(self, f"{title} (read result)", call, keep_as=paths.result)
         self._out_of_time = note(

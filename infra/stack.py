@@ -5,10 +5,13 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, report_pages, sweep
+from infra.dashboard import Dashboard
 from infra.documents import Documents
 from infra.functions import Shared
 from infra.incidents import Incidents
+from infra.own_alarms import OwnAlarms
 from infra.run_document import DocumentRunner
+from infra.saved_queries import SavedQueries
 from infra.settings import Settings
 from infra.vmcore_bucket import VmcoreBucket
 
@@ -53,10 +56,15 @@ class HangdumpStack(cdk.Stack):
             parts=sweep.Parts(incidents, vmcores, runner, collect.state_machine, shared),
             settings=settings,
         )
+        # Last: these three go over all that is there by now.
+        own_alarms = OwnAlarms(self, "OwnAlarms", settings=settings)
+        SavedQueries(self, "SavedQueries")
+        Dashboard(self, "Dashboard", alarms=own_alarms.alarms, settings=settings)
         self._outputs(
             {
                 "VmcoreBucketName": (vmcores.bucket.bucket_name, "Where vmcores end"),
                 "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe to hear of every incident"),
+                "OwnAlarmTopicArn": (own_alarms.topic.topic_arn, "Subscribe to hear of failures of Hangdump itself"),
                 "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
                 "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),

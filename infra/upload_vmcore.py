@@ -3,7 +3,7 @@
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.collect_parts import Parts
+from infra.collect_parts import INCIDENT, INSTANCE, Parts
 from infra.run_document import Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import FunctionCall, note, task
@@ -98,10 +98,11 @@ def _send(scope: Construct, title: str, *, functions: UploadFunctions, parts: Pa
     }
     event = {
         "commandId.$": "$.command.commandId",
-        "instanceId.$": "$.facts.incident.instanceId",
+        "instanceId.$": INSTANCE,
+        "incidentId.$": INCIDENT,
         "upload.$": "$.upload",
     }
     look = FunctionCall(functions.watch_upload, event)
     command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, UPLOAD_LOOKS, look)
-    paths = Paths(instance_id="$.facts.incident.instanceId", result="$.uploading.sent", failure="$.uploading.failure")
+    paths = Paths(INSTANCE, "$.uploading.sent", "$.uploading.failure", incident_id=INCIDENT)
     return RunDocument(scope, title, runner=parts.runner, command=command, paths=paths)

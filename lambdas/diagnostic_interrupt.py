@@ -19,6 +19,8 @@ from lambdas.incident import Incident, State, Verdict, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.index_fields import index_fields
 from lambdas.kill_switch import Stop, read_stop
+from lambdas.log_fields import LogField
+from lambdas.metric_names import Metric
 from lambdas.observability import count, logger
 
 # EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.
@@ -63,8 +65,8 @@ def _claim(incident: Incident, table: IncidentTable, limits: InterruptLimits, *,
 
 
 def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTable, *, at: datetime) -> None:
-    logger.info("Diagnostic interrupt %s: %s", outcome.kind, outcome.detail)
-    count("DiagnosticInterrupts", outcome=outcome.kind)
+    logger.info("Diagnostic interrupt %s: %s", outcome.kind, outcome.detail, extra={LogField.OUTCOME: outcome.kind})
+    count(Metric.INTERRUPTS, outcome=outcome.kind)
     fields: dict[str, object] = {"state": _STATES[outcome.kind].value}
     if outcome.kind == "refused":
         fields |= {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}

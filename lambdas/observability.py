@@ -3,17 +3,22 @@
 Events and results are never logged or traced: they can carry presigned URLs.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-SERVICE = "hangdump"
-NAMESPACE = "Hangdump"
+from lambdas.errors import HangdumpError
+from lambdas.log_fields import LogField
+from lambdas.metric_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+# Of what a human may have given to an execution.
+_LONGEST_ID = 100
 
 logger = Logger(service=SERVICE)
 # Only botocore: patching the HTTP clients would put request paths into the trace.
@@ -21,25 +26,65 @@ tracer = Tracer(service=SERVICE, patch_modules=("botocore",))
 
 
 def entry_point(handler: Handler) -> Handler:
-    """Logging with the request id and one trace segment; neither the event nor the result is recorded."""
-    traced = tracer.capture_lambda_handler(handler, capture_response=False)
+    """Logging with the request's, the incident's and the instance's id, and one trace segment; neither the event nor
+    the result is recorded."""
+    traced = tracer.capture_lambda_handler(_accounted_for(handler), capture_response=False)
     observed: Handler = logger.inject_lambda_context(traced, log_event=False, clear_state=True)
     return observed
 
 
-def count(name: str, **dimensions: str) -> None:
-    """One occurrence of `name`: once for the whole service, and once more with the dimensions given.
+def _accounted_for(handler: Handler) -> Handler:
+    """An error of ours has a name that a state machine catches, and is part of a story; any other is a fault of ours
+    or of AWS, and is counted."""
+
+    @functools.wraps(handler)
+    def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        logger.append_keys(**identity(event))
+        try:
+            return handler(event, context)
+        except HangdumpError as error:
+            logger.warning("%s", error, extra={LogField.ERROR: type(error).__name__})
+            raise
+        except Exception as error:
+            # The message of an error of others may quote what it was given; its name and its place say enough.
+            logger.error("Unexpected error", extra={LogField.ERROR: type(error).__name__})
+            count(Metric.UNEXPECTED_ERRORS, function=context.function_name)
+            raise
+
+    return run
+
+
+def identity(event: object) -> dict[str, str]:
+    """What an event says of the incident, the instance and the execution it is about, wherever our workflows put it."""
+    if not isinstance(event, Mapping):
+        return {}
+    places = [event, *(event[name] for name in ("incident", "input") if isinstance(event.get(name), Mapping))]
+    names = {
+        LogField.INCIDENT_ID: "incidentId",
+        LogField.INSTANCE_ID: "instanceId",
+        LogField.EXECUTION: "executionName",
+    }
+    return {
+        field.value: place[name][:_LONGEST_ID]
+        for field, name in names.items()
+        for place in places
+        if isinstance(place.get(name), str) and place[name]
+    }
+
+
+def count(name: Metric, **dimension: str) -> None:
+    """One occurrence of `name`: once for the whole service, and once more broken down, where a dimension is given.
 
     single_metric rather than @log_metrics, which warns at each of the many invocations that have nothing to say.
     """
     measure(name, 1, unit=MetricUnit.Count)
-    if dimensions:
-        measure(name, 1, unit=MetricUnit.Count, **dimensions)
+    if dimension:
+        measure(name, 1, unit=MetricUnit.Count, **dimension)
 
 
-def measure(name: str, value: float, *, unit: MetricUnit, **dimensions: str) -> None:
-    """One value in the namespace Hangdump, with dimension `service` and those given."""
-    with single_metric(name=name, unit=unit, value=value, namespace=NAMESPACE) as metric:
-        metric.add_dimension("service", SERVICE)
-        for dimension, text in dimensions.items():
-            metric.add_dimension(dimension, text)
+def measure(name: Metric, value: float, *, unit: MetricUnit, **dimension: str) -> None:
+    """One value, for the whole service or broken down by the dimension that BROKEN_DOWN_BY has for it."""
+    with single_metric(name=name.value, unit=unit, value=value, namespace=NAMESPACE) as metric:
+        metric.add_dimension(SERVICE_DIMENSION, SERVICE)
+        for broken_down_by, text in dimension.items():
+            metric.add_dimension(broken_down_by, text)

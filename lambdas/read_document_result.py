@@ -17,7 +17,7 @@ _UNREACHED = {"Undeliverable", "DeliveryTimedOut"}
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"document", "invocation": <GetCommandInvocation's answer>}`, gives the document's result object."""
+    """Takes `{"document","invocation"}`, gives the document's result; the latter is GetCommandInvocation's answer."""
     return read_result(event["document"], event["invocation"])
 
 

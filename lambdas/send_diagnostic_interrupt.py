@@ -14,6 +14,8 @@ from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, State, timeline_entry
 from lambdas.incident_table import DUPLICATE, IncidentTable
 from lambdas.instance_facts import console_baseline
+from lambdas.log_fields import LogField
+from lambdas.metric_names import Metric
 from lambdas.observability import count, entry_point, logger
 from lambdas.respond_to_hang.decide import decide
 from lambdas.respond_to_hang.evidence import gather, policy
@@ -32,7 +34,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     limits = InterruptLimits.read()
     evidence = gather(known.instance_id, is_alarm_on_status_check=None, table=records, limits=limits, now=moment.now())
     decision = decide(evidence, policy(limits, needs_second_signal=False))
-    logger.info("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail)
+    logger.info(
+        *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
+        extra={LogField.DECISION: decision.action, LogField.REASON: decision.reason},
+    )
     decided = known.model_copy(
         update={
             "evidence": evidence.as_json(),
@@ -59,7 +64,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
     fields = refused.as_json()
     timeline = fields.pop("timeline")
     records.update(refused.incident_id, fields | {"state": state.value}, timeline=timeline, only_in=[State.OPENED])
-    count("Refusals", reason=refused.reason or "")
+    count(Metric.REFUSALS, reason=refused.reason or "")
     return _answer(refused)
 
 

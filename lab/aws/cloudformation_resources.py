@@ -226,6 +226,25 @@ def key(wanted: Wanted) -> Any:
     return wanted.create_as_moto()
 
 
+def dashboard(wanted: Wanted) -> Created:
+    """moto: no such type, though it has the API. Nothing draws it; what is no JSON is refused."""
+    name = wanted.properties.get("DashboardName", wanted.name)
+    body = wanted.properties["DashboardBody"]
+    if not json.loads(body).get("widgets"):
+        raise ValueError(f"dashboard {name} has no widgets")
+    wanted.backend("cloudwatch").put_dashboard(name, body)
+    return Created(name)
+
+
+def query_definition(wanted: Wanted) -> Created:
+    """moto: neither the type nor the API. Kept nowhere and never run; that its log groups exist is checked."""
+    names = wanted.properties.get("LogGroupNames", [])
+    missing = [each for each in names if each not in wanted.backend("logs").groups]
+    if missing:
+        raise ValueError(f"query {wanted.name} goes over log groups that do not exist: {missing}")
+    return Created(f"query-{wanted.name}")
+
+
 def cdk_metadata(wanted: Wanted) -> Created:
     """moto: no such type. Says which constructs were used; does nothing."""
     return Created(wanted.name)
@@ -235,10 +254,12 @@ def cdk_metadata(wanted: Wanted) -> Created:
 RESOURCES: dict[str, tuple[Creator, str]] = {
     "AWS::CDK::Metadata": (cdk_metadata, ""),
     "AWS::CloudWatch::Alarm": (alarm, "AlarmName"),
+    "AWS::CloudWatch::Dashboard": (dashboard, "DashboardName"),
     "AWS::DynamoDB::Table": (table, "TableName"),
     "AWS::KMS::Key": (key, ""),
     "AWS::Lambda::EventInvokeConfig": (event_invoke_config, ""),
     "AWS::Lambda::Function": (function, "FunctionName"),
+    "AWS::Logs::QueryDefinition": (query_definition, "Name"),
     "AWS::S3::Bucket": (bucket, "BucketName"),
     "AWS::S3::BucketPolicy": (bucket_policy, ""),
     "AWS::SNS::Subscription": (subscription, ""),

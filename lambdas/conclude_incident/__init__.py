@@ -19,6 +19,8 @@ from lambdas.incident import INSTANCE_ID, Incident, State, Verdict, timeline_ent
 from lambdas.incident_pages import IncidentPages
 from lambdas.incident_table import IncidentTable
 from lambdas.index_fields import index_fields
+from lambdas.log_fields import LogField
+from lambdas.metric_names import Metric
 from lambdas.observability import count, entry_point, logger, measure
 from lambdas.triage import CrashClass, Triage
 
@@ -38,7 +40,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     incident = _find(event, context, records)
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
     conclusion = decide_verdict(read_ending(event, incident), instance_id=incident.instance_id)
-    logger.info("Verdict: %s. %s", conclusion.verdict.value, conclusion.reason)
+    logger.info(
+        *("Verdict: %s. %s", conclusion.verdict.value, conclusion.reason),
+        extra={LogField.VERDICT: conclusion.verdict.value},
+    )
     settings = ReportPages.read()
     pages = IncidentPages(settings, records.name)
     report = _write_report(event, incident, conclusion, BucketReport(settings, incident.object_keys), pages)
@@ -166,11 +171,13 @@ def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any]
 
 
 def _emit_metrics(report: Mapping[str, Any]) -> None:
-    count("Incidents", verdict=report["verdict"])
+    count(Metric.INCIDENTS, verdict=report["verdict"])
     if report["crashClass"] != CrashClass.UNKNOWN:
-        count("Crashes", crashClass=report["crashClass"])
+        count(Metric.CRASHES, crashClass=report["crashClass"])
     if "vmcore" in report["keys"]:
-        measure("VmcoreBytes", report["vmcore"]["sizeBytes"], unit=MetricUnit.Bytes)
-    for name, metric in (("interruptToVerifiedSeconds", "InterruptToVmcore"), ("uploadSeconds", "Upload")):
-        if name in report["durations"]:
-            measure(metric, report["durations"][name], unit=MetricUnit.Seconds)
+        measure(Metric.VMCORE_BYTES, report["vmcore"]["sizeBytes"], unit=MetricUnit.Bytes)
+    logger.info("Took %d s", report["durations"]["totalSeconds"], extra={LogField.DURATIONS: report["durations"]})
+    for name, seconds in report["durations"].items():
+        # alarmToInterruptSeconds
+        phase = name.removesuffix("Seconds")
+        measure(Metric.PHASE_SECONDS, seconds, unit=MetricUnit.Seconds, phase=phase)

@@ -15,6 +15,8 @@ from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, State, incident_id, timeline_entry
 from lambdas.incident_table import DUPLICATE, IncidentTable
 from lambdas.instance_facts import console_baseline
+from lambdas.log_fields import LogField
+from lambdas.metric_names import Metric
 from lambdas.notification import next_step, publish, table
 from lambdas.observability import count, logger
 from lambdas.respond_to_hang.alarm_event import Alarm
@@ -43,7 +45,10 @@ def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
         baseline = console_baseline(alarm.instance_id())
         evidence = _with_probe(alarm.instance_id(), evidence)
     decision = decide(evidence, rules)
-    logger.info("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail)
+    logger.info(
+        *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
+        extra={LogField.DECISION: decision.action, LogField.REASON: decision.reason},
+    )
     opened = _open(incident, alarm, evidence).model_copy(
         update={
             "decision": decision.action,
@@ -87,7 +92,7 @@ def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
     )
     if not IncidentTable(RecordKeeping.read().table_name).create(invalid):
         return
-    count("InvalidAlarms")
+    count(Metric.INVALID_ALARMS)
     lines = [str(problem), "", *table({"Alarm": alarm.name, "State since": moment.iso(alarm.changed_at)})]
     publish(Notifications.read().topic_arn, subject=f"Hangdump: alarm without one instance: {alarm.name}", lines=lines)
 
@@ -146,8 +151,8 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
     reason = refused.reason or ""
     if refused.notified_at is None:
         verdict = verdict_of_refusal(reason).value
-        count("Incidents", verdict=verdict)
-        count("Refusals", reason=reason)
+        count(Metric.INCIDENTS, verdict=verdict)
+        count(Metric.REFUSALS, reason=reason)
         subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
         publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
         records.update(refused.incident_id, {"notifiedAt": moment.iso(moment.now())})

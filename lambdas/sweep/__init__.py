@@ -3,6 +3,7 @@
 Owns the order: search, judge, act, report. Running it twice removes nothing more and says the same of the rest.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -10,9 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import moment
 from lambdas.environment import SweepPolicy
+from lambdas.log_fields import LogField
 from lambdas.observability import entry_point, logger
 from lambdas.sweep.act import act
 from lambdas.sweep.finding import Action, Finding, Policy
+from lambdas.sweep.fleet import readiness_of_fleet
 from lambdas.sweep.judge import judge
 from lambdas.sweep.report import Outcome, Sweep, emit_metrics, tell, write
 from lambdas.sweep.search import Search
@@ -30,7 +33,8 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     policy = Policy(unmarks=settings.sweep_unmarks, collects=settings.sweep_collects)
     findings = judge(found, now=now, policy=policy)
     outcomes = [_deal_with(finding, settings, at=now) for finding in findings]
-    sweep = Sweep(now, outcomes, search.failures, time_left.unseen)
+    _log(outcomes)
+    sweep = Sweep(now, outcomes, search.failures, time_left.unseen, readiness_of_fleet(found))
     problem = _write(sweep)
     emit_metrics(sweep)
     if sweep.is_worth_telling or problem:
@@ -52,6 +56,15 @@ def _deal_with(finding: Finding, settings: SweepPolicy, *, at: Any) -> Outcome:
         return Outcome(finding, is_done=False)
     error = act(finding, now=at)
     return Outcome(finding, is_done=not error, error=error)
+
+
+def _log(outcomes: Sequence[Outcome]) -> None:
+    """A line for each finding: the message in the topic and the object in the bucket end, a query goes over all."""
+    for each in outcomes:
+        finding = each.finding
+        fields = {LogField.FINDING: finding.kind, LogField.SUBJECT: finding.subject}
+        fields |= {LogField.INCIDENT_ID: finding.incident_id, LogField.INSTANCE_ID: finding.instance_id}
+        logger.info("Found: %s", finding.detail, extra={name: text for name, text in fields.items() if text})
 
 
 def _write(sweep: Sweep) -> str:

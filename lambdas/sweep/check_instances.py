@@ -22,12 +22,28 @@ _ONLINE = "Online"
 _IDS_A_FILTER = 100
 
 
-def check_instances(busy: Collection[str], time_left: TimeLeft) -> tuple[Checked, ...]:
-    """Running, enrolled and marked ready, but not those that a collection is at work on (`busy`).
+def find_fleet(time_left: TimeLeft) -> dict[str, bool]:
+    """Instances that run and are enrolled -> are they marked ready."""
+    filters = [
+        # Commands can be sent to enrolled instances only.
+        {"Name": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+    pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)  # type: ignore[arg-type]
+    return {
+        instance["InstanceId"]: any(tag["Key"] == READY_TAG for tag in instance.get("Tags", []))
+        for page in time_left.pages("enrolled instances", pages)
+        for reservation in page["Reservations"]
+        for instance in reservation.get("Instances", [])
+    }
+
+
+def check_instances(ready: Collection[str], busy: Collection[str], time_left: TimeLeft) -> tuple[Checked, ...]:
+    """Those marked ready, but not those that a collection is at work on (`busy`).
 
     What there was no time for is in `time_left.unseen`.
     """
-    waiting = _from_where_it_was(sorted(set(_find_ready(time_left)) - set(busy)))
+    waiting = _from_where_it_was(sorted(set(ready) - set(busy)))
     checked: list[Checked] = []
     for start in range(0, len(waiting), INSTANCES_A_COMMAND):
         if time_left.is_over:
@@ -40,19 +56,6 @@ def check_instances(busy: Collection[str], time_left: TimeLeft) -> tuple[Checked
         checked += _check(waiting[start : start + INSTANCES_A_COMMAND], time_left)
     _remember("")
     return tuple(checked)
-
-
-def _find_ready(time_left: TimeLeft) -> Iterator[str]:
-    filters = [
-        {"Name": "tag-key", "Values": [READY_TAG]},
-        # Commands can be sent to enrolled instances only.
-        {"Name": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
-        {"Name": "instance-state-name", "Values": ["running"]},
-    ]
-    pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)  # type: ignore[arg-type]
-    for page in time_left.pages("instances that say ready", pages):
-        for reservation in page["Reservations"]:
-            yield from (instance["InstanceId"] for instance in reservation.get("Instances", []))
 
 
 def _check(instance_ids: Sequence[str], time_left: TimeLeft) -> Iterator[Checked]:

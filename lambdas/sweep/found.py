@@ -116,6 +116,8 @@ class Found:
     alarms: tuple[Alarm, ...] = ()
     in_standby: tuple[InStandby, ...] = ()
     checked: tuple[Checked, ...] = ()
+    # Running and enrolled -> does it say that it is ready. None: nobody looked.
+    fleet: Mapping[str, bool] | None = None
     # EC2's word for its state, or GONE
     instances: Mapping[str, str] = field(default_factory=dict)
     # None: there is no such record

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from lambdas import clients, moment
 from lambdas.environment import Notifications, VmcoreBucket
+from lambdas.metric_names import Metric
 from lambdas.notification import publish
 from lambdas.observability import count, measure
 from lambdas.sweep.finding import Action, Finding
@@ -37,6 +38,8 @@ class Sweep:
     outcomes: Sequence[Outcome]
     failures: Sequence[str]
     unseen: Sequence[str]
+    # readiness -> how many instances; see fleet.py
+    fleet: Mapping[str, int]
 
     @property
     def is_worth_telling(self) -> bool:
@@ -55,6 +58,7 @@ class Sweep:
             "findings": [_as_json(outcome) for outcome in self.outcomes],
             "failures": list(self.failures),
             "unseen": list(self.unseen),
+            "fleet": dict(self.fleet),
         }
 
 
@@ -73,12 +77,14 @@ def write(sweep: Sweep) -> None:
 
 def emit_metrics(sweep: Sweep) -> None:
     """Also when there is nothing, so that an alarm can tell a quiet sweep from none."""
-    count("Sweeps")
-    measure("SweepFindings", len(sweep.outcomes), unit=MetricUnit.Count)
+    count(Metric.SWEEPS)
+    measure(Metric.SWEEP_FINDINGS, len(sweep.outcomes), unit=MetricUnit.Count)
     failed = len(sweep.failures) + sum(1 for each in sweep.outcomes if each.error)
-    measure("SweepFailures", failed, unit=MetricUnit.Count)
+    measure(Metric.SWEEP_FAILURES, failed, unit=MetricUnit.Count)
     for kind, number in sorted(Counter(each.finding.kind for each in sweep.outcomes).items()):
-        measure("SweepFindings", number, unit=MetricUnit.Count, kind=kind)
+        measure(Metric.SWEEP_FINDINGS, number, unit=MetricUnit.Count, kind=kind)
+    for readiness, number in sweep.fleet.items():
+        measure(Metric.FLEET_INSTANCES, number, unit=MetricUnit.Count, readiness=readiness)
 
 
 def tell(sweep: Sweep, problem: str = "") -> None:

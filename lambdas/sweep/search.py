@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from lambdas.observability import logger
-from lambdas.sweep.check_instances import check_instances
+from lambdas.sweep.check_instances import check_instances, find_fleet
 from lambdas.sweep.find_alarms import find_alarms
 from lambdas.sweep.find_incidents import find_running, find_unfinished, read_incidents
 from lambdas.sweep.find_left_behind import find_collectors, find_copies, find_dump_volumes, find_snapshots, find_states
@@ -54,7 +54,11 @@ class Search:
         )
         standby = self._attempt("standby", lambda: find_in_standby(incidents or {}, left)) or ()
         busy = {each.instance_id for each in (incidents or {}).values() if each is not None and each.is_running}
-        checked = (self._attempt("checks", lambda: check_instances(busy, left)) or ()) if incidents is not None else ()
+        fleet = self._attempt("enrolled instances", lambda: find_fleet(left))
+        ready = [instance_id for instance_id, is_marked in (fleet or {}).items() if is_marked]
+        checked = (
+            (self._attempt("checks", lambda: check_instances(ready, busy, left)) or ()) if incidents is not None else ()
+        )
         return Found(
             volumes=(*volumes, *copies),
             snapshots=snapshots,
@@ -63,6 +67,7 @@ class Search:
             alarms=alarms,
             in_standby=standby,
             checked=checked,
+            fleet=fleet,
             instances=instances,
             incidents=incidents or {},
             running=running or frozenset(),

@@ -19,6 +19,7 @@ from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.instance_facts import Instance, read_console, read_instance, read_ping
+from lambdas.log_fields import LogField
 from lambdas.observability import entry_point, logger
 from lambdas.run_command import probe
 from lambdas.watch_dump.read_progress import Progress, read_progress
@@ -58,7 +59,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         raise InvalidInput(f"No incident {event['incidentId']} in the table.", "Start CollectVmcore instead.")
     look = _look(incident, is_started_again=event.get("isStartedAgain") is True)
     if look.phase != incident.last_phase:
-        logger.info("%s: %s", look.phase, look.detail)
+        logger.info("%s: %s", look.phase, look.detail, extra={LogField.PHASE: look.phase})
         entry = timeline_entry(moment.now(), look.phase, look.detail)
         seen = {"lastPhase": look.phase, "sawCrashKernel": look.saw_crash_kernel}
         records.update(incident.incident_id, seen, timeline=[entry])

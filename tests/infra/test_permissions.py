@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.infra.template import Template, actions, flatten, resources
+from tests.infra.test_template import key_of_vmcores
 
 ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
 
@@ -63,7 +64,7 @@ def test_bucket_and_key_let_in_nobody_but_the_account_itself(template: Template)
         for statement in policy["PolicyDocument"]["Statement"]:
             is_log_delivery = statement["Principal"] == {"Service": "logging.s3.amazonaws.com"}
             assert statement["Effect"] == "Deny" or is_log_delivery
-    (key,) = template.of_type("AWS::KMS::Key").values()
+    key = template.of_type("AWS::KMS::Key")[key_of_vmcores(template)]
     for statement in key["KeyPolicy"]["Statement"]:
         assert flatten(statement["Principal"]["AWS"]).endswith(":iam::${AWS::AccountId}:root")
 

@@ -27,6 +27,13 @@ def _bucket(template: Template, *, is_vmcores: bool) -> tuple[str, dict[str, Any
     return found
 
 
+def key_of_vmcores(template: Template) -> str:
+    """Its logical id."""
+    (alias,) = template.of_type("AWS::KMS::Alias").values()
+    logical_id: str = alias["TargetKeyId"]["Fn::GetAtt"][0]
+    return logical_id
+
+
 def _bucket_policy(template: Template, bucket: str) -> list[dict[str, Any]]:
     (policy,) = [
         properties["PolicyDocument"]["Statement"]
@@ -42,7 +49,7 @@ def test_vmcores_are_encrypted_with_a_key_of_their_own(template: Template) -> No
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["BucketKeyEnabled"] is True
     assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    (key_id,) = template.of_type("AWS::KMS::Key")
+    key_id = key_of_vmcores(template)
     assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == {"Fn::GetAtt": [key_id, "Arn"]}
     assert template.resources[key_id]["Properties"]["EnableKeyRotation"] is True
 
@@ -85,7 +92,7 @@ SSE = "x-amz-server-side-encryption"
 )
 def test_an_object_cannot_be_put_with_another_key(template: Template, headers: dict[str, str], decision: str) -> None:
     logical_id, _ = _bucket(template, is_vmcores=True)
-    (key_id,) = template.of_type("AWS::KMS::Key")
+    key_id = key_of_vmcores(template)
     text = json.dumps(_bucket_policy(template, logical_id))
     text = text.replace(json.dumps({"Fn::GetAtt": [key_id, "Arn"]}), json.dumps(OUR_KEY))
     statements = [each for each in json.loads(text) if each.get("Sid")]
@@ -159,7 +166,7 @@ def test_every_function_logs_to_a_group_that_is_kept_as_long_as_the_settings_say
 
 
 def test_what_events_call_is_retried_and_then_reported(template: Template) -> None:
-    (topic,) = template.of_type("AWS::SNS::Topic")
+    (topic,) = [each for each in template.of_type("AWS::SNS::Topic") if each.startswith("Incidents")]
     configured = template.of_type("AWS::Lambda::EventInvokeConfig").values()
     assert {flatten(each["FunctionName"]) for each in configured} == {
         "${" + logical_id + "}"
@@ -248,8 +255,9 @@ def test_the_settings_arrive_where_they_matter(tmp_path: Path) -> None:
     assert {group["RetentionInDays"] for group in template.of_type("AWS::Logs::LogGroup").values()} == {30}
     _, bucket = _bucket(template, is_vmcores=True)
     assert "expire-vmcores" not in [rule["Id"] for rule in bucket["LifecycleConfiguration"]["Rules"]]
-    (subscription,) = template.of_type("AWS::SNS::Subscription").values()
-    assert subscription["Endpoint"] == "oncall@example.com"
+    # To the incidents, and to what goes wrong with Hangdump itself.
+    subscriptions = template.of_type("AWS::SNS::Subscription").values()
+    assert [each["Endpoint"] for each in subscriptions] == ["oncall@example.com"] * 2
     provision = template.machine("ProvisionDumpVolume")
     assert provision.states["Create dump volume"]["Parameters"]["Throughput"] == 500
     assert provision.states["Put hang alarm"]["Parameters"]["Period"] == 300

@@ -112,7 +112,7 @@ def test_the_verdict_is_a_metric(context: Any, capsys: pytest.CaptureFixture[str
     assert any(line.get("Incidents") == [1.0] and "verdict" not in line for line in emitted)
     assert any(line.get("Crashes") == [1.0] and line.get("crashClass") == "nmi-hang" for line in emitted)
     assert any(line.get("VmcoreBytes") == [50_331_648.0] for line in emitted)
-    assert any(line.get("InterruptToVmcore") == [34.0] for line in emitted)
+    assert any(line.get("PhaseSeconds") == [34.0] and line.get("phase") == "interruptToVerified" for line in emitted)
 
 
 @pytest.mark.usefixtures("incident")

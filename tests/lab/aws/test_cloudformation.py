@@ -138,3 +138,21 @@ def test_a_definition_that_is_no_state_machine_fails_the_stack(account: LabAccou
 
 def test_metadata_of_the_cdk_do_nothing(account: LabAccount, tmp_path: Path) -> None:
     assert _deploy(account, tmp_path, "Metadata", {"M": {"Type": "AWS::CDK::Metadata", "Properties": {}}}) == {}
+
+
+def test_a_dashboard_is_kept_as_it_was_written(account: LabAccount, tmp_path: Path) -> None:
+    body = json.dumps({"widgets": [{"type": "text", "properties": {"markdown": "well"}}]})
+    properties = {"DashboardName": "Well", "DashboardBody": {"Fn::Join": ["", [body[:10], body[10:]]]}}
+    _deploy(account, tmp_path, "Dashboard", {"D": {"Type": "AWS::CloudWatch::Dashboard", "Properties": properties}})
+    kept = account.client("cloudwatch").get_dashboard(DashboardName="Well")
+    assert json.loads(kept["DashboardBody"]) == json.loads(body)
+
+
+def test_a_query_over_a_log_group_that_does_not_exist_is_refused(account: LabAccount, tmp_path: Path) -> None:
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "there"}}
+    query = {"Name": "Q", "QueryString": "fields @message", "LogGroupNames": [{"Ref": "G"}]}
+    resources = {"G": group, "Q": {"Type": "AWS::Logs::QueryDefinition", "Properties": query}}
+    _deploy(account, tmp_path, "Query", resources)
+    query["LogGroupNames"] = ["elsewhere"]
+    with pytest.raises(ValueError, match="elsewhere"):
+        _deploy(account, tmp_path, "NoQuery", {"Q": resources["Q"]})

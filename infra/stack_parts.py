@@ -1,0 +1,41 @@
+"""What a stack has of a kind: for constructs that watch all of it, whoever adds one."""
+
+from typing import TypeVar
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+
+from infra.functions import Function
+
+Part = TypeVar("Part")
+
+
+def functions(stack: cdk.Stack) -> list[Function]:
+    """All of ours."""
+    return _of(stack, Function)
+
+
+def event_called(stack: cdk.Stack) -> list[Function]:
+    """Those that events call, and that nobody waits for."""
+    return [each for each in functions(stack) if each.is_event_called]
+
+
+def state_machines(stack: cdk.Stack) -> list[sfn.StateMachine]:
+    """All."""
+    return _of(stack, sfn.StateMachine)
+
+
+def function_logs(stack: cdk.Stack) -> list[logs.ILogGroup]:
+    """One for each function."""
+    return [each.log_group for each in functions(stack)]
+
+
+def state_machine_logs(stack: cdk.Stack) -> list[logs.LogGroup]:
+    """One for each state machine."""
+    of_functions = {each.node.path for each in function_logs(stack)}
+    return [each for each in _of(stack, logs.LogGroup) if each.node.path not in of_functions]
+
+
+def _of(stack: cdk.Stack, kind: type[Part]) -> list[Part]:
+    return [each for each in stack.node.find_all() if isinstance(each, kind)]
