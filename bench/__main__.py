@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import capture, upload
+from bench import capture, triage, upload
 
 RESULTS = Path("results") / "bench"
 UNITS = {"": 1, "MiB": 2**20, "GiB": 2**30}
@@ -24,6 +24,7 @@ class Options:
 # Name → writes its files below `results`.
 MEASUREMENTS: dict[str, Callable[[Options], None]] = {
     "upload": lambda options: upload.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
+    "triage": lambda options: triage.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
     "capture": lambda options: capture.measure(options.results, runs=options.runs),
 }
 
@@ -42,12 +43,13 @@ def main() -> None:
     parser.add_argument(
         "--sizes",
         type=lambda text: tuple(size_bytes(each) for each in text.split(",")),
-        help="upload: sizes with commas between them (64MiB,1GiB,8GiB)",
+        help="upload, triage: sizes with commas between them (64MiB,1GiB,8GiB)",
     )
     parser.add_argument(
         "--runs",
         type=int,
-        help="upload: timed runs of each client (5; 3 above 4 GiB); capture: crashes with each collector (1)",
+        help="upload: timed runs of each client (5; 3 above 4 GiB); triage: runs of each log (5); "
+        "capture: crashes with each collector (1)",
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go (results/bench)")
     given = parser.parse_args()

@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 
 from lambdas.triage import read_machine
+from lambdas.triage.blame import blamed_frame
 from lambdas.triage.find_culprit import Culprit, find_culprit
 from lambdas.triage.model import CrashClass, Triage
 from lambdas.triage.printk import Line, Log, read_log
@@ -54,6 +55,7 @@ def _assemble(culprit: Culprit, reports: list[Report], told: Log, seen: list[Lin
         task=culprit.task,
         instruction_pointer=culprit.where.pointer,
         call_trace=trace,
+        blamed=blamed_frame(trace),
         taint=next((report.taint for report in known if report.taint), "") or _last_said(reports, "taint"),
         modules=read_machine.modules(lines),
         hardware=_last_said(reports, "hardware") or read_machine.hardware(machine),

@@ -123,6 +123,8 @@ class Triage(_Part):
     task: Task | None = None
     instruction_pointer: InstructionPointer | None = None
     call_trace: tuple[Frame, ...] = ()
+    # The frame of the trace that the trouble is put down to: that of the scheduler, a lock or the allocator is not.
+    blamed: Frame | None = None
     # "" where the log does not tell, else as printed: "Not tainted", "G OE"
     taint: str = ""
     modules: tuple[str, ...] = ()

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from lambdas.triage.blame import blamed_frame
 from lambdas.triage.find_culprit import Culprit
-from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Memory, Task
+from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Frame, InstructionPointer, Memory, Task
 from lambdas.triage.sign import function_name
 
 _WORDS = {
@@ -12,7 +13,7 @@ _WORDS = {
     CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}.",
     CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{blocked}.",
     CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}.",
-    CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked for more than there was{largest}.",
+    CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked{below} for more than there was{largest}.",
     CrashClass.OOPS: "The kernel crashed on {cpu} in {where}.",
     CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}.",
     CrashClass.PAGE_FAULT: "The kernel touched memory that is not there, on {cpu} in {where}.",
@@ -23,11 +24,6 @@ _WORDS = {
     CrashClass.WATCHDOG: "A watchdog expired while {cpu} ran {where}.",
     CrashClass.PANIC: "The kernel panicked on {cpu} in {where}: {message}",
     CrashClass.UNKNOWN: "",
-}
-# Every blocked task is in these; who called them says why.
-_WAITING = {
-    *("__schedule", "schedule", "schedule_timeout", "io_schedule", "io_schedule_timeout", "schedule_preempt_disabled"),
-    *("__switch_to", "context_switch", "schedule_timeout_uninterruptible"),
 }
 
 
@@ -51,14 +47,22 @@ def put_in_words(
 
 
 def _where(culprit: Culprit) -> str:
-    """spin_forever [hang_me] of kthread (pid 777) · mysqld (pid 9) in user space · the idle task"""
+    """spin_forever [hang_me] of kthread (pid 777) · native_queued_spin_lock_slowpath for nvme_irq [nvme] of … ·
+    mysqld (pid 9) in user space · the idle task
+    """
     pointer, trace = culprit.where.pointer, culprit.where.trace
     place = pointer if pointer and pointer.symbol else trace[0] if trace else None
     task = _task(culprit.task)
-    if place is not None:
-        module = f" [{place.module}]" if place.module else ""
-        return f"{function_name(place.symbol)}{module} of {task}"
-    return f"{task} in user space" if pointer and pointer.is_user_space else task
+    if place is None:
+        return f"{task} in user space" if pointer and pointer.is_user_space else task
+    blamed = blamed_frame(trace)
+    is_on_behalf = blamed is not None and function_name(blamed.symbol) != function_name(place.symbol)
+    on_behalf = f" for {_place(blamed)}" if blamed and is_on_behalf else ""
+    return f"{_place(place)}{on_behalf} of {task}"
+
+
+def _place(at: Frame | InstructionPointer) -> str:
+    return function_name(at.symbol) + (f" [{at.module}]" if at.module else "")
 
 
 def _others(culprit: Culprit, cpus: Sequence[Cpu]) -> str:
@@ -73,9 +77,8 @@ def _doing(cpu: Cpu) -> str:
 
 
 def _below(culprit: Culprit) -> str:
-    sure = (function_name(frame.symbol) for frame in culprit.where.trace if frame.is_reliable)
-    waited_in = next((name for name in sure if name not in _WAITING), "")
-    return f" in {waited_in}" if waited_in else ""
+    blamed = blamed_frame(culprit.where.trace)
+    return f" in {_place(blamed)}" if blamed else ""
 
 
 def _waiting(blocked: Sequence[BlockedTask]) -> str:

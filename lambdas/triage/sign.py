@@ -20,7 +20,7 @@ _DIGEST_DIGITS = 16
 # native_queued_spin_lock_slowpath.part.0 · foo.isra.12.cold · foo.llvm.123456
 _SUFFIX = re.compile(r"\.(?:cold|isra|constprop|part|llvm|lto_priv)(?:\.\d+)?(?=\.|$)|\.\d+$")
 # Every task's stack ends in these: how it came into the kernel, or how it was started.
-_BOTTOM = re.compile(
+BOTTOM = re.compile(
     r"entry_SYSCALL_64\w*|do_syscall_64|x64_sys_call|el0t?_\w+|do_el0_svc|invoke_syscall|ret_from_fork\w*|kthread|ret_from_kernel_thread"
     r"|system_call_fastpath|start_kernel|x86_64_start_\w+|secondary_startup_64\w*|cpu_startup_entry|start_secondary|rest_init"
 )
@@ -28,9 +28,7 @@ _BOTTOM = re.compile(
 
 def sign(crash_class: CrashClass, trace: Sequence[Frame], pointer: InstructionPointer | None, task: Task | None) -> str:
     """ "" when neither functions nor a task are known."""
-    names = [
-        name for frame in trace if frame.is_reliable and not _BOTTOM.fullmatch(name := function_name(frame.symbol))
-    ]
+    names = [name for frame in trace if frame.is_reliable and not BOTTOM.fullmatch(name := function_name(frame.symbol))]
     # A recursion is as deep as the stack, which says nothing.
     names = [name for place, name in enumerate(names) if place == 0 or name != names[place - 1]][:_MOST_NAMES]
     if not names and crash_class not in (CrashClass.UNKNOWN, CrashClass.PANIC) and task and task.name:

@@ -19,6 +19,7 @@ def assert_told(told: Triage, case: Case) -> None:
     task = (told.task.name, told.task.pid) if told.task else None
     assert (told.crash_class, told.crashing_cpu, task) == (case.crash_class, case.cpu, case.task)
     assert (function(told), told.architecture) == (case.function, case.architecture)
+    assert (told.blamed.symbol if told.blamed else "") == (case.blamed or case.function)
 
 
 def test_every_log_of_the_corpus_has_an_answer() -> None:
@@ -91,6 +92,13 @@ def test_blocked_tasks_come_with_their_stacks_the_longest_first() -> None:
     assert first.call_trace[3].symbol == "rwsem_down_write_slowpath"
     assert (second.name, second.blocked_seconds) == ("jbd2/nvme1n1p1-", 120)
     assert "jbd2_journal_commit_transaction" in [frame.symbol for frame in second.call_trace]
+
+
+def test_a_lock_that_was_waited_for_is_not_blamed_for_it() -> None:
+    ran = "it ran native_queued_spin_lock_slowpath for take_lock_twice [hang_me] of kworker/1:2 (pid 2050)."
+    assert triage(read("hard-lockup-redhat9")).sentence.endswith(ran)
+    blocked = "Hung task: postgres (pid 2101) was blocked for 241 s in ext4_buffered_write_iter [ext4], and 1 more."
+    assert triage(read("hung-task")).sentence == blocked
 
 
 def test_sysrq_w_shows_blocked_tasks_too() -> None:

@@ -10,20 +10,26 @@ LOGS = Path(__file__).parent / "triage_logs"
 
 @dataclass(frozen=True)
 class Case:
-    """cpu, task (name, pid) and function are those of who caused it; "" for none."""
+    """cpu, task (name, pid) and function are those of who caused it; "" for none.
+
+    `function` is the innermost; `blamed` the one that called the kernel's machinery, where that is another.
+    """
 
     crash_class: CrashClass
     cpu: int | None
     task: tuple[str, int] | None
     function: str
     architecture: str = "x86_64"
+    blamed: str = ""
 
 
 CASES = {
     "bug-in-softirq": Case(CrashClass.BUG, 0, ("swapper/0", 0), "example_clean_rx"),
     "general-protection-fault": Case(CrashClass.OOPS, 0, ("my app: (x) y", 5150), "fput"),
-    "hard-lockup-redhat9": Case(CrashClass.HARD_LOCKUP, 1, ("kworker/1:2", 2050), "native_queued_spin_lock_slowpath"),
-    "hung-task": Case(CrashClass.HUNG_TASK, 1, ("postgres", 2101), "__schedule"),
+    "hard-lockup-redhat9": Case(
+        CrashClass.HARD_LOCKUP, 1, ("kworker/1:2", 2050), "native_queued_spin_lock_slowpath", blamed="take_lock_twice"
+    ),
+    "hung-task": Case(CrashClass.HUNG_TASK, 1, ("postgres", 2101), "__schedule", blamed="ext4_buffered_write_iter"),
     "machine-check": Case(CrashClass.MACHINE_CHECK, 2, None, ""),
     "machine-check-arm64": Case(CrashClass.MACHINE_CHECK, 3, ("kworker/3:1", 610), "readl_relaxed", "aarch64"),
     "nmi-kernel-thread-x86_64": Case(CrashClass.NMI_HANG, 0, ("hang_me", 4211), "spin_with_interrupts_off"),
@@ -31,14 +37,16 @@ CASES = {
     "nmi-on-idle-cpu-soft-lockup-elsewhere": Case(
         CrashClass.NMI_HANG, 1, ("spin_no_sched", 1288), "spin_without_schedule"
     ),
-    "nmi-redhat7": Case(CrashClass.NMI_HANG, 0, ("java", 9120), "queued_spin_lock_slowpath"),
+    "nmi-redhat7": Case(CrashClass.NMI_HANG, 0, ("java", 9120), "queued_spin_lock_slowpath", blamed="example_xmit"),
     "nmi-user-space-real-guest": Case(CrashClass.NMI_HANG, 0, ("hangdump-spinne", 602), ""),
     "no-root": Case(CrashClass.PANIC, 0, ("swapper/0", 1), "mount_block_root"),
     "null-dereference": Case(CrashClass.NULL_DEREFERENCE, 1, ("bash", 1777), "write_through_null"),
     "null-dereference-arm64": Case(
         CrashClass.NULL_DEREFERENCE, 0, ("bash", 1502), "write_through_null", architecture="aarch64"
     ),
-    "out-of-memory": Case(CrashClass.OUT_OF_MEMORY, 1, ("eater", 3001), "out_of_memory.cold"),
+    "out-of-memory": Case(
+        CrashClass.OUT_OF_MEMORY, 1, ("eater", 3001), "out_of_memory.cold", blamed="__handle_mm_fault"
+    ),
     "page-fault-without-time-stamps": Case(CrashClass.PAGE_FAULT, 3, ("kswapd0", 77), "workingset_refault"),
     "rcu-stall": Case(CrashClass.RCU_STALL, 1, ("rcu_hog", 901), "hog_read_side"),
     "soft-lockup-arm64": Case(CrashClass.SOFT_LOCKUP, 1, ("hang_soft", 2301), "spin_without_schedule", "aarch64"),

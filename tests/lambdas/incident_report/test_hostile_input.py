@@ -29,7 +29,8 @@ ATTRIBUTES = {
 CLASSES = re.compile(r"[a-z0-9 ]*")
 
 
-def _check(page: str) -> Document:
+def check_page(page: str) -> Document:
+    """Nothing but what the templates have, and no character that a browser hides or a terminal obeys."""
     page.encode("utf-8")
     document = parse(page)
     for element in document.elements:
@@ -59,7 +60,7 @@ def test_no_value_becomes_markup(
     console, log, other, verdict, key = texts
     similar = [SimilarIncident(other, other, None, verdict, kernel=other, report_key=key)]
     exhibits = Exhibits(console=console, log=log, screenshot=image)
-    _check(render(incident, Triage.model_validate(triage), analysis, similar, exhibits=exhibits))
+    check_page(render(incident, Triage.model_validate(triage), analysis, similar, exhibits=exhibits))
 
 
 @given(st.lists(st.tuples(hostile, hostile, hostile, hostile, hostile), max_size=4), hostile)
@@ -77,30 +78,30 @@ def test_no_value_becomes_markup_in_the_index(rows: list[tuple[str, ...]], bucke
         )
         for name, verdict, refusal, text, key in rows
     ]
-    _check(render_index(indexed, bucket=bucket, region="eu-central-1"))
+    check_page(render_index(indexed, bucket=bucket, region="eu-central-1"))
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_was_attempted_can_be_read(attack: str) -> None:
-    document = _check(render(CAPTURED, SPINNING.model_copy(update={"panic_message": attack})))
+    document = check_page(render(CAPTURED, SPINNING.model_copy(update={"panic_message": attack})))
     first = re.split("[\x00-\x1f\u0080-\u009f\u200b-\u2069\ufeff\ud800]", attack)[0]
     assert first in document.text
 
 
 def test_a_control_character_is_named() -> None:
-    document = _check(render({**CAPTURED, "reason": "\x1b[2J\u202etxt.exe"}))
+    document = check_page(render({**CAPTURED, "reason": "\x1b[2J\u202etxt.exe"}))
     assert "\\x1b[2J\\u202etxt.exe" in document.text
 
 
 def test_commands_hold_a_hostile_key_as_one_word() -> None:
     keys = {"vmcore": "vmcores/x' ; reboot #/vmcore"}
-    document = _check(render({**CAPTURED, "keys": keys, "bucket": "b"}))
+    document = check_page(render({**CAPTURED, "keys": keys, "bucket": "b"}))
     (command,) = [each.text for each in document.elements if each.name == "pre" and "s3 cp" in each.text]
     assert command.startswith("aws s3 cp 's3://b/vmcores/x'\"'\"' ; reboot #/vmcore' vmcore")
 
 
 def test_the_browser_is_told_that_nothing_is_loaded_and_nothing_runs() -> None:
-    document = _check(render(CAPTURED, SPINNING))
+    document = check_page(render(CAPTURED, SPINNING))
     (policy,) = [
         each.attributes["content"] for each in document.elements if each.attributes.get("http-equiv") is not None
     ]
@@ -109,5 +110,5 @@ def test_the_browser_is_told_that_nothing_is_loaded_and_nothing_runs() -> None:
 
 def test_two_files_of_one_name_are_told_apart() -> None:
     keys = {"console": "v/i/console.txt", "consoleBefore": "v/i/before/console.txt"}
-    links = [each.text for each in _check(render({**CAPTURED, "keys": keys})).elements if each.name == "a"]
+    links = [each.text for each in check_page(render({**CAPTURED, "keys": keys})).elements if each.name == "a"]
     assert links == ["before/console.txt", "console.txt"]
