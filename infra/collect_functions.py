@@ -50,7 +50,11 @@ class CollectFunctions:
         return self._function(
             "open_incident",
             Needs(
-                environment={**self._table, "DUMP_TIMEOUT_SECONDS": str(self._settings.dump_timeout_seconds)},
+                environment={
+                    **self._table,
+                    "DUMP_TIMEOUT_SECONDS": str(self._settings.dump_timeout_seconds),
+                    "DUMP_LIMIT_SECONDS": str(self._settings.dump_limit_seconds),
+                },
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
                     grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
@@ -82,7 +86,11 @@ class CollectFunctions:
         return self._function(
             "watch_dump",
             Needs(
-                environment={**self._table, **probe_environment(parts.runner, self._settings)},
+                environment={
+                    **self._table,
+                    **probe_environment(parts.runner, self._settings),
+                    "DUMP_STALL_SECONDS": str(self._settings.dump_stall_seconds),
+                },
                 statements=[
                     grants.keep_records(parts.incidents.table),
                     grants.read(

@@ -207,4 +207,4 @@ class CollectVmcore(Construct):
         # Find, the rounds of the upload, remove.
         documents = (2 + UPLOAD_ROUNDS) * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
         # The loops' bounds end every wait first: doubled for the looks themselves, the rest for the calls between.
-        return 2 * (knobs.dump_timeout_seconds + START_SECONDS + documents) + 3600
+        return 2 * (knobs.dump_limit_seconds + START_SECONDS + documents) + 3600

@@ -104,7 +104,21 @@ class Settings(BaseModel):
         1800, ge=60, le=28800, description="longest run of a document, reboot included"
     )
     dump_timeout_seconds: int = Field(
-        3600, ge=60, le=86400, description="from the interrupt to the instance being back"
+        3600, ge=60, le=86400, description="from the interrupt to the instance being back, unless the dump gets on"
+    )
+    dump_limit_seconds: int = Field(
+        # 24 TiB of memory at dump level 31, of which a tenth is written at gp3's 125 MiB/s: 5.6 hours.
+        28800,
+        ge=60,
+        le=172800,
+        description="the same while the console shows that the dump gets on",
+    )
+    dump_stall_seconds: int = Field(
+        # Also the time for the boot after the dump: the largest bare metal types need a quarter of an hour.
+        1200,
+        ge=60,
+        le=14400,
+        description="a dump without progress on the console for so long is stalled",
     )
     upload_timeout_seconds: int = Field(
         # The URLs of a round live an hour; the parts under way when they die may end.
@@ -159,6 +173,15 @@ class Settings(BaseModel):
             raise ValueError(
                 f"volumeIops = {self.volume_iops} needs minimumDumpVolumeGib of at least "
                 f"{math.ceil(self.volume_iops / 500)}; it is {self.minimum_dump_volume_gib}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _progress_extends_the_wait(self) -> Self:
+        if self.dump_limit_seconds < self.dump_timeout_seconds:
+            raise ValueError(
+                f"dumpLimitSeconds = {self.dump_limit_seconds} must be at least dumpTimeoutSeconds, "
+                f"which is {self.dump_timeout_seconds}"
             )
         return self
 

@@ -21,7 +21,7 @@ WATCH_LOOKS = 400
 START_SECONDS = 1200
 _INSTANCE = "$.facts.incident.instanceId"
 _FAILURE = "$.facts.error"
-_GOES_ON = ("waiting", "crash-kernel", "dumping", "saved")
+_GOES_ON = ("waiting", "crash-kernel", "dumping", "saved", "booting")
 
 
 class WatchDump(ClosedFragment):
@@ -41,7 +41,7 @@ class WatchDump(ClosedFragment):
         self._functions = functions
         self._fetch = fetch
         self._conclude = conclude
-        polls = polling(settings.dump_timeout_seconds, settings.poll_seconds, at_most=WATCH_LOOKS)
+        polls = polling(settings.dump_limit_seconds, settings.poll_seconds, at_most=WATCH_LOOKS)
         loop = Poll(self, title, look=self._look(title), polling=polls)
         started = self._start_again(settings)
         loop.ends_when(_is_phase("powered-off"), started)

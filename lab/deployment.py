@@ -17,6 +17,7 @@ LAB_SETTINGS: Mapping[str, Any] = {
     "probeTimeoutSeconds": 15,
     # Short bounds keep the waits constant; long ones make them grow, to stay within an execution's history.
     "dumpTimeoutSeconds": 800,
+    "dumpLimitSeconds": 800,
     "uploadTimeoutSeconds": 300,
     "documentTimeoutSeconds": 900,
 }

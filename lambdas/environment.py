@@ -138,9 +138,16 @@ class EvidenceBound(Environment):
 
 
 class DumpDeadline(Environment):
-    """How long a crash may take from the interrupt to an answering instance."""
+    """How long a crash may take from the interrupt to an answering instance; up to the limit while it gets on."""
 
     dump_timeout_seconds: Seconds
+    dump_limit_seconds: Seconds
+
+
+class DumpStall(Environment):
+    """How long a dump may show no progress."""
+
+    dump_stall_seconds: Seconds
 
 
 class DocumentDefaults(BaseModel):

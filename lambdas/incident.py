@@ -56,6 +56,19 @@ class ConsoleBaseline(BaseModel):
     length: int
 
 
+class DumpWatch(BaseModel):
+    """What the looks at a dump have seen of its progress so far."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    # Whatever changes when the dump gets on, and when it changed last; 0: nothing was seen yet.
+    sign: str = ""
+    progress_epoch: int = 0
+    crash_kernels: int = 0
+    saw_saved: bool = False
+    console_seen: ConsoleBaseline | None = None
+
+
 class Upload(BaseModel):
     """The multipart upload under way, and the vmcore that it is for."""
 
@@ -97,7 +110,10 @@ class Incident(BaseModel):
     # Claimed: the right to interrupt was taken. Interrupted: SendDiagnosticInterrupt is about to be called.
     claimed_epoch: int | None = None
     interrupted_epoch: int | None = None
+    # The wait for the dump ends at the deadline, later while the dump gets on, never after the limit.
     dump_deadline_epoch: int | None = None
+    dump_limit_epoch: int | None = None
+    dump_watch: DumpWatch | None = None
     console_baseline: ConsoleBaseline | None = None
     # What was stored before the interrupt, name -> key, and what of it could not be.
     evidence_keys: dict[str, str] = Field(default_factory=dict)

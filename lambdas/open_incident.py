@@ -37,9 +37,15 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     deadline = incident.dump_deadline_epoch
     # A later execution for the same incident has its own time to wait.
     if deadline is None or incident.execution_name != event["executionName"]:
-        deadline = moment.epoch(moment.now()) + DumpDeadline.read().dump_timeout_seconds
+        bounds, now = DumpDeadline.read(), moment.epoch(moment.now())
+        deadline = now + bounds.dump_timeout_seconds
         entry = timeline_entry(moment.now(), "collection-opened", event["executionName"])
-        fields = {"dumpDeadlineEpoch": deadline, "executionName": event["executionName"]}
+        fields = {
+            "dumpDeadlineEpoch": deadline,
+            "dumpLimitEpoch": now + bounds.dump_limit_seconds,
+            "dumpWatch": None,
+            "executionName": event["executionName"],
+        }
         records.update(incident.incident_id, fields, timeline=[entry])
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
     logger.info("Incident opened (%s)", incident.origin)

@@ -124,8 +124,9 @@ def _compose(
     found, verified = event.get("found"), event.get("verified")
     kernel = told.kernel_release or (found.get("kernel", "") if isinstance(found, dict) else "")
     facts = incident.as_json()
-    # What the console showed before the crash is in console.txt, if it is anywhere.
-    facts.pop("consoleBaseline", None)
+    # What the console showed is in console.txt, if it is anywhere.
+    for console in ("consoleBaseline", "dumpWatch"):
+        facts.pop(console, None)
     facts |= {"decisionReason": incident.reason, "timeline": timeline, "durations": _durations(timeline)}
     facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
     facts |= {"panicLine": told.panic_message, "crashClass": told.crash_class.value, "kernel": kernel}

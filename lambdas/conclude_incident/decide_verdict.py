@@ -132,8 +132,9 @@ def _of_phase(ending: Ending, instance_id: str) -> Conclusion:
     if ending.phase == "stopped":
         reason = f"{ending.phase_detail} Its dump, if it made one, is on its dump volume: start the instance."
         return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))
-    if ending.phase == "timed-out" and ending.saw_crash_kernel:
-        reason = f"{ending.phase_detail} What it wrote, if anything, is on its dump volume."
+    is_late = ending.phase == "timed-out" and ending.saw_crash_kernel
+    if is_late or ending.phase in ("stalled", "looping"):
+        reason = f"{ending.phase_detail} What it wrote, if anything, is on its dump volume; its console is kept."
         return Conclusion(Verdict.PANIC_NO_DUMP, _with_retry(reason, ending, instance_id))
     if ending.phase:
         return Conclusion(Verdict.FAILED, _with_retry(ending.phase_detail, ending, instance_id))

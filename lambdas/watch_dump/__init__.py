@@ -1,8 +1,8 @@
 """One look at an instance that was interrupted: is it dumping, back, unharmed, off, or out of time?
 
 Owns the order in which evidence counts, and whether an instance that is off may be started again. Progress on the
-console is read in read_progress.py; only a boot that is later than the interrupt, seen by an active probe, proves that
-the instance is back.
+console is read in read_progress.py and judged in judge_progress.py; only a boot that is later than the interrupt, seen
+by an active probe, proves that the instance is back.
 """
 
 import json
@@ -14,14 +14,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import moment
-from lambdas.environment import Probe, RecordKeeping
+from lambdas.environment import DumpStall, Probe, RecordKeeping
 from lambdas.errors import InvalidInput
-from lambdas.incident import Incident, timeline_entry
+from lambdas.incident import DumpWatch, Incident, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.instance_facts import Instance, read_console, read_instance, read_ping
 from lambdas.log_fields import LogField
 from lambdas.observability import entry_point, logger
 from lambdas.run_command import probe
+from lambdas.watch_dump.judge_progress import Bounds, advance, judge
 from lambdas.watch_dump.read_progress import Progress, read_progress
 
 _OFF = ("stopped", "shutting-down", "terminated")
@@ -31,7 +32,8 @@ _BY_ITSELF = "Client.InstanceInitiatedShutdown"
 
 @dataclass(frozen=True)
 class Look:
-    """waiting, crash-kernel, dumping and saved go on; the other phases end the watch: online, no-panic, timed-out.
+    """waiting, crash-kernel, dumping, saved and booting go on; the other phases end the watch: online, no-panic,
+    timed-out, and what judge_progress says of a dump that does not get on.
 
     powered-off: by itself, after our interrupt; it is to be started again. stopped: off for any other reason.
     """
@@ -40,6 +42,7 @@ class Look:
     detail: str
     progress: int | None = None
     saw_crash_kernel: bool = False
+    watch: DumpWatch | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The function's result."""
@@ -58,31 +61,40 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if incident is None:
         raise InvalidInput(f"No incident {event['incidentId']} in the table.", "Start CollectVmcore instead.")
     look = _look(incident, is_started_again=event.get("isStartedAgain") is True)
+    _note(look, incident, records)
+    return look.as_json()
+
+
+def _note(look: Look, incident: Incident, records: IncidentTable) -> None:
+    """Each phase once in the timeline, the progress at every look that saw any."""
+    fields: dict[str, Any] = {}
+    if look.watch is not None and look.watch != incident.dump_watch:
+        fields["dumpWatch"] = look.watch.model_dump(mode="json", by_alias=True)
+    timeline = []
     if look.phase != incident.last_phase:
         logger.info("%s: %s", look.phase, look.detail, extra={LogField.PHASE: look.phase})
-        entry = timeline_entry(moment.now(), look.phase, look.detail)
-        seen = {"lastPhase": look.phase, "sawCrashKernel": look.saw_crash_kernel}
-        records.update(incident.incident_id, seen, timeline=[entry])
-    return look.as_json()
+        fields |= {"lastPhase": look.phase, "sawCrashKernel": look.saw_crash_kernel}
+        timeline = [timeline_entry(moment.now(), look.phase, look.detail)]
+    if fields:
+        records.update(incident.incident_id, fields, timeline=timeline)
 
 
 def _look(incident: Incident, *, is_started_again: bool) -> Look:
     instance = read_instance(incident.instance_id)
-    console = _read_progress(incident)
+    console, watch = _read_progress(incident)
     # Once seen it stays seen: the console keeps 64 KB only, and an instance that has stopped may show none of it.
     saw = console.saw_crash_kernel or incident.saw_crash_kernel
     if instance is None or instance.state in _OFF:
         phase, detail = _judge_power(incident, instance, is_started_again=is_started_again)
-        return Look(phase, f"{detail} {console.detail}", saw_crash_kernel=saw)
-    back = _look_inside(incident)
-    if back is not None:
-        phase, detail = back
-        return Look(phase, detail, saw_crash_kernel=saw)
-    deadline = None if is_started_again else incident.dump_deadline_epoch
-    if deadline is not None and moment.epoch(moment.now()) > deadline:
-        detail = f"{incident.instance_id} did not come back in time. {console.detail}"
-        return Look("timed-out", detail, saw_crash_kernel=saw)
-    return Look(console.phase, console.detail, console.percent, saw)
+        return Look(phase, f"{detail} {console.detail}", saw_crash_kernel=saw, watch=watch)
+    over = _look_inside(incident)
+    if over is None and not is_started_again:
+        bounds = Bounds(incident.dump_deadline_epoch, incident.dump_limit_epoch, DumpStall.read().dump_stall_seconds)
+        over = judge(watch, console, bounds=bounds, now_epoch=moment.epoch(moment.now()))
+    if over is not None:
+        phase, detail = over
+        return Look(phase, detail, saw_crash_kernel=saw, watch=watch)
+    return Look(console.phase, console.detail, console.percent, saw, watch)
 
 
 def _judge_power(incident: Incident, instance: Instance | None, *, is_started_again: bool) -> tuple[str, str]:
@@ -98,11 +110,16 @@ def _judge_power(incident: Incident, instance: Instance | None, *, is_started_ag
     return "powered-off", f"{name} powered itself off{because}: it is started again, to fetch its vmcore."
 
 
-def _read_progress(incident: Incident) -> Progress:
+def _read_progress(incident: Incident) -> tuple[Progress, DumpWatch]:
+    known, baseline = incident.dump_watch, incident.console_baseline
     try:
-        return read_progress(read_console(incident.instance_id), baseline=incident.console_baseline)
+        console = read_console(incident.instance_id)
     except (ClientError, BotoCoreError) as error:
-        return Progress("waiting", f"The console cannot be read: {error}.")
+        unread = Progress("waiting", f"The console cannot be read: {error}.")
+        return unread, known or DumpWatch(console_seen=baseline)
+    progress = read_progress(console, baseline=baseline)
+    now_epoch = moment.epoch(moment.now())
+    return progress, advance(known, progress, console, baseline=baseline, now_epoch=now_epoch)
 
 
 def _look_inside(incident: Incident) -> tuple[str, str] | None:

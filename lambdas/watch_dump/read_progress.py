@@ -10,27 +10,39 @@ from typing import Literal
 
 from lambdas.incident import ConsoleBaseline
 
-Phase = Literal["waiting", "crash-kernel", "dumping", "saved"]
+Phase = Literal["waiting", "crash-kernel", "dumping", "saved", "booting"]
 
 # [    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
 _BANNER = re.compile(r"Linux version \d")
 # [    0.000000] Command line: BOOT_IMAGE=… elfcorehdr=0x3c000000 …
 _COMMAND_LINE = re.compile(r"Command line: (?P<arguments>.*)")
 # Copying data                                      : [ 45.3 %] -           eta: 3s
-_COPYING = re.compile(r"Copying data\s*:\s*\[\s*(?P<percent>\d{1,3})(?:\.\d+)?\s*%\]")
-# kdump-tools[217]: running makedumpfile … · kdump[530]: saving vmcore · Checking for memory holes … : [100.0 %]
-_DUMPING = re.compile(r"running makedumpfile|kdump(?:\.sh)?\[\d+\]: saving vmcore$|Copying data", re.MULTILINE)
+# Checking for memory holes                         : [100.0 %] |
+# Excluding unnecessary pages                       : [  7.1 %] /           eta: 2m5s
+# Each at most once a second, and only while makedumpfile gets on. In cycles the last two alternate.
+_STEP = re.compile(
+    r"(?P<step>Copying data|Checking for memory holes|Excluding unnecessary pages)"
+    r"\s*:\s*\[\s*(?P<percent>\d{1,3}(?:\.\d+)?)\s*%\]"
+)
+# kdump-tools[217]: running makedumpfile … · kdump[530]: saving vmcore · Saving dump using makedumpfile
+_DUMPING = re.compile(
+    r"running makedumpfile|kdump(?:\.sh)?\[\d+\]: saving vmcore$|[Ss]aving dump using makedumpfile|Copying data",
+    re.MULTILINE,
+)
 # kdump-tools[217]: saved vmcore in /var/crash/… · kdump[530]: saving vmcore complete · The dumpfile is saved to …
 _SAVED = re.compile(r"saved vmcore in|saving vmcore complete|The dumpfile is saved to")
+# Enough to find it again.
+_MARK_CHARACTERS = 512
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`percent` only while makedumpfile copies."""
+    """`percent` only while makedumpfile copies. `step`: what makedumpfile said last of its progress."""
 
     phase: Phase
     detail: str
     percent: int | None = None
+    step: str = ""
 
     @property
     def saw_crash_kernel(self) -> bool:
@@ -48,12 +60,42 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
     if saved := _SAVED.search(since):
         is_booting = _BANNER.search(since, saved.end()) is not None
         return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "goes down soon."))
-    copying = [int(match["percent"]) for match in _COPYING.finditer(since)]
-    if copying:
-        return Progress("dumping", f"makedumpfile has copied {copying[-1]} %.", copying[-1])
+    if any("elfcorehdr=" not in match["arguments"] for match in _COMMAND_LINE.finditer(since)):
+        return Progress("booting", "The crash kernel ended without saying that it saved a vmcore; the instance boots.")
+    steps = list(_STEP.finditer(since))
+    if steps:
+        return _dumping(steps)
     if _DUMPING.search(since):
         return Progress("dumping", "makedumpfile runs.")
     return Progress("crash-kernel", "The crash kernel boots.")
+
+
+def count_crash_kernels(console: str, *, seen: ConsoleBaseline | None) -> int:
+    """How many crash kernels began to boot since the console was seen last.
+
+    By the command line, which a kernel prints once. Where the end seen last has moved and occurs twice, the later one
+    counts: too few are counted rather than too many.
+    """
+    news = console
+    if seen is not None and seen.end:
+        is_unmoved = console[: seen.length].endswith(seen.end)
+        found = seen.length - len(seen.end) if is_unmoved else console.rfind(seen.end)
+        news = console if found < 0 else console[found + len(seen.end) :]
+    return sum("elfcorehdr=" in match["arguments"] for match in _COMMAND_LINE.finditer(news))
+
+
+def mark_end(console: str) -> ConsoleBaseline | None:
+    """Where a later look goes on: behind the last line that is whole, so that no command line is seen by halves."""
+    whole = console[: console.rfind("\n") + 1]
+    return ConsoleBaseline(end=whole[-_MARK_CHARACTERS:], length=len(whole)) if whole else None
+
+
+def _dumping(steps: list[re.Match[str]]) -> Progress:
+    last = f"{steps[-1]['step']} {steps[-1]['percent']} %"
+    copied = [int(float(match["percent"])) for match in steps if match["step"] == "Copying data"]
+    if copied:
+        return Progress("dumping", f"makedumpfile has copied {copied[-1]} %.", copied[-1], last)
+    return Progress("dumping", f"makedumpfile prepares: {last}.", step=last)
 
 
 def _after(console: str, baseline: ConsoleBaseline | None) -> str:
@@ -68,8 +110,8 @@ def _after(console: str, baseline: ConsoleBaseline | None) -> str:
 
 def _without_banner(news: str) -> str:
     """EC2 keeps 64 KB of console: a long dump's own lines push the crash kernel's banner out. They prove it as well."""
-    first = _DUMPING.search(news) or _SAVED.search(news)
-    return news[first.start() :] if first else ""
+    starts = [first.start() for first in (_DUMPING.search(news), _STEP.search(news), _SAVED.search(news)) if first]
+    return news[min(starts) :] if starts else ""
 
 
 def _crash_kernel_start(text: str) -> int | None:

@@ -46,6 +46,7 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
     ({"mountPoint": "/var/crash; reboot"}, ["hangdump.mountPoint", "text matching"]),
     ({"coreCollector": "scp"}, ["hangdump.coreCollector = 'scp'", "text matching"]),
     ({"dumpLevel": 32}, ["hangdump.dumpLevel = 32", "from 0 to 31"]),
+    ({"dumpTimeoutSeconds": 40000}, ["dumpLimitSeconds = 28800", "at least dumpTimeoutSeconds, which is 40000"]),
     ({"finalAction": "halt"}, ["hangdump.finalAction = 'halt'", 'one of "reboot", "poweroff"']),
     ({"hangAlarmPeriodSeconds": 90}, ["hangdump.hangAlarmPeriodSeconds = 90", "one of 60, 300"]),
     ({"fleetBudget": 0}, ["hangdump.fleetBudget = 0", "from 1 to 1000"]),

@@ -88,6 +88,18 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_interrupt_started": Tr
         pytest.param(
             Ending(phase="timed-out", phase_detail="Late.", **CRASHED), Verdict.FAILED, "Late.", id="never-came-back"
         ),
+        pytest.param(
+            Ending(phase="stalled", phase_detail="45 % for 20 min.", **CRASHED),
+            Verdict.PANIC_NO_DUMP,
+            "45 % for 20 min. What it wrote, if anything, is on its dump volume; its console is kept.",
+            id="stalled",
+        ),
+        pytest.param(
+            Ending(phase="looping", phase_detail="3 times.", **CRASHED), Verdict.PANIC_NO_DUMP, "3 times.", id="looping"
+        ),
+        pytest.param(
+            Ending(phase="boot-loop", phase_detail="Saved.", **CRASHED), Verdict.FAILED, "Saved.", id="dumped-but-loops"
+        ),
         pytest.param(Ending(), Verdict.FAILED, "before it found out anything", id="nothing-known"),
     ],
 )
@@ -108,7 +120,7 @@ TEXTS = st.sampled_from(["", "something"])
         reason=TEXTS,
         error=st.sampled_from(["", "States.Timeout", *NAMES]),
         cause=TEXTS,
-        phase=st.sampled_from(["", "online", "no-panic", "stopped", "timed-out", "dumping"]),
+        phase=st.sampled_from(["", "online", "no-panic", "stopped", "timed-out", "dumping", "stalled", "looping"]),
         phase_detail=TEXTS,
         saw_crash_kernel=st.booleans(),
         found_status=st.sampled_from(["", "complete", "incomplete"]),

@@ -9,7 +9,7 @@ import pytest
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import StateReason
 
-from lambdas import clients, moment, watch_dump
+from lambdas import clients, moment, open_incident, watch_dump
 from lambdas.errors import InvalidInput
 from lambdas.incident import ConsoleBaseline, Incident, State
 from lambdas.incident_table import IncidentTable
@@ -224,3 +224,31 @@ def test_the_timeline_gets_each_phase_once(account: Account, incident: Incident,
 def test_an_unknown_incident_is_an_error(account: Account, context: Any) -> None:
     with pytest.raises(InvalidInput, match="No incident nowhere"):
         watch_dump.handler({"incidentId": "nowhere", "instanceId": "i-0123456789abcdef0"}, context)
+
+
+def test_a_dump_that_gets_on_has_more_time_than_the_deadline_gives(
+    account: Account, incident: Incident, context: Any, clock: Clock
+) -> None:
+    IncidentTable(aws.TABLE).update(incident.incident_id, {"dumpLimitEpoch": NOW + 28800})
+    account.console = BEFORE + CRASH_KERNEL
+    for tenth in range(30):
+        clock.at += timedelta(seconds=300)
+        account.console += f"Copying data      : [ {tenth / 10:.1f} %] -           eta: 9h\n"
+        assert look(incident, context)["phase"] == "dumping"
+    clock.at += timedelta(seconds=1201)
+    seen = look(incident, context)
+    assert (seen["phase"], seen["sawCrashKernel"]) == ("stalled", True)
+    assert "makedumpfile has copied 2 %" in seen["detail"]
+
+
+def test_a_later_execution_judges_the_progress_that_it_sees_itself(
+    account: Account, incident: Incident, context: Any, clock: Clock
+) -> None:
+    account.console = BEFORE + CRASH_KERNEL
+    look(incident, context)
+    clock.at += timedelta(seconds=5000)
+    given = {"instanceId": incident.instance_id, "incidentId": incident.incident_id}
+    arn = f"{aws.COLLECT_ARN.replace('stateMachine', 'execution')}:again"
+    event = {"input": given, "executionId": arn, "executionName": "again", "startTime": moment.iso(clock.at)}
+    open_incident.handler(event, context)
+    assert look(incident, context)["phase"] == "crash-kernel"

@@ -1,0 +1,78 @@
+"""Whether a dump gets on, stalls or loops, from what each look saw. Pure; what a console says is read_progress'.
+
+A dump that gets on has more time, up to a limit: terabytes take hours. In doubt it gets on: neither a console that
+cannot be read nor a collector that tells nothing of its progress ends a wait before its deadline.
+"""
+
+from dataclasses import dataclass
+
+from lambdas.incident import ConsoleBaseline, DumpWatch
+from lambdas.watch_dump.read_progress import Progress, count_crash_kernels, mark_end
+
+# The first is the interrupt's. A second may follow it: when the instance boots again, its kernel may panic by itself.
+CRASH_KERNELS_OF_A_LOOP = 3
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The deadline of the wait, its limit while the dump gets on, and how long a dump may show no progress."""
+
+    deadline_epoch: int | None
+    limit_epoch: int | None
+    stall_seconds: int
+
+
+def advance(
+    before: DumpWatch | None, progress: Progress, console: str, *, baseline: ConsoleBaseline | None, now_epoch: int
+) -> DumpWatch:
+    """What is known after this look. `before` None: it is the first of its execution."""
+    known = before or DumpWatch(console_seen=baseline)
+    begun = count_crash_kernels(console, seen=known.console_seen)
+    if before is None:
+        # Without a baseline the console may show those of earlier crashes too.
+        begun = min(begun, 1)
+    crash_kernels = known.crash_kernels + begun
+    sign = f"{progress.phase} {progress.step or progress.percent or ''} {crash_kernels}"
+    is_news = progress.saw_crash_kernel and sign != known.sign
+    return DumpWatch(
+        sign=sign if is_news else known.sign,
+        progress_epoch=now_epoch if is_news else known.progress_epoch,
+        crash_kernels=crash_kernels,
+        saw_saved=known.saw_saved or progress.phase == "saved",
+        console_seen=mark_end(console) or known.console_seen,
+    )
+
+
+def judge(watch: DumpWatch, progress: Progress, *, bounds: Bounds, now_epoch: int) -> tuple[str, str] | None:
+    """Phase and detail when the wait is over: looping, boot-loop, stalled, timed-out; None: go on."""
+    if watch.crash_kernels >= CRASH_KERNELS_OF_A_LOOP:
+        return _loop(watch)
+    silent_seconds = now_epoch - watch.progress_epoch
+    if _is_measured(progress) and silent_seconds > bounds.stall_seconds:
+        return "stalled", f"The dump got no further for {silent_seconds} s. Seen last: {progress.detail}"
+    if bounds.deadline_epoch is None or now_epoch <= _deadline(watch, bounds):
+        return None
+    if bounds.limit_epoch is not None and now_epoch > bounds.limit_epoch > bounds.deadline_epoch:
+        return "timed-out", f"It did not come back within the limit, although the dump got on. {progress.detail}"
+    return "timed-out", f"It did not come back in time. {progress.detail}"
+
+
+def _deadline(watch: DumpWatch, bounds: Bounds) -> int:
+    """Later by each progress, also by that of the boot after the dump, and never later than the limit."""
+    deadline = bounds.deadline_epoch or 0
+    if not watch.progress_epoch:
+        return deadline
+    extended = watch.progress_epoch + bounds.stall_seconds
+    return max(deadline, min(extended, bounds.limit_epoch or deadline))
+
+
+def _is_measured(progress: Progress) -> bool:
+    """A crash kernel that boots must come to its dump; a dump is measured only where makedumpfile tells percents."""
+    return progress.phase == "crash-kernel" or (progress.phase == "dumping" and bool(progress.step))
+
+
+def _loop(watch: DumpWatch) -> tuple[str, str]:
+    times = f"A crash kernel has booted {watch.crash_kernels} times since the interrupt"
+    if watch.saw_saved:
+        return "boot-loop", f"{times}: a vmcore was saved, but the instance crashes again when it boots."
+    return "looping", f"{times}, and none of them said that it saved a vmcore."
