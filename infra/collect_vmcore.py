@@ -147,6 +147,10 @@ class CollectVmcore(Construct):
         payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "upload.$": "$.upload"}
         verify = task(self, "Verify vmcore", FunctionCall(functions.verify_vmcore, payload), keep_as="$.facts.verified")
         verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        payload = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
+        # Before the file goes: what does not open stays on the instance.
+        opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), keep_as="$.facts.opened")
+        opening.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         remove = self._run(
             "Remove vmcore",
             {
@@ -162,7 +166,7 @@ class CollectVmcore(Construct):
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(conclude)
         connect(find, upload, is_complete)
-        connect(verify, remove, conclude)
+        connect(verify, opening, remove, conclude)
         return find.start_state
 
     def _run(self, title: str, parameters: dict[str, Any], paths: Paths, conclude: sfn.State) -> RunDocument:

@@ -75,7 +75,7 @@ def _readable() -> list[str]:
     prefix = f"{VMCORES}*/"
     names = keys(prefix)
     before = evidence_keys(prefix)
-    read = [names[name] for name in ("dmesg", "incident", "triage")]
+    read = [names[name] for name in ("dmesg", "log", "incident", "triage")]
     return [*read, prefix + ANALYSIS, before["consoleBefore"], before["screenshotBefore"]]
 
 

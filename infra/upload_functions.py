@@ -9,7 +9,16 @@ from infra.collect_parts import Parts
 from infra.functions import Function, Needs
 from infra.settings import Settings
 from infra.vmcore_bucket import DIGESTS, MANIFESTS, VMCORES
-from infra.vmcore_grants import any_key_acknowledged, bucket_and_key, bucket_environment, objects, use_key
+from infra.vmcore_grants import (
+    any_key_acknowledged,
+    bucket_and_key,
+    bucket_environment,
+    named_objects,
+    named_objects_acknowledged,
+    objects,
+    use_key,
+)
+from lambdas.incident import keys
 
 _SEE_PARTS = ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
 
@@ -25,10 +34,11 @@ class UploadFunctions:
         self._let_plan_upload_sign()
         self.watch_upload = self._watch_upload()
         self.verify_vmcore = self._verify_vmcore()
+        self.open_vmcore = self._open_vmcore()
 
     def all(self) -> list[Function]:
         """Every function, in the order of the story."""
-        return [self.plan_upload, self.watch_upload, self.verify_vmcore]
+        return [self.plan_upload, self.watch_upload, self.verify_vmcore, self.open_vmcore]
 
     def _function(self, verb_phrase: str, needs: Needs) -> Function:
         return Function(self._scope, verb_phrase, shared=self._parts.shared, needs=needs)
@@ -112,5 +122,26 @@ class UploadFunctions:
                 # CompleteMultipartUpload of a large object takes minutes.
                 timeout_seconds=900,
                 acknowledged=any_key_acknowledged(vmcores, VMCORES, DIGESTS),
+            ),
+        )
+
+    def _open_vmcore(self) -> Function:
+        vmcores = self._parts.vmcores
+        names = keys(f"{VMCORES}*/")
+        readable, written = [names["vmcore"], names["dmesg"]], names["log"]
+        return self._function(
+            "open_vmcore",
+            Needs(
+                environment={**self._table, **bucket_environment(vmcores)},
+                statements=[
+                    grants.keep_records(self._parts.incidents.table),
+                    named_objects(vmcores, readable, "s3:GetObject"),
+                    named_objects(vmcores, [written], "s3:PutObject"),
+                    *bucket_and_key(vmcores),
+                ],
+                # A second for most; 24 TiB of memory have 768 MiB of bitmap, which is counted.
+                timeout_seconds=300,
+                memory_mib=1024,
+                acknowledged=named_objects_acknowledged(vmcores, [*readable, written]),
             ),
         )

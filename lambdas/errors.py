@@ -147,6 +147,10 @@ class VmcoreNotIdentical(HangdumpError):
     """The object in S3 is not the vmcore that the instance described."""
 
 
+class VmcoreUnreadable(HangdumpError):
+    """The object in S3 is identical to the file on the instance, and does not open as a kernel dump."""
+
+
 class BucketRefused(HangdumpError):
     """The vmcore bucket or its key refused us."""
 

@@ -186,6 +186,8 @@ def keys(prefix: str) -> dict[str, str]:
     return {
         "vmcore": f"{prefix}vmcore",
         "dmesg": f"{prefix}vmcore-dmesg.txt",
+        # Only where the vmcore holds more of the kernel's log than that.
+        "log": f"{prefix}vmcore-log.txt",
         "incident": f"{prefix}incident.json",
         "triage": f"{prefix}triage.json",
         "console": f"{prefix}console.txt",

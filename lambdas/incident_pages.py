@@ -62,7 +62,7 @@ class IncidentPages:
         return Exhibits(
             console=tail("consoleBefore").decode("utf-8", errors="replace"),
             screenshot=tail("screenshotBefore", _LARGEST_SCREENSHOT_BYTES),
-            log=tail("dmesg").decode("utf-8", errors="replace"),
+            log=(tail("log") or tail("dmesg")).decode("utf-8", errors="replace"),
             retention_days=self._settings.vmcore_retention_days,
         )
 

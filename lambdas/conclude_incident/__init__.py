@@ -87,16 +87,17 @@ def _write_report(
 ) -> dict[str, Any]:
     """The objects of the bucket, as far as there is an instance to file them under."""
     told = Triage()
+    opened = _opened(event)
     if incident.instance_id:
-        log = objects.read_log()
+        log = objects.read_log(has_own=opened.get("isLogWritten") is True)
         console = objects.write_console(incident.instance_id)
         # Without a crash of this incident the console may still show an older one.
         told = objects.triage(log, console if log or incident.is_interrupt_started else "")
-    verified = event.get("verified") if conclusion.verdict == Verdict.CAPTURED else None
+    verified = event.get("verified")
     if isinstance(verified, dict):
         objects.written["vmcore"] = verified["key"]
     report = _compose(event, incident, conclusion, told=told, now=moment.now())
-    report |= {"bucket": objects.bucket_name, "problems": objects.problems}
+    report |= {"bucket": objects.bucket_name, "problems": [*opened.get("problems", []), *objects.problems]}
     if incident.instance_id and _is_worth_recording(incident, conclusion):
         # Each of the two names both; what could not be written is taken out again.
         wanted = {name: objects.names[name] for name in ("incident", "report")}
@@ -122,7 +123,9 @@ def _compose(
     ended = timeline_entry(now, "concluded", f"{conclusion.verdict.value}: {conclusion.reason}")
     timeline = [*incident.timeline, ended]
     found, verified = event.get("found"), event.get("verified")
-    kernel = told.kernel_release or (found.get("kernel", "") if isinstance(found, dict) else "")
+    opened = _opened(event)
+    booted = found.get("kernel", "") if isinstance(found, dict) else ""
+    kernel = opened.get("kernelRelease") or told.kernel_release or booted
     facts = incident.as_json()
     # What the console showed is in console.txt, if it is anywhere.
     for console in ("consoleBaseline", "dumpWatch"):
@@ -131,9 +134,17 @@ def _compose(
     facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
     facts |= {"panicLine": told.panic_message, "crashClass": told.crash_class.value, "kernel": kernel}
     facts |= {"sentence": told.sentence, "signature": told.signature}
+    if opened:
+        facts["opened"] = opened
     if isinstance(verified, dict):
         facts["vmcore"] = {name: verified.get(name) for name in ("key", "sizeBytes", "digest", "parts")}
     return facts
+
+
+def _opened(event: dict[str, Any]) -> dict[str, Any]:
+    """What open_vmcore said; nothing when the execution did not come so far."""
+    opened = event.get("opened")
+    return opened if isinstance(opened, dict) else {}
 
 
 def _durations(timeline: list[dict[str, str]]) -> dict[str, int]:

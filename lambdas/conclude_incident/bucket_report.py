@@ -32,9 +32,11 @@ class BucketReport:
         self.problems: list[str] = []
         self.written: dict[str, str] = {}
 
-    def read_log(self) -> str:
-        """vmcore-dmesg.txt, or "" when it never came."""
-        return self._attempt("vmcore-dmesg.txt", self._read_log) or ""
+    def read_log(self, *, has_own: bool) -> str:
+        """vmcore-dmesg.txt, or "" when it never came; where the vmcore's own log says more (has_own), that."""
+        text = self._attempt("vmcore-dmesg.txt", lambda: self._read_log("dmesg")) or ""
+        own = self._attempt("vmcore-log.txt", lambda: self._read_log("log")) if has_own else ""
+        return own or text
 
     def write_console(self, instance_id: str) -> str:
         """The console as it is now: after a crash, that of the crash kernel and of the boot that followed."""
@@ -71,11 +73,11 @@ class BucketReport:
         text = json.dumps(report, indent=2, sort_keys=True) + "\n"
         self._attempt("incident.json", lambda: self._put("incident", text, "application/json"))
 
-    def _read_log(self) -> str:
-        log = bucket_objects.read(self._bucket, self.names["dmesg"], longest_bytes=_LONGEST_LOG_BYTES)
+    def _read_log(self, name: str) -> str:
+        log = bucket_objects.read(self._bucket, self.names[name], longest_bytes=_LONGEST_LOG_BYTES)
         if log is None:
             return ""
-        self.written["dmesg"] = self.names["dmesg"]
+        self.written[name] = self.names[name]
         return log.decode("utf-8", errors="replace")
 
     def _put(self, name: str, text: str, content_type: str) -> None:

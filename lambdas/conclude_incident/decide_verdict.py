@@ -30,6 +30,7 @@ class Ending:
     saw_crash_kernel: bool = False
     found_status: str = ""
     is_verified: bool = False
+    is_opened: bool = False
     is_crash_expected: bool = False
     # From the record: an interrupt was sent, or may have been; and the words of the decision, whose code is `reason`.
     is_interrupt_started: bool = False
@@ -47,7 +48,7 @@ class Conclusion:
 def decide_verdict(ending: Ending, *, instance_id: str) -> Conclusion:
     """Proof first, then what the state machine said, then the error, then the last that was seen of the instance."""
     if ending.is_verified:
-        return Conclusion(Verdict.CAPTURED, _captured(ending))
+        return _of_verified(ending)
     told = _told(ending)
     if told is not None:
         return told
@@ -81,6 +82,7 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
         saw_crash_kernel=watch.get("sawCrashKernel") is True,
         found_status=str(found.get("status") or ""),
         is_verified=verified.get("verified") is True,
+        is_opened=bool(_object(event, "opened").get("kernelRelease")),
         is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
         is_interrupt_started=incident.is_interrupt_started,
         decision_detail=incident.detail or "",
@@ -92,11 +94,18 @@ def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _captured(ending: Ending) -> str:
+def _of_verified(ending: Ending) -> Conclusion:
+    """Identical is not enough: what the kernel left may be no dump, and was then not removed."""
     reason = "The vmcore is in the bucket, complete and identical to the one on the instance"
-    if not ending.error:
-        return f"{reason}, from which it was removed."
-    return f"{reason}. It was not removed from the instance: {ending.error}: {ending.cause}"
+    said = f"{ending.error}: {ending.cause}"
+    if not ending.is_opened:
+        kept = f"{reason}, where it was left."
+        if ending.error == "VmcoreUnreadable":
+            return Conclusion(Verdict.INCOMPLETE, f"{kept} But it does not open as a dump. {ending.cause}")
+        return Conclusion(Verdict.FAILED, f"{kept} Whether it opens was not found out: {said}")
+    if ending.error:
+        return Conclusion(Verdict.CAPTURED, f"{reason}, and opens. It was not removed from the instance: {said}")
+    return Conclusion(Verdict.CAPTURED, f"{reason}, from which it was removed, and opens.")
 
 
 def _told(ending: Ending) -> Conclusion | None:

@@ -65,6 +65,7 @@ def custody_rows(incident: Facts) -> list[Row]:
         Row("Parts", f"{exact(parts)}, each with its digest in manifest.json" if parts is not None else ""),
         Row("On the instance it was", upload.text("vmcorePath"), is_code=True),
         Row("Written there", f"{_at(written)} UTC, by the instance's clock" if written else ""),
+        Row("Opened", _opened(incident.part("opened"))),
         Row("Brought by", f"CollectVmcore {execution}" if execution else ""),
         Row("Bucket", incident.text("bucket"), is_code=True),
         *_key_rows(incident.part("keys")),
@@ -72,6 +73,13 @@ def custody_rows(incident: Facts) -> list[Row]:
     present = [row for row in rows if row.value]
     # A bucket's name alone is no chain.
     return present if len(present) > 1 else []
+
+
+def _opened(opened: Facts) -> str:
+    release, build_id = opened.text("kernelRelease"), opened.text("buildId")
+    kernel = f"Linux {release} {opened.text('architecture')}".strip() if release else ""
+    said = (opened.text("format"), kernel, f"build id {build_id}" if build_id else "")
+    return ", ".join(each for each in said if each)
 
 
 def _key_rows(keys: Facts) -> list[Row]:

@@ -209,7 +209,9 @@ def test_no_function_can_read_vmcores_but_those_that_move_them(template: Templat
         if "s3:GetObject" in actions(statement)
         if any(resource.endswith(("/vmcores/*", "/vmcore")) for resource in resources(statement))
     }
-    assert readers == {f"Hangdump-{each}" for each in ("plan_upload", "verify_vmcore", "conclude_incident")}
+    assert readers == {
+        f"Hangdump-{each}" for each in ("plan_upload", "verify_vmcore", "open_vmcore", "conclude_incident")
+    }
 
 
 def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> None:

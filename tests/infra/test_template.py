@@ -13,7 +13,15 @@ from tests.infra.template import Template, flatten
 
 BEHAVIOURS = {
     *("plan_dump_volume", "read_document_result", "respond_to_hang", "open_incident", "send_diagnostic_interrupt"),
-    *("watch_dump", "plan_upload", "watch_upload", "verify_vmcore", "conclude_incident", "retire_instance"),
+    *(
+        "watch_dump",
+        "plan_upload",
+        "watch_upload",
+        "verify_vmcore",
+        "open_vmcore",
+        "conclude_incident",
+        "retire_instance",
+    ),
     *("render_report", "sweep"),
 }
 

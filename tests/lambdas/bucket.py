@@ -138,7 +138,12 @@ class Bucket:
         stored = self.objects.get(parameters["Key"])
         if stored is None:
             raise refusal("NoSuchKey", "GetObject")
-        return {"Body": StreamingBody(io.BytesIO(stored.data), len(stored.data))}
+        data = stored.data
+        # "bytes=0-99", or "bytes=-100": the last ones.
+        if "Range" in parameters:
+            first, last = parameters["Range"].removeprefix("bytes=").split("-")
+            data = data[int(first) : int(last) + 1] if first else data[-int(last) :]
+        return {"Body": StreamingBody(io.BytesIO(data), len(data))}
 
     def PutObject(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         data: bytes = parameters["Body"]

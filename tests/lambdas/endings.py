@@ -31,6 +31,18 @@ LOG = """\
 [  812.345720] RIP: 0010:spin_lock_for_ever+0x5/0x10
 """
 VERIFIED = {"verified": True, "key": f"{PREFIX}vmcore", "sizeBytes": 50_331_648, "digest": "abc=-5", "parts": 5}
+# What open_vmcore says of it.
+SAYS = {
+    "format": "kdump-compressed, flattened",
+    "architecture": "x86_64",
+    "kernelRelease": "6.1.0-18-cloud-amd64",
+    "buildId": "3b43fa0a95fc13d2e3f14d9c9b4a2f0dd8a54e77",
+    "kaslrOffset": "0x1c00000",
+    "hasKallsyms": True,
+    "panicLine": "Kernel panic - not syncing: NMI: Not continuing",
+    "isLogWritten": False,
+    "problems": [],
+}
 INTERRUPTED = Incident(
     incident_id=INCIDENT,
     instance_id=ID,
@@ -65,7 +77,9 @@ def conclude(context: Any, **facts: Any) -> dict[str, Any]:
 
 def captured(context: Any) -> dict[str, Any]:
     """With all facts of a success."""
-    return conclude(context, incident=OPENED, found=DUMP.found(), verified=VERIFIED, watch={"phase": "online"})
+    return conclude(
+        context, incident=OPENED, found=DUMP.found(), verified=VERIFIED, opened=SAYS, watch={"phase": "online"}
+    )
 
 
 def read_json(account: Account, key: str) -> dict[str, Any]:

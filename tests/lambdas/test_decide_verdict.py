@@ -19,9 +19,21 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_interrupt_started": Tr
 @pytest.mark.parametrize(
     ("ending", "verdict", "said"),
     [
-        pytest.param(Ending(is_verified=True), Verdict.CAPTURED, "complete and identical", id="verified"),
+        pytest.param(Ending(is_verified=True, is_opened=True), Verdict.CAPTURED, "complete and identical", id="opened"),
         pytest.param(
-            Ending(is_verified=True, error="VmcoreChanged", cause="It has grown."),
+            Ending(is_verified=True, error="VmcoreUnreadable", cause="It is cut."),
+            Verdict.INCOMPLETE,
+            "where it was left. But it does not open as a dump. It is cut.",
+            id="verified-but-does-not-open",
+        ),
+        pytest.param(
+            Ending(is_verified=True, error="States.Timeout"),
+            Verdict.FAILED,
+            "where it was left. Whether it opens was not found out: States.Timeout",
+            id="verified-but-not-opened",
+        ),
+        pytest.param(
+            Ending(is_verified=True, is_opened=True, error="VmcoreChanged", cause="It has grown."),
             Verdict.CAPTURED,
             "not removed from the instance: VmcoreChanged: It has grown.",
             id="verified-but-not-removed",
@@ -125,12 +137,13 @@ TEXTS = st.sampled_from(["", "something"])
         saw_crash_kernel=st.booleans(),
         found_status=st.sampled_from(["", "complete", "incomplete"]),
         is_verified=st.booleans(),
+        is_opened=st.booleans(),
         is_crash_expected=st.booleans(),
     )
 )
-def test_captured_is_said_of_a_verified_vmcore_and_of_nothing_else(ending: Ending) -> None:
+def test_captured_is_said_of_a_verified_vmcore_that_opens_and_of_nothing_else(ending: Ending) -> None:
     conclusion = decide_verdict(ending, instance_id=ID)
-    assert (conclusion.verdict == Verdict.CAPTURED) == ending.is_verified
+    assert (conclusion.verdict == Verdict.CAPTURED) == (ending.is_verified and ending.is_opened)
     assert conclusion.reason or ending.phase, "a reason is never missing"
 
 
@@ -149,6 +162,6 @@ def test_a_cause_is_read_as_its_message(cause: str, read: str) -> None:
 
 @pytest.mark.parametrize("junk", [None, [], "text", 7, {"Error": None, "Cause": 5}, {"phase": 3}])
 def test_an_event_with_junk_in_it_still_has_an_ending(junk: Any) -> None:
-    event = dict.fromkeys(("error", "watch", "found", "verified", "incident", "verdict", "reason"), junk)
+    event = dict.fromkeys(("error", "watch", "found", "verified", "opened", "incident", "verdict", "reason"), junk)
     incident = Incident(incident_id="x", state=State.OPENED)
     assert decide_verdict(read_ending(event, incident), instance_id=ID).verdict

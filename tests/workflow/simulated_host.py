@@ -10,7 +10,9 @@ from typing import Any
 
 from lab.machine import Completed
 from lab.scripted_machine import ScriptedMachine
+from tests.lambdas.composed_dump import kdump_compressed, memory_with_log
 
+_DUMP = kdump_compressed(memory_with_log())
 DMESG = """\
 [    0.000000] Linux version 6.1.0-28-cloud-amd64 (debian-kernel@lists.debian.org)
 [   63.512345] NMI: IOCK error (debug interrupt?) for reason 00 on CPU 0.
@@ -35,7 +37,9 @@ class SimulatedHost:
         self.writes_dump = True
         self.final_action = "reboot"
         self.dump_name = "dump"
-        self.dump_bytes = b"KDUMP   " + bytes(range(256)) * 40_000
+        self.dmesg = DMESG
+        # Behind the end of the dump lies nothing that a reader looks at: it makes it as large as an upload should be.
+        self.dump_bytes = _DUMP + bytes(range(256)) * 40_000
         self.calls: list[str] = []
         # Long before any interrupt: the clocks of guest and account may differ by a minute.
         self._note_boot(int(time.time()) - 3600)
@@ -53,7 +57,7 @@ class SimulatedHost:
         stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
         folder = self.crash_directory / stamp
         folder.mkdir(parents=True)
-        (folder / f"dmesg.{stamp}").write_text(DMESG)
+        (folder / f"dmesg.{stamp}").write_text(self.dmesg)
         suffix = "-incomplete" if self.dump_name == "dump-incomplete" else f".{stamp}"
         (folder / f"dump{suffix}").write_bytes(self.dump_bytes)
 

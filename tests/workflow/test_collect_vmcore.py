@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from lab.guest.deadline import wait_until
+from tests.lambdas.composed_dump import BUILD_ID, LOG_TEXT
 from tests.workflow.conftest import Stack
-from tests.workflow.simulated_host import SimulatedHost
+from tests.workflow.simulated_host import DMESG, SimulatedHost
 
 
 def collection_of(stack: Stack, instance_id: str) -> dict[str, Any]:
@@ -141,6 +142,36 @@ def test_keeps_an_incomplete_vmcore_and_saves_its_log(
     assert "vmcore" not in objects
     assert b"NMI: Not continuing" in objects["vmcore-dmesg.txt"]
     assert len(host.vmcores()) == 1
+
+
+def test_keeps_a_vmcore_on_the_instance_that_does_not_open(
+    stack: Stack, host: SimulatedHost, ready_instance_id: str
+) -> None:
+    host.dump_bytes = b"KDUMP   " + bytes(range(256)) * 40_000
+    host.machine.hang()
+
+    ended = collection_of(stack, ready_instance_id)
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "incomplete")
+    assert "does not open as a dump. Its header is damaged" in ended["cause"]
+    assert len(host.vmcores()) == 1
+    assert stack.objects_of(ready_instance_id)["vmcore"] == host.dump_bytes
+
+
+def test_takes_the_kernels_log_out_of_the_vmcore_when_the_text_beside_it_is_cut(
+    stack: Stack, host: SimulatedHost, ready_instance_id: str
+) -> None:
+    host.dmesg = DMESG[:80]
+    host.machine.hang()
+
+    ended = collection_of(stack, ready_instance_id)
+
+    assert ended["output"]["panicLine"] == "NMI: Not continuing"
+    objects = stack.objects_of(ready_instance_id)
+    assert objects["vmcore-log.txt"].decode() == LOG_TEXT
+    incident = json.loads(objects["incident.json"])
+    assert incident["opened"]["buildId"] == BUILD_ID
+    assert incident["keys"]["log"].endswith("/vmcore-log.txt")
 
 
 def test_says_that_there_is_no_vmcore_to_fetch(stack: Stack, instance_id: str) -> None:

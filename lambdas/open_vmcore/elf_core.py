@@ -1,0 +1,79 @@
+"""A dump as an ELF core: what /proc/vmcore is, and what `makedumpfile -E` writes."""
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from lambdas.errors import VmcoreUnreadable
+from lambdas.open_vmcore.bytes_by_range import BytesByRange
+from lambdas.open_vmcore.flattened import Flattened
+
+_PT_LOAD, _PT_NOTE = 1, 4
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_NOTE = struct.Struct("<III")
+# Machines have thousands of CPUs at most, and a note for each.
+_LARGEST_NOTES = 16 * 1024**2
+_64_BITS_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
+
+
+class ElfCore:
+    """The dump's notes and its memory."""
+
+    format = "ELF"
+    phys_base = 0
+
+    def __init__(self, file: BytesByRange | Flattened) -> None:
+        self._file = file
+        header = _HEADER.unpack(file.read(0, _HEADER.size))
+        if not header[0].startswith(_64_BITS_LITTLE_ENDIAN):
+            raise VmcoreUnreadable("It is an ELF file, but not of a 64-bit little-endian machine.")
+        self.machine = {62: "x86_64", 183: "aarch64"}.get(header[2], "")
+        place, size, count = header[5], header[9], header[10]
+        if size != _SEGMENT.size or not count:
+            raise VmcoreUnreadable("It is an ELF file without segments.")
+        table = file.read(place, size * count)
+        segments = [_SEGMENT.unpack_from(table, index * size) for index in range(count)]
+        #: physical address, position in the file, size
+        self._loads = sorted((each[4], each[2], each[5]) for each in segments if each[0] == _PT_LOAD)
+        self._starts = [load[0] for load in self._loads]
+        self.vmcoreinfo = self._find_vmcoreinfo([(each[2], each[5]) for each in segments if each[0] == _PT_NOTE])
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        """What was filtered out reads as zeros."""
+        out = bytearray()
+        while len(out) < size:
+            at, wanted = address + len(out), size - len(out)
+            index = bisect_right(self._starts, at) - 1
+            start, position, length = self._loads[index] if index >= 0 else (0, 0, 0)
+            if start <= at < start + length:
+                out += self._file.read(position + at - start, min(wanted, start + length - at))
+            else:
+                following = self._starts[index + 1] if index + 1 < len(self._starts) else at + wanted
+                out += bytes(min(wanted, following - at))
+        return bytes(out)
+
+    def require_whole(self) -> None:
+        """Raises VmcoreUnreadable when a segment ends behind the file."""
+        for _, position, length in self._loads:
+            if length:
+                self._file.read(position + length - 1, 1)
+
+    def _find_vmcoreinfo(self, places: list[tuple[int, int]]) -> bytes:
+        for position, length in places:
+            if length > _LARGEST_NOTES:
+                raise VmcoreUnreadable(f"Its notes are said to have {length} bytes.")
+            for name, text in _notes(self._file.read(position, length)):
+                if name == b"VMCOREINFO":
+                    return text
+        raise VmcoreUnreadable("It is an ELF file without VMCOREINFO: no dump of a kernel.")
+
+
+def _notes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = 0
+    while place + _NOTE.size <= len(data):
+        name_size, text_size, _ = _NOTE.unpack_from(data, place)
+        name_at = place + _NOTE.size
+        text_at = name_at + (name_size + 3 & ~3)
+        yield data[name_at : name_at + name_size].rstrip(b"\0"), data[text_at : text_at + text_size]
+        place = text_at + (text_size + 3 & ~3)

@@ -1,0 +1,187 @@
+"""A dump as `makedumpfile -F` writes it, which Debian always does: pieces of the file in the order of writing.
+
+Each piece is preceded by where it belongs and how long it is; nothing says where in the stream a piece is. The
+beginning is walked; beyond it a piece is searched for by halving, since each region was written in its order.
+"""
+
+import re
+import struct
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lambdas.errors import VmcoreUnreadable
+from lambdas.open_vmcore.bytes_by_range import BytesByRange
+
+SIGNATURE = b"makedumpfile"
+# Signature (16 bytes), type and version (8 each), big-endian; padded to a page.
+_FIRST_PIECE = 4096
+_HEADER = struct.Struct(">qq")
+_END = _HEADER.pack(-1, -1)
+# makedumpfile collects 64 KiB before it writes (page size << block order 4), of 64 KiB pages 1 MiB.
+_LARGEST_PIECE = 4 * 1024**2
+# Big-endian, an offset below 256 TiB and a length below 16 MiB; inside a lookahead, so that matches may overlap.
+_MAY_BE_HEADER = re.compile(rb"(?=\x00\x00.{6}\x00{5}...)", re.DOTALL)
+# That so many in a row look right by chance does not happen.
+_PIECES_IN_A_ROW = 4
+_LOOKED_AT_ONCE = 128 * 1024
+_END_BYTES = 512 * 1024
+_WALKED_BYTES = 4 * 1024**2
+# A piece of descriptors, 64 KiB, is written with 2,730 pages of data, of 4 KiB at most.
+_NEXT_IS_WITHIN = 16 * 1024**2
+
+
+class _Piece(NamedTuple):
+    offset: int
+    size: int
+    #: In the stream, of its data.
+    position: int
+
+    @property
+    def end(self) -> int:
+        """In the stream."""
+        return self.position + self.size
+
+
+def _holds(piece: _Piece, offset: int) -> bool:
+    return piece.offset <= offset < piece.offset + piece.size
+
+
+class PieceNotFound(VmcoreUnreadable):
+    """Nothing was found that belongs there: either the dump is damaged, or its pieces have another order."""
+
+
+class Flattened:
+    """The dump's bytes by position, put in order."""
+
+    def __init__(self, stream: BytesByRange) -> None:
+        self._stream = stream
+        self._known: list[_Piece] = []
+        self._walked_to = _FIRST_PIECE
+        # Where one region ends and the next begins: pieces of two regions are mixed, those of one are in order.
+        self._borders: tuple[int, ...] = ()
+        self._require_end()
+
+    def divide(self, *borders: int) -> None:
+        """To be told as soon as it is known."""
+        self._borders = borders
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Raises VmcoreUnreadable where nothing was written."""
+        out = bytearray()
+        while len(out) < size:
+            at = offset + len(out)
+            piece = self._find(at)
+            begin = at - piece.offset
+            out += self._stream.read(piece.position + begin, min(piece.size - begin, size - len(out)))
+        return bytes(out)
+
+    def _require_end(self) -> None:
+        """The mark that makedumpfile writes when it is through; the last pieces may be a header written again."""
+        size = self._stream.size_bytes
+        if size < _FIRST_PIECE + _HEADER.size or self._stream.read(size - _HEADER.size, _HEADER.size) != _END:
+            raise VmcoreUnreadable("It is cut: the mark is missing that makedumpfile -F writes at its end.")
+        for piece in self._walk(self._end_begins_at(size)):
+            self._note(piece)
+
+    def _end_begins_at(self, size: int) -> int:
+        return self._synchronise(size - _END_BYTES) if size > _FIRST_PIECE + _END_BYTES else _FIRST_PIECE
+
+    def _find(self, offset: int) -> _Piece:
+        found = self._among_known(offset)
+        while found is None and self._walked_to < _WALKED_BYTES:
+            piece = next(self._walk(self._walked_to), None)
+            if piece is None:
+                break
+            self._note(piece)
+            self._walked_to = piece.end
+            found = piece if _holds(piece, offset) else None
+        found = found or self._search(offset)
+        if found is None:
+            raise PieceNotFound(f"Nothing in it belongs at {offset}.")
+        return found
+
+    def _note(self, piece: _Piece) -> None:
+        place = bisect_left(self._known, (piece.offset,))
+        if place == len(self._known) or self._known[place].offset != piece.offset:
+            self._known.insert(place, piece)
+        elif self._known[place].position < piece.position:
+            # What was written later is what holds.
+            self._known[place] = piece
+
+    def _among_known(self, offset: int) -> _Piece | None:
+        piece = self._below(offset)
+        return piece if piece is not None and _holds(piece, offset) else None
+
+    def _below(self, offset: int) -> _Piece | None:
+        place = bisect_right(self._known, (offset, _LARGEST_PIECE + 1))
+        return self._known[place - 1] if place else None
+
+    def _region(self, offset: int) -> int:
+        return bisect_right(self._borders, offset)
+
+    def _search(self, offset: int) -> _Piece | None:
+        """Beyond what was walked, by halving what lies between the nearest piece known and the end."""
+        low = self._below(offset)
+        is_near = low is not None and self._region(low.offset) == self._region(offset)
+        begin = max(low.end, self._walked_to) if low is not None and is_near else self._walked_to
+        end = self._stream.size_bytes - _HEADER.size
+        ahead = self._next_of_region(begin, offset)
+        while ahead is not None and not _holds(ahead, offset) and end - begin > 2 * _NEXT_IS_WITHIN:
+            middle = begin + (end - begin) // 2
+            ahead = self._next_of_region(self._synchronise(middle), offset)
+            if ahead is None or ahead.offset > offset:
+                # The piece looked for begins before the middle.
+                end, ahead = middle, self._next_of_region(begin, offset)
+            else:
+                begin = ahead.position - _HEADER.size
+        while ahead is not None and ahead.offset <= offset and not _holds(ahead, offset):
+            ahead = self._next_of_region(ahead.end, offset)
+        return ahead if ahead is not None and _holds(ahead, offset) else None
+
+    def _next_of_region(self, position: int, offset: int) -> _Piece | None:
+        """The first piece from there on that is of the region of this offset."""
+        for piece in self._walk(position):
+            self._note(piece)
+            if self._region(piece.offset) == self._region(offset):
+                return piece
+            if piece.end - position > _NEXT_IS_WITHIN:
+                return None
+        return None
+
+    def _walk(self, position: int) -> Iterator[_Piece]:
+        """From the header of a piece to the end mark."""
+        while True:
+            header = self._stream.read(position, _HEADER.size)
+            if header == _END:
+                return
+            offset, size = _HEADER.unpack(header)
+            if not 0 < size <= _LARGEST_PIECE or offset < 0:
+                raise VmcoreUnreadable(f"It is damaged: at {position} of its stream there is no piece.")
+            piece = _Piece(offset, size, position + _HEADER.size)
+            yield piece
+            position = piece.end
+
+    def _synchronise(self, position: int) -> int:
+        """The first header of a piece from there on."""
+        end = self._stream.size_bytes
+        for begin in range(position, min(position + _LARGEST_PIECE, end), _LOOKED_AT_ONCE):
+            # A header may lie across the border to the next.
+            window = self._stream.read(begin, min(_LOOKED_AT_ONCE + _HEADER.size, end - begin))
+            for candidate in _MAY_BE_HEADER.finditer(window):
+                if self._is_piece(begin + candidate.start()):
+                    return begin + candidate.start()
+        return end - _HEADER.size
+
+    def _is_piece(self, position: int) -> bool:
+        for _ in range(_PIECES_IN_A_ROW):
+            if position + _HEADER.size > self._stream.size_bytes:
+                return False
+            header = self._stream.read(position, _HEADER.size)
+            if header == _END:
+                return position + _HEADER.size == self._stream.size_bytes
+            offset, size = _HEADER.unpack(header)
+            if not 0 < size <= _LARGEST_PIECE or not 0 <= offset < 1 << 48:
+                return False
+            position += _HEADER.size + size
+        return True

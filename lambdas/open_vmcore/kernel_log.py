@@ -1,0 +1,157 @@
+"""The kernel's log out of its ring buffer, by the layout that VMCOREINFO describes. No text is invented.
+
+Two layouts: that of Linux 5.10, where descriptors point to texts, and that of 3.5 to 5.9, records one behind another.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lambdas.open_vmcore.kernel_memory import KernelMemory, MemoryUnreadable
+from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
+
+# The end of a log tells of the crash; a log of 16 MiB and more is read from there.
+_MOST_BYTES = 4 * 1024**2
+_MOST_RECORDS = 50_000
+_LARGEST_BUFFER = 64 * 1024**2
+# Bits 63 and 62 of a descriptor: 1 committed, 2 finalized; reserved and reusable ones have no text.
+_STATE_SHIFT = 62
+_WITH_TEXT = (1, 2)
+_ID_MASK = (1 << _STATE_SHIFT) - 1
+_LARGEST_BITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    nanoseconds: int
+    text: bytes
+
+
+def read_kernel_log(memory: KernelMemory, info: Vmcoreinfo) -> str:
+    """As dmesg prints it, each line with its time; raises MemoryUnreadable."""
+    try:
+        records = _read_ring(memory, info) if info.symbol("prb") is not None else _read_row(memory, info)
+    except (KeyError, ValueError) as error:
+        raise MemoryUnreadable(f"VMCOREINFO does not describe the kernel's log: {error}") from error
+    return "".join(_lines(record) for record in records)
+
+
+def _lines(record: _Record) -> str:
+    seconds, rest = divmod(record.nanoseconds, 10**9)
+    stamp = f"[{seconds:5d}.{rest // 1000:06d}] "
+    text = record.text.decode("utf-8", errors="replace").rstrip("\n")
+    return "".join(f"{stamp}{line}\n" for line in text.split("\n"))
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """Where the parts of struct printk_ringbuffer are, and how large."""
+
+    memory: KernelMemory
+    info: Vmcoreinfo
+    count: int
+    descriptors: int
+    infos: int
+    data: int
+    data_bytes: int
+
+    def record(self, number: int) -> _Record | None:
+        """None: it was taken over by a newer one, or its text was."""
+        place = number % self.count
+        descriptor = self.memory.read(self.descriptors + place * self.info.size("prb_desc"), self.info.size("prb_desc"))
+        state = _field(descriptor, self.info.offset("prb_desc.state_var"))
+        if state & _ID_MASK != number or state >> _STATE_SHIFT not in _WITH_TEXT:
+            return None
+        block = self.info.offset("prb_desc.text_blk_lpos")
+        begin = _field(descriptor, block + self.info.offset("prb_data_blk_lpos.begin"))
+        end = _field(descriptor, block + self.info.offset("prb_data_blk_lpos.next"))
+        # An odd position stands for "no text".
+        if begin & 1:
+            return None
+        size = self.info.size("printk_info")
+        told = self.memory.read(self.infos + place * size, size)
+        length = _field(told, self.info.offset("printk_info.text_len"), 2)
+        return _Record(_field(told, self.info.offset("printk_info.ts_nsec")), self._text(begin, end, length))
+
+    def _text(self, begin: int, end: int, length: int) -> bytes:
+        first, behind = begin % self.data_bytes, end % self.data_bytes
+        if begin // self.data_bytes != end // self.data_bytes:
+            # A text that did not fit before the buffer's end stands at its beginning; one that just fitted ends at 0.
+            first, behind = (0, behind) if behind else (first, self.data_bytes)
+        # Each begins with its descriptor's number.
+        room = behind - first - 8
+        return self.memory.read(self.data + first + 8, min(length, room)) if room > 0 else b""
+
+
+def _read_ring(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
+    ring = memory.number(info.symbol("prb") or 0)
+    row = ring + info.offset("printk_ringbuffer.desc_ring")
+    texts = ring + info.offset("printk_ringbuffer.text_data_ring")
+    counter = info.offset("atomic_long_t.counter")
+    bits = memory.number(row + info.offset("prb_desc_ring.count_bits"), 4)
+    data_bits = memory.number(texts + info.offset("prb_data_ring.size_bits"), 4)
+    if not (0 < bits < _LARGEST_BITS and 0 < data_bits < _LARGEST_BITS):
+        raise MemoryUnreadable("the kernel's log has no possible size")
+    told = _Ring(
+        memory,
+        info,
+        count=1 << bits,
+        descriptors=memory.number(row + info.offset("prb_desc_ring.descs")),
+        infos=memory.number(row + info.offset("prb_desc_ring.infos")),
+        data=memory.number(texts + info.offset("prb_data_ring.data")),
+        data_bytes=1 << data_bits,
+    )
+    newest = memory.number(row + info.offset("prb_desc_ring.head_id") + counter)
+    oldest = memory.number(row + info.offset("prb_desc_ring.tail_id") + counter)
+    return _newest(told, newest, (newest - oldest & _ID_MASK) + 1)
+
+
+def _newest(ring: _Ring, newest: int, count: int) -> list[_Record]:
+    """Backwards from the end, as far as the log may be read; then in the order of time."""
+    found: list[_Record] = []
+    left = _MOST_BYTES
+    for back in range(min(count, ring.count)):
+        record = ring.record(newest - back & _ID_MASK)
+        if record is not None:
+            found.append(record)
+            left -= len(record.text) + 16
+        if left < 0:
+            break
+    return found[::-1]
+
+
+def _read_row(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
+    symbols = [info.symbol(each) for each in ("log_buf", "log_buf_len", "log_first_idx", "log_next_idx")]
+    place, length, first, behind = (_known(each) for each in symbols)
+    size = memory.number(length, 4)
+    if not 0 < size <= _LARGEST_BUFFER:
+        raise MemoryUnreadable("the kernel's log has no possible size")
+    data = memory.read(memory.number(place), size)
+    return list(deque(_walk(data, info, memory.number(first, 4), memory.number(behind, 4)), _MOST_RECORDS))
+
+
+def _known(symbol: int | None) -> int:
+    if symbol is None:
+        raise MemoryUnreadable("VMCOREINFO does not say where the kernel's log is")
+    return symbol
+
+
+def _walk(data: bytes, info: Vmcoreinfo, first: int, behind: int) -> Iterator[_Record]:
+    header, at_time = info.size("printk_log"), info.offset("printk_log.ts_nsec")
+    at_length, at_text = info.offset("printk_log.len"), info.offset("printk_log.text_len")
+    place, has_wrapped = first, False
+    while place != behind and place + header <= len(data):
+        length = _field(data, place + at_length, 2)
+        if length == 0:
+            # The rest was too short for the next record, which is at the beginning.
+            if has_wrapped:
+                return
+            place, has_wrapped = 0, True
+            continue
+        text = data[place + header : place + header + _field(data, place + at_text, 2)]
+        yield _Record(_field(data, place + at_time), text)
+        place += length
+
+
+def _field(data: bytes, offset: int, size: int = 8) -> int:
+    return int.from_bytes(data[offset : offset + size], "little")

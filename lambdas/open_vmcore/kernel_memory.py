@@ -1,0 +1,113 @@
+"""A dump's memory by virtual address, as the kernel saw it: translated without symbols, by what VMCOREINFO says."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
+
+_KERNEL_MAP = 0xFFFFFFFF80000000
+_ADDRESS_BITS = 0x000FFFFFFFFFF000
+_PRESENT, _IS_LARGE = 0x01, 0x80
+_TOP = 1 << 64
+# A machine has never more: what is longer is a damaged length.
+_MOST_BYTES = 256 * 1024**2
+
+
+class MemoryUnreadable(Exception):
+    """The kernel's memory cannot be found in the dump, which may still be a good one."""
+
+
+class PhysicalMemory(Protocol):
+    """What each format of a dump gives."""
+
+    machine: str
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        """So many bytes; raises VmcoreUnreadable where the dump is damaged."""
+        ...
+
+
+class KernelMemory:
+    """Reads virtual addresses. Raises MemoryUnreadable where there is no memory at one."""
+
+    def __init__(self, dump: PhysicalMemory, info: Vmcoreinfo, *, phys_base: int = 0) -> None:
+        self._dump = dump
+        if dump.machine == "x86_64":
+            self._translate: Callable[[int], tuple[int, int]] = _X86(dump, info, phys_base).translate
+        elif dump.machine == "aarch64":
+            self._translate = _Arm64(info).translate
+        else:
+            raise MemoryUnreadable(f"the memory of a machine {dump.machine or 'of an unknown kind'} cannot be read")
+
+    def read(self, address: int, size: int) -> bytes:
+        """So many bytes, wherever the pages that they are on may lie."""
+        if not 0 <= size <= _MOST_BYTES:
+            raise MemoryUnreadable(f"{size} bytes at {address:#x} cannot be meant")
+        out = bytearray()
+        while len(out) < size:
+            physical, left = self._translate(address + len(out))
+            out += self._dump.read_physical(physical, min(left, size - len(out)))
+        return bytes(out)
+
+    def number(self, address: int, size: int = 8) -> int:
+        """An unsigned number."""
+        return int.from_bytes(self.read(address, size), "little")
+
+
+class _X86:
+    """By the kernel's page tables, which cover all that there is; they are themselves in the kernel's image."""
+
+    def __init__(self, dump: PhysicalMemory, info: Vmcoreinfo, phys_base: int) -> None:
+        self._dump = dump
+        told = info.number("phys_base")
+        self._phys_base = phys_base if told is None else told
+        # Memory encryption sets a bit of each entry.
+        self._address_bits = _ADDRESS_BITS & ~(info.number("sme_mask") or 0)
+        top = info.symbol("swapper_pg_dir")
+        if top is None:
+            raise MemoryUnreadable("VMCOREINFO does not say where the page tables are")
+        self._table = top - _KERNEL_MAP + self._phys_base
+        self._levels = 5 if info.number("pgtable_l5_enabled") else 4
+
+    def translate(self, address: int) -> tuple[int, int]:
+        """The physical address, and how many bytes follow there."""
+        table = self._table
+        for level in range(self._levels, 0, -1):
+            shift = 12 + 9 * (level - 1)
+            place = table + 8 * (address >> shift & 0x1FF)
+            if place < 0:
+                raise MemoryUnreadable("the page tables lie nowhere")
+            entry = int.from_bytes(self._dump.read_physical(place, 8), "little")
+            if not entry & _PRESENT:
+                raise MemoryUnreadable(f"there is no memory at {address:#x}")
+            span = 1 << shift
+            if level == 1 or (level < 4 and entry & _IS_LARGE):
+                begin = entry & self._address_bits & ~(span - 1)
+                return begin + (address & span - 1), span - (address & span - 1)
+            table = entry & self._address_bits
+        raise MemoryUnreadable(f"there is no memory at {address:#x}")
+
+
+class _Arm64:
+    """By the two maps that hold logs: the kernel's image, and all memory in a row, which is in the other half."""
+
+    def __init__(self, info: Vmcoreinfo) -> None:
+        bits, offset, begin = (info.number(each) for each in ("VA_BITS", "kimage_voffset", "PHYS_OFFSET"))
+        image = info.symbol("_stext") or info.symbol("swapper_pg_dir")
+        if bits is None or offset is None or begin is None or image is None or not 36 <= bits <= 52:
+            raise MemoryUnreadable("VMCOREINFO does not say where arm64 has its memory")
+        self._image_offset, self._memory_begin = offset, begin
+        # The halves changed places in Linux 5.4.
+        self._half = 1 << (bits - 1)
+        is_image_above = image >= _TOP - self._half
+        self._linear = _TOP - 2 * self._half if is_image_above else _TOP - self._half
+
+    def translate(self, address: int) -> tuple[int, int]:
+        """The physical address, and how many bytes may follow there."""
+        if self._linear <= address < self._linear + self._half:
+            physical = address - self._linear + self._memory_begin
+        else:
+            physical = address - self._image_offset
+        if physical < 0:
+            raise MemoryUnreadable(f"there is no memory at {address:#x}")
+        return physical, 1 << 30

@@ -1,0 +1,85 @@
+"""Opens a dump without symbols: which kernel it is of, whether all of it is there, and the kernel's log.
+
+Pure but for the reading of ranges. A dump opens when its format, its VMCOREINFO and its last page can be read. What
+cannot be read of its memory is a problem, not a fault of the dump: kernels differ, and it may still be a good one.
+"""
+
+import re
+import struct
+from dataclasses import dataclass
+
+from lambdas.errors import VmcoreUnreadable
+from lambdas.open_vmcore import flattened
+from lambdas.open_vmcore.bytes_by_range import BytesByRange
+from lambdas.open_vmcore.elf_core import ElfCore
+from lambdas.open_vmcore.flattened import Flattened, PieceNotFound
+from lambdas.open_vmcore.kdump_compressed import KdumpCompressed
+from lambdas.open_vmcore.kernel_log import read_kernel_log
+from lambdas.open_vmcore.kernel_memory import KernelMemory, MemoryUnreadable
+from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
+
+# [   63.512400] Kernel panic - not syncing: NMI: Not continuing
+_PANIC = re.compile(r"Kernel panic - not syncing: .*")
+_LONGEST_LINE = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedDump:
+    """What a dump says of itself."""
+
+    format: str
+    architecture: str
+    kernel_release: str
+    # "" before Linux 5.9.
+    build_id: str
+    kaslr_offset: int | None
+    has_kallsyms: bool
+    # "" when it could not be read.
+    log: str
+    problems: tuple[str, ...]
+
+    @property
+    def panic_line(self) -> str:
+        """The last words of a kernel that panicked."""
+        found = _PANIC.findall(self.log)
+        return found[-1][:_LONGEST_LINE] if found else ""
+
+
+def open_dump(file: BytesByRange) -> OpenedDump:
+    """Raises VmcoreUnreadable when it does not open."""
+    try:
+        return _open(file)
+    except (struct.error, ValueError, OverflowError) as error:
+        raise VmcoreUnreadable(f"It is damaged ({error}).") from error
+
+
+def _open(file: BytesByRange) -> OpenedDump:
+    is_flattened = file.read(0, len(flattened.SIGNATURE)) == flattened.SIGNATURE
+    dump = _recognise(Flattened(file) if is_flattened else file)
+    info = Vmcoreinfo(dump.vmcoreinfo.decode("utf-8", errors="replace"))
+    problems: list[str] = []
+    log = ""
+    try:
+        dump.require_whole()
+        log = read_kernel_log(KernelMemory(dump, info, phys_base=dump.phys_base), info)
+    except (MemoryUnreadable, PieceNotFound) as error:
+        problems.append(f"The kernel's log was not read out of the dump: {error}")
+    return OpenedDump(
+        format=f"{dump.format}, flattened" if is_flattened else dump.format,
+        architecture=dump.machine,
+        kernel_release=info.release,
+        build_id=info.build_id,
+        kaslr_offset=info.kaslr_offset,
+        has_kallsyms=info.symbol("kallsyms_names") is not None,
+        log=log,
+        problems=tuple(problems),
+    )
+
+
+def _recognise(file: BytesByRange | Flattened) -> KdumpCompressed | ElfCore:
+    begins = file.read(0, 8)
+    if begins == b"KDUMP   ":
+        return KdumpCompressed(file)
+    if begins.startswith(b"\x7fELF"):
+        return ElfCore(file)
+    raise VmcoreUnreadable(f"It begins with {begins!r}, as no kernel dump does.")

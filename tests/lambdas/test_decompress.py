@@ -1,0 +1,75 @@
+"""The pages of a dump: LZO of a real one, snappy by its specification, and what is damaged."""
+
+import base64
+import hashlib
+import random
+import zlib
+
+import pytest
+
+from lambdas.errors import VmcoreUnreadable
+from lambdas.open_vmcore.decompress import LZO, SNAPPY, ZLIB, ZSTD, decompress
+
+# A page of a Linux 6.12 that makedumpfile -l wrote.
+_LZO_PAGE = base64.b64decode(
+    "AgAAAAAAIAAAAABOEgDwD7GNILgACQBqCFJcBQAAAGZmZsQCuQAhuAAKANqs1HzAVQAAbGljZcgCmAD9AxrcAwVvbHMuc2VydvgE/AMIwB6GIMVV"
+    "AABgMYWcAPwO/wCabNeeC2l0mAoCAG5pdAB8Bf4Henu8DwUhTec3e1GvxHwDZAX+A0qtLHwABXN0b3BwZWQA/wOK+tafC2VvdaQMwQ3x3iBQYbwT"
+    "BzAh3zR7fwAAcKW8AfwAbA0gAAAAAAAAAAAAADUMAA0AAAAAAAAAAAAAAAAAAAAAEQAA"
+)
+_LZO_DIGEST = "8c64bdeb2018ef5372ed403c6e00ba1fa5e81df0f6d1a74e6106cab2d1f2819b"
+
+
+def test_a_page_that_makedumpfile_compressed_by_lzo_is_what_it_was() -> None:
+    assert hashlib.sha256(decompress(_LZO_PAGE, LZO, size=4096)).hexdigest() == _LZO_DIGEST
+
+
+def test_lzo_begins_with_many_literals_or_few() -> None:
+    end = b"\x11\0\0"
+    assert decompress(bytes([17 + 5]) + b"hello" + end, LZO, size=5) == b"hello"
+    # Two literals, then two bytes from one back.
+    assert decompress(bytes([17 + 2]) + b"ab" + b"\x00\x00" + end, LZO, size=4) == b"abbb"
+
+
+@pytest.mark.parametrize(
+    ("packed", "page"),
+    [
+        pytest.param(b"\x05\x10hello", b"hello", id="literal"),
+        pytest.param(b"\x80\x01\xf0\x7f" + b"y" * 128, b"y" * 128, id="literal-with-its-length-behind"),
+        pytest.param(b"\x08\x04ab\x09\x02", b"abababab"[:8], id="copy-that-overlaps"),
+        pytest.param(b"\x0c\x0cabcd\x1e\x04\x00", b"abcdabcdabcd", id="copy-by-two-bytes"),
+        pytest.param(b"\x0c\x0cabcd\x1f\x04\x00\x00\x00", b"abcdabcdabcd", id="copy-by-four-bytes"),
+    ],
+)
+def test_snappy_as_it_is_specified(packed: bytes, page: bytes) -> None:
+    assert decompress(packed, SNAPPY, size=len(page)) == page
+
+
+def test_a_page_that_did_not_get_smaller_is_as_it_was() -> None:
+    assert decompress(b"x" * 4096, 0, size=4096) == b"x" * 4096
+
+
+def test_zstd_is_read_where_the_runtime_has_it_and_named_where_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Zstd:
+        ZstdError = ValueError
+        decompress = staticmethod(bytes.upper)
+
+    monkeypatch.setitem(__import__("sys").modules, "compression.zstd", Zstd)
+    assert decompress(b"page", ZSTD, size=4) == b"PAGE"
+    monkeypatch.setitem(__import__("sys").modules, "compression.zstd", None)
+    with pytest.raises(VmcoreUnreadable, match="zstd"):
+        decompress(b"page", ZSTD, size=4)
+
+
+@pytest.mark.parametrize("flags", [ZLIB, LZO, SNAPPY], ids=["zlib", "lzo", "snappy"])
+def test_damage_is_called_so_and_never_grows(flags: int) -> None:
+    chance = random.Random(flags)  # noqa: S311 - the same ones each time
+    good = {ZLIB: zlib.compress(b"page" * 1024), LZO: _LZO_PAGE, SNAPPY: b"\x05\x10hello"}[flags]
+    for _ in range(2000):
+        data = bytearray(good)
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        del data[chance.choice((len(data), chance.randrange(len(data)))) :]
+        try:
+            assert len(decompress(bytes(data), flags, size=4096)) == 4096
+        except VmcoreUnreadable:
+            continue
