@@ -1,5 +1,6 @@
 """The whole loop: the synthesized stack, a real kernel that hangs, a real NMI, a real vmcore in the bucket."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,6 +94,7 @@ class Captured:
     proof: Proof
     nmi_count: int
     dumps_left: str
+    opened: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +109,12 @@ def captured(loop: Loop, ready: dict[str, Any]) -> Captured:
     assert ended["status"] == "SUCCEEDED", (ended, loop.guest.console()[-3000:])
     verdict = ended["output"]
     vmcore = loop.downloads / "vmcore"
-    loop.account.client("s3").download_file(loop.outputs["VmcoreBucketName"], verdict["keys"]["vmcore"], str(vmcore))
+    s3, bucket = loop.account.client("s3"), loop.outputs["VmcoreBucketName"]
+    s3.download_file(bucket, verdict["keys"]["vmcore"], str(vmcore))
+    incident = json.load(s3.get_object(Bucket=bucket, Key=verdict["keys"]["incident"])["Body"])
     proof = prove(vmcore, hung_at=hung_at, collected_at=datetime.now(UTC))
     left = loop.guest.run("#!/bin/sh\nfind /var/crash -name 'dump*'\n", environment={}, timeout_seconds=60).stdout
-    return Captured(verdict, proof, loop.guest.nmi_count - before, left)
+    return Captured(verdict, proof, loop.guest.nmi_count - before, left, incident["opened"])
 
 
 def started(loop: Loop) -> str:
@@ -162,6 +166,12 @@ def test_brings_the_vmcore_of_the_hang_to_the_bucket(captured: Captured) -> None
     assert captured.verdict["verdict"] == "captured"
     assert captured.proof.panic_line == "NMI: Not continuing"
     assert "NMI: Not continuing" in captured.verdict["panicLine"]
+
+
+def test_opens_the_vmcore_in_the_bucket_as_drgn_does_afterwards(captured: Captured) -> None:
+    opened = captured.opened
+    assert (opened["kernelRelease"], opened["problems"]) == (captured.proof.kernel, [])
+    assert opened["panicLine"] == "Kernel panic - not syncing: NMI: Not continuing"
 
 
 def test_interrupts_once_for_an_alarm_delivered_twice(captured: Captured) -> None:
