@@ -88,6 +88,7 @@ def _write_report(
     """The objects of the bucket, as far as there is an instance to file them under."""
     told = Triage()
     opened = _opened(event)
+    objects.problems += opened.get("problems", [])
     if incident.instance_id:
         log = objects.read_log(has_own=opened.get("isLogWritten") is True)
         console = objects.write_console(incident.instance_id)
@@ -97,7 +98,7 @@ def _write_report(
     if isinstance(verified, dict):
         objects.written["vmcore"] = verified["key"]
     report = _compose(event, incident, conclusion, told=told, now=moment.now())
-    report |= {"bucket": objects.bucket_name, "problems": [*opened.get("problems", []), *objects.problems]}
+    report |= {"bucket": objects.bucket_name, "problems": objects.problems}
     if incident.instance_id and _is_worth_recording(incident, conclusion):
         # Each of the two names both; what could not be written is taken out again.
         wanted = {name: objects.names[name] for name in ("incident", "report")}
