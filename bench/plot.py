@@ -45,7 +45,7 @@ def plot_upload(rows: Sequence[Row]) -> Any:
 def plot_capture(rows: Sequence[Row]) -> Any:
     """One bar a core collector; a row that ended in an error has none."""
     measured = [row for row in rows if "error" not in row]
-    names = [row["core_collector"].removeprefix("makedumpfile ") for row in measured]
+    names = [f"{row['core_collector'].removeprefix('makedumpfile ')}\n{row['release']}" for row in measured]
     figure, axes = pyplot.subplots(1, 3, figsize=(15, 3.4), layout="constrained", sharey=True)
     for axis, (key, title, divisor) in zip(axes, CAPTURE_PANELS, strict=True):
         values = [(row[key] or 0) / divisor for row in measured]
