@@ -16,7 +16,9 @@ MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
 DUMPED_AT_EPOCH = BOOTED_AT_EPOCH - 60
 MAX_ROUNDS = 100
-MEMORY_KB = 2000000
+LEAST_MEMORY_BYTES = 2 * 1024 * MIB
+# As systemd gives it to the agent: what a contributor's own PATH puts before python3 or curl is not measured.
+AGENT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXPECTED_BYTES_PER_SECOND = 125 * MIB  # of a gp3 volume as it is deployed by default
 
 
@@ -34,7 +36,8 @@ class Instance:
             "proc/sys/kernel/random/boot_id": "00000000-0000-4000-8000-000000000001\n",
             "proc/sys/kernel/osrelease": "6.1.0\n",
             "proc/stat": f"btime {BOOTED_AT_EPOCH}\n",
-            "proc/meminfo": f"MemTotal: {MEMORY_KB} kB\n",
+            # No vmcore is larger than the memory that it is of.
+            "proc/meminfo": f"MemTotal: {max(LEAST_MEMORY_BYTES, size_bytes) // 1024} kB\n",
             # Nothing is mounted: the script has nothing to look beneath.
             "proc/self/mountinfo": "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n",
             "sys/kernel/kexec_crash_size": "0\n",
@@ -72,7 +75,8 @@ class Instance:
     def _run(self, meter: Meter, **parameters: str) -> dict[str, Any]:
         defaults = {name: each["default"] for name, each in self._content["parameters"].items()}
         environment = {f"SSM_{name}": value for name, value in {**defaults, **parameters}.items()}
-        said = meter.run(["sh", "-c", str(self._script)], {**environment, "HOST_ROOT": str(self._root)})
+        environment |= {"HOST_ROOT": str(self._root), "PATH": AGENT_PATH}
+        said = meter.run(["sh", "-c", str(self._script)], environment)
         report: dict[str, Any] = json.loads(said)
         return report
 

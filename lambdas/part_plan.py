@@ -17,7 +17,7 @@ LARGEST_PART_BYTES = 5 * GIB
 LARGEST_VMCORE_BYTES = MOST_PARTS * LARGEST_PART_BYTES
 
 # A part that is cut off is sent anew: small enough to lose, large enough that starting a request does not count.
-_USUAL_PART_BYTES = 64 * MIB
+_USUAL_PART_BYTES = 128 * MIB
 _LEAST_PART_BYTES = 8 * MIB
 # Below S3's limit, so that rounding up never meets it.
 _PARTS_AIMED_AT = 8_000

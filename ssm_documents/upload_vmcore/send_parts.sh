@@ -5,13 +5,11 @@ MAX_ATTEMPTS=6
 
 # curl's own --retry cannot rewind a pipe: each attempt reads the part anew. $1-$3: file, offset, length.
 put_once() {
-  local file="$1" offset="$2" length="$3" digest="$4" url="$5" options=()
-  [[ "$digest" == none ]] || options+=(-H "x-amz-checksum-sha256: $digest")
-  [[ "$LIMIT_BYTES" == 0 ]] || options+=(--limit-rate "$LIMIT_BYTES")
+  local file="$1" offset="$2" length="$3" digest="$4" url="$5" options
+  read -ra options <<<"$CURL_OPTIONS"
+  [[ "$digest" == none ]] || options+=(--header "x-amz-checksum-sha256: $digest")
   read_part "$file" "$offset" "$length" 2>/dev/null |
-    curl --silent --output /dev/null --write-out '%{http_code}' --connect-timeout 10 --speed-limit 1024 --speed-time 60 \
-      -H "Content-Length: $length" -H "Transfer-Encoding:" -H "Expect:" "${options[@]}" \
-      --upload-file - --config <(printf 'url = "%s"\n' "$url") 2>/dev/null
+    curl "${options[@]}" --header "Content-Length: $length" --upload-file - --config <(printf 'url = "%s"\n' "$url") 2>/dev/null
 }
 
 # Transient: no answer (000), 400 (S3 says so to a body that was cut or damaged on its way), 408, 429 and 5xx.
@@ -41,10 +39,10 @@ put_part() {
 # Runs once per part in its own bash, below xargs; 255 makes xargs start no further part.
 send_numbered_part() {
   local line kind number offset length digest url
-  line="$(sed -n "$2{p;q}" "$WORK_DIR/parts")"
+  line="$(sed -n "$2{p;q}" "$WORK_DIR/left")"
   IFS=$'\t' read -r kind number offset length digest url <<<"$line"
   put_part "$kind $number" "$1" "$offset" "$length" "$digest" "$url" || exit 255
-  echo "$length" >>"$WORK_DIR/sent"
+  printf '%s\t%s\n' "$number" "$length" >>"$WORK_DIR/sent"
 }
 
 send_dmesg() {
@@ -53,13 +51,19 @@ send_dmesg() {
     dmesg="$(dmesg_of "$HOST_ROOT$SSM_vmcorePath")"
     [[ -n "$dmesg" ]] || fail UploadFailed "The dmesg beside $SSM_vmcorePath is gone. Find the vmcore again."
     put_part dmesg "$dmesg" "$offset" "$length" "$digest" "$url" || fail_upload
-    echo "$length" >>"$WORK_DIR/sent"
+    printf '%s\t%s\n' "$number" "$length" >>"$WORK_DIR/sent"
   done < <(grep '^dmesg' "$WORK_DIR/manifest")
+}
+
+# What work_quickly has not sent.
+send_parts_left() {
+  awk 'FILENAME == ARGV[1] { sent[$1]; next } !($2 in sent)' "$WORK_DIR/sent" "$WORK_DIR/parts" >"$WORK_DIR/left"
+  [[ ! -s "$WORK_DIR/left" ]] || send_numbered_parts
 }
 
 send_numbered_parts() {
   # shellcheck disable=SC2016 # expands in the inner bash
-  seq 1 "$(wc -l <"$WORK_DIR/parts")" |
+  seq 1 "$(wc -l <"$WORK_DIR/left")" |
     xargs -P "$SSM_parallelism" -n 1 bash -c 'set -euo pipefail; send_numbered_part "$@"' _ "$HOST_ROOT$SSM_vmcorePath"
 }
 
@@ -70,4 +74,4 @@ fail_upload() {
   fail UploadFailed "$(head -n 1 "$WORK_DIR/failed" 2>/dev/null || echo "A part could not be sent"). The vmcore is kept; what arrived stays, so plan the upload again to send the rest."
 }
 
-sent_bytes() { cat "$WORK_DIR/sent" 2>/dev/null | awk '{ sum += $1 } END { printf "%.0f", sum }'; }
+sent_bytes() { awk '{ sum += $2 } END { printf "%.0f", sum }' "$WORK_DIR/sent"; }

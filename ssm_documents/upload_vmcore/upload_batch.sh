@@ -27,11 +27,19 @@ fetch_manifest() {
 yield_to_service() {
   if command -v renice >/dev/null; then renice -n 10 -p $$ >/dev/null 2>&1 || true; fi
   if command -v ionice >/dev/null; then ionice -c 2 -n 7 -p $$ 2>/dev/null || true; fi
-  LIMIT_BYTES=$((SSM_limitMibs * 1024 * 1024 / SSM_parallelism))
+}
+
+# Words without spaces, for every curl that sends: neither an array nor quotes can be exported.
+curl_options() {
+  local limit_bytes=$((SSM_limitMibs * 1024 * 1024 / SSM_parallelism))
+  if ((limit_bytes)); then printf '%s ' --limit-rate "$limit_bytes"; fi
+  printf '%s ' --silent --output /dev/null --write-out '%{http_code}' --connect-timeout 10 --speed-limit 1024 --speed-time 60 \
+    --header Transfer-Encoding: --header Expect:
 }
 
 export_jobs() {
-  export WORK_DIR MAX_ATTEMPTS LIMIT_BYTES
+  CURL_OPTIONS="$(curl_options)"
+  export WORK_DIR MAX_ATTEMPTS CURL_OPTIONS
   export -f send_numbered_part put_part put_once read_part describe_part digest_of base64_of_hex
 }
 
@@ -43,17 +51,20 @@ upload_batch() {
   export_jobs
   grep '^part' "$WORK_DIR/manifest" >"$WORK_DIR/parts" || true
   grep '^describe' "$WORK_DIR/manifest" >"$WORK_DIR/describe" || true
+  : >"$WORK_DIR/sent"
+  : >"$WORK_DIR/described"
   # Of an incomplete dump only the dmesg is sent, whatever became of the rest.
   if [[ -s "$WORK_DIR/parts" || -s "$WORK_DIR/describe" ]]; then check_unchanged; fi
   send_dmesg
+  if [[ -s "$WORK_DIR/parts" || -s "$WORK_DIR/describe" ]]; then work_quickly "$HOST_ROOT$SSM_vmcorePath"; fi
   if [[ -s "$WORK_DIR/describe" ]]; then
     describe_batch "$HOST_ROOT$SSM_vmcorePath" <"$WORK_DIR/describe" &
     describer=$!
   fi
-  if [[ ! -s "$WORK_DIR/parts" ]] || send_numbered_parts; then is_sent=1; fi
+  if send_parts_left; then is_sent=1; fi
   if [[ -z "$describer" ]] || wait "$describer"; then is_described=1; fi
   if ((!is_sent || !is_described)); then fail_upload; fi
   if [[ -s "$WORK_DIR/parts" || -s "$WORK_DIR/describe" ]]; then check_unchanged; fi
   succeed "{\"uploadedParts\":$(wc -l <"$WORK_DIR/parts"),\"uploadedBytes\":$(sent_bytes),\
-\"describedParts\":$(cat "$WORK_DIR/described" 2>/dev/null | wc -l),\"seconds\":$((SECONDS - started))}"
+\"describedParts\":$(wc -l <"$WORK_DIR/described"),\"seconds\":$((SECONDS - started))}"
 }

@@ -114,6 +114,7 @@ def test_the_functions_bring_any_cut_upload_to_the_identical_object(
     instance: KillableRoot, server: S3Server, seed: int
 ) -> None:
     server.faults.clear()
+    instance.offer_python(is_there=seed % 2 == 1)
     put(instance, VMCORE, DUMP)
     put(instance, f"/var/crash/{STAMP}/dmesg.{STAMP}", b"Kernel panic - not syncing: NMI: Not continuing\n")
     incident_id = f"20261123T0400{seed:02}Z-{INSTANCE}"
