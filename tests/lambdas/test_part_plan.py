@@ -54,7 +54,7 @@ def test_a_batch_is_sent_before_its_urls_die(bytes_per_second: int) -> None:
 
 @pytest.mark.parametrize(
     ("size_bytes", "part_mib", "parts"),
-    [(60 * MIB, 8, 8), (GIB, 64, 16), (100 * GIB, 64, 1600), (24 * TIB, 3146, 8000)],
+    [(60 * MIB, 8, 8), (GIB, 128, 8), (100 * GIB, 128, 800), (24 * TIB, 3146, 8000)],
 )
 def test_parts_grow_with_the_vmcore(size_bytes: int, part_mib: int, parts: int) -> None:
     plan = plan_parts(size_bytes, memory_bytes=16 * GIB, bytes_per_second=125 * MIB)
