@@ -16,8 +16,8 @@ SMALLEST_PART_BYTES = 5 * MIB
 LARGEST_PART_BYTES = 5 * GIB
 LARGEST_VMCORE_BYTES = MOST_PARTS * LARGEST_PART_BYTES
 
-# A part that is cut off is sent anew: a second's worth of a gp3 volume is small enough to lose, and large enough that the
-# processes and the request of a part (30 ms of processor time) do not count.
+# A part that is cut off is sent anew: a second's worth of a gp3 volume is small enough to lose, and large enough that
+# the processes and the request of a part (30 ms of processor time) do not count.
 _USUAL_PART_BYTES = 128 * MIB
 _LEAST_PART_BYTES = 8 * MIB
 # Below S3's limit, so that rounding up never meets it.
