@@ -1,4 +1,4 @@
-"""upload_vmcore, action upload, on a host with a Python 3: the same objects otherwise; what fails goes the usual way."""
+"""upload_vmcore, action upload, on a host with a Python 3: the same objects; what fails goes the usual way."""
 
 import threading
 from pathlib import Path
