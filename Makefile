@@ -9,7 +9,7 @@ DEMO_OPTIONS = $(if $(RELEASE),--release '$(RELEASE)') $(if $(FILE_SYSTEM),--fil
 	$(if $(FINAL_ACTION),--final-action '$(FINAL_ACTION)') $(if $(MEMORY_MIB),--memory-mib '$(MEMORY_MIB)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench docs lock packages setup clean
+.PHONY: help demo test check synth deploy bench docs sbom lock packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -37,6 +37,9 @@ bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same 
 
 docs: setup ## Generate the state diagrams in docs/ from the synthesized definitions
 	$(RUN) -m infra.diagrams
+
+sbom: setup ## Write the bill of materials of what the functions run to docs/sbom.cdx.json
+	$(RUN) -m infra.sbom
 
 lock: setup ## Resolve the requirement files again, with hashes and without addresses
 	requirements/lock.sh

@@ -1,7 +1,44 @@
-"""How a construct acknowledges a finding of cdk-nag: always with its reason, beside the thing it concerns."""
+"""How a construct acknowledges a finding of cdk-nag: always with its reason, beside the thing it concerns.
+
+Two packs are run, AwsSolutions and NIST 800-53 (rev. 5). What is true of every part of a kind stands here, once.
+"""
 
 import aws_cdk as cdk
 from constructs import IConstruct
+
+_NIST = "NIST.800.53.R5-"
+
+# For the stack: of every role, and of every log group.
+EVERYWHERE = {
+    f"{_NIST}IAMNoInlinePolicy": "Each policy belongs to one role of this stack, says what that one does, and goes "
+    "with it. A managed policy could be attached to something else.",
+    f"{_NIST}CloudWatchLogGroupEncrypted": "CloudWatch Logs encrypts at rest with a key of its own. The logs hold ids, "
+    "decisions and errors, neither memory nor URLs (tests/workflow/test_what_is_logged.py); a customer key that is "
+    "lost or denied would silence them when they are needed.",
+}
+OF_A_FUNCTION = {
+    f"{_NIST}LambdaInsideVPC": "Calls AWS APIs only, over TLS and by IAM, and touches nothing in a VPC. In one it "
+    "would fail together with the network whose instances it watches.",
+    f"{_NIST}LambdaConcurrency": "Reserved concurrency is taken from what the account's other functions share; what "
+    "must not happen twice is guarded by the table.",
+    f"{_NIST}LambdaDLQ": "Called by a state machine, which sees its errors; what events call has an on-failure "
+    "destination and alarms instead.",
+}
+OF_THE_TABLE = {
+    f"{_NIST}DynamoDBInBackupPlan": "Point-in-time recovery goes back to any second of 35 days. What has to be kept "
+    "longer is in the bucket: incident.json of every incident.",
+}
+_ONE_PLACE = (
+    "A vmcore is the memory of a host: a second bucket doubles who can read it. What must survive a Region is for its "
+    "owner to decide, who can add replication to this bucket."
+)
+OF_THE_VMCORES = {f"{_NIST}S3BucketReplicationEnabled": _ONE_PLACE}
+OF_THE_ACCESS_LOGS = {
+    f"{_NIST}S3BucketReplicationEnabled": "Who read what of the bucket beside it; is of use only together with that.",
+    f"{_NIST}S3BucketVersioningEnabled": "S3 writes each of these objects once, under a name of its own.",
+    f"{_NIST}S3DefaultEncryptionKMS": "Log delivery writes with S3's key: a customer key would have to let the logging "
+    "service in. Holds names of objects and of principals, no memory.",
+}
 
 
 def acknowledge(construct: IConstruct, reasons: dict[str, str]) -> None:

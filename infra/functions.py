@@ -14,7 +14,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra import grants
-from infra.acknowledgements import acknowledge
+from infra.acknowledgements import OF_A_FUNCTION, acknowledge
 from infra.log_group import log_group
 from lambdas.metric_names import NAMESPACE, SERVICE
 
@@ -80,6 +80,7 @@ class Function(lambda_.Function):
         logs.grant_write(role)
         for statement in needs.statements:
             role.add_to_policy(statement)
+        acknowledge(self, OF_A_FUNCTION)
         acknowledge(role, {"AwsSolutions-IAM5[Resource::*]": grants.CANNOT_BE_LIMITED, **(needs.acknowledged or {})})
 
     def retry_when_asynchronous(self, shared: Shared, *, for_minutes: int) -> None:

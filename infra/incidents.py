@@ -8,6 +8,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from infra.acknowledgements import OF_THE_TABLE, acknowledge
 from infra.settings import Settings
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 
@@ -37,6 +38,7 @@ class Incidents(Construct):
                 projection_type=dynamodb.ProjectionType.INCLUDE,
                 non_key_attributes=list(PROJECTED),
             )
+        acknowledge(self.table, OF_THE_TABLE)
         self.topic = sns.Topic(
             self,
             "Topic",

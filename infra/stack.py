@@ -5,6 +5,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, report_pages, sweep
+from infra.acknowledgements import EVERYWHERE, acknowledge
 from infra.dashboard import Dashboard
 from infra.documents import Documents
 from infra.functions import Shared
@@ -24,6 +25,7 @@ class HangdumpStack(cdk.Stack):
             scope, construct_id, description="Hangdump: turns a hung EC2 instance into an explained kernel crash dump"
         )
         cdk.Tags.of(self).add("hangdump:stack", construct_id)
+        acknowledge(self, EVERYWHERE)
         incidents = Incidents(self, "Incidents", settings=settings)
         vmcores = VmcoreBucket(self, "VmcoreBucket", settings=settings)
         documents = Documents(self, "Documents", settings=settings)

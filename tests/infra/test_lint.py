@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from statelint.linter import Linter
 
@@ -32,11 +33,16 @@ def test_statelint_finds_nothing(machine: Machine) -> None:
 def test_a_finding_of_cdk_nag_fails_the_synthesis(tmp_path: Path) -> None:
     """The synthesis of the stack itself is what the fixture `assembly` does; this shows that it can fail."""
     app = cdk.App(outdir=str(tmp_path))
-    sqs.Queue(cdk.Stack(app, "Careless"), "Queue")
+    careless = cdk.Stack(app, "Careless")
+    sqs.Queue(careless, "Queue")
+    s3.Bucket(careless, "Bucket")
     check(app)
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()
-    assert "AwsSolutions-SQS4" in (tmp_path / "validation-report.json").read_text()
+    report = (tmp_path / "validation-report.json").read_text()
+    assert "AwsSolutions-SQS4" in report
+    # The other pack looks as well: a bucket is none of SQS's business.
+    assert "NIST.800.53.R5-S3BucketVersioningEnabled" in report
 
 
 def _with_arns(value: object) -> object:

@@ -1,16 +1,13 @@
 """Hostile parameter values by the ten thousand: none of them ever executes anything, by either way of interpolation.
 
 Three walls, each tested by itself: the pattern that the API checks, the same pattern in the script, and the quotes of
-the prelude, into which agents that know no ENV_VAR put the text. Where the API's engine may read a pattern more
-generously than Python (`$` before a last line end, as Java's find does), the generous reading is let through.
+the prelude, into which agents that know no ENV_VAR put the text.
 """
 
 import json
-import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +15,10 @@ import pytest
 
 from lab.aws import ssm_document
 from ssm_documents.assemble import DOCUMENTS, assemble, script_of
-from tests.ssm_documents.hostile_values import CANARY, hostile_values
+from tests.ssm_documents.hostile_values import CANARY
+from tests.ssm_documents.tried_values import AGENTS, SEED, Tried, tried_values
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED = 20261123
-VALUES_A_PARAMETER = 400
-AGENTS = {"ENV_VAR": "3.3.2746.0", "text": "3.3.1611.0"}
-# What a line may end with for Java's `$`.
-_LINE_END = re.compile("(\r\n|[\n\r\x85\u2028\u2029])\\Z")
-# More of what a parameter accepts than its default, so that mutations start near the edges of the pattern.
-VALID = {
-    "crashkernel": ["512M,high 72M,low", "1G-4G:192M,4G-:256M", "256M@16M"],
-    "coreCollector": ["makedumpfile -c -d 31 --message-level 7"],
-    "manifestUrl": ["https://bucket.s3.eu-west-1.amazonaws.com/manifests/1?X-Amz-Signature=0a&b=%2F"],
-    "vmcorePath": ["/var/crash/202611230400/dump.202611230400", "/var/crash/127.0.0.1-2026-11-23-04:00:00/vmcore"],
-    "volumeId": ["vol-0123456789abcdef0"],
-    "since": ["1764561600"],
-}
-
-
-@dataclass
-class Tried:
-    """The values of one parameter, and which of them get through the API."""
-
-    verb_phrase: str
-    name: str
-    declaration: Mapping[str, Any]
-    values: list[str]
-    accepted: list[str] = field(default_factory=list)
-
-
-def _is_allowed(pattern: str, value: str) -> bool:
-    return re.fullmatch(pattern[1:-1], value) is not None
-
-
-def _may_pass_the_api(pattern: str, value: str) -> bool:
-    return _is_allowed(pattern, value) or _is_allowed(pattern, _LINE_END.sub("", value))
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +29,7 @@ def documents() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def tried(documents: dict[str, dict[str, Any]]) -> list[Tried]:
     """Every parameter of every document with its hostile values."""
-    everything: list[Tried] = []
-    for verb_phrase, content in documents.items():
-        for name, declaration in content.get("parameters", {}).items():
-            valid = [declaration["default"], *VALID.get(name, [])]
-            assert all(_is_allowed(declaration["allowedPattern"], each) for each in valid), name
-            values = list(hostile_values(valid, number=VALUES_A_PARAMETER, seed=SEED + len(everything)))
-            accepted = [each for each in values if _may_pass_the_api(declaration["allowedPattern"], each)]
-            everything.append(Tried(verb_phrase, name, declaration, values, accepted))
-    return everything
+    return tried_values(documents)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +55,7 @@ def test_the_script_refuses_every_value_against_its_pattern_and_executes_none(
 ) -> None:
     """By ENV_VAR, and with the API's check left out altogether: the second wall alone must hold."""
     for number, parameter in enumerate(tried):
-        # An environment variable cannot hold NUL: such a value does not even reach the agent's script.
-        values = [each for each in parameter.values if "\0" not in each]
+        values = parameter.in_environment
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "values").write_bytes(b"".join(each.encode() + b"\0" for each in values))
@@ -112,7 +68,7 @@ def test_the_script_refuses_every_value_against_its_pattern_and_executes_none(
         )
         done = subprocess.run(["bash", "-c", harness], cwd=folder, capture_output=True, text=True, check=False)
         answers = done.stdout.split()
-        expected = ["yes" if _is_allowed(parameter.declaration["allowedPattern"], each) else "no" for each in values]
+        expected = ["yes" if parameter.allows(each) else "no" for each in values]
         assert answers == expected, (parameter.name, done.stderr[-500:])
         _no_canary(folder)
 
