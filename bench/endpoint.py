@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lab.s3_server import Credentials
@@ -24,9 +25,9 @@ class Endpoint:
     url: str
     credentials: Credentials
 
-    @property
+    @cached_property
     def s3(self) -> "S3Client":
-        """For whoever plans an upload; never for a client that is measured."""
+        """For whoever plans an upload; never for a client that is measured. Made once, as a warm function has it."""
         return s3_client(self.url, self.credentials, request_checksum_calculation="when_required")
 
     @property

@@ -11,7 +11,7 @@ work_quickly() {
   local python
   python="$(python_of_host)" || return 0
   "$python" -IS - "$1" "$WORK_DIR" "$SSM_parallelism" <<'PYTHON' || log "note: the quick way ended with $?"
-import binascii, hashlib, os, subprocess, sys, threading
+import binascii, os, sys, threading
 
 path, work, jobs = sys.argv[1], sys.argv[2], int(sys.argv[3])
 CURL = ["curl"] + os.environ["CURL_OPTIONS"].split() + ["--upload-file", "-"]
@@ -21,6 +21,13 @@ def lines_of(name):
     with open(os.path.join(work, name)) as lines:
         return [line.rstrip("\n").split("\t") for line in lines]
 
+# Ten milliseconds each, and a round may need one of them only.
+batches, parts = lines_of("describe"), lines_of("parts")
+if batches:
+    import hashlib
+if parts:
+    import subprocess
+
 def note(name, *fields):
     # One write a line: none is cut, whenever this process dies.
     file = os.open(os.path.join(work, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -28,7 +35,7 @@ def note(name, *fields):
     os.close(file)
 
 def to_describe():
-    for _, first, offset, length, part_bytes, _ in lines_of("describe"):
+    for _, first, offset, length, part_bytes, _ in batches:
         begin, end, size = int(offset), int(offset) + int(length), int(part_bytes)
         for index, start in enumerate(range(begin, end, size)):
             yield int(first) + index, start, min(size, end - start)
@@ -89,7 +96,7 @@ def workers(items, work_on):
             sys.stderr.write("%s: %s\n" % (type(problem).__name__, problem))
     return [threading.Thread(target=work_off) for _ in range(jobs)]
 
-threads = workers(to_describe(), describe) + workers(iter(lines_of("parts")), send)
+threads = workers(to_describe(), describe) + workers(iter(parts), send)
 for thread in threads:
     thread.start()
 for thread in threads:
