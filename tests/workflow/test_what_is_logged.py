@@ -20,8 +20,8 @@ from tests.workflow.test_sweep import sweep
 
 # What the functions that read a whole collection say, each of it the incident's.
 IN_A_COLLECTION = (
-    *("open_incident", "watch_dump", "plan_upload", "verify_vmcore", "conclude_incident", "respond_to_hang"),
-    "send_diagnostic_interrupt",
+    *("open_incident", "watch_dump", "plan_upload", "verify_vmcore", "open_vmcore", "conclude_incident"),
+    *("respond_to_hang", "send_diagnostic_interrupt"),
 )
 # Any of AWS's signatures, and any URL with a query, which is what a presigned one is.
 SECRET = re.compile(r"X-Amz-|x-amz-security-token|Signature=|AWSAccessKeyId|https?://\S+\?", re.IGNORECASE)
@@ -60,7 +60,7 @@ def story(stack: Stack) -> Story:
     before = {name: len(lines) for name, lines in account.logs.items()}
     host = SimulatedHost()
     host.is_reserved = True
-    host.dump_bytes = b"KDUMP   " + CANARY * 400_000
+    host.dump_bytes += CANARY * 400_000
     instance_id = account.add_instance(host.machine, tags={"hangdump:enrolled": "true"})
     account.check_status_now(instance_id)
     assert stack.run("ProvisionDumpVolume", instanceId=instance_id)["status"] == "SUCCEEDED"
