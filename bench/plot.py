@@ -34,7 +34,7 @@ def plot_upload(rows: Sequence[Row]) -> Any:
             values = [mine[size][key] / (divisor or size / 1e9) if size in mine else 0 for size in sizes]
             places = [place + (index - len(clients) / 2 + 0.5) * 0.8 / len(clients) for place in range(len(sizes))]
             bars = axis.bar(places, values, 0.8 / len(clients), label=client, color=COLOURS[index % len(COLOURS)])
-            axis.bar_label(bars, fmt="{:.3g}", fontsize=6, rotation=90, padding=2)
+            axis.bar_label(bars, fmt="{:.4g}", fontsize=6, rotation=90, padding=2)
         axis.set_xticks(range(len(sizes)), [_name(size) for size in sizes])
         _finish(axis, title)
     axes[2].set_yscale("log")
