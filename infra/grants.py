@@ -130,6 +130,11 @@ def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:
     )
 
 
+def count_interrupts(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read the cooldown and the budgets together, in one call."""
+    return iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[table.table_arn])
+
+
 def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Find incidents by time and by signature; the indexes hold nothing else."""
     indexes = [f"{table.table_arn}/index/{name}" for name in (BY_TIME, BY_SIGNATURE)]

@@ -67,8 +67,6 @@ class HangResponse(Construct):
                     *gate_statements(self, incidents),
                     *beforehand_statements(self, parts.vmcores),
                     *probe_statements(self, parts.runner),
-                    # The children of a composite alarm; CloudWatch shows those only to a grant on everything.
-                    grants.read("cloudwatch:DescribeAlarms"),
                     iam.PolicyStatement(
                         actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]
                     ),

@@ -1,5 +1,6 @@
 """What both functions that may send the diagnostic interrupt are told and may do; the decision is lambdas' own."""
 
+import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
@@ -36,7 +37,13 @@ def gate_environment(incidents: Incidents, settings: Settings) -> dict[str, str]
         "TABLE_NAME": incidents.table.table_name,
         "COOLDOWN_SECONDS": str(settings.cooldown_seconds),
         "FLEET_BUDGET": str(settings.fleet_budget),
+        "ZONE_BUDGET": str(settings.zone_budget),
+        "GROUP_BUDGET": str(settings.group_budget),
         "FLEET_BUDGET_WINDOW_SECONDS": str(settings.fleet_budget_window_seconds),
+        "BOOT_GRACE_SECONDS": str(settings.boot_grace_seconds),
+        "READY_MAX_AGE_DAYS": str(settings.ready_max_age_days),
+        "READY_ACROSS_BOOTS": str(settings.ready_across_boots).lower(),
+        "MAINTENANCE_WINDOWS": json.dumps(settings.maintenance_windows),
         "DRY_RUN": str(settings.dry_run).lower(),
         "KILL_SWITCH_PARAMETER": incidents.kill_switch.parameter_name,
     }
@@ -51,8 +58,14 @@ def gate_statements(scope: Construct, incidents: Incidents) -> list[iam.PolicySt
             "ec2:DescribeInstanceStatus",
             "ec2:DescribeInstanceTypes",
             "ec2:GetConsoleOutput",
+            # Alarms that would reboot, recover, stop or terminate the instance themselves.
+            "cloudwatch:DescribeAlarmsForMetric",
+            # Whether the alarm and the hang alarm are muted, and the children of a composite alarm; CloudWatch shows
+            # those only to a grant on everything.
+            "cloudwatch:DescribeAlarms",
         ),
         grants.keep_records(incidents.table),
+        grants.count_interrupts(incidents.table),
         grants.send_diagnostic_interrupt(stack),
         iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[incidents.kill_switch.parameter_arn]),
     ]

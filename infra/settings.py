@@ -9,11 +9,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from lambdas.document_patterns import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
+from lambdas.maintenance_windows import parse as parse_window
 
 CONTEXT_KEY = "hangdump"
 
@@ -92,7 +93,26 @@ class Settings(BaseModel):
         3600, ge=60, le=604800, description="no second interrupt to an instance within this time"
     )
     fleet_budget: int = Field(3, ge=1, le=1000, description="interrupts allowed in one window, over all instances")
+    zone_budget: int = Field(2, ge=1, le=1000, description="of them in one Availability Zone")
+    group_budget: int = Field(1, ge=1, le=1000, description="of them in one Auto Scaling group")
     fleet_budget_window_seconds: int = Field(3600, ge=60, le=604800, description="length of that window")
+    boot_grace_seconds: int = Field(
+        300,
+        ge=0,
+        le=86400,
+        description="no interrupt so soon after a launch, a start or a reboot that the console shows",
+    )
+    ready_max_age_days: int = Field(
+        30, ge=0, le=3650, description="no interrupt when readiness was proven longer ago; 0 = it does not age"
+    )
+    ready_across_boots: bool = Field(
+        False, description="does readiness that was proven before the last boot count; it may be of another kernel"
+    )
+    maintenance_windows: list[str] = Field(
+        [],
+        max_length=20,
+        description="hours in which no alarm interrupts, in UTC, such as daily 02:00-02:30 or sat,sun 22:00-04:00",
+    )
     evidence_timeout_seconds: int = Field(
         4, ge=0, le=30, description="how long an interrupt waits for the evidence stored before it; 0 = none is stored"
     )
@@ -185,6 +205,13 @@ class Settings(BaseModel):
             )
         return self
 
+    @field_validator("maintenance_windows")
+    @classmethod
+    def _windows_can_be_read(cls, windows: list[str]) -> list[str]:
+        for window in windows:
+            parse_window(window)
+        return windows
+
     def document_defaults(self) -> dict[str, Any]:
         """What the documents are told when an execution's input does not say otherwise (DOCUMENT_DEFAULTS)."""
         names = ("mountPoint", "fileSystem", "crashkernel", "coreCollector", "dumpLevel", "finalAction", "panicSysctls")
@@ -227,7 +254,8 @@ def _explain(detail: ErrorDetails) -> str:
         close = difflib.get_close_matches(location[-1], properties, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return f"{key} = {detail['input']!r}: no such key; {hint}allowed are {', '.join(properties)}"
-    schema = properties[location[-1]]
+    # Of a member of a list, the list's own.
+    schema = next(properties[part] for part in reversed(location) if part in properties)
     return f"{key} = {detail['input']!r}: allowed is {_allowed(schema)} ({schema.get('description', '')})"
 
 
@@ -240,4 +268,4 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.15g}"
     if "pattern" in schema:
         return f"text matching {schema['pattern']}"
-    return {"boolean": "true or false"}.get(schema.get("type", ""), "an object")
+    return {"boolean": "true or false", "array": "a list of text"}.get(schema.get("type", ""), "an object")

@@ -15,6 +15,8 @@ LAB_SETTINGS: Mapping[str, Any] = {
     # Nothing here is throttled or billed by the call; waiting in small steps keeps the demo short.
     "pollSeconds": 2,
     "probeTimeoutSeconds": 15,
+    # Machines here are hung within minutes of their launch.
+    "bootGraceSeconds": 0,
     # Short bounds keep the waits constant; long ones make them grow, to stay within an execution's history.
     "dumpTimeoutSeconds": 800,
     "dumpLimitSeconds": 800,

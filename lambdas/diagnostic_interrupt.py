@@ -18,6 +18,7 @@ from lambdas.evidence_first import EvidenceFirst, Kept
 from lambdas.incident import Incident, State, Verdict, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.index_fields import index_fields
+from lambdas.interrupt_claim import Place, claim
 from lambdas.kill_switch import Stop, read_stop
 from lambdas.log_fields import LogField
 from lambdas.metric_names import Metric
@@ -41,11 +42,11 @@ class Outcome:
 
 
 def interrupt_once(
-    incident: Incident, *, table: IncidentTable, limits: InterruptLimits, clock: Callable[[], datetime]
+    incident: Incident, *, place: Place, table: IncidentTable, limits: InterruptLimits, clock: Callable[[], datetime]
 ) -> Outcome:
     """Claims, sends, records. A crash in between leaves `interrupting`, from which nobody sends again."""
     with EvidenceFirst(incident) as evidence:
-        refused = _claim(incident, table, limits, at=clock())
+        refused = _claim(incident, place, table.name, limits, at=clock())
         if refused is not None:
             return refused
         evidence.store()
@@ -56,9 +57,9 @@ def interrupt_once(
     return outcome
 
 
-def _claim(incident: Incident, table: IncidentTable, limits: InterruptLimits, *, at: datetime) -> Outcome | None:
-    claim = incident.model_copy(update={"timeline": [*incident.timeline, timeline_entry(at, "claimed")]})
-    refusal = table.claim(claim, limits=limits, now=at)
+def _claim(incident: Incident, place: Place, table: str, limits: InterruptLimits, *, at: datetime) -> Outcome | None:
+    claimed = incident.model_copy(update={"timeline": [*incident.timeline, timeline_entry(at, "claimed")]})
+    refusal = claim(table, claimed, place, limits=limits, now=at)
     if refusal is None:
         return None
     return Outcome("claim-refused", refusal, "The claim in the incident table was refused.", moment.epoch(at))

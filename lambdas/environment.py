@@ -116,12 +116,22 @@ class Probe(Environment):
 
 
 class InterruptLimits(Environment):
-    """How often the fleet and one instance may be interrupted."""
+    """When an instance may be interrupted, and how often it, its group, its zone and the fleet may be.
+
+    No defaults: a stack that forgets one of them must not interrupt.
+    """
 
     cooldown_seconds: Seconds
     fleet_budget: Annotated[int, Field(ge=0)]
+    zone_budget: Annotated[int, Field(ge=0)]
+    group_budget: Annotated[int, Field(ge=0)]
     fleet_budget_window_seconds: Annotated[int, Field(ge=1)]
-    # No default: a stack that forgets the switch must not interrupt.
+    boot_grace_seconds: Seconds
+    # 0: readiness does not age.
+    ready_max_age_days: Annotated[int, Field(ge=0)]
+    ready_across_boots: bool
+    # As maintenance_windows.parse reads them.
+    maintenance_windows: Json[list[str]]
     dry_run: bool
 
 

@@ -151,6 +151,10 @@ class VmcoreUnreadable(HangdumpError):
     """The object in S3 is identical to the file on the instance, and does not open as a kernel dump."""
 
 
+class BudgetsUnread(HangdumpError):
+    """DynamoDB answered without all of the items that the budgets are judged by."""
+
+
 class BucketRefused(HangdumpError):
     """The vmcore bucket or its key refused us."""
 

@@ -4,18 +4,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from lambdas import clients, moment
 from lambdas.incident import ConsoleBaseline
-from lambdas.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
 ENROLLED_TAG = "hangdump:enrolled"
 READY_TAG = "hangdump:ready"
+# The kernel that was running when the instance was seen ready.
+READY_KERNEL_TAG = "hangdump:ready-kernel"
 OWNER_TAG = "hangdump:instance-id"
+_NEVER = datetime.fromtimestamp(0, UTC)
+# Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
+_AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"
 
 # Enough of the console's end to find it again in a later reading.
 _BASELINE_CHARACTERS = 512
@@ -35,6 +39,8 @@ class Instance:
     device_names: tuple[str, ...]
     # Why it is in its state: Client.InstanceInitiatedShutdown, Client.UserInitiatedShutdown, … (API_StateReason)
     state_reason: str = ""
+    # Of the last start; a reboot leaves it as it is.
+    launched_at: datetime = _NEVER
 
     @property
     def is_enrolled(self) -> bool:
@@ -42,12 +48,17 @@ class Instance:
         return self.tags.get(ENROLLED_TAG) == "true"
 
     @property
-    def is_ready(self) -> bool:
-        """Marked by ProvisionDumpVolume with the time at which kdump was seen ready."""
+    def ready_epoch(self) -> int:
+        """When kdump was last seen ready, by ProvisionDumpVolume or a sweep; 0: never, or the tag is no time."""
         try:
-            return moment.parse(self.tags.get(READY_TAG, "")) is not None
+            return moment.epoch(moment.parse(self.tags.get(READY_TAG, "")))
         except ValueError:
-            return False
+            return 0
+
+    @property
+    def auto_scaling_group(self) -> str:
+        """Empty when it is in none."""
+        return self.tags.get(_AUTO_SCALING_GROUP_TAG, "")
 
 
 @dataclass(frozen=True)
@@ -141,13 +152,8 @@ def read_console(instance_id: str) -> str:
     return clients.ec2().get_console_output(InstanceId=instance_id, Latest=True).get("Output", "")
 
 
-def console_baseline(instance_id: str) -> ConsoleBaseline | None:
-    """The console before the interrupt; None when it cannot be read, which only costs progress reports."""
-    try:
-        console = read_console(instance_id)
-    except (ClientError, BotoCoreError) as error:
-        logger.warning("No console output of %s: %s", instance_id, error)
-        return None
+def console_baseline(console: str) -> ConsoleBaseline:
+    """What is kept of the console before the interrupt."""
     return ConsoleBaseline(end=console[-_BASELINE_CHARACTERS:], length=len(console))
 
 
@@ -161,4 +167,5 @@ def _instance(instance: "InstanceTypeDef") -> Instance:
         tags={tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
         device_names=tuple(mapping["DeviceName"] for mapping in instance.get("BlockDeviceMappings", [])),
         state_reason=instance.get("StateReason", {}).get("Code", ""),
+        launched_at=instance["LaunchTime"],
     )

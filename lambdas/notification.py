@@ -11,6 +11,13 @@ _SUBJECT_LENGTH = 100
 _NEXT_STEP = {
     "not-enrolled": "If its owner agrees that it may be crashed, tag it hangdump:enrolled=true.",
     "not-ready": "Run ProvisionDumpVolume for it; only an instance that is ready can dump.",
+    "ready-stale": "Run ProvisionDumpVolume for it: that it can still dump must be proven. See readyMaxAgeDays and"
+    " readyAcrossBoots.",
+    "boot-grace": "Nothing, if it comes up. If it hangs while it boots, see its console: no dump is possible so early.",
+    "dump-under-way": "Once it is back, start CollectVmcore with its instanceId: it fetches the dump.",
+    "alarm-muted": "Nothing, if it is meant so. If it surely hangs, start CollectVmcore with interrupt: true.",
+    "maintenance-window": "See maintenanceWindows. If it surely hangs, start CollectVmcore with interrupt: true.",
+    "other-alarm-acts": "Leave it to that alarm; for a dump instead, let it evaluate more periods than the hang alarm.",
     "not-running": "Nothing to dump. Start it, and look at its console output.",
     "unsupported-hypervisor": "Only Nitro instances take a diagnostic interrupt: change the type, or retire the alarm.",
     "unsupported-architecture": "EC2 interrupts x86_64 only. If a trigger of its own, such as softlockup_panic, made it"
@@ -22,6 +29,8 @@ _NEXT_STEP = {
     "instance-responds": "Nothing, if the instance is well. If it is not, start CollectVmcore with interrupt: true.",
     "cooldown": "If the instance hangs again, wait for the cooldown, or lower cooldownSeconds.",
     "fleet-budget-spent": "Many hangs at once often have one cause outside: look there. Or raise fleetBudget.",
+    "zone-budget-spent": "See the zone's health: many hangs there have one cause outside. Or raise zoneBudget.",
+    "group-budget-spent": "The dumps that were taken show what the group's instances do. Or raise groupBudget.",
     "instance-unknown": "See whether the alarm's InstanceId still exists here, else delete the alarm.",
     "evidence-missing": "Repair what could not be read. If it surely hangs, start CollectVmcore with interrupt: true.",
     "kill-switch-off": "When interrupts may be sent again, set the parameter to on; see Operate in the README.",

@@ -1,4 +1,4 @@
-"""Interrupts an instance because a human asked for it: every rule holds but the second signal, which they waive.
+"""Interrupts an instance because a human asked for it: every rule holds but those that they waive (decision.py).
 
 Owns nothing of the rules (respond_to_hang/decide.py) nor of the sending (diagnostic_interrupt.py).
 """
@@ -12,8 +12,8 @@ from lambdas.diagnostic_interrupt import interrupt_once
 from lambdas.environment import InterruptLimits, RecordKeeping
 from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, State, timeline_entry
-from lambdas.incident_table import DUPLICATE, IncidentTable
-from lambdas.instance_facts import console_baseline
+from lambdas.incident_table import IncidentTable
+from lambdas.interrupt_claim import DUPLICATE
 from lambdas.log_fields import LogField
 from lambdas.metric_names import Metric
 from lambdas.observability import count, entry_point, logger
@@ -32,15 +32,16 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         records.settle_interrupting(known, now=moment.now())
         return _as_recorded(known)
     limits = InterruptLimits.read()
-    evidence = gather(known.instance_id, is_alarm_on_status_check=None, table=records, limits=limits, now=moment.now())
-    decision = decide(evidence, policy(limits, needs_second_signal=False))
+    gathered = gather(known.instance_id, alarm=None, table=records.name, limits=limits, now=moment.now())
+    decision = decide(gathered.evidence, policy(limits, is_requested=True))
     logger.info(
         *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
         extra={LogField.DECISION: decision.action, LogField.REASON: decision.reason},
     )
     decided = known.model_copy(
         update={
-            "evidence": evidence.as_json(),
+            "evidence": gathered.evidence.as_json(),
+            "console_baseline": gathered.console_baseline,
             "decision": decision.action,
             "reason": decision.reason,
             "detail": decision.detail,
@@ -50,8 +51,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     )
     if decision.action != "interrupt":
         return _record_refusal(decided, records)
-    decided = decided.model_copy(update={"console_baseline": console_baseline(known.instance_id)})
-    outcome = interrupt_once(decided, table=records, limits=limits, clock=moment.now)
+    outcome = interrupt_once(decided, place=gathered.place, table=records, limits=limits, clock=moment.now)
     if outcome.kind == "claim-refused" and outcome.reason != DUPLICATE:
         refused = {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
         return _record_refusal(decided.model_copy(update=refused), records)

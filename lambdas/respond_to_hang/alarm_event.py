@@ -34,6 +34,8 @@ class Alarm:
     instance_ids: frozenset[str] = frozenset()
     is_on_status_check: bool = False
     triggering_alarm_arns: tuple[str, ...] = ()
+    # Why its actions are not to run, as the event says; EventBridge hears of an alarm all the same.
+    mute: str = ""
 
     def instance_id(self) -> str:
         """The one instance that the alarm is about; raises InvalidInput when there is none or more than one."""
@@ -120,7 +122,16 @@ def _alarm(event: Mapping[str, Any], *, name: str, arn: str, account_id: str, da
         instance_ids=instance_ids,
         is_on_status_check=is_on_status_check,
         triggering_alarm_arns=_triggering_alarms(state.get("reasonData")),
+        mute=_mute(data),
     )
+
+
+def _mute(data: Mapping[str, Any]) -> str:
+    """A mute rule shows as `muteDetail`; a composite alarm's suppressor alarm or its wait as `actionsSuppressedBy`."""
+    if data.get("muteDetail"):
+        return f"a mute rule holds for {data['alarmName']} ({json.dumps(data['muteDetail'], sort_keys=True)})"
+    suppressed_by = data["state"].get("actionsSuppressedBy")
+    return f"the actions of {data['alarmName']} are suppressed ({suppressed_by})" if suppressed_by else ""
 
 
 def _read_queries(queries: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], bool]:

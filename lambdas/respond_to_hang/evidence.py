@@ -1,77 +1,178 @@
-"""Gathers the facts that `decide` judges. A fact that cannot be read is None with a note, never a guess."""
+"""Gathers the facts that `decide` judges, side by side. What cannot be read is None with a note, never a guess."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import moment
+from lambdas import clients, moment
 from lambdas.environment import InterruptLimits
-from lambdas.incident_table import IncidentTable
-from lambdas.instance_facts import Instance, read_instance, read_instance_type, read_status_checks
-from lambdas.respond_to_hang.decide import Evidence, Policy
+from lambdas.errors import BudgetsUnread
+from lambdas.incident import ConsoleBaseline
+from lambdas.instance_facts import (
+    READY_KERNEL_TAG,
+    Instance,
+    InstanceType,
+    StatusChecks,
+    console_baseline,
+    read_console,
+    read_instance,
+    read_instance_type,
+    read_status_checks,
+)
+from lambdas.interrupt_claim import PastInterrupts, Place, past_interrupts
+from lambdas.maintenance_windows import open_window
+from lambdas.other_alarms import METRICS, RivalAlarm, read_mute, read_rival_alarms
+from lambdas.respond_to_hang.alarm_event import Alarm
+from lambdas.respond_to_hang.console_facts import read_console_facts
+from lambdas.respond_to_hang.decision import Evidence, Policy
 
 Fact = TypeVar("Fact")
 
-
-def gather(
-    instance_id: str,
-    *,
-    is_alarm_on_status_check: bool | None,
-    table: IncidentTable,
-    limits: InterruptLimits,
-    now: datetime,
-) -> Evidence:
-    """Everything but the probe, which is slow and asked only when all of this agrees."""
-    notes: list[str] = []
-    facts: dict[str, Any] = {"is_instance_known": None}
-    is_read, instance = _read("DescribeInstances", lambda: read_instance(instance_id), notes)
-    if is_read:
-        facts["is_instance_known"] = instance is not None
-    if instance is not None:
-        facts |= _of_instance(instance) | _of_type(instance.instance_type, notes) | _of_status(instance_id, notes)
-    window = limits.fleet_budget_window_seconds
-    _, past = _read(
-        "The incident table",
-        lambda: table.past_interrupts(instance_id, window_seconds=window, now=now),
-        notes,
-    )
-    if past is not None:
-        facts["last_interrupt_epoch"] = past.last_interrupt_epoch
-        facts["interrupts_in_window"] = past.interrupts_in_window
-    return Evidence(
-        now_epoch=moment.epoch(now), is_alarm_on_status_check=is_alarm_on_status_check, notes=tuple(notes), **facts
-    )
+# Of each of the two rounds: what needs nothing but the instance's id, and what needs to know the instance.
+BOUND_SECONDS = 20.0
 
 
-def policy(limits: InterruptLimits, *, needs_second_signal: bool) -> Policy:
+@dataclass(frozen=True)
+class Gathered:
+    """The evidence, and the console as it was then; None when it could not be read."""
+
+    evidence: Evidence
+    console_baseline: ConsoleBaseline | None
+
+    @property
+    def place(self) -> Place:
+        """For the claim."""
+        return Place(self.evidence.availability_zone or "", self.evidence.auto_scaling_group or "")
+
+
+def gather(instance_id: str, *, alarm: Alarm | None, table: str, limits: InterruptLimits, now: datetime) -> Gathered:
+    """Everything but the probe, which is slow and asked only when all of this agrees. `alarm` None: a human asks."""
+
+    def read_past(instance: Instance) -> PastInterrupts:
+        place = Place(instance.availability_zone, instance.auto_scaling_group)
+        return past_interrupts(table, instance_id, place, limits=limits, now=now)
+
+    answers = _ask(instance_id, alarm, read_past)
+    instance = answers.of("DescribeInstances", Instance)
+    console = answers.of("GetConsoleOutput", str)
+    facts = {
+        "is_instance_known": instance is not None if answers.is_read("DescribeInstances") else None,
+        "is_alarm_on_status_check": alarm.is_on_status_check if alarm else None,
+        "mute": (alarm.mute or answers.of("DescribeAlarms", str)) if alarm else None,
+        "maintenance_window": open_window(limits.maintenance_windows, now),
+        **_of_instance(instance),
+        **_of_type(answers.of("DescribeInstanceTypes", InstanceType)),
+        **_of_status(answers.of("DescribeInstanceStatus", StatusChecks)),
+        **_of_console(console),
+        **_of_rivals([answers.of(_rivals_on(metric), tuple) for metric in METRICS]),
+        **_of_past(answers.of("The incident table", PastInterrupts)),
+    }
+    evidence = Evidence(now_epoch=moment.epoch(now), notes=tuple(answers.notes), **facts)
+    return Gathered(evidence, console_baseline(console) if console is not None else None)
+
+
+def _ask(instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], PastInterrupts]) -> "_Answers":
+    """All at once; the instance's type and budgets as soon as it is known."""
+    # Made here: boto3 does not make clients thread-safely.
+    for make in (clients.ec2, clients.cloudwatch, clients.dynamodb):
+        make()
+    threads = ThreadPoolExecutor(5 + len(METRICS), thread_name_prefix="gate")
+    try:
+        described = {"DescribeInstances": threads.submit(read_instance, instance_id)}
+        asked: dict[str, Future[Any]] = {
+            "DescribeInstanceStatus": threads.submit(read_status_checks, instance_id),
+            "GetConsoleOutput": threads.submit(read_console, instance_id),
+            **{_rivals_on(metric): threads.submit(read_rival_alarms, instance_id, metric) for metric in METRICS},
+        }
+        if alarm is not None and not alarm.mute:
+            asked["DescribeAlarms"] = threads.submit(read_mute, instance_id, alarm.name)
+        first = _Answers(described)
+        instance = first.of("DescribeInstances", Instance)
+        if instance is not None:
+            asked["DescribeInstanceTypes"] = threads.submit(read_instance_type, instance.instance_type)
+            asked["The incident table"] = threads.submit(read_past, instance)
+        return first.and_of(asked)
+    finally:
+        # Without waiting for one that is out of time: the clients' own time-outs end it.
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _rivals_on(metric: str) -> str:
+    return f"DescribeAlarmsForMetric {metric}"
+
+
+def policy(limits: InterruptLimits, *, is_requested: bool) -> Policy:
     """What the stack's settings allow."""
     return Policy(
         cooldown_seconds=limits.cooldown_seconds,
         fleet_budget=limits.fleet_budget,
+        zone_budget=limits.zone_budget,
+        group_budget=limits.group_budget,
+        boot_grace_seconds=limits.boot_grace_seconds,
+        ready_max_age_seconds=limits.ready_max_age_days * 24 * 3600,
+        is_ready_across_boots=limits.ready_across_boots,
         is_dry_run=limits.dry_run,
-        needs_second_signal=needs_second_signal,
+        is_requested=is_requested,
     )
 
 
-def _of_instance(instance: Instance) -> dict[str, Any]:
+class _Answers:
+    """What was read by the time that the bound was over, and a note for each that was not."""
+
+    def __init__(self, asked: Mapping[str, Future[Any]]) -> None:
+        self.notes: list[str] = []
+        self._read: dict[str, Any] = {}
+        wait(asked.values(), timeout=BOUND_SECONDS)
+        for source, future in asked.items():
+            if not future.done():
+                self.notes.append(f"{source}: no answer within {BOUND_SECONDS:g} s.")
+                continue
+            try:
+                self._read[source] = future.result()
+            except (ClientError, BotoCoreError, BudgetsUnread) as error:
+                self.notes.append(f"{source}: {error}")
+
+    def and_of(self, asked: Mapping[str, Future[Any]]) -> "_Answers":
+        """These, and those."""
+        both = _Answers(asked)
+        both.notes = [*self.notes, *both.notes]
+        both._read |= self._read
+        return both
+
+    def is_read(self, source: str) -> bool:
+        """Whether it answered, be it with nothing."""
+        return source in self._read
+
+    def of(self, source: str, _kind: Callable[..., Fact]) -> Fact | None:
+        """What it answered; None also when it did not."""
+        return self._read.get(source)
+
+
+def _of_instance(instance: Instance | None) -> dict[str, Any]:
+    if instance is None:
+        return {}
     return {
         "is_enrolled": instance.is_enrolled,
-        "is_ready": instance.is_ready,
+        "ready_epoch": instance.ready_epoch,
+        "ready_kernel": instance.tags.get(READY_KERNEL_TAG, ""),
         "instance_state": instance.state,
+        "launched_epoch": moment.epoch(instance.launched_at),
+        "availability_zone": instance.availability_zone,
+        "auto_scaling_group": instance.auto_scaling_group,
     }
 
 
-def _of_type(instance_type: str, notes: list[str]) -> dict[str, Any]:
-    _, described = _read("DescribeInstanceTypes", lambda: read_instance_type(instance_type), notes)
+def _of_type(described: InstanceType | None) -> dict[str, Any]:
     if described is None:
         return {}
     return {"hypervisor": described.hypervisor, "architectures": described.architectures}
 
 
-def _of_status(instance_id: str, notes: list[str]) -> dict[str, Any]:
-    _, checks = _read("DescribeInstanceStatus", lambda: read_status_checks(instance_id), notes)
+def _of_status(checks: StatusChecks | None) -> dict[str, Any]:
     if checks is None:
         return {}
     return {
@@ -81,10 +182,34 @@ def _of_status(instance_id: str, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _read(source: str, read: Callable[[], Fact | None], notes: list[str]) -> tuple[bool, Fact | None]:
-    """Whether it could be read, and what it said."""
-    try:
-        return True, read()
-    except (ClientError, BotoCoreError) as error:
-        notes.append(f"{source}: {error}.")
-        return False, None
+def _of_console(console: str | None) -> dict[str, Any]:
+    if console is None:
+        return {}
+    seen = read_console_facts(console)
+    return {
+        "console_booted_epoch": seen.booted_epoch,
+        "console_kernel": seen.kernel,
+        "is_booting": seen.is_booting,
+        "is_crash_kernel": seen.is_crash_kernel,
+    }
+
+
+def _of_rivals(found: list[tuple[RivalAlarm, ...] | None]) -> dict[str, Any]:
+    rivals = [rival for each in found if each is not None for rival in each]
+    if None in found:
+        return {}
+    return {
+        "rival_alarms": tuple(sorted({str(rival) for rival in rivals})),
+        "fired_rival_alarms": tuple(sorted({str(rival) for rival in rivals if rival.has_fired})),
+    }
+
+
+def _of_past(past: PastInterrupts | None) -> dict[str, Any]:
+    if past is None:
+        return {}
+    return {
+        "last_interrupt_epoch": past.last_interrupt_epoch,
+        "interrupts_in_window": past.in_window,
+        "interrupts_in_zone": past.in_zone,
+        "interrupts_in_group": past.in_group,
+    }

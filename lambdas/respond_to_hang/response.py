@@ -9,18 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 from lambdas import clients, moment
+from lambdas.budget_notice import tell_once
 from lambdas.diagnostic_interrupt import interrupt_once, verdict_of_refusal
 from lambdas.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
 from lambdas.errors import InvalidInput
 from lambdas.incident import Incident, State, incident_id, timeline_entry
-from lambdas.incident_table import DUPLICATE, IncidentTable
-from lambdas.instance_facts import console_baseline
+from lambdas.incident_table import IncidentTable
+from lambdas.interrupt_claim import BUDGETS_SPENT, DUPLICATE
 from lambdas.log_fields import LogField
 from lambdas.metric_names import Metric
 from lambdas.notification import next_step, publish, table
 from lambdas.observability import count, logger
 from lambdas.respond_to_hang.alarm_event import Alarm
-from lambdas.respond_to_hang.decide import Evidence, decide, is_probe_needed
+from lambdas.respond_to_hang.decide import decide, is_probe_needed
+from lambdas.respond_to_hang.decision import Evidence
 from lambdas.respond_to_hang.evidence import gather, policy
 from lambdas.run_command import probe
 
@@ -32,17 +34,10 @@ def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
     if known is not None:
         return _resume(known, records)
     limits = InterruptLimits.read()
-    rules = policy(limits, needs_second_signal=True)
-    evidence = gather(
-        alarm.instance_id(),
-        is_alarm_on_status_check=alarm.is_on_status_check,
-        table=records,
-        limits=limits,
-        now=moment.now(),
-    )
-    baseline = None
+    rules = policy(limits, is_requested=False)
+    gathered = gather(alarm.instance_id(), alarm=alarm, table=records.name, limits=limits, now=moment.now())
+    evidence = gathered.evidence
     if is_probe_needed(evidence, rules):
-        baseline = console_baseline(alarm.instance_id())
         evidence = _with_probe(alarm.instance_id(), evidence)
     decision = decide(evidence, rules)
     logger.info(
@@ -54,12 +49,12 @@ def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
             "decision": decision.action,
             "reason": decision.reason,
             "detail": decision.detail,
-            "console_baseline": baseline,
+            "console_baseline": gathered.console_baseline,
         }
     )
     if decision.action != "interrupt":
         return _record_refusal(opened, records)
-    outcome = interrupt_once(opened, table=records, limits=limits, clock=moment.now)
+    outcome = interrupt_once(opened, place=gathered.place, table=records, limits=limits, clock=moment.now)
     if outcome.kind == "claim-refused":
         return _after_refused_claim(opened, outcome.reason, records)
     if outcome.kind == "refused":
@@ -153,6 +148,9 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
         verdict = verdict_of_refusal(reason).value
         count(Metric.INCIDENTS, verdict=verdict)
         count(Metric.REFUSALS, reason=reason)
+        if reason in BUDGETS_SPENT:
+            tell_once(records.name, refused)
+            return _result(refused, decision="refuse", reason=reason)
         subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
         publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
         records.update(refused.incident_id, {"notifiedAt": moment.iso(moment.now())})

@@ -13,6 +13,7 @@ ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
 UNLIMITED = {
     "autoscaling:DescribeAutoScalingInstances",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
     # Of one instance; whether IAM can limit it is told differently by different pages of AWS.
     "ec2:DescribeInstanceAttribute",

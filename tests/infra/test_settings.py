@@ -11,7 +11,8 @@ def test_an_empty_object_gives_the_defaults_that_are_safe() -> None:
     settings = load({})
     assert (settings.dump_level, settings.final_action, settings.allow_reboot) == (31, "reboot", False)
     assert (settings.dump_size_factor, settings.minimum_dump_volume_gib) == (2.0, 8)
-    assert settings.fleet_budget == 3
+    assert (settings.fleet_budget, settings.zone_budget, settings.group_budget) == (3, 2, 1)
+    assert (settings.boot_grace_seconds, settings.ready_max_age_days, settings.ready_across_boots) == (300, 30, False)
     sysctls = settings.panic_sysctls.model_dump()
     assert {name for name, value in sysctls.items() if value} == {"unknown_nmi_panic", "panic_on_oops"}
 
@@ -50,6 +51,14 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
     ({"finalAction": "halt"}, ["hangdump.finalAction = 'halt'", 'one of "reboot", "poweroff"']),
     ({"hangAlarmPeriodSeconds": 90}, ["hangdump.hangAlarmPeriodSeconds = 90", "one of 60, 300"]),
     ({"fleetBudget": 0}, ["hangdump.fleetBudget = 0", "from 1 to 1000"]),
+    ({"zoneBudget": 0}, ["hangdump.zoneBudget = 0", "from 1 to 1000"]),
+    ({"groupBudget": 1001}, ["hangdump.groupBudget = 1001", "from 1 to 1000"]),
+    ({"bootGraceSeconds": -1}, ["hangdump.bootGraceSeconds = -1", "from 0 to 86400"]),
+    ({"readyMaxAgeDays": 0.5}, ["hangdump.readyMaxAgeDays = 0.5", "a whole number"]),
+    ({"readyAcrossBoots": 1}, ["hangdump.readyAcrossBoots = 1", "true or false"]),
+    ({"maintenanceWindows": "daily 02:00-02:30"}, ["hangdump.maintenanceWindows = 'daily", "a list of text"]),
+    ({"maintenanceWindows": [2]}, ["hangdump.maintenanceWindows.0 = 2", "a list of text"]),
+    ({"maintenanceWindows": ["noon"]}, ["hangdump.maintenanceWindows = ['noon']", "daily 02:00-02:30"]),
     ({"fleetBudget": "3"}, ["hangdump.fleetBudget = '3'", "a whole number"]),
     ({"dryRun": "no"}, ["hangdump.dryRun = 'no'", "true or false"]),
     ({"logRetentionDays": 91}, ["hangdump.logRetentionDays = 91", "one of 1, 3, 5"]),

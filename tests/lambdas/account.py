@@ -26,6 +26,8 @@ TABLE = "incidents"
 BUCKET = "vmcores"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1"
 COLLECT_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:CollectVmcore"
+# Before it was seen ready.
+LAUNCHED_AT = datetime(2026, 11, 21, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 4, 0, 30, tzinfo=UTC)
 
 Answer = Callable[[dict[str, Any]], Any]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
+from moto.ec2 import ec2_backends
 
 from lambdas import clients, moment, respond_to_hang, run_command
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
@@ -39,6 +40,12 @@ VARIABLES = {
     "PROBE_TIMEOUT_SECONDS": "45",
     "COOLDOWN_SECONDS": "3600",
     "FLEET_BUDGET": "3",
+    "ZONE_BUDGET": "3",
+    "GROUP_BUDGET": "3",
+    "BOOT_GRACE_SECONDS": "300",
+    "READY_MAX_AGE_DAYS": "30",
+    "READY_ACROSS_BOOTS": "false",
+    "MAINTENANCE_WINDOWS": "[]",
     "FLEET_BUDGET_WINDOW_SECONDS": "3600",
     "DRY_RUN": "false",
     "KILL_SWITCH_PARAMETER": "/hangdump/interrupts",
@@ -208,6 +215,9 @@ def launch(account: Account) -> Launch:
             MinCount=1,
             MaxCount=1,
         )["Instances"][0]["InstanceId"]
+        # moto launches now; the tests live on another day.
+        backend = ec2_backends[aws.ACCOUNT_ID][aws.REGION]
+        backend.get_instance(launched).launch_time = aws.LAUNCHED_AT
         if tags:
             ec2.create_tags(Resources=[launched], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
         account.calls.clear()

@@ -29,7 +29,8 @@ def record(instance_id: str) -> Incident:
 
 @pytest.fixture
 def large_budget(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLEET_BUDGET", "1000")
+    for budget in ("FLEET_BUDGET", "ZONE_BUDGET"):
+        monkeypatch.setenv(budget, "1000")
 
 
 @pytest.fixture

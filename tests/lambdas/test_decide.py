@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.respond_to_hang.decide import Evidence, Policy, decide, is_probe_needed
+from lambdas.respond_to_hang.decide import decide, is_probe_needed
+from lambdas.respond_to_hang.decision import Evidence, Policy
 
 NOW = 1_795_406_400
 
@@ -15,20 +16,43 @@ HUNG = Evidence(
     now_epoch=NOW,
     is_instance_known=True,
     is_enrolled=True,
-    is_ready=True,
+    ready_epoch=NOW - 3600,
+    ready_kernel="6.1.0-28-cloud-amd64",
     instance_state="running",
+    launched_epoch=NOW - 7200,
+    availability_zone="eu-west-1a",
+    auto_scaling_group="web",
+    console_booted_epoch=NOW - 7100,
+    console_kernel="6.1.0-28-cloud-amd64",
+    is_booting=False,
+    is_crash_kernel=False,
     hypervisor="nitro",
     architectures=("x86_64",),
     system_status="ok",
     attached_ebs_status="ok",
     instance_status="impaired",
     is_alarm_on_status_check=True,
+    mute="",
+    maintenance_window="",
+    rival_alarms=(),
+    fired_rival_alarms=(),
     is_probe_answered=False,
     last_interrupt_epoch=0,
     interrupts_in_window=0,
+    interrupts_in_zone=0,
+    interrupts_in_group=0,
 )
-POLICY = Policy(cooldown_seconds=3600, fleet_budget=3, is_dry_run=False)
-BY_HAND = replace(POLICY, needs_second_signal=False)
+POLICY = Policy(
+    cooldown_seconds=3600,
+    fleet_budget=3,
+    zone_budget=2,
+    group_budget=1,
+    boot_grace_seconds=300,
+    ready_max_age_seconds=86_400,
+    is_ready_across_boots=False,
+    is_dry_run=False,
+)
+BY_HAND = replace(POLICY, is_requested=True)
 
 
 def changed(evidence: Evidence = HUNG, /, **facts: Any) -> Evidence:
@@ -45,7 +69,24 @@ def test_interrupts_a_hung_instance_that_is_enrolled_and_ready() -> None:
     [
         pytest.param(changed(is_instance_known=False), "instance-unknown", id="unknown"),
         pytest.param(changed(is_enrolled=False), "not-enrolled", id="not-enrolled"),
-        pytest.param(changed(is_ready=False), "not-ready", id="not-ready"),
+        pytest.param(changed(ready_epoch=0), "not-ready", id="not-ready"),
+        pytest.param(changed(ready_epoch=NOW - 86_401), "ready-stale", id="ready-long-ago"),
+        pytest.param(changed(ready_epoch=NOW + 61), "ready-stale", id="ready-in-the-future"),
+        pytest.param(changed(launched_epoch=NOW - 3599), "ready-stale", id="started-since-ready"),
+        pytest.param(changed(console_booted_epoch=NOW - 3599), "ready-stale", id="rebooted-since-ready"),
+        pytest.param(changed(console_kernel="6.1.0-31-cloud-amd64"), "ready-stale", id="another-kernel"),
+        pytest.param(changed(launched_epoch=NOW - 299), "boot-grace", id="just-launched"),
+        pytest.param(changed(console_booted_epoch=NOW - 299), "boot-grace", id="just-rebooted"),
+        pytest.param(changed(console_booted_epoch=NOW + 30), "boot-grace", id="booted-by-a-fast-clock"),
+        pytest.param(changed(is_booting=True), "boot-grace", id="boots"),
+        pytest.param(changed(is_crash_kernel=True), "dump-under-way", id="dumps-already"),
+        pytest.param(changed(mute="its actions are disabled"), "alarm-muted", id="muted"),
+        pytest.param(changed(maintenance_window="sat 02:00-04:00"), "maintenance-window", id="maintenance"),
+        pytest.param(
+            changed(rival_alarms=("boot: reboot",), fired_rival_alarms=("boot: reboot",)),
+            "other-alarm-acts",
+            id="rival",
+        ),
         pytest.param(changed(instance_state="stopping"), "not-running", id="stopping"),
         pytest.param(changed(hypervisor="xen"), "unsupported-hypervisor", id="xen"),
         pytest.param(changed(architectures=("arm64",)), "unsupported-architecture", id="graviton"),
@@ -61,7 +102,10 @@ def test_interrupts_a_hung_instance_that_is_enrolled_and_ready() -> None:
         pytest.param(changed(is_probe_answered=True), "instance-responds", id="responds"),
         pytest.param(changed(last_interrupt_epoch=NOW - 1), "cooldown", id="interrupted-just-now"),
         pytest.param(changed(last_interrupt_epoch=NOW - 3600), "cooldown", id="cooldown-at-its-end"),
-        pytest.param(changed(interrupts_in_window=3), "fleet-budget-spent", id="budget-spent"),
+        pytest.param(changed(interrupts_in_window=3), "fleet-budget-spent", id="fleet-budget-spent"),
+        pytest.param(changed(interrupts_in_zone=2), "zone-budget-spent", id="zone-budget-spent"),
+        pytest.param(changed(interrupts_in_group=1), "group-budget-spent", id="group-budget-spent"),
+        pytest.param(changed(availability_zone=""), "evidence-missing", id="zone-unknown"),
     ],
 )
 def test_refuses(evidence: Evidence, reason: str) -> None:
@@ -78,7 +122,16 @@ def test_refuses(evidence: Evidence, reason: str) -> None:
         pytest.param(changed(attached_ebs_status="not-applicable"), id="type-without-the-disk-check"),
         pytest.param(changed(is_alarm_on_status_check=False, instance_status="ok"), id="own-metric-while-arp-answers"),
         pytest.param(changed(last_interrupt_epoch=NOW - 3601), id="cooldown-over"),
-        pytest.param(changed(interrupts_in_window=2), id="budget-not-quite-spent"),
+        pytest.param(changed(interrupts_in_window=2, interrupts_in_zone=1), id="budgets-not-quite-spent"),
+        pytest.param(changed(auto_scaling_group="", interrupts_in_group=5), id="in-no-group"),
+        pytest.param(
+            changed(ready_epoch=NOW - 86_400, launched_epoch=0, console_booted_epoch=0), id="ready-at-the-limit"
+        ),
+        pytest.param(changed(console_booted_epoch=0), id="console-dates-nothing"),
+        pytest.param(changed(console_kernel=""), id="banner-scrolled-away"),
+        pytest.param(changed(ready_kernel=""), id="kernel-was-not-noted"),
+        pytest.param(changed(ready_epoch=NOW - 300, launched_epoch=NOW - 300), id="ready-in-the-second-of-its-boot"),
+        pytest.param(changed(rival_alarms=("boot: reboot",)), id="rival-has-not-fired"),
     ],
 )
 def test_interrupts_all_the_same(evidence: Evidence) -> None:
@@ -99,11 +152,18 @@ def test_refuses_when_a_fact_is_missing_and_says_why_it_is(fact: str) -> None:
     assert "it timed out" in decision.detail
 
 
-def test_a_human_waives_the_second_signal_and_nothing_else() -> None:
-    unasked = changed(instance_status=None, is_alarm_on_status_check=None, is_probe_answered=None)
+def test_a_human_waives_the_second_signal_mutes_and_windows_and_nothing_else() -> None:
+    unasked = changed(instance_status=None, is_alarm_on_status_check=None, is_probe_answered=None, mute=None)
     assert decide(unasked, BY_HAND).reason == "requested"
-    for refused in ("is_enrolled", "is_ready"):
-        assert decide(changed(unasked, **{refused: False}), BY_HAND).action == "refuse"
+    assert (
+        decide(changed(unasked, mute="disabled", maintenance_window="daily 00:00-24:00"), BY_HAND).reason == "requested"
+    )
+    assert decide(changed(unasked, is_enrolled=False), BY_HAND).reason == "not-enrolled"
+    assert decide(changed(unasked, ready_epoch=0), BY_HAND).reason == "not-ready"
+    assert decide(changed(unasked, is_crash_kernel=True), BY_HAND).reason == "dump-under-way"
+    assert decide(changed(unasked, launched_epoch=NOW - 5), BY_HAND).reason == "boot-grace"
+    assert decide(changed(unasked, fired_rival_alarms=("boot: reboot",)), BY_HAND).reason == "other-alarm-acts"
+    assert decide(changed(unasked, interrupts_in_group=1), BY_HAND).reason == "group-budget-spent"
     assert decide(changed(unasked, system_status="impaired"), BY_HAND).reason == "system-check-failed"
     assert decide(changed(unasked, last_interrupt_epoch=NOW - 5), BY_HAND).reason == "cooldown"
     assert decide(changed(unasked, interrupts_in_window=3), BY_HAND).reason == "fleet-budget-spent"
@@ -113,6 +173,14 @@ def test_dry_run_replaces_the_interrupt_but_no_refusal() -> None:
     dry = replace(POLICY, is_dry_run=True)
     assert decide(HUNG, dry).action == "dry-run"
     assert decide(changed(is_enrolled=False), dry).action == "refuse"
+
+
+def test_readiness_does_not_age_and_outlives_boots_when_the_owner_says_so() -> None:
+    trusting = replace(POLICY, ready_max_age_seconds=0, is_ready_across_boots=True)
+    aged = changed(ready_epoch=NOW - 10**8, launched_epoch=NOW - 10**6)
+    assert decide(aged, POLICY).reason == "ready-stale"
+    assert decide(aged, trusting).action == "interrupt"
+    assert decide(changed(aged, console_kernel="6.12.0"), trusting).reason == "ready-stale"
 
 
 def test_a_budget_of_nothing_interrupts_nobody() -> None:
@@ -129,12 +197,28 @@ def test_no_probe_when_something_cheaper_refuses(fact: str) -> None:
 
 STATUSES = st.sampled_from([None, "ok", "impaired", "insufficient-data", "initializing", "not-applicable", "", "OK"])
 FLAG = st.sampled_from([None, False, True])
+EPOCH = st.one_of(st.none(), st.just(0), st.integers(NOW - 100_000, NOW + 120))
+KERNEL = st.sampled_from([None, "", "6.1.0-28-cloud-amd64", "6.1.0-31-cloud-amd64"])
+RIVALS = st.sampled_from([None, (), ("boot: reboot",)])
+COUNT = st.one_of(st.none(), st.integers(0, 5))
 ANYTHING = st.builds(
     Evidence,
     now_epoch=st.just(NOW),
     is_instance_known=FLAG,
     is_enrolled=FLAG,
-    is_ready=FLAG,
+    ready_epoch=EPOCH,
+    ready_kernel=KERNEL,
+    launched_epoch=EPOCH,
+    availability_zone=st.sampled_from([None, "", "eu-west-1a"]),
+    auto_scaling_group=st.sampled_from([None, "", "web"]),
+    console_booted_epoch=EPOCH,
+    console_kernel=KERNEL,
+    is_booting=FLAG,
+    is_crash_kernel=FLAG,
+    mute=st.sampled_from([None, "", "its actions are disabled"]),
+    maintenance_window=st.sampled_from([None, "", "daily 02:00-03:00"]),
+    rival_alarms=RIVALS,
+    fired_rival_alarms=RIVALS,
     instance_state=st.sampled_from([None, "running", "stopped", "pending", "terminated", "Running"]),
     hypervisor=st.sampled_from([None, "nitro", "xen", "bare-metal", "unknown"]),
     architectures=st.sampled_from([None, (), ("arm64",), ("x86_64",), ("i386", "x86_64")]),
@@ -144,7 +228,9 @@ ANYTHING = st.builds(
     is_alarm_on_status_check=FLAG,
     is_probe_answered=FLAG,
     last_interrupt_epoch=st.one_of(st.none(), st.just(0), st.integers(NOW - 7200, NOW + 60)),
-    interrupts_in_window=st.one_of(st.none(), st.integers(0, 5)),
+    interrupts_in_window=COUNT,
+    interrupts_in_zone=COUNT,
+    interrupts_in_group=COUNT,
 )
 # Mostly true, so that the interesting corners (everything but one) are found often.
 NEARLY_HUNG = st.builds(
@@ -156,9 +242,42 @@ POLICIES = st.builds(
     Policy,
     cooldown_seconds=st.integers(0, 7200),
     fleet_budget=st.integers(0, 4),
+    zone_budget=st.integers(0, 4),
+    group_budget=st.integers(0, 4),
+    boot_grace_seconds=st.integers(0, 7200),
+    ready_max_age_seconds=st.integers(0, 100_000),
+    is_ready_across_boots=st.booleans(),
     is_dry_run=st.booleans(),
-    needs_second_signal=st.booleans(),
+    is_requested=st.booleans(),
 )
+
+
+def assert_ready_and_booted(evidence: Evidence, policy: Policy) -> None:
+    ready, launched, dated = evidence.ready_epoch, evidence.launched_epoch, evidence.console_booted_epoch
+    assert ready is not None
+    assert launched is not None
+    assert dated is not None
+    assert evidence.is_booting is False
+    assert 0 < ready <= NOW + 60
+    assert policy.ready_max_age_seconds == 0 or NOW - ready <= policy.ready_max_age_seconds
+    for boot in (launched, dated):
+        assert NOW - boot >= policy.boot_grace_seconds
+        assert policy.is_ready_across_boots or ready >= boot
+    assert None not in (evidence.ready_kernel, evidence.console_kernel)
+    assert evidence.ready_kernel == evidence.console_kernel or "" in (evidence.ready_kernel, evidence.console_kernel)
+
+
+def assert_budgets_left(evidence: Evidence, policy: Policy) -> None:
+    assert evidence.availability_zone
+    assert evidence.auto_scaling_group is not None
+    fleet, zone, group = evidence.interrupts_in_window, evidence.interrupts_in_zone, evidence.interrupts_in_group
+    assert fleet is not None
+    assert zone is not None
+    assert fleet < policy.fleet_budget
+    assert zone < policy.zone_budget
+    if evidence.auto_scaling_group:
+        assert group is not None
+        assert group < policy.group_budget
 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)
@@ -168,18 +287,20 @@ def test_whatever_the_evidence_an_interrupt_has_every_safety_fact(evidence: Evid
     assert not policy.is_dry_run
     assert evidence.is_instance_known is True
     assert evidence.is_enrolled is True
-    assert evidence.is_ready is True
     assert evidence.instance_state == "running"
     assert evidence.hypervisor in ("nitro", "bare-metal")
     assert "x86_64" in (evidence.architectures or ())
     assert evidence.system_status == "ok"
     assert evidence.attached_ebs_status in ("ok", "not-applicable")
-    assert evidence.interrupts_in_window is not None
-    assert evidence.interrupts_in_window < policy.fleet_budget
+    assert evidence.is_crash_kernel is False
+    assert evidence.fired_rival_alarms == ()
+    assert_ready_and_booted(evidence, policy)
+    assert_budgets_left(evidence, policy)
     assert evidence.last_interrupt_epoch is not None
     last = evidence.last_interrupt_epoch
     assert last == 0 or NOW - last > policy.cooldown_seconds
-    if policy.needs_second_signal:
+    if not policy.is_requested:
+        assert evidence.mute == evidence.maintenance_window == ""
         assert evidence.is_probe_answered is False
         assert evidence.instance_status in ("ok", "impaired")
         assert evidence.is_alarm_on_status_check is not None

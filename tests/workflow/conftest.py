@@ -14,8 +14,15 @@ from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 # Bounds for a test, not measurements.
 EXECUTION_SECONDS = 120
 
-SETTINGS = {"pollSeconds": 1, "probeTimeoutSeconds": 10, "fleetBudget": 1000, "dumpTimeoutSeconds": 60}
-SETTINGS |= {"dumpLimitSeconds": 120, "dumpStallSeconds": 60}
+SETTINGS = {
+    "pollSeconds": 1,
+    "probeTimeoutSeconds": 10,
+    "fleetBudget": 1000,
+    "zoneBudget": 1000,
+    "dumpTimeoutSeconds": 60,
+    "dumpLimitSeconds": 120,
+    "dumpStallSeconds": 60,
+}
 
 
 class Stack:

@@ -1,0 +1,81 @@
+"""Says once a window, and loudly, that a budget is spent: however many instances it refuses, that is one piece of news.
+
+Owns who tells (an item told#<start of the window>#<which>) and the words. Two at most: one when a zone's or a group's
+is spent, one when the fleet's is, which stops everything.
+"""
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import clients, moment
+from lambdas.environment import InterruptLimits, Notifications
+from lambdas.incident import Incident
+from lambdas.interrupt_claim import FLEET_BUDGET_SPENT, window_start
+from lambdas.notification import next_step, publish, table
+from lambdas.observability import logger
+from lambdas.update_expression import serialize
+
+# Nobody is told about a window that is over for so long.
+_KEPT_SECONDS = 7 * 24 * 3600
+
+
+def tell_once(table_name: str, refused: Incident) -> None:
+    """Tells of the budget that refused this incident, unless another refusal in the same window has or will.
+
+    Told by the first. Should it die before it noted that it did, its own repetition tells (again): better than never.
+    """
+    window = InterruptLimits.read().fleet_budget_window_seconds
+    start = window_start(moment.parse(refused.opened_at or ""), window)
+    which = "fleet" if refused.reason == FLEET_BUDGET_SPENT else "part"
+    item = {"pk": f"told#{start}#{which}", "incidentId": refused.incident_id}
+    expiry = {"expiresAtEpoch": start + window + _KEPT_SECONDS}
+    if not _put(table_name, {**item, **expiry}, refused.incident_id):
+        logger.info("The spent budget was told of in this window already")
+        return
+    publish(Notifications.read().topic_arn, subject=_subject(refused), lines=_lines(refused, ends_epoch=start + window))
+    _put(table_name, {**item, **expiry, "toldAt": moment.iso(moment.now())}, refused.incident_id)
+
+
+def _put(table_name: str, item: dict[str, Any], incident_id: str) -> bool:
+    """False when somebody else tells, or it is told."""
+    try:
+        clients.dynamodb().put_item(
+            TableName=table_name,
+            Item=serialize(item),
+            ConditionExpression="attribute_not_exists(pk) OR (incidentId = :mine AND attribute_not_exists(toldAt))",
+            ExpressionAttributeValues=serialize({":mine": incident_id}),
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def _subject(refused: Incident) -> str:
+    return f"Hangdump STOPPED interrupting: {refused.reason} ({refused.region})"
+
+
+def _lines(refused: Incident, *, ends_epoch: int) -> list[str]:
+    seen = refused.evidence
+    zone, group = seen.get("availabilityZone"), seen.get("autoScalingGroup")
+    return [
+        f"STOPPED until {moment.iso(moment.at_epoch(ends_epoch))}: {refused.detail}",
+        "More instances seem to hang than may be interrupted. Each further one is recorded as refused, with its",
+        "evidence, and no more notifications about spent budgets of this kind are sent in this window.",
+        "",
+        *table(
+            {
+                "Next": next_step(refused.reason or ""),
+                "First refused": f"{refused.instance_id}, incident {refused.incident_id}",
+                "Alarm": refused.alarm_name,
+                "Account": f"{refused.account_id} {refused.region}",
+                "Interrupts, fleet": seen.get("interruptsInWindow"),
+                f"Interrupts, {zone}": seen.get("interruptsInZone"),
+                f"Interrupts, group {group}": seen.get("interruptsInGroup") if group else None,
+                "Evidence": json.dumps(seen, sort_keys=True),
+            }
+        ),
+    ]

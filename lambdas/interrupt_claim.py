@@ -1,0 +1,192 @@
+"""The claim without which nobody may interrupt: one transaction takes the incident, the cooldown and every budget.
+
+Items beside the incidents': instance#<id> (last interrupt), budget#<start of the window> (how many: the fleet's), and
+with #zone#<name> or #group#<name> behind it those of an Availability Zone and of an Auto Scaling group.
+"""
+
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import clients, moment
+from lambdas.environment import InterruptLimits
+from lambdas.errors import BudgetsUnread
+from lambdas.incident import Incident, State
+from lambdas.update_expression import UpdateExpression, deserialize
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+DUPLICATE = "duplicate"
+COOLDOWN = "cooldown"
+FLEET_BUDGET_SPENT = "fleet-budget-spent"
+ZONE_BUDGET_SPENT = "zone-budget-spent"
+GROUP_BUDGET_SPENT = "group-budget-spent"
+BUDGETS_SPENT = (FLEET_BUDGET_SPENT, ZONE_BUDGET_SPENT, GROUP_BUDGET_SPENT)
+# In the order of the transaction's items: the first condition that fails names the refusal.
+_REFUSALS = (DUPLICATE, COOLDOWN, *BUDGETS_SPENT)
+_RETRIABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+_CLAIM_ATTEMPTS = 6
+# Kept longer than needed: an item that expires early would forget an interrupt.
+_GRACE_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an instance is; in no Auto Scaling group when that is empty."""
+
+    availability_zone: str
+    auto_scaling_group: str = ""
+
+
+@dataclass(frozen=True)
+class PastInterrupts:
+    """What the cooldown and the budgets are judged by; lastInterruptEpoch 0 is never."""
+
+    last_interrupt_epoch: int
+    in_window: int
+    in_zone: int
+    in_group: int
+
+    def spent(self, place: Place, limits: InterruptLimits) -> str | None:
+        """The refusal by the first budget that has nothing left, or None."""
+        if self.in_window >= limits.fleet_budget:
+            return FLEET_BUDGET_SPENT
+        if self.in_zone >= limits.zone_budget:
+            return ZONE_BUDGET_SPENT
+        return GROUP_BUDGET_SPENT if place.auto_scaling_group and self.in_group >= limits.group_budget else None
+
+
+def window_start(now: datetime, window_seconds: int) -> int:
+    """Epoch of the window's first second; windows lie side by side, from 1970 on."""
+    at = moment.epoch(now)
+    return at - at % window_seconds
+
+
+def past_interrupts(
+    table: str, instance_id: str, place: Place, *, limits: InterruptLimits, now: datetime
+) -> PastInterrupts:
+    """As of now; the claim checks the same again, atomically. Raises ClientError, BudgetsUnread."""
+    instance, *budgets = f"instance#{instance_id}", *_budget_keys(place, limits, now)
+    # Consistent: an eventual read could miss the claim of a moment ago.
+    wanted: Any = {table: {"Keys": [_key(pk) for pk in (instance, *budgets)], "ConsistentRead": True}}
+    answer = clients.dynamodb().batch_get_item(RequestItems=wanted)
+    if answer.get("UnprocessedKeys"):
+        raise BudgetsUnread(f"DynamoDB left {len(answer['UnprocessedKeys'])} of the budgets' items unread.")
+    items = {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
+    counts = [_whole(items.get(pk, {}), "count") for pk in budgets]
+    in_window, in_zone, in_group = (*counts, 0)[:3]
+    return PastInterrupts(_whole(items.get(instance, {}), "lastInterruptEpoch"), in_window, in_zone, in_group)
+
+
+def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimits, now: datetime) -> str | None:
+    """Takes the right to send this incident's one interrupt; a refusal's reason, or None when it is ours.
+
+    All or nothing: the record goes to `interrupting`, the cooldown starts, each budget is charged.
+    The timeline of `incident` is appended to what the record has.
+    One token for all attempts, so that an attempt which did succeed unheard is not taken for somebody else's.
+    """
+    nothing_left = PastInterrupts(0, 0, 0, 0).spent(place, limits)
+    if nothing_left is not None:
+        return nothing_left
+    items = [_claim_incident(table, incident, now), _start_cooldown(table, incident, limits, now)]
+    budgets = (limits.fleet_budget, limits.zone_budget, limits.group_budget)
+    keys = _budget_keys(place, limits, now)
+    items += [_charge(table, pk, budget, limits, now) for pk, budget in zip(keys, budgets, strict=False)]
+    token = uuid.uuid4().hex
+    for attempt in range(_CLAIM_ATTEMPTS):
+        try:
+            clients.dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=token)
+        except ClientError as error:
+            refusal = _refusal(error)
+            if refusal is not None:
+                return refusal
+            if attempt == _CLAIM_ATTEMPTS - 1 or not _is_conflict(error):
+                raise
+            # Another instance is charging the same budget at this moment. A read conflicts with nobody: where a budget
+            # is spent, one is all that those who wait for it need.
+            time.sleep(random.uniform(0.02, 0.1) * 2**attempt)  # noqa: S311 - jitter, not a secret
+            spent = past_interrupts(table, incident.instance_id, place, limits=limits, now=now).spent(place, limits)
+            if spent is not None and _cancellations(error):
+                return spent
+        else:
+            return None
+    raise AssertionError("the loop returns or raises")
+
+
+def _claim_incident(table: str, incident: Incident, now: datetime) -> "TransactWriteItemTypeDef":
+    fields = incident.as_json() | {"state": State.INTERRUPTING.value, "claimedEpoch": moment.epoch(now)}
+    update = UpdateExpression(fields, fields.pop("timeline"))
+    opened = update.value(State.OPENED.value)
+    condition = f"attribute_not_exists(pk) OR {update.name('state')} = {opened}"
+    return _member(table, f"incident#{incident.incident_id}", update, condition)
+
+
+def _start_cooldown(
+    table: str, incident: Incident, limits: InterruptLimits, now: datetime
+) -> "TransactWriteItemTypeDef":
+    at = moment.epoch(now)
+    expires = at + limits.cooldown_seconds + _GRACE_SECONDS
+    update = UpdateExpression({"lastInterruptEpoch": at, "expiresAtEpoch": expires})
+    last, allowed = update.name("lastInterruptEpoch"), update.value(at - limits.cooldown_seconds)
+    condition = f"attribute_not_exists({last}) OR {last} < {allowed}"
+    return _member(table, f"instance#{incident.instance_id}", update, condition)
+
+
+def _charge(table: str, pk: str, budget: int, limits: InterruptLimits, now: datetime) -> "TransactWriteItemTypeDef":
+    window = limits.fleet_budget_window_seconds
+    update = UpdateExpression({"expiresAtEpoch": window_start(now, window) + window + _GRACE_SECONDS})
+    count, limit = update.name("count"), update.value(budget)
+    update.increase("count", 1)
+    return _member(table, pk, update, f"attribute_not_exists({count}) OR {count} < {limit}")
+
+
+def _budget_keys(place: Place, limits: InterruptLimits, now: datetime) -> list[str]:
+    """The fleet's, the zone's and, if there is one, the group's."""
+    window = f"budget#{window_start(now, limits.fleet_budget_window_seconds)}"
+    group = [f"{window}#group#{place.auto_scaling_group}"] if place.auto_scaling_group else []
+    return [window, f"{window}#zone#{place.availability_zone}", *group]
+
+
+def _member(table: str, pk: str, update: UpdateExpression, condition: str) -> "TransactWriteItemTypeDef":
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": _key(pk),
+            "ConditionExpression": condition,
+            **update.arguments(),  # type: ignore[typeddict-item]
+        }
+    }
+
+
+def _key(pk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}}
+
+
+def _whole(item: Mapping[str, Any], name: str) -> int:
+    return int(item.get(name, 0))
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
+
+
+def _cancellations(error: ClientError) -> list[str]:
+    # Only TransactionCanceledException carries reasons, one per member of the transaction, "None" for those that held.
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    return [reason.get("Code", "None") for reason in reasons]
+
+
+def _refusal(error: ClientError) -> str | None:
+    cancelled = zip(_cancellations(error), _REFUSALS, strict=False)
+    return next((refusal for code, refusal in cancelled if code == "ConditionalCheckFailed"), None)
+
+
+def _is_conflict(error: ClientError) -> bool:
+    return _code(error) == "TransactionInProgressException" or not _RETRIABLE.isdisjoint(_cancellations(error))

@@ -1,0 +1,75 @@
+"""What other alarms mean for an instance: those that would reboot, recover, stop or terminate it, and those that are
+muted.
+
+Owns what CloudWatch is asked and the words for it; no judgement.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas import clients
+
+HANG_ALARM_PREFIX = "hangdump-"
+
+# The checks that a hang fails. An alarm on the system check is no rival: where that fails nothing is interrupted.
+METRICS = ("StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed_AttachedEBS")
+# arn:aws:automate:eu-west-1:ec2:reboot
+# arn:aws:swf:eu-west-1:123456789012:action/actions/AWS_EC2.InstanceId.Reboot/1.0
+_ACTION = re.compile(
+    r"arn:[a-z-]+:(?:automate:[a-z0-9-]+:ec2:|swf:[a-z0-9-]+:\d*:action/actions/AWS_EC2\.InstanceId\.)"
+    r"(?P<verb>reboot|recover|stop|terminate)(?:/1\.0)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class RivalAlarm:
+    """An alarm that does something to the instance for the very hang that it is to be interrupted for."""
+
+    name: str
+    verbs: tuple[str, ...]
+    # In ALARM with its actions on: it has done it, or does it now.
+    has_fired: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: {', '.join(self.verbs)}"
+
+
+def read_rival_alarms(instance_id: str, metric: str) -> tuple[RivalAlarm, ...]:
+    """Those on one of METRICS; raises ClientError. Metric math and composites cannot have such actions (CloudWatch)."""
+    answer = clients.cloudwatch().describe_alarms_for_metric(
+        Namespace="AWS/EC2", MetricName=metric, Dimensions=[{"Name": "InstanceId", "Value": instance_id}]
+    )
+    rivals = (_rival(alarm, instance_id) for alarm in answer["MetricAlarms"])
+    return tuple(rival for rival in rivals if rival is not None)
+
+
+def read_mute(instance_id: str, alarm_name: str) -> str:
+    """Why the alarm, or the instance's own hang alarm, must not act now; empty when both may. Raises ClientError.
+
+    CloudWatch does not run the actions of such an alarm, but EventBridge hears of it all the same.
+    """
+    answer = clients.cloudwatch().describe_alarms(
+        AlarmNames=sorted({alarm_name, f"{HANG_ALARM_PREFIX}{instance_id}"}),
+        AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+        MaxRecords=100,
+    )
+    alarms: Sequence[Mapping[str, Any]] = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+    for alarm in alarms:
+        if alarm.get("ActionsEnabled") is False:
+            return f"the actions of {alarm['AlarmName']} are disabled"
+        if alarm.get("ActionsSuppressedBy"):
+            return f"the actions of {alarm['AlarmName']} are suppressed ({alarm['ActionsSuppressedBy']})"
+    return ""
+
+
+def _rival(alarm: Mapping[str, Any], instance_id: str) -> RivalAlarm | None:
+    if {"Name": "InstanceId", "Value": instance_id} not in alarm.get("Dimensions", []):
+        return None
+    actions = [_ACTION.fullmatch(action) for action in alarm.get("AlarmActions", [])]
+    verbs = tuple(sorted({action["verb"].lower() for action in actions if action}))
+    if not verbs or not alarm.get("ActionsEnabled", True):
+        return None
+    return RivalAlarm(alarm["AlarmName"], verbs, has_fired=alarm.get("StateValue") == "ALARM")

@@ -1,0 +1,110 @@
+"""Rules about now: that it still hangs, that nobody else acts or forbids it, and that the budgets are not spent."""
+
+from lambdas.respond_to_hang.decision import Decision, Evidence, Policy, Reason, missing, refusal
+
+
+def _instance_check(evidence: Evidence, policy: Policy) -> Decision | None:
+    if policy.is_requested:
+        return None
+    if evidence.is_alarm_on_status_check is None:
+        return missing("the alarm's metrics", evidence)
+    status = evidence.instance_status
+    if status not in ("ok", "impaired"):
+        # initializing: it has just started, and its kdump service may not have loaded the crash kernel yet
+        return missing(f"the instance status check, which is {status or 'unread'}", evidence)
+    if evidence.is_alarm_on_status_check and status != "impaired":
+        detail = f"The alarm is on a status check, but the instance status check is {status} now."
+        return refusal("status-check-passes", detail)
+    return None
+
+
+def _mute(evidence: Evidence, policy: Policy) -> Decision | None:
+    if policy.is_requested:
+        return None
+    if evidence.mute is None:
+        return missing("whether the alarm is muted", evidence)
+    if evidence.mute:
+        return refusal("alarm-muted", f"Somebody wants no action now: {evidence.mute}.")
+    return None
+
+
+def _maintenance_window(evidence: Evidence, policy: Policy) -> Decision | None:
+    if policy.is_requested:
+        return None
+    if evidence.maintenance_window is None:
+        return missing("the maintenance windows", evidence)
+    if evidence.maintenance_window:
+        return refusal("maintenance-window", f"The window {evidence.maintenance_window} (UTC) is open.")
+    return None
+
+
+def _other_alarms(evidence: Evidence, _: Policy) -> Decision | None:
+    # What they do is as slow as a reboot: the probe of a machine that boots stays unanswered as one of a hung machine.
+    if evidence.rival_alarms is None or evidence.fired_rival_alarms is None:
+        return missing("whether other alarms act on the instance", evidence)
+    if evidence.fired_rival_alarms:
+        named = "; ".join(evidence.fired_rival_alarms)
+        return refusal("other-alarm-acts", f"Another alarm has fired and acts on the instance: {named}.")
+    return None
+
+
+def _cooldown(evidence: Evidence, policy: Policy) -> Decision | None:
+    if evidence.last_interrupt_epoch is None:
+        return missing("when the instance was last interrupted", evidence)
+    since = evidence.now_epoch - evidence.last_interrupt_epoch
+    if evidence.last_interrupt_epoch > 0 and since <= policy.cooldown_seconds:
+        detail = f"The instance was interrupted {since} s ago; the cooldown is {policy.cooldown_seconds} s."
+        return refusal("cooldown", detail)
+    return None
+
+
+def _budget(evidence: Evidence, *, reason: Reason, of: str, spent: int | None, budget: int) -> Decision | None:
+    if spent is None:
+        return missing(f"how many interrupts {of} had in this window", evidence)
+    if spent >= budget:
+        return refusal(reason, f"{spent} interrupts in this window; the budget of {of} is {budget}.")
+    return None
+
+
+def _fleet_budget(evidence: Evidence, policy: Policy) -> Decision | None:
+    spent, budget = evidence.interrupts_in_window, policy.fleet_budget
+    return _budget(evidence, reason="fleet-budget-spent", of="the fleet", spent=spent, budget=budget)
+
+
+def _zone_budget(evidence: Evidence, policy: Policy) -> Decision | None:
+    if not evidence.availability_zone:
+        return missing("the instance's Availability Zone", evidence)
+    of, spent = f"the zone {evidence.availability_zone}", evidence.interrupts_in_zone
+    return _budget(evidence, reason="zone-budget-spent", of=of, spent=spent, budget=policy.zone_budget)
+
+
+def _group_budget(evidence: Evidence, policy: Policy) -> Decision | None:
+    if evidence.auto_scaling_group is None:
+        return missing("the instance's Auto Scaling group", evidence)
+    if not evidence.auto_scaling_group:
+        return None
+    of, spent = f"the group {evidence.auto_scaling_group}", evidence.interrupts_in_group
+    return _budget(evidence, reason="group-budget-spent", of=of, spent=spent, budget=policy.group_budget)
+
+
+def _probe(evidence: Evidence, policy: Policy) -> Decision | None:
+    if policy.is_requested:
+        return None
+    if evidence.is_probe_answered is None:
+        return missing("whether the instance executes the probe", evidence)
+    if evidence.is_probe_answered:
+        return refusal("instance-responds", "The instance executed the probe: it is not hung.")
+    return None
+
+
+RULES = (
+    _instance_check,
+    _mute,
+    _maintenance_window,
+    _other_alarms,
+    _cooldown,
+    _fleet_budget,
+    _zone_budget,
+    _group_budget,
+    _probe,
+)

@@ -1,0 +1,136 @@
+"""Rules about the instance itself: that it takes part, can dump, has booted, and that its host is not to blame."""
+
+from lambdas import moment
+from lambdas.incident import CLOCK_SLACK_SECONDS
+from lambdas.respond_to_hang.decision import Decision, Evidence, Policy, missing, refusal
+
+_PROVE = "Run ProvisionDumpVolume for it, or wait for the next sweep, which proves it again."
+
+
+def _known(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.is_instance_known is None:
+        return missing("whether the instance exists", evidence)
+    if not evidence.is_instance_known:
+        return refusal("instance-unknown", "EC2 knows no such instance in this account and Region.")
+    return None
+
+
+def _enrolled(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.is_enrolled is None:
+        return missing("the instance's tags", evidence)
+    if not evidence.is_enrolled:
+        return refusal("not-enrolled", "The instance has no tag hangdump:enrolled with the value true.")
+    return None
+
+
+def _ready(evidence: Evidence, policy: Policy) -> Decision | None:
+    if evidence.ready_epoch is None:
+        return missing("the instance's tags", evidence)
+    if not evidence.ready_epoch:
+        return refusal("not-ready", "The instance has no tag hangdump:ready: run ProvisionDumpVolume first.")
+    age = evidence.now_epoch - evidence.ready_epoch
+    if age < -CLOCK_SLACK_SECONDS:
+        return refusal("ready-stale", f"The tag hangdump:ready lies {-age} s in the future. {_PROVE}")
+    if 0 < policy.ready_max_age_seconds < age:
+        limit = f"the limit is {policy.ready_max_age_seconds} s"
+        return refusal("ready-stale", f"It was seen ready {age} s ago; {limit}. {_PROVE}")
+    return None
+
+
+def _running(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.instance_state is None:
+        return missing("the instance's state", evidence)
+    if evidence.instance_state != "running":
+        return refusal("not-running", f"The instance is {evidence.instance_state}.")
+    return None
+
+
+def _hypervisor(evidence: Evidence, _: Policy) -> Decision | None:
+    # "All Nitro-based instance types, except Graviton" (EC2 User Guide, 2026); bare metal types report no hypervisor.
+    if evidence.hypervisor is None:
+        return missing("the instance type's hypervisor", evidence)
+    if evidence.hypervisor not in ("nitro", "bare-metal"):
+        return refusal("unsupported-hypervisor", f"The hypervisor is {evidence.hypervisor}, not nitro.")
+    return None
+
+
+def _architecture(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.architectures is None:
+        return missing("the instance type's architecture", evidence)
+    if "x86_64" not in evidence.architectures:
+        seen = ", ".join(evidence.architectures) or "unknown"
+        return refusal("unsupported-architecture", f"The architecture is {seen}, not x86_64.")
+    return None
+
+
+def _dump_under_way(evidence: Evidence, _: Policy) -> Decision | None:
+    # A panic of its own fails the instance check too, and an interrupt now would kill the dump that it writes.
+    if evidence.is_crash_kernel is None:
+        return missing("the console", evidence)
+    if evidence.is_crash_kernel:
+        return refusal("dump-under-way", "The console shows the crash kernel: the kernel has panicked by itself.")
+    return None
+
+
+def _booted(evidence: Evidence, policy: Policy) -> Decision | None:
+    """Long enough ago for the crash kernel to be loaded, and not since readiness was proven."""
+    facts = (evidence.launched_epoch, evidence.console_booted_epoch, evidence.is_booting)
+    if any(fact is None for fact in facts):
+        return missing("when the instance booted", evidence)
+    if evidence.is_booting:
+        return refusal("boot-grace", "The console shows a boot that nothing has dated yet: it boots, or hung booting.")
+    since = evidence.now_epoch - evidence.booted_epoch
+    if since < policy.boot_grace_seconds:
+        return refusal("boot-grace", f"It booted {since} s ago; the grace is {policy.boot_grace_seconds} s.")
+    if policy.is_ready_across_boots or (evidence.ready_epoch or 0) >= evidence.booted_epoch:
+        return None
+    at = moment.iso(moment.at_epoch(evidence.booted_epoch))
+    return refusal("ready-stale", f"It booted at {at}, after it was seen ready. {_PROVE}")
+
+
+def _kernel(evidence: Evidence, _: Policy) -> Decision | None:
+    ready, seen = evidence.ready_kernel, evidence.console_kernel
+    if ready is None or seen is None:
+        return missing("which kernel the instance runs", evidence)
+    if ready and seen and ready != seen:
+        return refusal("ready-stale", f"It was seen ready with the kernel {ready}, but {seen} has booted. {_PROVE}")
+    return None
+
+
+def _system_check(evidence: Evidence, _: Policy) -> Decision | None:
+    # Impaired is a host failure, which recovery owns; insufficient-data is doubt, and doubt refuses.
+    if evidence.system_status is None:
+        return missing("the system status check", evidence)
+    if evidence.system_status != "ok":
+        return refusal(
+            "system-check-failed",
+            f"The system status check is {evidence.system_status}, not ok: the host, not the kernel, may be at fault.",
+        )
+    return None
+
+
+def _attached_ebs_check(evidence: Evidence, _: Policy) -> Decision | None:
+    # Not every type has this check: not-applicable says nothing. Without a disk that answers there is no dump.
+    if evidence.attached_ebs_status is None:
+        return missing("the attached EBS status check", evidence)
+    if evidence.attached_ebs_status not in ("ok", "not-applicable"):
+        return refusal(
+            "ebs-check-failed",
+            f"The attached EBS status check is {evidence.attached_ebs_status}, not ok: a volume does not answer.",
+        )
+    return None
+
+
+RULES = (
+    _known,
+    _enrolled,
+    _ready,
+    _running,
+    _hypervisor,
+    _architecture,
+    _system_check,
+    _attached_ebs_check,
+    _dump_under_way,
+    _booted,
+    _kernel,
+)
