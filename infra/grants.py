@@ -9,9 +9,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME
+from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
 
 ENROLLED = "hangdump:enrolled"
 STACK_TAG = "hangdump:stack"
+READY_TAGS = [READY_TAG, READY_KERNEL_TAG]
 
 CANNOT_BE_LIMITED = (
     "Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation and X-Ray's PutTraceSegments take no resource; "
@@ -181,17 +183,31 @@ def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     ]
 
 
+def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Tag enrolled instances with when, and with which kernel, they were seen ready; with nothing else."""
+    return iam.PolicyStatement(
+        actions=["ec2:CreateTags"],
+        resources=[instances(stack)],
+        conditions={
+            "StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": READY_TAGS},
+        },
+    )
+
+
+def unmark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Take these tags away. Also when the opt-in is withdrawn: an owner must still get rid of them."""
+    return iam.PolicyStatement(
+        actions=["ec2:DeleteTags"],
+        resources=[instances(stack)],
+        conditions={"ForAllValues:StringEquals": {"aws:TagKeys": READY_TAGS}},
+    )
+
+
 def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Tag enrolled instances as ready, with this tag only, and put our alarms."""
+    """Mark enrolled instances as ready, and put our alarms."""
     return [
-        iam.PolicyStatement(
-            actions=["ec2:CreateTags"],
-            resources=[instances(stack)],
-            conditions={
-                "StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"},
-                "ForAllValues:StringEquals": {"aws:TagKeys": ["hangdump:ready"]},
-            },
-        ),
+        mark_ready(stack),
         iam.PolicyStatement(
             actions=["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], resources=[alarms(stack, "hangdump-*")]
         ),

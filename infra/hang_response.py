@@ -99,12 +99,7 @@ class HangResponse(Construct):
                 statements=[
                     grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeVolumes"),
                     iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[our_alarms]),
-                    # An owner who has withdrawn the opt-in must still get rid of our tag: no condition on it here.
-                    iam.PolicyStatement(
-                        actions=["ec2:DeleteTags"],
-                        resources=[grants.instances(stack)],
-                        conditions={"ForAllValues:StringEquals": {"aws:TagKeys": ["hangdump:ready"]}},
-                    ),
+                    grants.unmark_ready(stack),
                 ],
                 acknowledged={
                     **any_instance_acknowledged(),

@@ -6,18 +6,23 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.tasks import ApiCall, task
+from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
+from lambdas.other_alarms import HANG_ALARM_PREFIX
 
-ALARM_PREFIX = "hangdump-"
+ALARM_PREFIX = HANG_ALARM_PREFIX
 
 # "2026-11-23T04:00:00.123Z" without its fraction; splitting at "Z" too leaves alone a time that has none.
 _NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
 
 
 def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
-    """Tag the instance with the time of its readiness."""
+    """Tag the instance with the time of its readiness, and the kernel that was ready."""
     parameters = {
         "Resources.$": "States.Array($.instanceId)",
-        "Tags": [{"Key": "hangdump:ready", "Value.$": _NOW}],
+        "Tags": [
+            {"Key": READY_TAG, "Value.$": _NOW},
+            {"Key": READY_KERNEL_TAG, "Value.$": "$.kdump.kernel"},
+        ],
     }
     return task(scope, name, ApiCall("ec2", "createTags", parameters))
 

@@ -56,11 +56,8 @@ def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]
         iam.PolicyStatement(
             actions=["ec2:DeleteVolume"], resources=[grants.volumes(stack)], conditions=made_by_a_rescue
         ),
-        iam.PolicyStatement(
-            actions=["ec2:DeleteTags"],
-            resources=[grants.instances(stack)],
-            conditions={"ForAllValues:StringEquals": {"aws:TagKeys": ["hangdump:ready"]}},
-        ),
+        grants.unmark_ready(stack),
+        grants.mark_ready(stack),
         iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[grants.alarms(stack, f"{ALARM_PREFIX}*")]),
         objects(vmcores, VMCORES, "s3:AbortMultipartUpload"),
     ]

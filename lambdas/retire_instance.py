@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from lambdas import clients
 from lambdas.errors import InvalidInput
 from lambdas.execution_input import ExecutionInput, read_input
-from lambdas.instance_facts import OWNER_TAG, READY_TAG
+from lambdas.instance_facts import OWNER_TAG, READY_KERNEL_TAG, READY_TAG
 from lambdas.observability import entry_point, logger
 
 
@@ -47,7 +47,7 @@ def _delete_alarm(name: str) -> bool:
 
 def _remove_mark(instance_id: str) -> None:
     try:
-        clients.ec2().delete_tags(Resources=[instance_id], Tags=[{"Key": READY_TAG}])
+        clients.ec2().delete_tags(Resources=[instance_id], Tags=[{"Key": READY_TAG}, {"Key": READY_KERNEL_TAG}])
     except ClientError as error:
         # A terminated instance disappears within the hour, its tags with it.
         if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":

@@ -17,6 +17,7 @@ from lambdas.sweep.act import act
 from lambdas.sweep.finding import Action, Finding, Policy
 from lambdas.sweep.fleet import readiness_of_fleet
 from lambdas.sweep.judge import judge
+from lambdas.sweep.renew_readiness import renew_readiness
 from lambdas.sweep.report import Outcome, Sweep, emit_metrics, tell, write
 from lambdas.sweep.search import Search
 from lambdas.sweep.time_left import TimeLeft
@@ -30,6 +31,7 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     time_left = TimeLeft(context.get_remaining_time_in_millis)
     search = Search(time_left)
     found = search.everything()
+    renew_readiness(found.checked, seen_at=now, time_left=time_left)
     policy = Policy(unmarks=settings.sweep_unmarks, collects=settings.sweep_collects)
     findings = judge(found, now=now, policy=policy)
     outcomes = [_deal_with(finding, settings, at=now) for finding in findings]

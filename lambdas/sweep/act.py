@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import clients, moment
 from lambdas.environment import Collection, VmcoreBucketName
-from lambdas.instance_facts import READY_TAG
+from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
 from lambdas.observability import logger
 from lambdas.sweep.finding import Action, Finding
 
@@ -64,7 +64,7 @@ def _delete_copy(finding: Finding, _now: datetime) -> None:
 
 
 def _unmark(finding: Finding, _now: datetime) -> None:
-    clients.ec2().delete_tags(Resources=[finding.subject], Tags=[{"Key": READY_TAG}])
+    clients.ec2().delete_tags(Resources=[finding.subject], Tags=[{"Key": READY_TAG}, {"Key": READY_KERNEL_TAG}])
 
 
 def _collect(finding: Finding, now: datetime) -> None:

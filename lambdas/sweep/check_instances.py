@@ -86,7 +86,12 @@ def _with_readiness(seen: Checked, answer: Answer | None, time_left: TimeLeft) -
     findings: list[dict[str, Any]] = answer.get("findings", [])
     faults = {each["code"]: each.get("observed", "") for each in findings if each.get("severity") == "error"}
     is_ready = answer.get("ready")
-    return replace(seen, is_ready=is_ready if isinstance(is_ready, bool) else None, faults=faults)
+    return replace(
+        seen,
+        is_ready=is_ready if isinstance(is_ready, bool) else None,
+        kernel=str(answer.get("kernel", "")),
+        faults=faults,
+    )
 
 
 def _with_dump(seen: Checked, answer: Answer | None, time_left: TimeLeft) -> Checked:

@@ -99,6 +99,7 @@ class Checked:
     is_reachable: bool
     ping_status: str = ""
     is_ready: bool | None = None
+    kernel: str = ""
     # code -> what was observed, findings of the severity error only
     faults: Mapping[str, str] = field(default_factory=dict)
     uncollected: str = ""

@@ -178,9 +178,11 @@ def test_on_instances_no_other_tag_than_ready_is_written(template: Template) -> 
         for each in template.all_statements()
         if tagging & set(actions(each)) and any(":instance/" in resource for resource in resources(each))
     ]
-    assert len(found) == 3
+    assert len(found) == 4
     for statement in found:
-        assert statement["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["hangdump:ready"]}
+        assert statement["Condition"]["ForAllValues:StringEquals"] == {
+            "aws:TagKeys": ["hangdump:ready", "hangdump:ready-kernel"]
+        }
 
 
 def test_the_leases_are_all_that_provisioning_sees_of_the_table(template: Template) -> None:

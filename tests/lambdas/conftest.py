@@ -203,9 +203,14 @@ Launch = Callable[..., str]
 
 @pytest.fixture
 def launch(account: Account) -> Launch:
-    """Starts an instance; tags and type as given, enrolled and ready unless said otherwise."""
+    """Starts an instance; tags, type and start as given, enrolled and ready unless said otherwise."""
 
-    def launch(*, instance_type: str = "t3.micro", tags: dict[str, str] | None = None) -> str:
+    def launch(
+        *,
+        instance_type: str = "t3.micro",
+        tags: dict[str, str] | None = None,
+        launched_at: datetime = aws.LAUNCHED_AT,
+    ) -> str:
         if tags is None:
             tags = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
         ec2: Any = clients.ec2()  # the stubs want each type as a literal
@@ -217,7 +222,7 @@ def launch(account: Account) -> Launch:
         )["Instances"][0]["InstanceId"]
         # moto launches now; the tests live on another day.
         backend = ec2_backends[aws.ACCOUNT_ID][aws.REGION]
-        backend.get_instance(launched).launch_time = aws.LAUNCHED_AT
+        backend.get_instance(launched).launch_time = launched_at
         if tags:
             ec2.create_tags(Resources=[launched], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
         account.calls.clear()

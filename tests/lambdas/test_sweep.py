@@ -19,7 +19,7 @@ from tests.lambdas.conftest import Clock, Launch
 from tests.lambdas.test_retire_instance import alarms, put_alarm
 
 KEY = "vmcores/123456789012/eu-west-1/{instance}/{incident}/vmcore"
-READY: dict[str, Any] = {"ready": True, "findings": []}
+READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}
 NOT_LOADED = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "kexec_crash_loaded is 0"}
 Sweep = Callable[..., dict[str, Any]]
 
@@ -330,3 +330,41 @@ def test_an_instance_left_in_standby_is_reported(account: Account, launch: Launc
     }
     run()
     assert f"left-in-standby {host}" in account.messages[0]
+
+
+def tags_of(instance_id: str) -> dict[str, str]:
+    (instance,) = clients.ec2().describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]
+    return {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+
+
+def test_an_instance_that_is_seen_ready_is_marked_so_with_its_kernel(run: Sweep, launch: Launch, clock: Clock) -> None:
+    instance_id = launch()
+    run()
+    tags = tags_of(instance_id)
+    assert tags["hangdump:ready"] == clock.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert tags["hangdump:ready-kernel"] == "6.1.0-28-cloud-amd64"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param({"ready": False, "findings": [NOT_LOADED], "kernel": "6.1.0-28"}, id="not-ready"),
+        pytest.param({"ready": True, "findings": []}, id="kernel-unknown"),
+        pytest.param(None, id="no-answer"),
+    ],
+)
+def test_readiness_that_was_not_seen_is_not_renewed(
+    run: Sweep, launch: Launch, answers: dict[str, Any], check: dict[str, Any] | None
+) -> None:
+    answers["check"] = check
+    instance_id = launch()
+    run(SWEEP_UNMARKS="false")
+    assert tags_of(instance_id)["hangdump:ready"] == "2026-11-22T00:00:00Z"
+
+
+def test_readiness_that_cannot_be_noted_is_told_and_stops_nothing(run: Sweep, launch: Launch, account: Account) -> None:
+    launch()
+    account.fail("CreateTags", "InvalidInstanceID.NotFound")
+    result = run()
+    assert any("seen, but not noted" in each for each in result["unseen"])
+    assert result["report"]
