@@ -61,6 +61,7 @@ SETTINGS = {
     "uploadTimeoutSeconds": 900,
     "cooldownSeconds": 60,
     "fleetBudget": 100,
+    "zoneBudget": 100,
 }
 PROVISION_SECONDS = 900
 COLLECT_SECONDS = 3600

@@ -77,6 +77,7 @@ class ProvisionDumpVolume(Construct):
             },
             statements=[
                 grants.read(
+                    "cloudwatch:DescribeAlarmsForMetric",
                     "ec2:DescribeInstanceAttribute",
                     "ec2:DescribeInstances",
                     "ec2:DescribeInstanceTypes",
@@ -214,6 +215,7 @@ class ProvisionDumpVolume(Construct):
             "prepared.$": "$.prepared",
             "configuration.$": "$.configuration",
             "diagnosticInterrupt.$": "$.plan.diagnosticInterrupt",
+            "conflictingAlarms.$": "$.plan.conflictingAlarms",
             **more,
         }
         return note(self, name, values, keep_as="$.outcome")

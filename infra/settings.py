@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from infra.panic_sysctls import PanicSysctls
 from lambdas.document_patterns import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
 from lambdas.maintenance_windows import parse as parse_window
 
@@ -22,7 +23,6 @@ CONTEXT_KEY = "hangdump"
 RetentionInDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
-Switch = Literal[0, 1]
 
 # "https://vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com", and plain http only to a private IPv4 address such as the lab's
 # "http://10.0.2.100": a presigned URL is a credential and must not cross a network that others can read.
@@ -32,26 +32,6 @@ _ENDPOINT = rf"^$|^https://[A-Za-z0-9.-]+(:\d{{1,5}})?$|^http://{_PRIVATE_ADDRES
 
 class SettingsError(ValueError):
     """The settings hold a wrong value; the message names each key, its value and what is allowed."""
-
-
-class PanicSysctls(BaseModel):
-    """Kernel switches written to /etc/sysctl.d on the instances: which troubles panic, hence dump."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    unknown_nmi_panic: Switch = Field(1, description="panic on an NMI of unknown origin: what the interrupt needs")
-    panic_on_oops: Switch = Field(1, description="panic on a kernel oops")
-    hardlockup_panic: Switch = Field(0, description="panic when a CPU stops taking interrupts")
-    softlockup_panic: Switch = Field(0, description="panic when a CPU stays in the kernel without scheduling")
-    hung_task_panic: Switch = Field(0, description="panic when a task stays uninterruptible for long")
-    panic_on_rcu_stall: Switch = Field(0, description="panic on an RCU stall")
-    panic_on_io_nmi: Switch = Field(0, description="panic on an NMI caused by an I/O error")
-    panic_on_unrecovered_nmi: Switch = Field(0, description="panic on a parity or unknown hardware NMI")
-    panic_on_stackoverflow: Switch = Field(0, description="panic when the kernel stack is about to overflow")
-    panic_on_warn: Switch = Field(0, description="panic on every kernel warning")
-    kernel_panic: int = Field(
-        0, ge=0, le=9999, description="seconds until a reboot after a panic without dump; 0 = never"
-    )
 
 
 class Settings(BaseModel):

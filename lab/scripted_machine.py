@@ -54,7 +54,7 @@ class ScriptedMachine:
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self._console = f"Linux version 6.1.0-cloud-amd64\nboot {self.boots}\n"
+        self._console = f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}\n"
 
     def is_running(self) -> bool:
         return self.is_on
@@ -136,7 +136,7 @@ class ScriptedMachine:
         self.hung = False
         self.boots += 1
         self.booting_until = time.monotonic() + self.boot_seconds
-        self.say(f"Linux version 6.1.0-cloud-amd64\nboot {self.boots}")
+        self.say(f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}")
 
     def _execute(self, script: str, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
         path = self.root / f"_script-{len(self.scripts_run)}.sh"
@@ -166,7 +166,7 @@ def crash_and_reboot(*, dump_seconds: float = 0.2, boot_seconds: float = 0.2) ->
     def on_nmi(machine: ScriptedMachine) -> None:
         def crash() -> None:
             machine.say("Kernel panic - not syncing: NMI: Not continuing")
-            machine.say("Linux version 6.1.0-cloud-amd64\nCommand line: root=/dev/sda1 elfcorehdr=0x1000000")
+            machine.say("Linux version 6.1.0-28-cloud-amd64\nCommand line: root=/dev/sda1 elfcorehdr=0x1000000")
             time.sleep(dump_seconds)
             machine.say("kdump-tools: saving vmcore\nkdump-tools: saved vmcore")
             with machine._lock:

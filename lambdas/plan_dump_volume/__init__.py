@@ -33,6 +33,7 @@ from lambdas.instance_facts import (
     read_shutdown_behavior,
 )
 from lambdas.observability import entry_point, logger
+from lambdas.other_alarms import METRICS, read_rival_alarms
 from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, client_token, plan_size_gib
 from lambdas.plan_dump_volume.provision_input import (
     IN_GUEST_TRIGGERS,
@@ -80,7 +81,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "checkParameters": parameters.check,
         "reboot": reboot,
         "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure),
+        "conflictingAlarms": _conflicting_alarms(instance.instance_id),
     }
+
+
+def _conflicting_alarms(instance_id: str) -> list[str]:
+    """The owner's alarms that would take a hang's evidence away, "name: reboot", for the outcome of the execution."""
+    return sorted({str(rival) for metric in METRICS for rival in read_rival_alarms(instance_id, metric)})
 
 
 def _diagnostic_interrupt(instance_type: InstanceType, configured: Parameters) -> dict[str, str]:

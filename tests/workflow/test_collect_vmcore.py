@@ -48,7 +48,8 @@ def test_brings_home_the_vmcore_of_an_instance_that_hangs(
 def test_sends_one_interrupt_for_two_deliveries_at_the_same_moment(
     stack: Stack, host: SimulatedHost, ready_instance_id: str
 ) -> None:
-    stack.account.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"hangdump-{ready_instance_id}"])
+    # Nobody but the two deliveries below.
+    stack.account.client("cloudwatch").delete_alarms(AlarmNames=[f"hangdump-{ready_instance_id}"])
     host.machine.hang()
     stack.account.check_status_now(ready_instance_id)
     event = alarm_event(stack, ready_instance_id)
