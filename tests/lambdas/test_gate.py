@@ -49,7 +49,8 @@ def test_refuses_while_another_alarm_acts_on_the_instance(
     answer = deliver(alarm_action(query(instance_id)))
     assert answer["reason"] == "other-alarm-acts"
     assert read_record(answer["incidentId"]).evidence["firedRivalAlarms"] == [f"owners: {verb}"]
-    assert account.interrupts == account.named("SendCommand") == []
+    assert account.interrupts == []
+    assert account.named("SendCommand") == []
     assert f"owners: {verb}" in account.messages[0]
 
 
@@ -89,7 +90,7 @@ def test_disabled_alarm_actions_are_respected_whoever_delivers(
     clients.cloudwatch().disable_alarm_actions(AlarmNames=[name])
     answer = deliver(state_change(query(instance_id), at="2026-11-23T04:00:10.000+0000"))
     assert answer["reason"] == "alarm-muted"
-    assert name in read_record(answer["incidentId"]).detail or ""
+    assert name in (read_record(answer["incidentId"]).detail or "")
 
 
 @pytest.mark.parametrize(
