@@ -94,7 +94,10 @@ def _largest(memory: Memory | None) -> str:
     if memory is None or not memory.processes:
         return ""
     largest = memory.processes[0]
-    return f"; {largest.name} (pid {largest.pid}) had most of it, {largest.rss_bytes / 1024**2:.0f} MiB"
+    of_all = f" of {memory.total_bytes / 1024**2:.0f}" if memory.total_bytes else ""
+    return (
+        f"; the largest process, {largest.name} (pid {largest.pid}), had {largest.rss_bytes / 1024**2:.0f}{of_all} MiB"
+    )
 
 
 def _cpu(number: int | None) -> str:

@@ -25,6 +25,8 @@ _ARM = re.compile(r"Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : |x29:
 
 # active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
 _COUNT = re.compile(r"\b(\w{2,30}):(\d{1,15})(kB)?")
+# Of the node as a whole: its zones ("Node 0 DMA32 free:…") have the same counts once more.
+_NODE = re.compile(r"Node \d{1,5} active_anon:")
 _PAGES_OF_RAM = re.compile(r"(\d{1,15}) pages RAM")
 # [    777]     0   777   484532   481310  3903488        0             0 stress
 _PROCESS_HEADER = re.compile(r"\[ {1,3}pid {1,3}\] .{0,200}\bname$")
@@ -102,11 +104,11 @@ def _counts(lines: list[Line]) -> tuple[dict[str, int], int, int | None]:
         found = _PAGES_OF_RAM.match(line.text)
         if found:
             total = int(found[1])
-        elif line.text.startswith("Node "):
+        elif _NODE.match(line.text):
             for name, count, unit in _COUNT.findall(line.text):
                 if unit and "active_anon" in name:
                     kilobytes[name] = kilobytes.get(name, 0) + int(count)
-        elif not pages or line.text[:1] == " ":
+        elif not line.text.startswith("Node ") and (not pages or line.text[:1] == " "):
             pages |= {
                 name: int(count) for name, count, unit in _COUNT.findall(line.text) if not unit and name not in pages
             }

@@ -125,6 +125,15 @@ def test_memory_is_read_from_the_out_of_memory_killers_words() -> None:
     assert (largest.name, largest.pid, largest.rss_bytes) == ("eater", 3001, 219800 * 4096)
 
 
+def test_memory_of_a_real_kernel_is_counted_once() -> None:
+    """Its log counts each zone beside the node: 1 GiB, of which the firmware keeps a little."""
+    told = triage(read("out-of-memory-real-guest"))
+    assert told.memory is not None
+    assert (told.memory.total_bytes, told.memory.free_bytes) == (262003 * 4096, 9570 * 4096)
+    # The kernel itself had it.
+    assert told.sentence.endswith("; the largest process, systemd-udevd (pid 191), had 1 of 1023 MiB.")
+
+
 def test_pages_of_64_kib_are_counted_as_such() -> None:
     log = read("out-of-memory").replace("active_anon:480kB inactive_anon:885820kB", "active_anon:7680kB")
     memory = triage(log).memory

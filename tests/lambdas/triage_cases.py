@@ -58,6 +58,25 @@ CASES = {
     "sysrq-c": Case(CrashClass.SYSRQ, 1, ("bash", 640), "sysrq_handle_crash"),
     "warnings-only": Case(CrashClass.UNKNOWN, None, None, ""),
     "watchdog": Case(CrashClass.WATCHDOG, 0, ("fio", 8100), "xfs_iomap_write_direct"),
+    # Of a real Linux, trimmed, one for each way in which tests/lab/test_crash_classes.py crashes it.
+    "bug-real-guest": Case(CrashClass.BUG, 1, ("hd-assertion", 1411), "hangdump_break_an_assertion"),
+    "hung-task-real-guest": Case(
+        CrashClass.HUNG_TASK, 1, ("hd-waiter", 1412), "__schedule", blamed="hangdump_wait_for_the_mutex"
+    ),
+    "nmi-hang-real-guest": Case(CrashClass.NMI_HANG, 0, ("hd-deaf", 1412), "hangdump_spin_with_interrupts_off"),
+    "null-dereference-real-guest": Case(
+        CrashClass.NULL_DEREFERENCE, 1, ("hd-null", 1411), "hangdump_follow_a_null_pointer"
+    ),
+    "out-of-memory-real-guest": Case(
+        CrashClass.OUT_OF_MEMORY, 1, ("hd-eater", 1409), "out_of_memory.cold", blamed="hangdump_eat_all_memory"
+    ),
+    "page-fault-real-guest": Case(CrashClass.PAGE_FAULT, 1, ("hd-overrun", 1411), "hangdump_run_off_the_end"),
+    "rcu-stall-real-guest": Case(CrashClass.RCU_STALL, 1, ("hd-reader", 1411), "hangdump_read_for_ever"),
+    "soft-lockup-real-guest": Case(CrashClass.SOFT_LOCKUP, 1, ("hd-busy", 1412), "hangdump_spin_without_scheduling"),
+    "stack-overflow-real-guest": Case(
+        CrashClass.STACK_OVERFLOW, 1, ("hd-recursion", 1410), "hangdump_recurse_without_end"
+    ),
+    "sysrq-real-guest": Case(CrashClass.SYSRQ, 1, ("hd-sysrq", 1409), "sysrq_handle_crash"),
 }
 
 
