@@ -1,4 +1,4 @@
-"""`python -m analysis VMCORE` analyses a dump on this machine; `python -m analysis open INCIDENT_ID` opens one."""
+"""`python -m analysis VMCORE` analyses a dump; `… open INCIDENT_ID` opens one; `… compare VMCORE` asks crash, too."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis import compare_with_crash
 from analysis.analyze import analyze, load_symbols
 from analysis.debuginfo import Sources, check_match, find_debuginfo
 from analysis.errors import AnalysisError
@@ -19,6 +20,8 @@ def main(arguments: Sequence[str]) -> int:
         from analysis import open_incident  # noqa: PLC0415 - it alone wants boto3
 
         return open_incident.main(arguments[1:])
+    if arguments[:1] == ["compare"]:
+        return compare_with_crash.main(arguments[1:])
     options = _parser().parse_args(arguments)
     try:
         text = json.dumps(analyze_file(options.vmcore, sources_of(options)), indent=1)

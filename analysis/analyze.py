@@ -15,6 +15,7 @@ from analysis.backtrace import describe_task
 from analysis.block_requests import list_block_requests
 from analysis.blocked_tasks import list_blocked_tasks
 from analysis.cpus import list_cpus
+from analysis.culprit import find_culprit
 from analysis.debuginfo import Debuginfo
 from analysis.locks import list_locks
 from analysis.memory import measure_memory
@@ -47,6 +48,7 @@ def _describe_panic(program: drgn.Program) -> dict[str, Any]:
 # Key of analysis.json, what reads it, and what stands there when it cannot.
 SECTIONS: tuple[tuple[str, Section, Any], ...] = (
     ("panic", _describe_panic, None),
+    ("culprit", find_culprit, None),
     ("cpus", list_cpus, []),
     ("blockedTasks", list_blocked_tasks, []),
     ("runQueues", list_run_queues, []),

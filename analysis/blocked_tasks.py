@@ -20,11 +20,20 @@ def for_each_blocked_task(program: drgn.Program) -> Iterator[drgn.Object]:
 
 def list_blocked_tasks(program: drgn.Program) -> list[dict[str, Any]]:
     """The longest blocked first, `MOST_TASKS` of them."""
-    blocked = [(_blocked_seconds(task), task) for task in for_each_blocked_task(program)]
-    blocked.sort(key=lambda each: -each[0])
     return [
-        {**describe_task(task), "seconds": seconds, "backtrace": _stack(task)} for seconds, task in blocked[:MOST_TASKS]
+        {**describe_task(task), "seconds": seconds, "backtrace": _stack(task)}
+        for seconds, task in _longest_first(program)[:MOST_TASKS]
     ]
+
+
+def longest_blocked(program: drgn.Program) -> drgn.Object | None:
+    """Who has been blocked longest, or nobody."""
+    return next((task for _, task in _longest_first(program)), None)
+
+
+def _longest_first(program: drgn.Program) -> list[tuple[float, drgn.Object]]:
+    blocked = [(_blocked_seconds(task), task) for task in for_each_blocked_task(program)]
+    return sorted(blocked, key=lambda each: -each[0])
 
 
 def _stack(task: drgn.Object) -> list[dict[str, Any]]:

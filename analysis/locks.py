@@ -48,6 +48,16 @@ def list_locks(program: drgn.Program) -> list[dict[str, Any]]:
     return [_describe(kind, lock, waiters, tasks) for kind, lock, waiters in locks.values()]
 
 
+def holder_awaited_by(task: drgn.Object) -> drgn.Object | None:
+    """Who holds the lock that this task waits for; None when it waits for none, or nobody knows."""
+    tasks = {each.value_() for each in for_each_task(task.prog_)}
+    for kind, lock in _awaited_by(task, tasks):
+        owner = _owner(kind, lock)
+        if owner is not None and owner.value_() in tasks:
+            return owner
+    return None
+
+
 def _awaited_by(task: drgn.Object, tasks: set[int]) -> Iterator[tuple[_Kind, drgn.Object]]:
     """At most one: a task waits for one lock at a time."""
     try:

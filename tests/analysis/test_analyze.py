@@ -16,7 +16,7 @@ KERNEL = Identity(release="6.1.0", build_id="ab", architecture="x86_64", is_flat
 # The contract with whoever reads analysis.json.
 PROMISED = {
     *("kernelRelease", "buildId", "isSymbolsMatched", "cpus", "blockedTasks", "runQueues", "locks", "memory", "mounts"),
-    *("blockRequests", "problems", "panic", "log"),
+    *("blockRequests", "problems", "panic", "culprit", "log"),
 }
 
 

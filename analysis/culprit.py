@@ -1,0 +1,109 @@
+"""Who stopped the kernel, by the stacks: class of the crash, task and function. Owns that judgement, not the stacks.
+
+The log is asked only for an oops: its dump begins at the registers of the exception, without its handler on the stack.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import drgn
+from drgn.helpers.linux.cpumask import for_each_online_cpu
+from drgn.helpers.linux.panic import panic_task
+from drgn.helpers.linux.printk import get_dmesg
+from drgn.helpers.linux.sched import cpu_curr, task_cpu
+
+from analysis.backtrace import backtrace, describe_task
+from analysis.blocked_tasks import longest_blocked
+from analysis.locks import holder_awaited_by
+
+# What the dying task was in when the kernel gave up, the innermost first: function → class. Linux 4.18 to 6.12.
+_GAVE_UP_IN = {
+    "unknown_nmi_error": "nmi-hang",
+    "watchdog_overflow_callback": "hard-lockup",
+    "watchdog_hardlockup_check": "hard-lockup",
+    "watchdog_timer_fn": "soft-lockup",
+    "check_hung_uninterruptible_tasks": "hung-task",
+    "check_cpu_stall": "rcu-stall",
+    "rcu_sched_clock_irq": "rcu-stall",
+    "out_of_memory": "out-of-memory",
+    "sysrq_handle_crash": "sysrq",
+    "mce_panic": "machine-check",
+    "arm64_serror_panic": "machine-check",
+    "handle_stack_overflow": "stack-overflow",
+    "handle_bad_stack": "stack-overflow",
+    "panic_bad_stack": "stack-overflow",
+}
+# The first line of the last oops in the log, which is the one that ended it.
+_OOPS_SAYS = (
+    ("stack-overflow", r"BUG: .{0,40}stack guard page was hit|kernel stack overflow|Insufficient stack space"),
+    ("null-dereference", r"(?:BUG: kernel|Unable to handle kernel) NULL pointer dereference"),
+    ("page-fault", r"BUG: unable to handle (?:page fault|kernel paging request)|Unable to handle kernel (?!NULL)"),
+    ("bug", r"kernel BUG at|Oops - BUG"),
+    ("oops", r"Oops: |general protection fault|Internal error: "),
+)
+# Came upon what ran; the others were stopped by who was in trouble.
+_INTERRUPTIONS = {"nmi-hang", "hard-lockup", "soft-lockup", "rcu-stall", "machine-check"}
+# Who waits, takes a lock or asks for memory is in these; who called them says why.
+_MACHINERY = re.compile(
+    r"(?:^|/)(?:kernel/(?:sched|locking|rcu)/|kernel/time/(?:timer|sleep_timeout)\.c|kernel/(?:panic|kexec\w*|crash_\w+|vmcore_info)\.c"
+    r"|mm/(?:page_alloc|oom_kill|mempolicy|slab\w*|slub)\.c|include/linux/(?:gfp|slab|mutex|rwsem|spinlock\w*)\.h"
+    r"|arch/\w+/include/asm/(?:kexec|current|qspinlock|paravirt)\.h)"
+)
+_LONGEST_CHAIN = 100
+
+
+def find_culprit(program: drgn.Program) -> dict[str, Any]:
+    """`waiters` are the tasks that led here, each waiting for a lock of the next; `function` is "" in user space."""
+    dying = panic_task(program)
+    stack = list(program.stack_trace(dying))
+    crash_class = class_by_stack(stack) or class_by_log(get_dmesg(program).decode(errors="replace"))
+    chain = [_suspect(program, dying, crash_class)]
+    while (holder := holder_awaited_by(chain[-1])) is not None and len(chain) < _LONGEST_CHAIN:
+        if any(holder.value_() == task.value_() for task in chain):
+            break
+        chain.append(holder)
+    task = chain[-1]
+    trace = backtrace(task)
+    if crash_class in _INTERRUPTIONS and task.value_() == dying.value_():
+        trace = trace[_interrupted(stack) :]
+    blamed = next((frame for frame in trace if not _MACHINERY.search(frame["file"])), trace[0] if trace else None)
+    cpu = int(task_cpu(task))
+    return {
+        "crashClass": crash_class,
+        "task": describe_task(task),
+        "cpu": cpu if cpu_curr(program, cpu).value_() == task.value_() else None,
+        "function": blamed["function"] if blamed and blamed["symbol"] else "",
+        "module": blamed["module"] if blamed else "",
+        "backtrace": trace,
+        "waiters": [describe_task(waiter) for waiter in chain[:-1]],
+    }
+
+
+def _suspect(program: drgn.Program, dying: drgn.Object, crash_class: str) -> drgn.Object:
+    """Who reported a hung task, and who idled while the interrupt came, did nothing wrong."""
+    is_idle = dying.pid.value_() == 0
+    if crash_class == "nmi-hang" and is_idle:
+        running = (cpu_curr(program, cpu) for cpu in for_each_online_cpu(program))
+        busy = next((task for task in running if task.pid.value_() != 0), None)
+        return busy if busy is not None else longest_blocked(program) or dying
+    return (longest_blocked(program) or dying) if crash_class == "hung-task" else dying
+
+
+def class_by_stack(stack: Sequence[drgn.StackFrame]) -> str:
+    return next((_GAVE_UP_IN[frame.name] for frame in stack if frame.name in _GAVE_UP_IN), "")
+
+
+def class_by_log(log: str) -> str:
+    said = [(found.start(), crash_class) for crash_class, pattern in _OOPS_SAYS for found in re.finditer(pattern, log)]
+    if not said:
+        return "panic"
+    # "Oops: 0000 [#1]" is a later line of an oops that said more before.
+    telling = [each for each in said if each[1] != "oops"]
+    return max(telling or said)[1]
+
+
+def _interrupted(stack: Sequence[drgn.StackFrame]) -> int:
+    """The place of what the interrupt came upon. The frames before the first call are where the dump was made."""
+    called = next((place for place, frame in enumerate(stack) if not frame.interrupted), len(stack))
+    return next((place for place, frame in enumerate(stack) if place > called and frame.interrupted), 0)

@@ -1,0 +1,74 @@
+"""Stacks of three real dumps, as crash 8.0.2 printed them (`bt -a`, without registers) and as drgn read them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.compare_with_crash import compare, read_stacks
+from analysis.errors import AnalysisError
+
+STACKS = Path(__file__).with_name("crash_stacks")
+
+
+def printed(name: str) -> str:
+    return (STACKS / f"{name}.txt").read_text()
+
+
+def ours(name: str) -> list[dict[str, Any]]:
+    cpus: list[dict[str, Any]] = json.loads((STACKS / f"{name}.json").read_text())
+    return cpus
+
+
+@pytest.mark.parametrize("name", ["nmi-hang", "soft-lockup", "null-dereference"])
+def test_a_real_dump_has_the_same_stacks_but_for_what_is_known(name: str) -> None:
+    compared = compare(ours(name), printed(name))
+    assert [each.cpu for each in compared] == [0, 1]
+    assert [str(each) for each in compared if not each.is_same] == []
+
+
+def test_what_was_interrupted_is_among_what_is_compared() -> None:
+    hung, other = compare(ours("nmi-hang"), printed("nmi-hang"))
+    assert hung.by_crash[-3:] == ("hangdump_spin_with_interrupts_off", "kthread", "ret_from_fork")
+    # Waits for the CPU that hears nothing.
+    assert other.by_crash[:3] == ("smp_call_function_many_cond", "on_each_cpu_cond_mask", "flush_tlb_mm_range")
+    assert other.by_crash[-2:] == ("do_syscall_64", "entry_SYSCALL_64")
+
+
+@pytest.mark.parametrize("name", ["nmi-hang", "soft-lockup"])
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_any_function_that_one_of_both_lacks_is_a_difference(name: str, cpu: int) -> None:
+    shown = compare(ours(name), printed(name))[cpu].ours
+    for lost in shown:
+        without = ours(name)
+        frames = without[cpu]["backtrace"]
+        without[cpu]["backtrace"] = [each for each in frames if each["symbol"].partition("+")[0] not in _names(lost)]
+        assert not compare(without, printed(name))[cpu].is_same, lost
+
+
+def test_another_function_is_a_difference_and_is_shown() -> None:
+    hung, _ = compare(ours("nmi-hang"), printed("nmi-hang").replace("kthread at", "kthreadd at"))
+    assert not hung.is_same
+    assert "kthreadd" in str(hung)
+
+
+def test_user_space_has_no_stack_on_either_side() -> None:
+    in_user_space, crashed = compare(ours("null-dereference"), printed("null-dereference"))
+    assert (in_user_space.by_crash, in_user_space.ours) == ((), ())
+    assert crashed.ours == ("hangdump_follow_a_null_pointer", "kthread", "ret_from_fork")
+
+
+def test_a_cpu_of_which_crash_prints_nothing_is_no_agreement() -> None:
+    with pytest.raises(AnalysisError, match=r"no stack of CPU \[0, 1\]"):
+        compare(ours("nmi-hang"), "crash: invalid vmlinux\n")
+
+
+def test_an_interrupted_function_counts_once_where_the_stack_was_switched() -> None:
+    assert read_stacks(printed("nmi-hang"))[0].count("hangdump_spin_with_interrupts_off") == 1
+
+
+def _names(function: str) -> set[str]:
+    """A function of the entry code and its labels."""
+    labels = {"asm_exc_nmi": {"end_repeat_nmi"}, "entry_SYSCALL_64": {"entry_SYSCALL_64_after_hwframe"}}
+    return {function, *labels.get(function, set())}

@@ -1,0 +1,42 @@
+"""What class a crash is, by what the dying task was in, or by the words of the oops that ended it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from analysis.culprit import class_by_log, class_by_stack
+from lambdas.triage import CrashClass
+from tests.lambdas.triage_cases import CASES, read
+
+OOPSES = {
+    *(CrashClass.NULL_DEREFERENCE, CrashClass.PAGE_FAULT, CrashClass.BUG, CrashClass.STACK_OVERFLOW),
+    CrashClass.OOPS,
+}
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.crash_class in OOPSES])
+def test_reads_the_class_of_an_oops_as_triage_does(name: str) -> None:
+    assert class_by_log(read(name)) == CASES[name].crash_class
+
+
+def test_of_several_oopses_the_last_counts() -> None:
+    earlier = "[   1.0] BUG: kernel NULL pointer dereference, address: 0\n[   1.1] Oops: 0000 [#1] PREEMPT SMP\n"
+    last = "[   9.0] kernel BUG at mm/slub.c:1!\n[   9.1] invalid opcode: 0000 [#2] PREEMPT SMP\n"
+    assert (class_by_log(earlier + last), class_by_log(last + earlier)) == ("bug", "null-dereference")
+
+
+@pytest.mark.parametrize(
+    ("stack", "crash_class"),
+    [
+        pytest.param(
+            ["__crash_kexec", "panic", "nmi_panic", "unknown_nmi_error", "exc_nmi", "spin"], "nmi-hang", id="nmi"
+        ),
+        pytest.param(["__crash_kexec", "panic", "watchdog_timer_fn", "__hrtimer_run_queues"], "soft-lockup", id="soft"),
+        pytest.param(["panic", "out_of_memory", "__alloc_pages", "do_user_addr_fault"], "out-of-memory", id="memory"),
+        # The timer's interrupt of a stall came upon an allocation.
+        pytest.param(["panic", "rcu_sched_clock_irq", "alloc_pages", "out_of_memory"], "rcu-stall", id="innermost"),
+        pytest.param(["__crash_kexec", "panic", "mount_block_root"], "", id="no-telltale"),
+    ],
+)
+def test_reads_the_class_from_what_the_dying_task_was_in(stack: list[str], crash_class: str) -> None:
+    assert class_by_stack([SimpleNamespace(name=name) for name in stack]) == crash_class
