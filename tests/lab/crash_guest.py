@@ -17,12 +17,16 @@ _PORT_OF_NO_S3 = 9
 
 @dataclass(frozen=True)
 class CrashClass:
-    """A way to crash, and what triage and analysis must find out: `function` is the one that really caused it."""
+    """A way to crash, and who really caused it. `settings` are those that turn the trouble into a panic.
+
+    `victim` is who is in trouble, task and function, where that is another: without symbols nobody sees more.
+    """
 
     name: str
     task: str
     function: str
-    sysctls: str = "kernel.panic_on_oops=1"
+    settings: str = "kernel.panic_on_oops=1"
+    victim: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,16 @@ class Dump:
 
 
 def crash_guest(crash_class: CrashClass, *, state: Path, module: Path, workdir: Path) -> Dump:
-    """`state` is the saved armed guest. Raises TimeoutError with what was waited for."""
+    """`state` is the saved armed guest. Raises TimeoutError with what was waited for and the end of the console."""
     with restored(state, workdir / "guest", s3_port=_PORT_OF_NO_S3) as guest:
         stripped = gzip.compress(module.with_name("stripped.ko").read_bytes())
-        environment = {"SYSCTLS": crash_class.sysctls, "MODULE": base64.b64encode(stripped).decode()}
+        environment = {"SETTINGS": crash_class.settings, "MODULE": base64.b64encode(stripped).decode()}
         done = guest.run(_PREPARE, environment=environment, timeout_seconds=120)
         assert done.exit_code == 0, done
-        _crash(guest, crash_class)
+        try:
+            _crash(guest, crash_class)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; the console ends with:\n{guest.console()[-3000:]}") from error
         volume = guest.volumes / f"{guest.attached_volumes[0]}.qcow2"
         console = guest.console()
     return _take_dump(volume, workdir / "dump", console)
@@ -57,7 +64,7 @@ def _crash(guest: QemuGuest, crash_class: CrashClass) -> None:
     if crash_class.name == "nmi-hang":
         wait_until(lambda: says("hears nothing any more"), what="the deaf thread", timeout_seconds=60)
         guest.inject_nmi()
-    wait_until(lambda: says("elfcorehdr="), what=f"crash kernel after {crash_class.name}", timeout_seconds=120)
+    wait_until(lambda: says("elfcorehdr="), what=f"crash kernel after {crash_class.name}", timeout_seconds=180)
     wait_until(lambda: says("saved vmcore"), what="vmcore saved", timeout_seconds=400)
     # The file is on the disk only when the crash kernel has unmounted it.
     wait_until(lambda: says("Restarting system"), what="the crash kernel's end", timeout_seconds=120)

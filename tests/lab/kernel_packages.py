@@ -20,7 +20,7 @@ class KernelPackages:
 def ensure_kernel_packages(release: str) -> KernelPackages:
     """Raises RuntimeError when this machine's apt does not have that kernel (any more)."""
     directory = CACHE.resolve() / "kernel" / release
-    with locked(directory.with_suffix(".lock")):
+    with locked(directory.with_name(f"{release}.lock")):
         if not directory.exists():
             _fetch(release, directory)
     return KernelPackages(

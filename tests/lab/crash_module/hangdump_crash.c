@@ -13,7 +13,9 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/vmalloc.h>
 
 static char *crash_class = "";
 module_param(crash_class, charp, 0);
@@ -40,6 +42,15 @@ static noinline int hangdump_spin_without_scheduling(void *unused)
 	while (hangdump_rounds != ULONG_MAX)
 		cpu_relax();
 	preempt_enable();
+	return 0;
+}
+
+static noinline int hangdump_read_for_ever(void *unused)
+{
+	rcu_read_lock();
+	while (hangdump_rounds != ULONG_MAX)
+		cpu_relax();
+	rcu_read_unlock();
 	return 0;
 }
 
@@ -71,16 +82,29 @@ static noinline int hangdump_follow_a_null_pointer(void *unused)
 	return 0;
 }
 
+/* Behind what vmalloc gives lies a page that is not there. */
+static noinline int hangdump_run_off_the_end(void *unused)
+{
+	volatile char *page = vmalloc(PAGE_SIZE);
+
+	if (page)
+		hangdump_rounds = page[hangdump_rounds + PAGE_SIZE];
+	return 0;
+}
+
 static noinline int hangdump_break_an_assertion(void *unused)
 {
 	BUG_ON(hangdump_rounds == 0);
 	return 0;
 }
 
-/* Never freed: with vm.panic_on_oom the kernel gives up rather than choose a victim. */
+/*
+ * Never freed: with vm.panic_on_oom the kernel gives up rather than choose a victim. Zeroed, since a dump leaves pages of
+ * zeros out.
+ */
 static noinline int hangdump_eat_all_memory(void *unused)
 {
-	while (alloc_pages(GFP_KERNEL, 0))
+	while (alloc_pages(GFP_KERNEL | __GFP_ZERO, 0))
 		hangdump_rounds++;
 	return 0;
 }
@@ -105,9 +129,11 @@ struct hangdump_crash {
 static const struct hangdump_crash hangdump_crashes[] = {
 	{ "nmi-hang", "hd-deaf", hangdump_spin_with_interrupts_off, 0 },
 	{ "soft-lockup", "hd-busy", hangdump_spin_without_scheduling, 1 },
+	{ "rcu-stall", "hd-reader", hangdump_read_for_ever, 1 },
 	{ "hung-task", "hd-holder", hangdump_hold_the_mutex, 0 },
 	{ "hung-task", "hd-waiter", hangdump_wait_for_the_mutex, 1 },
 	{ "null-dereference", "hd-null", hangdump_follow_a_null_pointer, 1 },
+	{ "page-fault", "hd-overrun", hangdump_run_off_the_end, 1 },
 	{ "bug", "hd-assertion", hangdump_break_an_assertion, 1 },
 	{ "out-of-memory", "hd-eater", hangdump_eat_all_memory, 1 },
 	{ "stack-overflow", "hd-recursion", hangdump_recurse_without_end, 1 },
