@@ -19,6 +19,7 @@ DOCUMENTS: tuple[str, ...] = (
     "configure_kdump",
     "check_kdump",
     "upload_vmcore",
+    "mount_dump_copy",
     "probe_instance",
 )
 # %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/

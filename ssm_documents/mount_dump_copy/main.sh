@@ -1,0 +1,57 @@
+#!/bin/bash
+# Owns the mount of a copy of a dump volume. Only ever a copy: what the crash kernel wrote a moment before the power went may be
+# in the journal alone, so that is replayed first, on the copy; when it cannot be, the file system is read as it lies.
+
+# What came from another host is only read.
+CAREFUL="ro,nosuid,nodev,noexec"
+
+# The partition that prepare_dump_volume made, or a file system on the whole disk.
+find_file_system() {
+  local device
+  for device in $(partitions_of "$DISK") "$DISK"; do
+    FILE_SYSTEM="$(blkid -p -s TYPE -o value "$HOST_ROOT/dev/$device" || true)"
+    if [[ "$FILE_SYSTEM" == xfs || "$FILE_SYSTEM" == ext4 ]]; then
+      DEVICE="$device"
+      return
+    fi
+  done
+  fail DumpVolumeMismatch "Disk $DISK ($SSM_volumeId) has neither an xfs nor an ext4 file system: it is no copy of a dump volume that Hangdump prepared."
+}
+
+# nouuid: xfs refuses a second file system with the UUID of one that is mounted.
+options_with_journal() { if [[ "$FILE_SYSTEM" == xfs ]]; then echo "$CAREFUL,nouuid"; else echo "$CAREFUL"; fi; }
+options_without_journal() { if [[ "$FILE_SYSTEM" == xfs ]]; then echo "$CAREFUL,nouuid,norecovery"; else echo "$CAREFUL,noload"; fi; }
+
+try_mount() { mount -t "$FILE_SYSTEM" -o "$1" "$HOST_ROOT/dev/$DEVICE" "$HOST_ROOT$SSM_mountPoint" 2>"$WORK_DIR/mount"; }
+
+mount_copy() {
+  mkdir -p "$HOST_ROOT$SSM_mountPoint"
+  JOURNAL=replayed
+  if try_mount "$(options_with_journal)"; then return 0; fi
+  log "note: not mounted with its journal: $(tail -n 1 "$WORK_DIR/mount")"
+  JOURNAL=ignored
+  if try_mount "$(options_without_journal)"; then return 0; fi
+  fail DumpVolumeMismatch "The file system of $SSM_volumeId ($FILE_SYSTEM) cannot be mounted, not even without its journal: $(tail -n 3 "$WORK_DIR/mount")"
+}
+
+main() {
+  local mounted
+  start_report ConfigurationFailed
+  take_lock mount 300
+  check_mount_point "$SSM_mountPoint"
+  [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is needed: the copy is found by its NVMe serial and nothing else."
+  wait_for_disk "${SSM_volumeId//-/}"
+  find_file_system
+  mounted="$(mounted_device "$SSM_mountPoint")"
+  if [[ -z "$mounted" ]]; then
+    mount_copy
+  elif [[ "$(disk_of_device "$mounted")" == "$DISK" ]]; then
+    JOURNAL="mounted-before"
+  else
+    fail DumpVolumeMismatch "Another file system ($mounted) is mounted at $SSM_mountPoint."
+  fi
+  succeed "{\"status\":\"mounted\",\"device\":\"/dev/$DEVICE\",\"fileSystem\":\"$FILE_SYSTEM\",\"journal\":\"$JOURNAL\",\
+\"mountPoint\":$(json_string "$SSM_mountPoint")}"
+}
+
+if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi
