@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import boto3
@@ -26,9 +26,11 @@ from lab.aws import (
     events,
     executions,
     lambda_,
+    launches,
     metric_data,
     s3,
     schedules,
+    snapshots,
     sns,
     ssm,
     status_checks,
@@ -104,6 +106,9 @@ class LabAccount:
         self._power = ec2.Power(state, bus.notify)
         ec2.install(patches, state, self._power)
         ebs.install(patches, state)
+        snapshots.install(patches, state)
+        self._launches = launches.Launches(state, self._power)
+        self._launches.install(patches)
         self._commands = ssm.install(patches, state)
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
@@ -177,7 +182,7 @@ class LabAccount:
         *,
         instance_type: str = "t3.micro",
         architecture: str = "x86_64",
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
         in_ssm: bool = True,
         **observed: str,
     ) -> str:
@@ -188,17 +193,15 @@ class LabAccount:
             Architecture=architecture,  # type: ignore[arg-type]
             RootDeviceName="/dev/sda1",
         )
-        reservation = ec2_client.run_instances(
-            ImageId=image["ImageId"],
-            InstanceType=instance_type,  # type: ignore[arg-type]
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in (tags or {}).items()]}
-            ]
-            if tags
-            else [],
-        )
+        specification: Any = {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+        with self._launches.by_hand():
+            reservation = ec2_client.run_instances(
+                ImageId=image["ImageId"],
+                InstanceType=instance_type,  # type: ignore[arg-type]
+                MinCount=1,
+                MaxCount=1,
+                TagSpecifications=[specification] if tags else [],
+            )
         instance_id = reservation["Instances"][0]["InstanceId"]
         instance = self._state.backend("ec2").get_instance(instance_id)
         instance.architecture = architecture
@@ -208,6 +211,18 @@ class LabAccount:
         self._state.computers[instance_id] = computer
         self._state.spawn(f"watch {instance_id}", status_checks.watch, self._state, computer, self._power)
         return instance_id
+
+    def launch_with(self, launcher: launches.Launcher | None) -> None:
+        """What makes the machine of an instance that RunInstances launches; None: such instances stay mere records."""
+        self._launches.launcher = launcher
+
+    def refuse(self, action: str, code: str) -> None:
+        """RunInstances and CreateSnapshot answer with this error code from now on; "" takes it back."""
+        self._state.refusals[action] = code
+
+    def break_snapshots(self, *, are_broken: bool) -> None:
+        """Snapshots begun from now on go to `error`."""
+        self._state.snapshots_break = are_broken
 
     def computer(self, instance_id: str) -> Computer:
         """What AWS has observed; tests set `system_check` and `attached_ebs_check` here."""

@@ -30,11 +30,15 @@ class Machine(Protocol):
     def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
         """Execute `script` as the SSM agent would, `sh -c <file>`; raises MachineUnreachable or TimeoutError."""
 
-    def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
-        """Hot-plug an empty NVMe disk whose serial is the volume id without its dash; a known volume keeps its data."""
+    def attach_disk(self, volume_id: str, size_gib: int, device: str, *, snapshot_id: str = "") -> None:
+        """Hot-plug an NVMe disk whose serial is the volume id without its dash. A new volume is empty or what
+        `snapshot_id` is a copy of; a known one keeps its data. Of a machine that is off it is there at its start."""
 
     def detach_disk(self, volume_id: str) -> None:
         """Unplug it; its data stays for a later attach."""
+
+    def copy_disk(self, volume_id: str, snapshot_id: str) -> None:
+        """Keep a copy of the disk, as it is at this moment, for other machines of the account."""
 
     def inject_nmi(self) -> None:
         """Deliver a non-maskable interrupt to the processors."""

@@ -23,6 +23,7 @@ class Disk:
     size_gib: int
     device: str
     plugged: bool = True
+    snapshot_id: str = ""
 
 
 @dataclass
@@ -36,6 +37,8 @@ class ScriptedMachine:
     runs_scripts: bool = False
     # What an NMI does: None ignores it, as a kernel without unknown_nmi_panic does.
     on_nmi: Callable[["ScriptedMachine"], None] | None = None
+    # Called with volume and snapshot: disks here have no content of their own.
+    on_copy: Callable[[str, str], None] | None = None
     boot_seconds: float = 0.05
     # Goes off as soon as it is switched on.
     is_broken: bool = False
@@ -50,6 +53,7 @@ class ScriptedMachine:
     scripts_run: list[str] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
     disks: dict[str, Disk] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="scripted-machine-")))
 
     def __post_init__(self) -> None:
@@ -82,14 +86,20 @@ class ScriptedMachine:
             return Completed(127, "", "the scripted machine has no answer for this script, and must not run it\n")
         return self._execute(script, environment, timeout_seconds)
 
-    def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
+    def attach_disk(self, volume_id: str, size_gib: int, device: str, *, snapshot_id: str = "") -> None:
         with self._lock:
             known = self.disks.get(volume_id)
-            self.disks[volume_id] = Disk(volume_id, known.size_gib if known else size_gib, device)
+            self.disks[volume_id] = Disk(volume_id, known.size_gib if known else size_gib, device, True, snapshot_id)
 
     def detach_disk(self, volume_id: str) -> None:
         with self._lock:
             self.disks[volume_id].plugged = False
+
+    def copy_disk(self, volume_id: str, snapshot_id: str) -> None:
+        with self._lock:
+            self.copies[snapshot_id] = volume_id
+        if self.on_copy is not None:
+            self.on_copy(volume_id, snapshot_id)
 
     def inject_nmi(self) -> None:
         with self._lock:

@@ -135,6 +135,7 @@ def _check_attachment(volume: Volume, instance: Instance, device: str) -> None:
 
 def _plug(state: AccountState, computer: Computer, attachment: VolumeAttachment) -> None:
     volume = attachment.volume
+    state.disk_owners[volume.id] = computer.machine
     computer.machine.attach_disk(volume.id, volume.size, attachment.device)
     state.pause(state.clock.settle_seconds)
     mapping = attachment.instance.block_device_mapping.get(attachment.device)
@@ -162,7 +163,7 @@ def _install_detachment(patches: Patches, state: AccountState) -> None:
                     "InvalidAttachment.NotFound", f"Volume '{volume_id}' is not attached to {instance_id}"
                 )
             computer = state.computers.get(instance_id)
-            if computer is None or not _is_ours(attachment):
+            if computer is None or computer.is_ending or not _is_ours(attachment):
                 return original(backend, volume_id, instance_id, device_path)
             attachment.status = "detaching"
             state.events.emit("ec2", volume_id, f"detaching from {instance_id}")

@@ -170,6 +170,9 @@ def _install_power(patches: Patches, power: Power) -> None:
                 before = {i: backend.get_instance(i).state for i in instance_ids}
                 if verb == "start":
                     _check_start(state, before)
+                for instance_id in instance_ids:
+                    if verb == "terminate" and instance_id in state.computers:
+                        state.computers[instance_id].is_ending = True
                 result = original(backend, instance_ids)
                 for instance_id in instance_ids:
                     instance, computer = backend.get_instance(instance_id), state.computers.get(instance_id)

@@ -41,6 +41,8 @@ class Computer:
     attached_ebs_check: str = "ok"
     # An error code that StartInstances answers with; set by tests.
     refuses_to_start: str = ""
+    # Its volumes go with it, at once.
+    is_ending: bool = False
     impaired_since: datetime | None = None
     last_ping: datetime | None = None
     posted_console: str = ""
@@ -70,6 +72,11 @@ class AccountState:
         self.alarm_deliveries = 1
         self.events = EventStream()
         self.computers: dict[str, Computer] = {}
+        # Volume -> the machine that has its disk, also after it was detached.
+        self.disk_owners: dict[str, Machine] = {}
+        # API action -> the error code that it answers with; and whether snapshots go to `error`. Set by tests.
+        self.refusals: dict[str, str] = {}
+        self.snapshots_break = False
         self.endpoint_url = ""
         self.xray_address = ""
         self.logs: dict[str, list[str]] = {}

@@ -14,6 +14,7 @@ from lab.guest.monitor import Monitor, MonitorError
 # short-lived threads, so one thread, which lives as long as this Python, starts every guest.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qemu-spawner")
 _UNPLUG_SECONDS = 30.0
+_COPY_SECONDS = 120.0
 
 
 class QemuFailed(Exception):
@@ -96,6 +97,22 @@ class PoweredOn:
         except MonitorError:
             self.monitor.execute("blockdev-del", node_name=disk_node(volume_id))
             raise
+
+    def copy_disk(self, volume_id: str, target: Path) -> None:
+        """As it is now, while the guest goes on. Raises MonitorError, or TimeoutError when it takes too long."""
+        job, mark = f"copy-{target.stem}", self.monitor.event_count
+        node = disk_node(volume_id)
+        self.monitor.execute("drive-backup", job_id=job, device=node, target=str(target), format="qcow2", sync="full")
+        ended = self.monitor.wait_for_event(
+            "BLOCK_JOB_COMPLETED",
+            since=mark,
+            timeout_seconds=_COPY_SECONDS,
+            matches=lambda event: event["data"].get("device") == job,
+        )
+        if ended is None:
+            raise TimeoutError(f"{volume_id}: not copied within {_COPY_SECONDS:.0f} s")
+        if "error" in ended["data"]:
+            raise MonitorError(f"{volume_id}: {ended['data']['error']}")
 
     def unplug(self, volume_id: str) -> None:
         """Needs the guest's co-operation, as a real detach does: raises TimeoutError when it gives none."""

@@ -176,13 +176,15 @@ class QemuGuest:
 
     # ---- disks
 
-    def attach_disk(self, volume_id: str, size_gib: int, device: str) -> None:
+    def attach_disk(self, volume_id: str, size_gib: int, device: str, *, snapshot_id: str = "") -> None:
         """`device` (/dev/sdf) is the account's business: on NVMe the kernel numbers the disks."""
         path = self.volumes / f"{volume_id}.qcow2"
         with self._power_lock:
             if volume_id in self._attached:
                 raise ValueError(f"{volume_id} is attached already, as {device} was asked")
-            if not path.exists():
+            if snapshot_id:
+                make_overlay(path, backing=self._snapshot(snapshot_id))
+            elif not path.exists():
                 _qemu_img("create", "-f", "qcow2", str(path), f"{size_gib}G")
             if self.is_running():
                 self._powered_on().plug(volume_id, path)
@@ -196,6 +198,18 @@ class QemuGuest:
             if self.is_running():
                 self._powered_on().unplug(volume_id)
             del self._attached[volume_id]
+
+    def copy_disk(self, volume_id: str, snapshot_id: str) -> None:
+        """While QEMU runs it has to do it itself: it holds metadata of the disk in memory."""
+        source, target = self.volumes / f"{volume_id}.qcow2", self._snapshot(snapshot_id)
+        with self._power_lock:
+            if self.is_running() and volume_id in self._attached:
+                self._powered_on().copy_disk(volume_id, target)
+            else:
+                _qemu_img("convert", "-O", "qcow2", str(source), str(target))
+
+    def _snapshot(self, snapshot_id: str) -> Path:
+        return self.volumes / f"{snapshot_id}.qcow2"
 
     @property
     def root_disk(self) -> Path:
