@@ -10,15 +10,16 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants, workflow
+from infra import await_rescue, grants, rescue_vmcore, workflow
+from infra.await_rescue import AwaitRescue
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import INCIDENT, INSTANCE, Parts
 from infra.explain_failure import ExplainFailure
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
-from infra.upload_vmcore import UPLOAD_ROUNDS, UploadVmcore
-from infra.watch_dump import START_SECONDS, WatchDump
+from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
+from infra.watch_dump import START_SECONDS, WatchDump, Ways
 from infra.workflow import Workflow, connect
 from lambdas.incident import INTERRUPT_STARTED
 
@@ -37,7 +38,7 @@ class CollectVmcore(Construct):
         super().__init__(scope, construct_id)
         self._parts = parts
         self._settings = settings
-        self._functions = CollectFunctions(self, parts=parts, settings=settings)
+        self.functions = CollectFunctions(self, parts=parts, settings=settings)
         self.state_machine = workflow.state_machine(
             self,
             NAME,
@@ -49,6 +50,7 @@ class CollectVmcore(Construct):
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
                     grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
+                    grants.wildcard(await_rescue.OWN_EXECUTIONS): await_rescue.EXECUTIONS_REASON,
                 },
             ),
             settings=settings,
@@ -69,17 +71,16 @@ class CollectVmcore(Construct):
             "startTime.$": "$$.Execution.StartTime",
         }
         open_incident = task(
-            self, "Open incident", FunctionCall(self._functions.open_incident, payload), keep_as="$.facts.incident"
+            self, "Open incident", FunctionCall(self.functions.open_incident, payload), keep_as="$.facts.incident"
         )
         open_incident.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         fetch = self._fetch(conclude)
         watch = WatchDump(
             self,
             "Watch the dump",
-            functions=self._functions,
+            functions=self.functions,
             settings=self._settings,
-            fetch=fetch,
-            conclude=conclude,
+            ways=Ways(fetch=fetch, rescue=self._rescue(conclude), conclude=conclude),
         ).start_state
         interrupt = self._interrupt(watch, conclude)
         requested = sfn.Choice(self, "Is an interrupt requested?")
@@ -91,7 +92,7 @@ class CollectVmcore(Construct):
 
     def _interrupt(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
         call = FunctionCall(
-            self._functions.send_diagnostic_interrupt,
+            self.functions.send_diagnostic_interrupt,
             {"incidentId.$": INCIDENT, "instanceId.$": INSTANCE},
         )
         interrupt = task_without_retry(
@@ -132,9 +133,15 @@ class CollectVmcore(Construct):
         connect(unsent, conclude)
         return read
 
+    def _rescue(self, conclude: sfn.State) -> sfn.State:
+        """Where the watch of an instance that does not come back leads to."""
+        if not self._settings.rescue:
+            return conclude
+        return AwaitRescue(self, "Start rescue", settings=self._settings, conclude=conclude).start_state
+
     def _fetch(self, conclude: sfn.State) -> sfn.State:
         """From finding the vmcore to removing it; returns the first of these states."""
-        functions = self._functions.upload
+        functions = self.functions.upload
         find = self._run(
             "Find vmcore",
             {"action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
@@ -142,7 +149,12 @@ class CollectVmcore(Construct):
             conclude,
         )
         upload = UploadVmcore(
-            self, "Upload vmcore", functions=functions, parts=self._parts, settings=self._settings, then=conclude
+            self,
+            "Upload vmcore",
+            functions=functions,
+            settings=self._settings,
+            reader=Reader(self._parts.runner, INSTANCE, self._settings.mount_point, again=NAME),
+            then=conclude,
         )
         payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "upload.$": "$.upload"}
         verify = task(self, "Verify vmcore", FunctionCall(functions.verify_vmcore, payload), keep_as="$.facts.verified")
@@ -180,7 +192,7 @@ class CollectVmcore(Construct):
 
     def _conclude(self) -> sfn.State:
         # Its event is `$.facts` as it is: absent keys are what is not known.
-        call = FunctionCall(self._functions.conclude_incident, input_path="$.facts")
+        call = FunctionCall(self.functions.conclude_incident, input_path="$.facts")
         conclude = task(self, "Conclude incident", call, keep_as="$.conclusion")
         unconcluded = sfn.Fail(
             self, "Fail without a verdict", error_path="$.failure.Error", cause_path="$.failure.Cause"
@@ -194,21 +206,27 @@ class CollectVmcore(Construct):
         captured.when(
             sfn.Condition.string_equals("$.conclusion.verdict", "captured"),
             sfn.Succeed(self, "Captured", output_path="$.conclusion"),
-        ).otherwise(failed)
+        )
+        if self._settings.rescue:
+            rescued = sfn.Succeed(self, "Rescued", output_path="$.conclusion")
+            captured.when(sfn.Condition.string_equals("$.conclusion.verdict", "rescued"), rescued)
+        captured.otherwise(failed)
         connect(conclude, captured)
         return conclude
 
     def _statements(self) -> list[iam.PolicyStatement]:
         return [
             *self._parts.runner.statements(self, ["upload_vmcore"]),
-            grants.invoke(*self._functions.all()),
+            grants.invoke(*self.functions.all()),
             grants.read_incidents(self._parts.incidents.table),
             *grants.start_instances(cdk.Stack.of(self)),
+            *(await_rescue.statements(cdk.Stack.of(self)) if self._settings.rescue else ()),
         ]
 
     def _timeout_seconds(self) -> int:
         knobs = self._settings
         # Find, the rounds of the upload, remove.
         documents = (2 + UPLOAD_ROUNDS) * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
+        rescue = rescue_vmcore.longest_seconds(knobs) if knobs.rescue else 0
         # The loops' bounds end every wait first: doubled for the looks themselves, the rest for the calls between.
-        return 2 * (knobs.dump_limit_seconds + START_SECONDS + documents) + 3600
+        return 2 * (knobs.dump_limit_seconds + START_SECONDS + documents + rescue) + 3600

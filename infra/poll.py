@@ -30,6 +30,7 @@ class Poll(ClosedFragment):
             },
             keep_as="$.poll",
         )
+        self._look = look
         self._start.next(wait).next(look).next(self._judge)
         self._again = count.next(wait)
         # The counter is raised after a look, so the look number `limit` sees limit - 1.
@@ -38,6 +39,11 @@ class Poll(ClosedFragment):
     def ends_when(self, condition: sfn.Condition, target: sfn.IChainable) -> "Poll":
         """Leave the loop for target when the condition holds after a look."""
         self._judge.when(condition, target)
+        return self
+
+    def goes_on_after_errors(self, result_path: str) -> "Poll":
+        """A look that failed is one that saw nothing: the next one may do better."""
+        self._look.add_catch(self._judge, errors=["States.ALL"], result_path=result_path)
         return self
 
     def gives_up(self, target: sfn.IChainable) -> "Poll":

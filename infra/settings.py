@@ -131,6 +131,27 @@ class Settings(BaseModel):
         0, ge=0, le=100_000, description="what an upload may use of the instance's network, MiB/s; 0 = all"
     )
 
+    # The rescue
+    rescue: bool = Field(
+        True, description="is the vmcore of an instance that does not come back read from a copy of its dump volume"
+    )
+    collector_image: str = Field(
+        "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
+        pattern=r"^(ami-[0-9a-f]{8,17}|resolve:ssm:/[A-Za-z0-9/._-]+)$",
+        description="image of the instance that reads the copy: with an SSM agent, xfs and ext4",
+    )
+    collector_instance_type: str = Field(
+        "m5.large",
+        pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$",
+        description="its type, of the image's architecture; a larger one has more network for large vmcores",
+    )
+    collector_subnet_id: str = Field(
+        "", pattern=r"^$|^subnet-[0-9a-f]{8,17}$", description="its subnet; empty = that of the rescued instance"
+    )
+    collector_security_group_id: str = Field(
+        "", pattern=r"^$|^sg-[0-9a-f]{8,17}$", description="its security group; empty = those of the rescued instance"
+    )
+
     # The sweep
     sweep_interval_hours: int = Field(24, ge=1, le=168, description="hours between two sweeps")
     sweep_removes: bool = Field(

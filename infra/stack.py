@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, report_pages, sweep
+from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, report_pages, rescue_vmcore, sweep
 from infra.acknowledgements import EVERYWHERE, acknowledge
 from infra.dashboard import Dashboard
 from infra.documents import Documents
@@ -37,6 +37,13 @@ class HangdumpStack(cdk.Stack):
             parts=collect_vmcore.Parts(incidents, vmcores, runner, shared),
             settings=settings,
         )
+        rescue = rescue_vmcore.RescueVmcore(
+            self,
+            "RescueVmcore",
+            parts=collect_vmcore.Parts(incidents, vmcores, runner, shared),
+            functions=collect.functions,
+            settings=settings,
+        )
         response = hang_response.HangResponse(
             self,
             "HangResponse",
@@ -55,7 +62,7 @@ class HangdumpStack(cdk.Stack):
         swept = sweep.Sweep(
             self,
             "Sweep",
-            parts=sweep.Parts(incidents, vmcores, runner, collect.state_machine, shared),
+            parts=sweep.Parts(incidents, vmcores, runner, collect.state_machine, rescue.state_machine, shared),
             settings=settings,
         )
         # Last: these three go over all that is there by now.
@@ -70,6 +77,7 @@ class HangdumpStack(cdk.Stack):
                 "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
                 "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
+                "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches it without the instance"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
                 "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
                 "SweepArn": (_arn(swept.function), "Looks for what was left behind; invoke it to look now"),

@@ -32,6 +32,7 @@ class Parts:
     vmcores: VmcoreBucket
     runner: DocumentRunner
     collect_vmcore: sfn.StateMachine
+    rescue_vmcore: sfn.StateMachine
     shared: Shared
 
 
@@ -61,6 +62,7 @@ class Sweep(Construct):
                     "TABLE_NAME": parts.incidents.table.table_name,
                     "TOPIC_ARN": parts.incidents.topic.topic_arn,
                     "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
+                    "RESCUE_VMCORE_ARN": parts.rescue_vmcore.state_machine_arn,
                     **bucket_environment(parts.vmcores),
                     "CHECK_DOCUMENT": documents.name(_CHECK),
                     "UPLOAD_DOCUMENT": documents.name(_UPLOAD),
@@ -85,7 +87,7 @@ class Sweep(Construct):
         stack = cdk.Stack.of(self)
         names = [parts.runner.documents.name(each) for each in (_CHECK, _UPLOAD)]
         return [
-            *sweep_grants.look(parts.incidents.table, parts.vmcores, parts.collect_vmcore),
+            *sweep_grants.look(parts.incidents.table, parts.vmcores, [parts.collect_vmcore, parts.rescue_vmcore]),
             *grants.send_command(stack, names),
             *sweep_grants.remove(stack, parts.vmcores),
             iam.PolicyStatement(actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]),

@@ -1,5 +1,7 @@
 """What the sweep may do: look at everything, remove the few kinds of things that it may remove."""
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -9,13 +11,40 @@ from infra import grants
 from infra.mark_ready import ALARM_PREFIX
 from infra.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket
 from infra.vmcore_grants import objects
+from lambdas.rescue_marks import RESCUE_TAG
 
 # As cdk-nag names the grant.
 ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
-RESCUE_TAG = "hangdump:rescue"
 
 
-def look(table: dynamodb.Table, vmcores: VmcoreBucket, collect: sfn.StateMachine) -> list[iam.PolicyStatement]:
+def snapshots(stack: cdk.Stack) -> str:
+    """The ARN of all snapshots; it has no account."""
+    return stack.format_arn(service="ec2", account="", resource="snapshot", resource_name="*")
+
+
+def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
+    """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
+    return {
+        "StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name},
+        "Null": {f"aws:ResourceTag/{RESCUE_TAG}": "false"},
+    }
+
+
+def remove_what_rescues_made(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Collectors, snapshots, copies."""
+    conditions = made_by_a_rescue(stack)
+    return [
+        iam.PolicyStatement(
+            actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=conditions
+        ),
+        iam.PolicyStatement(actions=["ec2:DeleteSnapshot"], resources=[snapshots(stack)], conditions=conditions),
+        iam.PolicyStatement(actions=["ec2:DeleteVolume"], resources=[grants.volumes(stack)], conditions=conditions),
+    ]
+
+
+def look(
+    table: dynamodb.Table, vmcores: VmcoreBucket, machines: Sequence[sfn.StateMachine]
+) -> list[iam.PolicyStatement]:
     """Searches, and the report."""
     return [
         grants.read(
@@ -32,7 +61,9 @@ def look(table: dynamodb.Table, vmcores: VmcoreBucket, collect: sfn.StateMachine
             actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
             resources=[table.table_arn],
         ),
-        iam.PolicyStatement(actions=["states:ListExecutions"], resources=[collect.state_machine_arn]),
+        iam.PolicyStatement(
+            actions=["states:ListExecutions"], resources=[machine.state_machine_arn for machine in machines]
+        ),
         iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[vmcores.bucket.bucket_arn]),
         objects(vmcores, SWEEPS, "s3:PutObject"),
         # Not Decrypt, which only uploads in parts need: a sweep writes its report and reads no vmcore.
@@ -41,21 +72,9 @@ def look(table: dynamodb.Table, vmcores: VmcoreBucket, collect: sfn.StateMachine
 
 
 def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
-    """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
-    made_by_a_rescue = {
-        "StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name},
-        "Null": {f"aws:ResourceTag/{RESCUE_TAG}": "false"},
-    }
-    # A snapshot's ARN has no account.
-    snapshots = stack.format_arn(service="ec2", account="", resource="snapshot", resource_name="*")
+    """What rescues left, the ready tag, alarms and uploads."""
     return [
-        iam.PolicyStatement(
-            actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=made_by_a_rescue
-        ),
-        iam.PolicyStatement(actions=["ec2:DeleteSnapshot"], resources=[snapshots], conditions=made_by_a_rescue),
-        iam.PolicyStatement(
-            actions=["ec2:DeleteVolume"], resources=[grants.volumes(stack)], conditions=made_by_a_rescue
-        ),
+        *remove_what_rescues_made(stack),
         grants.unmark_ready(stack),
         grants.mark_ready(stack),
         iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[grants.alarms(stack, f"{ALARM_PREFIX}*")]),

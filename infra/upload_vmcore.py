@@ -1,10 +1,12 @@
 """The rounds of an upload: plan what is missing, let the instance send it, look again. Bounded; never starts over."""
 
+from dataclasses import dataclass
+
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.collect_parts import INCIDENT, INSTANCE, Parts
-from infra.run_document import Command, Paths, RunDocument
+from infra.collect_parts import INCIDENT
+from infra.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import FunctionCall, note, task
 from infra.upload_functions import UploadFunctions
@@ -15,6 +17,17 @@ UPLOAD_ROUNDS = 45
 STALLED_ROUNDS = 4
 # 11 events a look: all rounds of these are some half of an execution's 25,000.
 UPLOAD_LOOKS = 30
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Which instance reads the vmcore, where it is mounted there, and what to run again when that was not finished."""
+
+    runner: DocumentRunner
+    instance_id: str
+    mount_point: str
+    again: str
+
 
 # Another round may do better: new URLs, an instance that answers again. Anything else would only repeat itself.
 _WORTH_ANOTHER_ROUND = ["UploadFailed", "UploadRefused", "InstanceUnreachable", "DocumentFailed", "DocumentTimedOut"]
@@ -29,8 +42,8 @@ class UploadVmcore(sfn.StateMachineFragment):
         title: str,
         *,
         functions: UploadFunctions,
-        parts: Parts,
         settings: Settings,
+        reader: Reader,
         then: sfn.IChainable,
     ) -> None:
         super().__init__(scope, f"{title} states")
@@ -50,12 +63,12 @@ class UploadVmcore(sfn.StateMachineFragment):
             {
                 "Error": "UploadIncomplete",
                 "Cause.$": "States.Format('{} of {} parts are in S3 after {} rounds. The vmcore stays on {}: run "
-                "CollectVmcore again.', $.upload.heldParts, $.upload.parts, $.uploading.rounds, "
+                f"{reader.again} again.', $.upload.heldParts, $.upload.parts, $.uploading.rounds, "
                 "$.facts.incident.instanceId)",
             },
             keep_as="$.facts.error",
         )
-        send = _send(self, title, functions=functions, parts=parts, settings=settings)
+        send = _send(self, title, functions=functions, settings=settings, reader=reader)
         send.on_failure(plan, errors=_WORTH_ANOTHER_ROUND).on_failure(failed)
         self._done = sfn.Pass(self, "Take the uploaded parts")
 
@@ -86,9 +99,11 @@ class UploadVmcore(sfn.StateMachineFragment):
         return [self._done]
 
 
-def _send(scope: Construct, title: str, *, functions: UploadFunctions, parts: Parts, settings: Settings) -> RunDocument:
+def _send(
+    scope: Construct, title: str, *, functions: UploadFunctions, settings: Settings, reader: Reader
+) -> RunDocument:
     parameters = {
-        "mountPoint": [settings.mount_point],
+        "mountPoint": [reader.mount_point],
         "action": ["upload"],
         "manifestUrl.$": "States.Array($.upload.manifestUrl)",
         "vmcorePath.$": "States.Array($.upload.vmcorePath)",
@@ -98,11 +113,11 @@ def _send(scope: Construct, title: str, *, functions: UploadFunctions, parts: Pa
     }
     event = {
         "commandId.$": "$.command.commandId",
-        "instanceId.$": INSTANCE,
+        "instanceId.$": reader.instance_id,
         "incidentId.$": INCIDENT,
         "upload.$": "$.upload",
     }
     look = FunctionCall(functions.watch_upload, event)
     command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, UPLOAD_LOOKS, look)
-    paths = Paths(INSTANCE, "$.uploading.sent", "$.uploading.failure", incident_id=INCIDENT)
-    return RunDocument(scope, title, runner=parts.runner, command=command, paths=paths)
+    paths = Paths(reader.instance_id, "$.uploading.sent", "$.uploading.failure", incident_id=INCIDENT)
+    return RunDocument(scope, title, runner=reader.runner, command=command, paths=paths)

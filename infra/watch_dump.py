@@ -3,6 +3,7 @@
 Owns the two bounded loops and the one start between them. What is seen in a look is watch_dump's.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import aws_stepfunctions as sfn
@@ -24,8 +25,17 @@ _FAILURE = "$.facts.error"
 _GOES_ON = ("waiting", "crash-kernel", "dumping", "saved", "booting")
 
 
+@dataclass(frozen=True)
+class Ways:
+    """Where the watch leads: once the instance is back, when it does not come back, when there is nothing to fetch."""
+
+    fetch: sfn.State
+    rescue: sfn.State
+    conclude: sfn.State
+
+
 class WatchDump(ClosedFragment):
-    """Leads to `fetch` once the instance is back, else to `conclude`; `$.facts.watch` says what was seen last."""
+    """`$.facts.watch` says what was seen last."""
 
     def __init__(
         self,
@@ -34,13 +44,11 @@ class WatchDump(ClosedFragment):
         *,
         functions: CollectFunctions,
         settings: Settings,
-        fetch: sfn.State,
-        conclude: sfn.State,
+        ways: Ways,
     ) -> None:
         super().__init__(scope, f"{title} states")
         self._functions = functions
-        self._fetch = fetch
-        self._conclude = conclude
+        self._ways = ways
         polls = polling(settings.dump_limit_seconds, settings.poll_seconds, at_most=WATCH_LOOKS)
         loop = Poll(self, title, look=self._look(title), polling=polls)
         started = self._start_again(settings)
@@ -64,7 +72,7 @@ class WatchDump(ClosedFragment):
             # Capacity may be short for a while: 20, 30, 45 and 67 s between the tries by default.
             retry_seconds=2 * settings.poll_seconds,
         )
-        start.add_catch(self._conclude, errors=["States.ALL"], result_path=_FAILURE)
+        start.add_catch(self._ways.rescue, errors=["States.ALL"], result_path=_FAILURE)
         started = {
             "phase": "started-again",
             "detail": "It was started again after it had powered itself off.",
@@ -88,15 +96,16 @@ class WatchDump(ClosedFragment):
     def _look(self, name: str, **more: Any) -> sfn.CustomState:
         payload = {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE, **more}
         look = task(self, name, FunctionCall(self._functions.watch_dump, payload), keep_as="$.facts.watch")
-        look.add_catch(self._conclude, errors=["States.ALL"], result_path=_FAILURE)
+        look.add_catch(self._ways.conclude, errors=["States.ALL"], result_path=_FAILURE)
         return look
 
     def _end(self, loop: Poll, late: sfn.Pass) -> None:
         """The ways out that both loops have."""
         goes_on = sfn.Condition.or_(*(_is_phase(each) for each in _GOES_ON))
-        loop.ends_when(_is_phase("online"), self._fetch)
-        loop.ends_when(sfn.Condition.not_(goes_on), self._conclude).gives_up(late)
-        late.next(self._conclude)
+        loop.ends_when(_is_phase("online"), self._ways.fetch)
+        loop.ends_when(_is_phase("no-panic"), self._ways.conclude)
+        loop.ends_when(sfn.Condition.not_(goes_on), self._ways.rescue).gives_up(late)
+        late.next(self._ways.rescue)
 
 
 def _is_phase(phase: str) -> sfn.Condition:

@@ -108,6 +108,19 @@ class Collection(Environment):
     collect_vmcore_arn: str
 
 
+class Rescue(Environment):
+    """What CollectVmcore starts for an instance that does not come back."""
+
+    rescue_vmcore_arn: str
+
+
+class CollectorPlace(Environment):
+    """Where a collector is launched; "": beside the instance whose dump it reads."""
+
+    collector_subnet_id: str
+    collector_security_group_id: str
+
+
 class Probe(Environment):
     """How an instance is asked whether it still executes anything."""
 

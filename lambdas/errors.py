@@ -87,6 +87,10 @@ class SeveralDumpVolumes(HangdumpError):
     """More than one unattached volume claims to be this instance's dump volume."""
 
 
+class NoDumpVolume(HangdumpError):
+    """No volume carries the instance's tag: there is nothing to rescue a vmcore from."""
+
+
 class DumpVolumeNotFound(HangdumpError):
     """The guest shows no NVMe disk with the dump volume's serial."""
 

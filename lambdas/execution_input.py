@@ -17,15 +17,19 @@ InstanceId = Annotated[str, Field(pattern=f"^{INSTANCE_ID.pattern}$")]
 _LONGEST_VALUE = 100
 
 
-class ExecutionInput(BaseModel):
+class GivenInput(BaseModel):
     """Base of all: camelCase keys, none unknown, and no guessing: the text "true" is no boolean."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
+
+class ExecutionInput(GivenInput):
+    """For one instance."""
+
     instance_id: InstanceId
 
 
-Model = TypeVar("Model", bound=ExecutionInput)
+Model = TypeVar("Model", bound=GivenInput)
 
 
 def read_input(model: type[Model], given: Any) -> Model:

@@ -47,6 +47,10 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
+# The vmcore is in the bucket, verified.
+SAFE_VERDICTS = (Verdict.CAPTURED, Verdict.RESCUED)
+
+
 class ConsoleBaseline(BaseModel):
     """The end of the console's text before the interrupt, and how long that text was: what follows is this crash."""
 
@@ -134,6 +138,8 @@ class Incident(BaseModel):
     sentence: str | None = None
     signature: str | None = None
     concluded_by: str | None = None
+    # Of the objects that were written, name -> key.
+    keys: dict[str, str] = Field(default_factory=dict)
     notified_at: str | None = None
     timeline: list[dict[str, str]] = Field(default_factory=list)
 
@@ -142,12 +148,29 @@ class Incident(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
-    def object_keys(self) -> dict[str, str]:
-        """The names of its objects, whether or not they are there."""
-        prefix = key_prefix(
+    def key_prefix(self) -> str:
+        """Where in the bucket its objects lie."""
+        return key_prefix(
             account_id=self.account_id, region=self.region, instance_id=self.instance_id, incident=self.incident_id
         )
-        return keys(prefix)
+
+    @property
+    def object_keys(self) -> dict[str, str]:
+        """The names of its objects, whether or not they are there."""
+        return keys(self.key_prefix)
+
+    def facts(self, *, since_epoch: int) -> dict[str, Any]:
+        """What the states of an execution need to know; only a vmcore later than since_epoch counts, with 0 any."""
+        return {
+            "incidentId": self.incident_id,
+            "instanceId": self.instance_id,
+            "accountId": self.account_id,
+            "region": self.region,
+            "keyPrefix": self.key_prefix,
+            "sinceEpoch": since_epoch,
+            "since": str(since_epoch) if since_epoch else "none",
+            "isCrashExpected": self.origin != "fetch",
+        }
 
     @property
     def is_interrupt_started(self) -> bool:

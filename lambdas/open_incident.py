@@ -12,20 +12,20 @@ from lambdas import moment
 from lambdas.environment import DumpDeadline, RecordKeeping
 from lambdas.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
 from lambdas.execution_input import ExecutionInput, read_input
-from lambdas.incident import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, key_prefix, timeline_entry
+from lambdas.incident import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.instance_facts import read_instance, read_ping
 from lambdas.observability import entry_point, logger
 
 # 20261123T040000Z-i-0123456789abcdef0
-_INCIDENT_ID = r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$"
+IncidentId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$")]
 
 
 class CollectInput(ExecutionInput):
     """`{"instanceId"}` fetches a vmcore; `"interrupt": true` makes one first; `incidentId` is respond_to_hang's."""
 
     interrupt: bool = False
-    incident_id: Annotated[str, Field(pattern=_INCIDENT_ID)] | None = None
+    incident_id: IncidentId | None = None
 
 
 @entry_point
@@ -122,20 +122,4 @@ def _result(incident: Incident, given: CollectInput, *, deadline: int) -> dict[s
     since = incident.since_epoch
     if given.interrupt:
         since = moment.epoch(moment.parse(incident.opened_at or "")) - CLOCK_SLACK_SECONDS
-    return {
-        "incidentId": incident.incident_id,
-        "instanceId": incident.instance_id,
-        "accountId": incident.account_id,
-        "region": incident.region,
-        "keyPrefix": key_prefix(
-            account_id=incident.account_id,
-            region=incident.region,
-            instance_id=incident.instance_id,
-            incident=incident.incident_id,
-        ),
-        "interruptRequested": given.interrupt,
-        "sinceEpoch": since,
-        "since": str(since) if since else "none",
-        "dumpDeadlineEpoch": deadline,
-        "isCrashExpected": incident.origin != "fetch",
-    }
+    return incident.facts(since_epoch=since) | {"interruptRequested": given.interrupt, "dumpDeadlineEpoch": deadline}

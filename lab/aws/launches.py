@@ -1,4 +1,4 @@
-"""RunInstances through the API: a machine of the caller's choice becomes the instance, its disks copies of snapshots."""
+"""RunInstances through the API: a machine of the caller's choice, with disks that are copies of snapshots."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -37,8 +37,8 @@ Launcher = Callable[[Launch], Machine]
 class Launches:
     """Real: a host is found, the image copied, user data run. moto: an instance that is a record, running at once.
 
-    Here: with a `launcher`, pending until its machine is powered on with the disks of its mapping; it is known to Systems
-    Manager when it has an instance profile. User data, networks and security groups have no effect.
+    Here: with a `launcher`, pending until its machine is powered on with the disks of its mapping; it is known to
+    Systems Manager when it has an instance profile. User data, networks and security groups have no effect.
     """
 
     def __init__(self, state: AccountState, power: Power) -> None:
@@ -61,7 +61,7 @@ class Launches:
         def make(original: Any) -> Any:
             def run_instances(backend: EC2Backend, image_id: str, *rest: Any, **asked: Any) -> Reservation:
                 if self.launcher is None or getattr(self._aside, "is_on", False):
-                    return original(backend, image_id, *rest, **asked)  # type: ignore[no-any-return]
+                    return original(backend, image_id, *rest, **asked)
                 if code := self._state.refusals.get("RunInstances"):
                     raise EC2ClientError(code, "No instance can be launched now.")
                 token = asked["client_token"]

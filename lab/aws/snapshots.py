@@ -22,7 +22,7 @@ def install(patches: Patches, state: AccountState) -> None:
             machine = state.disk_owners.get(volume_id)
             # Volumes without a machine are moto's own, behind its public images, and the roots of instances.
             if machine is None:
-                return original(backend, volume_id, description, *rest, **more)  # type: ignore[no-any-return]
+                return original(backend, volume_id, description, *rest, **more)
             if code := state.refusals.get("CreateSnapshot"):
                 raise EC2ClientError(code, f"No snapshot of '{volume_id}' can be taken now.")
             snapshot: Snapshot = original(backend, volume_id, description, *rest, **more)

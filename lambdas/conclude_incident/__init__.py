@@ -12,10 +12,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas import moment
 from lambdas.conclude_incident.bucket_report import BucketReport
-from lambdas.conclude_incident.decide_verdict import Conclusion, decide_verdict, read_ending
+from lambdas.conclude_incident.decide_verdict import Conclusion, conclude
 from lambdas.conclude_incident.tell import tell
 from lambdas.environment import RecordKeeping, ReportPages
-from lambdas.incident import INSTANCE_ID, Incident, State, Verdict, timeline_entry
+from lambdas.incident import INSTANCE_ID, SAFE_VERDICTS, Incident, State, timeline_entry
 from lambdas.incident_pages import IncidentPages
 from lambdas.incident_table import IncidentTable
 from lambdas.index_fields import index_fields
@@ -39,7 +39,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(event, context, records)
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
-    conclusion = decide_verdict(read_ending(event, incident), instance_id=incident.instance_id)
+    if _is_concluded_by_its_rescue(event, incident):
+        return _as_recorded(incident)
+    conclusion = conclude(event, incident)
     logger.info(
         *("Verdict: %s. %s", conclusion.verdict.value, conclusion.reason),
         extra={LogField.VERDICT: conclusion.verdict.value},
@@ -80,6 +82,18 @@ def _find(event: dict[str, Any], context: LambdaContext, records: IncidentTable)
     )
     records.create(new)
     return new
+
+
+def _is_concluded_by_its_rescue(event: dict[str, Any], incident: Incident) -> bool:
+    """The rescue that this execution waited for has said and told everything."""
+    rescue = event.get("rescueEnd")
+    return isinstance(rescue, dict) and incident.verdict is not None and incident.concluded_by == rescue.get("name")
+
+
+def _as_recorded(incident: Incident) -> dict[str, Any]:
+    known = {"verdict": incident.verdict, "reason": incident.verdict_reason, "incidentId": incident.incident_id}
+    panic_line = {"panicLine": incident.panic_line} if incident.panic_line else {}
+    return known | {"keys": incident.keys} | panic_line
 
 
 def _write_report(
@@ -160,8 +174,8 @@ def _durations(timeline: list[dict[str, str]]) -> dict[str, int]:
 
 
 def _is_worth_recording(incident: Incident, conclusion: Conclusion) -> bool:
-    """A later execution that finds nothing any more must not talk away a vmcore that was captured."""
-    return incident.verdict != Verdict.CAPTURED or conclusion.verdict == Verdict.CAPTURED
+    """A later execution that finds nothing any more must not talk away a vmcore that is in the bucket."""
+    return incident.verdict not in SAFE_VERDICTS or conclusion.verdict in SAFE_VERDICTS
 
 
 def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any], records: IncidentTable) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from lambdas.conclude_incident.verdict_of_rescue import RescueEnding, decide_rescue
 from lambdas.diagnostic_interrupt import verdict_of_refusal
 from lambdas.incident import Incident, Verdict
 
@@ -67,6 +68,33 @@ def read_cause(cause: str) -> str:
     except ValueError:
         return cause
     return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
+
+
+def conclude(event: dict[str, Any], incident: Incident) -> Conclusion:
+    """Of a collection or a rescue, from what it knows."""
+    if "rescue" in event:
+        rescued = decide_rescue(
+            _read_rescue(event, incident), instance_id=incident.instance_id, incident_id=incident.incident_id
+        )
+        return Conclusion(*rescued)
+    return decide_verdict(read_ending(event, incident), instance_id=incident.instance_id)
+
+
+def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
+    """Never raises, as read_ending."""
+    ending, rescue = read_ending(event, incident), _object(event, "rescue")
+    left = _object(event, "removed").get("left")
+    return RescueEnding(
+        volume_id=str(rescue.get("volumeId") or ""),
+        because=str(_object(event, "input").get("reason") or ""),
+        error=ending.error,
+        cause=ending.cause,
+        found_status=ending.found_status,
+        is_verified=ending.is_verified,
+        is_crash_expected=ending.is_crash_expected,
+        saw_crash_kernel=incident.saw_crash_kernel,
+        left=tuple(str(each) for each in left) if isinstance(left, list) else (),
+    )
 
 
 def read_ending(event: dict[str, Any], incident: Incident) -> Ending:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from lambdas.incident import State, Verdict
+from lambdas.incident import SAFE_VERDICTS, State
 from lambdas.sweep.finding import Policy
 from lambdas.sweep.found import NO_LONGER_THERE, Found, IncidentFacts
-
-_SAFE_IN_S3 = frozenset({Verdict.CAPTURED, Verdict.RESCUED})
 
 
 @dataclass(frozen=True)
@@ -53,4 +51,4 @@ def is_over(incident: IncidentFacts | None) -> bool:
 
 def is_safe(incident: IncidentFacts | None) -> bool:
     """The vmcore is in S3, verified."""
-    return incident is not None and incident.verdict in _SAFE_IN_S3
+    return incident is not None and incident.verdict in SAFE_VERDICTS

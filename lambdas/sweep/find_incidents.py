@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambdas import clients, moment
-from lambdas.environment import Collection, RecordKeeping
+from lambdas.environment import Collection, RecordKeeping, Rescue
 from lambdas.sweep.found import IncidentFacts
 from lambdas.sweep.judge_instances import UNFINISHED
 from lambdas.sweep.time_left import TimeLeft
@@ -18,15 +18,16 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 def find_running() -> frozenset[str]:
-    """The names of the executions of CollectVmcore that are at work. All of them: one left out would look abandoned."""
-    machine = Collection.read().collect_vmcore_arn
+    """The names of the executions of both machines that are at work. All of them: one left out would look abandoned."""
+    machines = (Collection.read().collect_vmcore_arn, Rescue.read().rescue_vmcore_arn)
     pages = (
-        clients.stepfunctions()
+        page
+        for machine in machines
+        for page in clients.stepfunctions()
         .get_paginator("list_executions")
         .paginate(stateMachineArn=machine, statusFilter="RUNNING")
     )
-    names = {each["name"] for page in pages for each in page["executions"]}
-    return frozenset(names)
+    return frozenset(each["name"] for page in pages for each in page["executions"])
 
 
 def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, IncidentFacts | None]:

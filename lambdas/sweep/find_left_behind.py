@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lambdas import clients
 from lambdas.instance_facts import OWNER_TAG
 from lambdas.plan_dump_volume import STACK, STACK_TAG
+from lambdas.rescue_marks import INCIDENT_TAG, RESCUE_TAG, RESCUED_TAG, SOURCE_TAG
 from lambdas.sweep.found import GONE, Collector, Snapshot, Volume
 from lambdas.sweep.time_left import TimeLeft
 
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
 
-# On everything that a rescue makes: its execution, its incident, and the instance whose dump it is after.
-RESCUE_TAG = "hangdump:rescue"
-INCIDENT_TAG = "hangdump:incident"
-RESCUED_TAG = "hangdump:rescue-of"
 # DescribeInstances takes up to 200 values in a filter.
 _IDS_A_CALL = 200
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
@@ -39,6 +36,7 @@ def _volumes(what: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
             volume_id=volume["VolumeId"],
             is_attached=volume["State"] == "in-use",
             size_gib=volume["Size"],
+            copy_of=_mark(volume.get("Tags", []), SOURCE_TAG),
             created_at=volume["CreateTime"],
             **_marks(volume.get("Tags", [])),
         )
@@ -107,6 +105,10 @@ def _states(instance_ids: "Sequence[str]") -> dict[str, str]:
 
 def _has_tag(key: str) -> "FilterTypeDef":
     return {"Name": "tag-key", "Values": [key]}
+
+
+def _mark(tags: "Iterable[TagTypeDef]", key: str) -> str:
+    return next((tag["Value"] for tag in tags if tag["Key"] == key), "")
 
 
 def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:

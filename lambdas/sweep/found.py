@@ -22,6 +22,8 @@ class Volume:
     is_attached: bool
     size_gib: int
     created_at: datetime
+    # Of a copy: the dump volume
+    copy_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

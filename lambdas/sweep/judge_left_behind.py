@@ -26,11 +26,11 @@ def judge_dump_volume(case: Case, volume: Volume) -> Iterator[Finding]:
 
 
 def judge_copy(case: Case, volume: Volume) -> Iterator[Finding]:
-    """A copy that a rescue made of a dump volume."""
+    """Of no more value than the dump volume that it was made of, or the vmcore in S3."""
     incident = case.incident(volume.incident_id)
     is_waste = (
         is_over(incident)
-        and is_safe(incident)
+        and (is_safe(incident) or volume.copy_of in case.dump_volumes)
         and volume.is_of_this_stack
         and not volume.is_attached
         and case.is_settled(volume.created_at)

@@ -16,7 +16,7 @@ from lambdas.incident import Incident, Upload, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.observability import entry_point, logger
 from lambdas.s3_errors import code, explain_refusal
-from lambdas.verify_vmcore.custody import Verified, write_custody
+from lambdas.verify_vmcore.custody import Verified, Way, write_custody
 from lambdas.vmcore_upload import Held, composite_digest, is_part_right, read_found, read_parts
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _AGAIN = "The vmcore is still on the instance: start CollectVmcore again."
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incident","found","upload"}`, gives `{"verified":true,"key","sizeBytes","digest","parts"}`."""
+    """Takes `{"incident","found","upload","rescue"?}`, gives `{"verified":true,"key","sizeBytes","digest","parts"}`."""
     bucket = VmcoreBucketName.read().bucket_name
     found, planned = read_found(event["found"]), event["upload"]
     records = IncidentTable(RecordKeeping.read().table_name)
@@ -37,7 +37,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         raise InvalidInput("There is no upload of this vmcore to verify: an incomplete one is never verified.", _AGAIN)
     try:
         verified = _verify(incident, upload, bucket=bucket, key=planned["keys"]["vmcore"])
-        write_custody(verified, incident, upload, found, bucket=bucket, key=planned["keys"]["manifest"])
+        way = Way(incident, upload, found, rescue=event.get("rescue"))
+        write_custody(verified, way, bucket=bucket, key=planned["keys"]["manifest"])
     except ClientError as error:
         raise (explain_refusal(error, bucket) or error) from error
     entry = timeline_entry(moment.now(), "verified", f"{verified.size_bytes} bytes, sha256 {verified.digest}")

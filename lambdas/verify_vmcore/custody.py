@@ -24,21 +24,29 @@ class Verified:
     digests: Digests
 
 
-def write_custody(
-    verified: Verified, incident: Incident, upload: Upload, found: Found, *, bucket: str, key: str
-) -> None:
+@dataclass(frozen=True)
+class Way:
+    """How it came there; `rescue` names the copy and the collector that it was read from, if it was."""
+
+    incident: Incident
+    upload: Upload
+    found: Found
+    rescue: dict[str, str] | None = None
+
+
+def write_custody(verified: Verified, way: Way, *, bucket: str, key: str) -> None:
     """Written again when the state is entered again: it says the same."""
     clients.s3().put_object(
         Bucket=bucket,
         Key=key,
-        Body=json.dumps(_custody(verified, incident, upload, found, bucket=bucket), indent=1).encode(),
+        Body=json.dumps(_custody(verified, way, bucket=bucket), indent=1).encode(),
         ContentType="application/json",
     )
 
 
-def _custody(verified: Verified, incident: Incident, upload: Upload, found: Found, *, bucket: str) -> dict[str, Any]:
-    plan = upload.plan
-    return {
+def _custody(verified: Verified, way: Way, *, bucket: str) -> dict[str, Any]:
+    incident, upload, found, plan = way.incident, way.upload, way.found, way.upload.plan
+    return ({"readFrom": way.rescue} if way.rescue else {}) | {
         "incidentId": incident.incident_id,
         "instance": {
             "instanceId": incident.instance_id,

@@ -91,7 +91,7 @@ def test_a_snapshot_is_a_copy_of_the_disk_that_completes_later(account: LabAccou
     assert eventually(lambda: _state_of(account, snapshot_id) == "completed")
     assert machine.copies == {snapshot_id: volume_id}
     account.client("ec2").delete_snapshot(SnapshotId=snapshot_id)
-    with pytest.raises(ClientError, match="InvalidSnapshot.NotFound"):
+    with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
         account.client("ec2").delete_snapshot(SnapshotId=snapshot_id)
 
 

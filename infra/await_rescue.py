@@ -1,0 +1,96 @@
+"""The part of CollectVmcore that hands an instance which does not come back to RescueVmcore, and waits for its end.
+
+The rescue concludes the incident; "Conclude incident" behind it gives the same verdict again, or one of its own when
+the rescue ended without.
+"""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import rescue_vmcore
+from infra.closed_fragment import ClosedFragment
+from infra.poll import Poll
+from infra.polling import polling
+from infra.settings import Settings
+from infra.tasks import ApiCall, note, task
+
+# 11 events a look: beside the other loops of CollectVmcore no more fit into an execution's 25,000.
+RESCUE_LOOKS = 100
+_FAILURE = "$.facts.error"
+
+
+class AwaitRescue(ClosedFragment):
+    """Always leads to `conclude`; `$.facts.watch.detail` says why the instance cannot be asked itself."""
+
+    def __init__(self, scope: Construct, title: str, *, settings: Settings, conclude: sfn.State) -> None:
+        super().__init__(scope, f"{title} states")
+        # The name is made before the start: a retry of one that was not heard finds the same execution.
+        new = {"name.$": "States.Format('rescue-{}', States.UUID())"}
+        name = note(self, "Name the rescue", new, keep_as="$.rescue")
+        start = task(
+            self,
+            title,
+            ApiCall(
+                "sfn",
+                "startExecution",
+                {
+                    "StateMachineArn": rescue_vmcore.machine_arn(cdk.Stack.of(self)),
+                    "Name.$": "$.rescue.name",
+                    "Input": {
+                        "incidentId.$": "$.facts.incident.incidentId",
+                        "reason.$": "$.facts.watch.detail",
+                    },
+                },
+                {"executionArn.$": "$.ExecutionArn"},
+            ),
+            keep_as="$.rescueExecution",
+        )
+        start.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
+        described = ApiCall(
+            "sfn",
+            "describeExecution",
+            {"ExecutionArn.$": "$.rescueExecution.executionArn"},
+            {"name.$": "$.Name", "status.$": "$.Status"},
+        )
+        look = task(self, "Look at the rescue", described, keep_as="$.facts.rescueEnd")
+        polls = polling(rescue_vmcore.longest_seconds(settings), settings.poll_seconds, at_most=RESCUE_LOOKS)
+        loop = Poll(self, "Watch the rescue", look=look, polling=polls)
+        # Overwritten by "Conclude incident" when the rescue has concluded: then it only repeats the verdict.
+        ended = self._say("Say that the rescue ended", "ended as {}")
+        late = self._say("Say that the rescue goes on", "is still {}: it will say how it ended")
+        loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.facts.rescueEnd.status", "RUNNING")), ended)
+        loop.goes_on_after_errors("$.unseen").gives_up(late)
+        unknown = note(
+            self,
+            "Note the rescue",
+            {"name.$": "$.rescue.name", "status": "RUNNING"},
+            keep_as="$.facts.rescueEnd",
+        )
+        name.next(start).next(unknown).next(loop.start_state)
+        for end in (ended, late):
+            end.next(conclude)
+        self._start = name
+
+    def _say(self, name: str, what: str) -> sfn.Pass:
+        cause = f"States.Format('RescueVmcore {{}} {what}.', $.facts.rescueEnd.name, $.facts.rescueEnd.status)"
+        return note(self, name, {"Error": "RescueUnfinished", "Cause.$": cause}, keep_as=_FAILURE)
+
+
+def statements(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Start rescues, and see how they end."""
+    executions = stack.format_arn(
+        service="states",
+        resource="execution",
+        resource_name=f"{rescue_vmcore.NAME}:rescue-*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    return [
+        iam.PolicyStatement(actions=["states:StartExecution"], resources=[rescue_vmcore.machine_arn(stack)]),
+        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
+    ]
+
+
+OWN_EXECUTIONS = f"states:execution:{rescue_vmcore.NAME}:rescue-*"
+EXECUTIONS_REASON = "Each rescue is named as it is started."

@@ -1,0 +1,61 @@
+"""The steps that copy a dump volume without touching it or its instance: a snapshot, and the wait for it."""
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.closed_fragment import ClosedFragment
+from infra.poll import Poll
+from infra.polling import polling
+from infra.settings import Settings
+from infra.tasks import ApiCall, note, task
+
+# The first snapshot of a volume copies every block that was ever written: for a dump of 1 TiB an hour or more (inf).
+COPY_SECONDS = 4 * 3600
+_LOOKS = 150
+
+
+class CopyDumpVolume(ClosedFragment):
+    """Leads to `then` with the snapshot's id at `$.copy.snapshotId`."""
+
+    def __init__(
+        self, scope: Construct, title: str, *, settings: Settings, then: sfn.IChainable, on_failure: sfn.IChainable
+    ) -> None:
+        super().__init__(scope, f"{title} states")
+        create = task(
+            self,
+            title,
+            ApiCall(
+                "ec2",
+                "createSnapshot",
+                {
+                    "VolumeId.$": "$.plan.volumeId",
+                    "Description.$": "$.plan.description",
+                    "TagSpecifications.$": "$.plan.copyTags",
+                },
+                {"snapshotId.$": "$.SnapshotId"},
+            ),
+            keep_as="$.copy",
+            comment="Without a ClientToken a retry may make a second one: both carry the tag by which they are removed",
+            # One volume takes one snapshot in 15 s.
+            retry_seconds=15,
+        )
+        kept = {"snapshotId.$": "$.Snapshots[0].SnapshotId", "state.$": "$.Snapshots[0].State"}
+        described = ApiCall("ec2", "describeSnapshots", {"SnapshotIds.$": "States.Array($.copy.snapshotId)"}, kept)
+        look = task(self, "Look at the copy", described, keep_as="$.copy")
+        polls = polling(COPY_SECONDS, settings.poll_seconds, at_most=_LOOKS)
+        loop = Poll(self, "Wait for the copy", look=look, polling=polls)
+        broken = self._say("Say that the copy broke", "DumpVolumeCopyBroken", "went to state error")
+        late = self._say("Say that the copy is late", "DumpVolumeCopyLate", f"did not complete in {COPY_SECONDS} s")
+        loop.ends_when(sfn.Condition.string_equals("$.copy.state", "completed"), then)
+        loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.copy.state", "pending")), broken)
+        loop.gives_up(late)
+        for each in (create, look):
+            each.add_catch(on_failure, errors=["States.ALL"], result_path="$.facts.error")
+        for end in (broken, late):
+            end.next(on_failure)
+        create.next(loop.start_state)
+        self._start = create
+
+    def _say(self, name: str, error: str, what: str) -> sfn.Pass:
+        cause = f"States.Format('Snapshot {{}} of {{}} {what}.', $.copy.snapshotId, $.plan.volumeId)"
+        return note(self, name, {"Error": error, "Cause.$": cause}, keep_as="$.facts.error")

@@ -1,0 +1,136 @@
+"""What a rescue may do: copy dump volumes of this stack, launch collectors, run two documents on them, end them."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+
+from infra import grants
+from infra.short_lived_instance import CollectorProfile
+from infra.sweep_grants import ANY_SNAPSHOT, made_by_a_rescue, snapshots
+from lambdas.rescue_marks import RESCUE_TAG
+
+MADE_BY_A_RESCUE = (
+    "What a rescue makes has an id that nobody knows before: the grant is limited by a condition, to what carries its "
+    "tag and this stack's, or is given them as it is made."
+)
+# Of the image, and where the collector goes.
+_ANYWHERE = ("subnet", "security-group", "network-interface")
+
+
+def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """A snapshot of a volume of this stack, with a rescue's tags."""
+    return [
+        iam.PolicyStatement(
+            actions=["ec2:CreateSnapshot"],
+            resources=[grants.volumes(stack)],
+            conditions={"StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name}},
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:CreateSnapshot"], resources=[snapshots(stack)], conditions=_marked_when_made(stack)
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:CreateTags"],
+            resources=[snapshots(stack)],
+            conditions={"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}},
+        ),
+        grants.read("ec2:DescribeSnapshots"),
+    ]
+
+
+def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -> list[iam.PolicyStatement]:
+    """Instances and volumes with a rescue's tags, from its own snapshots, with the one profile, IMDSv2 only."""
+    arn = stack.format_arn
+    images = arn(service="ec2", account="", resource="image", resource_name="*")
+    statements = [
+        iam.PolicyStatement(
+            actions=["ec2:RunInstances"],
+            resources=[images, *(arn(service="ec2", resource=kind, resource_name="*") for kind in _ANYWHERE)],
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:RunInstances"], resources=[snapshots(stack)], conditions=made_by_a_rescue(stack)
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:RunInstances"], resources=[grants.volumes(stack)], conditions=_marked_when_made(stack)
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:RunInstances"],
+            resources=[grants.instances(stack)],
+            conditions={
+                **_marked_when_made(stack),
+                "ArnEquals": {"ec2:InstanceProfile": profile.arn},
+                "StringEqualsIfExists": {"ec2:MetadataHttpTokens": "required"},
+            },
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:CreateTags"],
+            resources=[grants.instances(stack), grants.volumes(stack)],
+            conditions={"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+        ),
+        iam.PolicyStatement(
+            actions=["iam:PassRole"],
+            resources=[profile.role.role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": f"ec2.{cdk.Aws.URL_SUFFIX}"}},
+        ),
+        grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
+    ]
+    if image.startswith("resolve:ssm:"):
+        name = image.removeprefix("resolve:ssm:").split(":")[0].removeprefix("/")
+        # The public ones have no account.
+        account = "" if name.startswith("aws/service/") else None
+        parameter = arn(service="ssm", account=account, resource="parameter", resource_name=name)
+        statements.append(iam.PolicyStatement(actions=["ssm:GetParameters"], resources=[parameter]))
+    return statements
+
+
+def use_keys_of_copies(stack: cdk.Stack) -> iam.PolicyStatement:
+    """EC2 makes a volume of an encrypted snapshot with the rights of whoever launches; only by way of EC2."""
+    return iam.PolicyStatement(
+        actions=[
+            "kms:CreateGrant",
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
+        resources=[stack.format_arn(service="kms", resource="key", resource_name="*")],
+        conditions={"StringEquals": {"kms:ViaService": f"ec2.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}},
+    )
+
+
+def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.PolicyStatement]:
+    """Run these documents on what rescues launched, and nowhere else."""
+    documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
+    return [
+        iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents),
+        iam.PolicyStatement(
+            actions=["ssm:SendCommand"],
+            resources=[grants.instances(stack)],
+            conditions={
+                "StringEquals": {f"ssm:resourceTag/{grants.STACK_TAG}": stack.stack_name},
+                "Null": {f"ssm:resourceTag/{RESCUE_TAG}": "false"},
+            },
+        ),
+        grants.read("ssm:GetCommandInvocation"),
+    ]
+
+
+def _marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str]]:
+    return {
+        "StringEquals": {f"aws:RequestTag/{grants.STACK_TAG}": stack.stack_name},
+        "Null": {f"aws:RequestTag/{RESCUE_TAG}": "false"},
+    }
+
+
+def acknowledged() -> dict[str, str]:
+    """For cdk-nag."""
+    here = "<AWS::Region>"
+    places = {f"ec2:{kind}/*": "Where a collector goes is where the instance is that it rescues." for kind in _ANYWHERE}
+    return {
+        **{grants.wildcard(tail): reason for tail, reason in places.items()},
+        f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:{here}::image/*]": "The image is named by a public "
+        "parameter of AWS or by a setting; which one that is changes with each release.",
+        ANY_SNAPSHOT: MADE_BY_A_RESCUE,
+        grants.wildcard("ec2:instance/*"): MADE_BY_A_RESCUE,
+        grants.wildcard("ec2:volume/*"): MADE_BY_A_RESCUE,
+        grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
+    }

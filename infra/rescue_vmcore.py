@@ -1,0 +1,243 @@
+"""RescueVmcore: the vmcore of an instance that does not come back, read from a copy of its dump volume by another one.
+
+Owns the order of steps. Every way through goes by "Remove what was made" to "Conclude incident"; nothing is ever done
+to the dump volume but to copy it.
+"""
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants, rescue_grants, workflow
+from infra.collect_functions import CollectFunctions
+from infra.collect_parts import Parts
+from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
+from infra.explain_failure import ExplainFailure
+from infra.poll import Poll
+from infra.polling import polling
+from infra.rescue_functions import RescueFunctions
+from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
+from infra.settings import Settings
+from infra.short_lived_instance import ONLINE_SECONDS, START_SECONDS, CollectorProfile, ShortLivedInstance, Wanted
+from infra.tasks import FunctionCall, note, task
+from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
+from infra.workflow import Workflow, connect
+
+NAME = "RescueVmcore"
+DEVICE = "/dev/sdf"
+MOUNT_POINT = "/mnt/hangdump-rescue"
+# An instance that is terminated shuts down first, which its operating system may take minutes for.
+REMOVE_SECONDS = 1200
+_DOCUMENTS = ["mount_dump_copy", "upload_vmcore"]
+_SHORT_LOOKS = 60
+_FAILURE = "$.facts.error"
+_COLLECTOR = "$.collector.instanceId"
+
+
+def machine_arn(stack: cdk.Stack) -> str:
+    """By name, as CollectVmcore starts it and it uses functions of CollectVmcore."""
+    return stack.format_arn(
+        service="states", resource="stateMachine", resource_name=NAME, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+    )
+
+
+def longest_seconds(settings: Settings) -> int:
+    """All its waits, one after the other."""
+    documents = 3 * (settings.document_timeout_seconds + DELIVERY_SECONDS)
+    uploads = UPLOAD_ROUNDS * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
+    return COPY_SECONDS + START_SECONDS + ONLINE_SECONDS + documents + uploads + REMOVE_SECONDS
+
+
+class RescueVmcore(Construct):
+    """The state machine, its own functions and the collectors' profile."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, parts: Parts, functions: CollectFunctions, settings: Settings
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._parts = parts
+        self._settings = settings
+        self._shared = functions
+        self._functions = RescueFunctions(self, parts=parts, settings=settings)
+        self._profile = CollectorProfile(self, "Collector")
+        self.state_machine = workflow.state_machine(
+            self,
+            NAME,
+            workflow=Workflow(
+                first=self._states(),
+                statements=self._statements(),
+                # The loops' bounds end every wait first: doubled for the looks, the rest for the calls between.
+                timeout_seconds=2 * longest_seconds(settings) + 3600,
+                comment="Bring home the vmcore of an instance that does not come back",
+                acknowledged=rescue_grants.acknowledged(),
+            ),
+            settings=settings,
+        )
+
+    def _states(self) -> sfn.State:
+        remove = self._remove(self._conclude())
+        note_request = note(
+            self,
+            "Note the request",
+            {"facts": {"executionName.$": "$$.Execution.Name", "input.$": "$", "rescue": {}}},
+            keep_as="$",
+        )
+        execution = {"executionId.$": "$$.Execution.Id", "executionName.$": "$$.Execution.Name"}
+        start = {"input.$": "$.facts.input", "startTime.$": "$$.Execution.StartTime", **execution}
+        open_rescue = task(
+            self, "Open rescue", FunctionCall(self._functions.open_rescue, start), keep_as="$.facts.incident"
+        )
+        payload = {"incident.$": "$.facts.incident", **execution}
+        plan = task(self, "Plan rescue", FunctionCall(self._functions.plan_rescue, payload), keep_as="$.plan")
+        for each in (open_rescue, plan):
+            each.add_catch(remove, errors=["States.ALL"], result_path=_FAILURE)
+        remember = sfn.Pass(
+            self, "Remember the volume", input_path="$.plan.volumeId", result_path="$.facts.rescue.volumeId"
+        )
+        collector = ShortLivedInstance(
+            self,
+            "Launch collector",
+            wanted=self._wanted(),
+            settings=self._settings,
+            then=self._read(remove),
+            on_failure=remove,
+        )
+        copy = CopyDumpVolume(
+            self, "Copy dump volume", settings=self._settings, then=collector.start_state, on_failure=remove
+        )
+        connect(note_request, open_rescue, plan, remember, copy.start_state)
+        return note_request
+
+    def _wanted(self) -> Wanted:
+        disk = {
+            "SnapshotId.$": "$.copy.snapshotId",
+            # The copy goes with the collector.
+            "DeleteOnTermination": True,
+            "VolumeType": "gp3",
+        }
+        return Wanted(
+            profile=self._profile,
+            keep_as="$.collector",
+            failure=_FAILURE,
+            once_by="$.plan.clientToken",
+            network_interface="$.plan.networkInterface",
+            tags="$.plan.collectorTags",
+            block_devices=[{"DeviceName": DEVICE, "Ebs": disk}],
+            ends_itself_after_seconds=longest_seconds(self._settings),
+        )
+
+    def _read(self, remove: sfn.State) -> sfn.State:
+        """On the collector, from mounting the copy to the proof; returns the first of these states."""
+        uploads = self._shared.upload
+        note_way = note(
+            self,
+            "Note the way",
+            {
+                "volumeId.$": "$.plan.volumeId",
+                "snapshotId.$": "$.copy.snapshotId",
+                "collectorId.$": _COLLECTOR,
+                "copies.$": f"$.collector.devices[?(@.DeviceName == '{DEVICE}')].Ebs.VolumeId",
+            },
+            keep_as="$.facts.rescue",
+        )
+        mount = self._run(
+            "Mount the copy",
+            Command(
+                "mount_dump_copy",
+                {"mountPoint": [MOUNT_POINT], "volumeId.$": "$.facts.rescue.copies"},
+                self._settings.document_timeout_seconds,
+                _SHORT_LOOKS,
+            ),
+            "$.mounted",
+            remove,
+        )
+        find = self._run(
+            "Find vmcore",
+            Command(
+                "upload_vmcore",
+                {"mountPoint": [MOUNT_POINT], "action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
+                self._settings.document_timeout_seconds,
+                _SHORT_LOOKS,
+            ),
+            "$.seen",
+            remove,
+        )
+        # The kernel and the boot that it names are the collector's own.
+        kept = ("status", "vmcore", "dmesg", "memoryBytes")
+        take = note(
+            self,
+            "Take what is of the dump",
+            {f"{name}.$": f"$.seen.{name}" for name in kept},
+            keep_as="$.facts.found",
+        )
+        reader = Reader(self._parts.runner, _COLLECTOR, MOUNT_POINT, again=NAME)
+        upload = UploadVmcore(
+            self,
+            "Upload vmcore",
+            functions=uploads,
+            settings=self._settings,
+            reader=reader,
+            then=remove,
+        )
+        payload = {
+            "incident.$": "$.facts.incident",
+            "found.$": "$.facts.found",
+            "upload.$": "$.upload",
+            "rescue.$": "$.facts.rescue",
+        }
+        verify = task(self, "Verify vmcore", FunctionCall(uploads.verify_vmcore, payload), keep_as="$.facts.verified")
+        verify.add_catch(remove, errors=["States.ALL"], result_path=_FAILURE)
+        is_complete = sfn.Choice(self, "Is the vmcore complete?")
+        is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(remove)
+        connect(note_way, mount, find, take, upload, is_complete)
+        connect(verify, remove)
+        return note_way
+
+    def _run(self, title: str, command: Command, result: str, remove: sfn.State) -> RunDocument:
+        paths = Paths(instance_id=_COLLECTOR, result=result, failure=_FAILURE)
+        return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(remove)
+
+    def _remove(self, conclude: sfn.State) -> sfn.State:
+        """What is left is told, and removed by the sweep: it must not keep the verdict back."""
+        unknown = note(
+            self, "Begin to remove", {"isAnythingLeft": True, "left": ["what it made"]}, keep_as="$.facts.removed"
+        )
+        call = FunctionCall(self._functions.remove_rescue, {"executionName.$": "$$.Execution.Name"})
+        look = task(self, "Remove what was made", call, keep_as="$.facts.removed")
+        polls = polling(REMOVE_SECONDS, self._settings.poll_seconds, at_most=60)
+        loop = Poll(self, "Remove until nothing is left", look=look, polling=polls)
+        nothing_left = sfn.Condition.boolean_equals("$.facts.removed.isAnythingLeft", False)
+        loop.ends_when(nothing_left, conclude).goes_on_after_errors("$.unremoved").gives_up(conclude)
+        unknown.next(loop.start_state)
+        return unknown
+
+    def _conclude(self) -> sfn.State:
+        call = FunctionCall(self._shared.conclude_incident, input_path="$.facts")
+        conclude = task(self, "Conclude incident", call, keep_as="$.conclusion")
+        unconcluded = sfn.Fail(
+            self, "Fail without a verdict", error_path="$.failure.Error", cause_path="$.failure.Cause"
+        )
+        explain = ExplainFailure(self, "Explain why there is no verdict", then=unconcluded)
+        conclude.add_catch(explain.start_state, errors=["States.ALL"], result_path="$.failure")
+        failed = sfn.Fail(
+            self, "Fail with the verdict", error_path="$.conclusion.verdict", cause_path="$.conclusion.reason"
+        )
+        rescued = sfn.Choice(self, "Is the vmcore rescued?")
+        rescued.when(
+            sfn.Condition.string_equals("$.conclusion.verdict", "rescued"),
+            sfn.Succeed(self, "Rescued", output_path="$.conclusion"),
+        ).otherwise(failed)
+        connect(conclude, rescued)
+        return conclude
+
+    def _statements(self) -> list[iam.PolicyStatement]:
+        stack, runner = cdk.Stack.of(self), self._parts.runner
+        shared = [*self._shared.upload.all(), self._shared.conclude_incident, runner.read_document_result]
+        return [
+            grants.invoke(*self._functions.all(), *shared),
+            *rescue_grants.copy_volumes(stack),
+            *rescue_grants.launch_collectors(stack, self._profile, self._settings.collector_image),
+            rescue_grants.use_keys_of_copies(stack),
+            *rescue_grants.command_collectors(stack, [runner.documents.name(each) for each in _DOCUMENTS]),
+        ]

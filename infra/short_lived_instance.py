@@ -1,0 +1,173 @@
+"""An instance that lives for one job: launched, waited for until commands reach it, ended by whoever launched it.
+
+Owns its profile and the states up to Online; not what it is for, nor its end. It also ends itself: `shutdown` from
+its user data terminates it, should nobody else come to do so.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.acknowledgements import acknowledge
+from infra.closed_fragment import ClosedFragment
+from infra.poll import Poll
+from infra.polling import polling
+from infra.settings import Settings
+from infra.tasks import ApiCall, note, task
+
+# Seconds to minutes; EC2 ends one whose volume it cannot decrypt while it is pending.
+START_SECONDS = 600
+# An image that boots and an agent that registers: a minute or two.
+ONLINE_SECONDS = 900
+CORE = "AmazonSSMManagedInstanceCore"
+
+
+class CollectorProfile(Construct):
+    """The instance profile: what Systems Manager needs, and nothing else. It reads no bucket and no table."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.role = iam.Role(
+            self,
+            "Role",
+            description="Instances that Hangdump launches for one job: to be reached by Systems Manager",
+            assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(CORE)],
+        )
+        acknowledge(
+            self.role,
+            {
+                f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{CORE}]": "It is what AWS keeps up to "
+                "date for the SSM agent; the instance lives for one job and has no other right."
+            },
+        )
+        profile = iam.CfnInstanceProfile(self, "Profile", roles=[self.role.role_name])
+        self.arn = profile.attr_arn
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to launch: paths into the execution's state, and how long it may live by itself."""
+
+    profile: CollectorProfile
+    # Where its description is kept, and why there is none.
+    keep_as: str
+    failure: str
+    # The path of its ClientToken.
+    once_by: str
+    network_interface: str
+    tags: str
+    block_devices: list[dict[str, Any]]
+    ends_itself_after_seconds: int
+
+
+class ShortLivedInstance(ClosedFragment):
+    """Leads to `then` once commands reach the instance, whose id, state and devices lie at `wanted.keep_as`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        wanted: Wanted,
+        settings: Settings,
+        then: sfn.IChainable,
+        on_failure: sfn.IChainable,
+    ) -> None:
+        super().__init__(scope, f"{title} states")
+        keep_as, self._failure = wanted.keep_as, wanted.failure
+        launch = task(
+            self,
+            title,
+            _run_instances(wanted, settings),
+            keep_as=keep_as,
+            comment="A retry is harmless: EC2 answers the same ClientToken with the same instance",
+            # Capacity may be short for a while.
+            retry_seconds=2 * settings.poll_seconds,
+        )
+        instance_id = f"{keep_as}.instanceId"
+        look = task(self, "Look at collector", _describe(instance_id), keep_as=keep_as)
+        runs = Poll(
+            self, "Wait for collector", look=look, polling=polling(START_SECONDS, settings.poll_seconds, at_most=60)
+        )
+        ask = task(self, "Ask whether collector is online", _ping(instance_id), keep_as="$.ping")
+        online = Poll(
+            self,
+            "Wait for collector's agent",
+            look=ask,
+            polling=polling(ONLINE_SECONDS, settings.poll_seconds, at_most=60),
+        )
+        died = self._say(
+            "Say that the collector died",
+            "CollectorDied",
+            f"'Collector {{}} is {{}} instead of running. Most often this state machine may not use the key of the "
+            f"dump volume: allow its role in the key policy.', {instance_id}, {keep_as}.state",
+        )
+        late = self._say(
+            "Say that the collector is late",
+            "CollectorLate",
+            f"'Collector {{}} did not run within {START_SECONDS} s.', {instance_id}",
+        )
+        silent = self._say(
+            "Say that the collector is silent",
+            "CollectorSilent",
+            f"'Systems Manager did not hear of collector {{}} within {ONLINE_SECONDS} s. Its subnet needs a way to the "
+            f"endpoints ssm, ssmmessages and S3: see collectorSubnetId.', {instance_id}",
+        )
+        state = f"{keep_as}.state"
+        runs.ends_when(sfn.Condition.string_equals(state, "running"), online.start_state)
+        runs.ends_when(sfn.Condition.not_(sfn.Condition.string_equals(state, "pending")), died).gives_up(late)
+        is_online = sfn.Condition.and_(
+            sfn.Condition.is_present("$.ping.seen[0].PingStatus"),
+            sfn.Condition.string_equals("$.ping.seen[0].PingStatus", "Online"),
+        )
+        online.ends_when(is_online, then).gives_up(silent)
+        for each in (launch, look, ask):
+            each.add_catch(on_failure, errors=["States.ALL"], result_path=wanted.failure)
+        for end in (died, late, silent):
+            end.next(on_failure)
+        launch.next(runs.start_state)
+        self._start = launch
+
+    def _say(self, name: str, error: str, arguments: str) -> sfn.Pass:
+        values: Mapping[str, Any] = {"Error": error, "Cause.$": f"States.Format({arguments})"}
+        return note(self, name, values, keep_as=self._failure)
+
+
+def _run_instances(wanted: Wanted, settings: Settings) -> ApiCall:
+    minutes = wanted.ends_itself_after_seconds // 60
+    user_data = f"#!/bin/sh\nshutdown -P +{minutes}\n"
+    parameters: dict[str, Any] = {
+        "ImageId": settings.collector_image,
+        "InstanceType": settings.collector_instance_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ClientToken.$": wanted.once_by,
+        "IamInstanceProfile": {"Arn": wanted.profile.arn},
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+        "NetworkInterfaces.$": f"States.Array({wanted.network_interface})",
+        "BlockDeviceMappings": wanted.block_devices,
+        "TagSpecifications.$": wanted.tags,
+        "UserData": base64.b64encode(user_data.encode()).decode(),
+    }
+    return ApiCall("ec2", "runInstances", parameters, {"instanceId.$": "$.Instances[0].InstanceId"})
+
+
+def _describe(instance_id: str) -> ApiCall:
+    kept = {
+        "instanceId.$": "$.Reservations[0].Instances[0].InstanceId",
+        "state.$": "$.Reservations[0].Instances[0].State.Name",
+        "devices.$": "$.Reservations[0].Instances[0].BlockDeviceMappings",
+    }
+    return ApiCall("ec2", "describeInstances", {"InstanceIds.$": f"States.Array({instance_id})"}, kept)
+
+
+def _ping(instance_id: str) -> ApiCall:
+    filters = [{"Key": "InstanceIds", "Values.$": f"States.Array({instance_id})"}]
+    return ApiCall("ssm", "describeInstanceInformation", {"Filters": filters}, {"seen.$": "$.InstanceInformationList"})

@@ -1,0 +1,82 @@
+"""Opens the incident that a rescue works on: the one whose instance did not come back, or a new one for an instance.
+
+Owns what may be rescued as an incident; whether there is a volume to read is plan_rescue's.
+"""
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from lambdas import moment
+from lambdas.environment import RecordKeeping
+from lambdas.errors import InvalidInput
+from lambdas.execution_input import GivenInput, InstanceId, read_input
+from lambdas.incident import SAFE_VERDICTS, Incident, incident_id, timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.observability import entry_point, logger
+from lambdas.open_incident import IncidentId
+
+
+class RescueInput(GivenInput):
+    """`{"incidentId"}` or `{"instanceId"}`; `reason` says why the instance cannot be asked itself."""
+
+    incident_id: IncidentId | None = None
+    instance_id: InstanceId | None = None
+    reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes `{"input","executionId","executionName","startTime"}`; raises InvalidInput."""
+    given = read_input(RescueInput, event["input"])
+    records = IncidentTable(RecordKeeping.read().table_name)
+    incident = _find(given, records) if given.incident_id else _open(given, event, records)
+    entry = timeline_entry(moment.now(), "rescue-opened", given.reason or event["executionName"])
+    # The sweep takes an incident whose execution runs for one that is worked on.
+    records.update(incident.incident_id, {"executionName": event["executionName"]}, timeline=[entry])
+    logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
+    logger.info("Rescue opened. %s", given.reason)
+    return incident.facts(since_epoch=incident.since_epoch)
+
+
+def _find(given: RescueInput, records: IncidentTable) -> Incident:
+    known = records.read(given.incident_id or "")
+    if known is None or not known.instance_id or given.instance_id not in (None, known.instance_id):
+        raise InvalidInput(f"incidentId = {given.incident_id!r} is no incident of that instance.", "Correct it.")
+    if known.verdict in SAFE_VERDICTS:
+        raise InvalidInput(f"The vmcore of the incident {known.incident_id} is in the bucket already.", "Read it.")
+    if known.origin == "alarm" and not known.is_interrupt_started:
+        raise InvalidInput(
+            f"The incident {known.incident_id} never interrupted: it is {known.state.value}.",
+            f'Start RescueVmcore with {{"instanceId": "{known.instance_id}"}} to rescue whatever vmcore is there.',
+        )
+    return known
+
+
+def _open(given: RescueInput, event: dict[str, Any], records: IncidentTable) -> Incident:
+    """The same one again when this state is retried."""
+    if given.instance_id is None:
+        raise InvalidInput("The execution's input names neither incidentId nor instanceId.", "Give one of them.")
+    started_at = moment.parse(event["startTime"])
+    _, _, _, region, account_id, *_ = event["executionId"].split(":")
+    opened = Incident(
+        incident_id=incident_id(started_at, given.instance_id),
+        instance_id=given.instance_id,
+        account_id=account_id,
+        region=region,
+        origin="fetch",
+        execution_name=event["executionName"],
+        execution_arn=event["executionId"],
+        opened_at=moment.iso(started_at),
+        timeline=[timeline_entry(started_at, "requested", event["executionName"])],
+    )
+    if records.create(opened):
+        return opened
+    known = records.read(opened.incident_id)
+    if known is None or known.execution_arn != event["executionId"]:
+        raise InvalidInput(
+            f"Another execution opened the incident {opened.incident_id} in the same second.",
+            "Wait for it, then start again if it is still needed.",
+        )
+    return known

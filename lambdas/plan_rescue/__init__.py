@@ -1,0 +1,90 @@
+"""Says which volume a rescue copies, and as what and where the collector is launched that reads the copy.
+
+Owns the looking; the choices are in choose_source.py and place_collector.py.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from lambdas import clients, moment
+from lambdas.environment import CollectorPlace, RecordKeeping
+from lambdas.errors import InstanceNotEnrolled
+from lambdas.incident import timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.instance_facts import ENROLLED_TAG, OWNER_TAG
+from lambdas.observability import entry_point, logger
+from lambdas.plan_dump_volume.choose_volume import client_token
+from lambdas.plan_rescue.choose_source import Source, choose_source
+from lambdas.plan_rescue.place_collector import place_collector
+from lambdas.rescue_marks import marks
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+_UNKNOWN = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes `{"incident","executionId","executionName"}`; raises NoDumpVolume, SeveralDumpVolumes and more."""
+    incident = event["incident"]
+    instance_id = incident["instanceId"]
+    instance = _read_instance(instance_id)
+    _require_consent(instance, instance_id)
+    source = choose_source(instance_id, _read_sources(instance_id))
+    interface = place_collector(instance, instance_id, CollectorPlace.read())
+    tags = marks(
+        execution_name=event["executionName"],
+        incident_id=incident["incidentId"],
+        instance_id=instance_id,
+        volume_id=source.volume_id,
+    )
+    logger.info("%s is to be copied; the collector goes to %s", source.volume_id, interface["SubnetId"])
+    entry = timeline_entry(moment.now(), "rescue-planned", f"a copy of {source.volume_id}")
+    IncidentTable(RecordKeeping.read().table_name).update(incident["incidentId"], {}, timeline=[entry])
+    return {
+        "volumeId": source.volume_id,
+        "description": f"Hangdump: rescue of the vmcore of {instance_id}",
+        "clientToken": client_token(event["executionId"]),
+        "networkInterface": interface,
+        "copyTags": [{"ResourceType": "snapshot", "Tags": tags}],
+        "collectorTags": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
+    }
+
+
+def _read_instance(instance_id: str) -> "InstanceTypeDef | None":
+    """None when EC2 has forgotten it, as an hour after its termination: its dump volume may be there all the same."""
+    try:
+        answer = clients.ec2().describe_instances(InstanceIds=[instance_id])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _UNKNOWN:
+            return None
+        raise
+    found = [each for reservation in answer["Reservations"] for each in reservation.get("Instances", [])]
+    return found[0] if found else None
+
+
+def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> None:
+    """What is in its memory is its owner's, as long as there is an instance that says who that is."""
+    if instance is None or instance["State"]["Name"] == "terminated":
+        return
+    if not any(tag["Key"] == ENROLLED_TAG and tag["Value"] == "true" for tag in instance.get("Tags", [])):
+        raise InstanceNotEnrolled(
+            f"{instance_id} is not tagged {ENROLLED_TAG}=true.", "If its owner agrees, tag it and run this again."
+        )
+
+
+def _read_sources(instance_id: str) -> list[Source]:
+    filters = [{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}]
+    pages = clients.ec2().get_paginator("describe_volumes").paginate(Filters=filters)  # type: ignore[arg-type]
+    return [
+        Source(
+            volume_id=volume["VolumeId"],
+            state=volume["State"],
+            attached_to=volume["Attachments"][0]["InstanceId"] if volume.get("Attachments") else "",
+        )
+        for page in pages
+        for volume in page["Volumes"]
+    ]
