@@ -68,10 +68,20 @@ class AwaitRescue(ClosedFragment):
             {"name.$": "$.rescue.name", "status": "RUNNING"},
             keep_as="$.facts.rescueEnd",
         )
+        unstarted = note(
+            self,
+            "Note why it cannot be started",
+            {
+                "detail.$": "States.Format('{} But it could not be started: {}', $.facts.watch.detail, "
+                f"States.JsonToString({_FAILURE}))"
+            },
+            keep_as="$.facts.watch",
+        )
+        self._start = sfn.Choice(self, "Could it not be started?")
+        self._start.when(sfn.Condition.is_present(f"{_FAILURE}.Error"), unstarted.next(name)).otherwise(name)
         name.next(start).next(unknown).next(loop.start_state)
         for end in (ended, late):
             end.next(conclude)
-        self._start = name
 
     def _say(self, name: str, what: str) -> sfn.Pass:
         cause = f"States.Format('RescueVmcore {{}} {what}.', $.facts.rescueEnd.name, $.facts.rescueEnd.status)"

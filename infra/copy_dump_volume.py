@@ -37,7 +37,7 @@ class CopyDumpVolume(ClosedFragment):
             keep_as="$.copy",
             comment="Without a ClientToken a retry may make a second one: both carry the tag by which they are removed",
             # One volume takes one snapshot in 15 s.
-            retry_seconds=15,
+            retry_seconds=2 * settings.poll_seconds,
         )
         kept = {"snapshotId.$": "$.Snapshots[0].SnapshotId", "state.$": "$.Snapshots[0].State"}
         described = ApiCall("ec2", "describeSnapshots", {"SnapshotIds.$": "States.Array($.copy.snapshotId)"}, kept)

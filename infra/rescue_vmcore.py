@@ -19,7 +19,7 @@ from infra.polling import polling
 from infra.rescue_functions import RescueFunctions
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
-from infra.short_lived_instance import ONLINE_SECONDS, START_SECONDS, CollectorProfile, ShortLivedInstance, Wanted
+from infra.short_lived_instance import CollectorProfile, ShortLivedInstance, Wanted
 from infra.tasks import FunctionCall, note, task
 from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
 from infra.workflow import Workflow, connect
@@ -46,7 +46,7 @@ def longest_seconds(settings: Settings) -> int:
     """All its waits, one after the other."""
     documents = 3 * (settings.document_timeout_seconds + DELIVERY_SECONDS)
     uploads = UPLOAD_ROUNDS * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
-    return COPY_SECONDS + START_SECONDS + ONLINE_SECONDS + documents + uploads + REMOVE_SECONDS
+    return COPY_SECONDS + 2 * settings.collector_timeout_seconds + documents + uploads + REMOVE_SECONDS
 
 
 class RescueVmcore(Construct):

@@ -145,6 +145,9 @@ class Settings(BaseModel):
         pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$",
         description="its type, of the image's architecture; a larger one has more network for large vmcores",
     )
+    collector_timeout_seconds: int = Field(
+        900, ge=10, le=7200, description="longest wait for it to run, and then for its agent to be online"
+    )
     collector_subnet_id: str = Field(
         "", pattern=r"^$|^subnet-[0-9a-f]{8,17}$", description="its subnet; empty = that of the rescued instance"
     )

@@ -20,10 +20,6 @@ from infra.polling import polling
 from infra.settings import Settings
 from infra.tasks import ApiCall, note, task
 
-# Seconds to minutes; EC2 ends one whose volume it cannot decrypt while it is pending.
-START_SECONDS = 600
-# An image that boots and an agent that registers: a minute or two.
-ONLINE_SECONDS = 900
 CORE = "AmazonSSMManagedInstanceCore"
 
 
@@ -92,15 +88,15 @@ class ShortLivedInstance(ClosedFragment):
         )
         instance_id = f"{keep_as}.instanceId"
         look = task(self, "Look at collector", _describe(instance_id), keep_as=keep_as)
-        runs = Poll(
-            self, "Wait for collector", look=look, polling=polling(START_SECONDS, settings.poll_seconds, at_most=60)
-        )
+        seconds = settings.collector_timeout_seconds
+        polls = polling(seconds, settings.poll_seconds, at_most=60)
+        runs = Poll(self, "Wait for collector", look=look, polling=polls)
         ask = task(self, "Ask whether collector is online", _ping(instance_id), keep_as="$.ping")
         online = Poll(
             self,
             "Wait for collector's agent",
             look=ask,
-            polling=polling(ONLINE_SECONDS, settings.poll_seconds, at_most=60),
+            polling=polls,
         )
         died = self._say(
             "Say that the collector died",
@@ -111,12 +107,12 @@ class ShortLivedInstance(ClosedFragment):
         late = self._say(
             "Say that the collector is late",
             "CollectorLate",
-            f"'Collector {{}} did not run within {START_SECONDS} s.', {instance_id}",
+            f"'Collector {{}} did not run within {seconds} s.', {instance_id}",
         )
         silent = self._say(
             "Say that the collector is silent",
             "CollectorSilent",
-            f"'Systems Manager did not hear of collector {{}} within {ONLINE_SECONDS} s. Its subnet needs a way to the "
+            f"'Systems Manager did not hear of collector {{}} within {seconds} s. Its subnet needs a way to the "
             f"endpoints ssm, ssmmessages and S3: see collectorSubnetId.', {instance_id}",
         )
         state = f"{keep_as}.state"

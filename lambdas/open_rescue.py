@@ -3,10 +3,9 @@
 Owns what may be rescued as an incident; whether there is a volume to read is plan_rescue's.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import Field
 
 from lambdas import moment
 from lambdas.environment import RecordKeeping
@@ -17,13 +16,16 @@ from lambdas.incident_table import IncidentTable
 from lambdas.observability import entry_point, logger
 from lambdas.open_incident import IncidentId
 
+# Of the record's 400 KB a timeline may not take much.
+_LONGEST_DETAIL = 2000
+
 
 class RescueInput(GivenInput):
     """`{"incidentId"}` or `{"instanceId"}`; `reason` says why the instance cannot be asked itself."""
 
     incident_id: IncidentId | None = None
     instance_id: InstanceId | None = None
-    reason: Annotated[str, Field(max_length=2000)] = ""
+    reason: str = ""
 
 
 @entry_point
@@ -32,7 +34,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     given = read_input(RescueInput, event["input"])
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(given, records) if given.incident_id else _open(given, event, records)
-    entry = timeline_entry(moment.now(), "rescue-opened", given.reason or event["executionName"])
+    entry = timeline_entry(moment.now(), "rescue-opened", given.reason[:_LONGEST_DETAIL] or event["executionName"])
     # The sweep takes an incident whose execution runs for one that is worked on.
     records.update(incident.incident_id, {"executionName": event["executionName"]}, timeline=[entry])
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import Machine, Template
+from tests.infra.template import MACHINES, Machine, Template
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +14,7 @@ def template(assembly: Path) -> Template:
     return Template.read(assembly)
 
 
-@pytest.fixture(params=["ProvisionDumpVolume", "CollectVmcore"])
+@pytest.fixture(params=MACHINES)
 def machine(request: pytest.FixtureRequest, template: Template) -> Machine:
     """Each state machine in turn."""
     return template.machine(request.param)

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from infra.synth import TEMPLATE
 
+MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore")
+
 
 @dataclass(frozen=True)
 class Machine:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import Template, actions, flatten, resources
+from tests.infra.template import MACHINES, Template, actions, flatten, resources
 from tests.infra.test_template import key_of_vmcores
 
 ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
@@ -41,8 +41,23 @@ UNLIMITED = {
 }
 
 
+COLLECTOR = {
+    "StringEquals": {"ssm:resourceTag/hangdump:stack": "Hangdump"},
+    "Null": {"ssm:resourceTag/hangdump:rescue": "false"},
+}
+MADE_BY_A_RESCUE = {
+    "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
+    "Null": {"aws:ResourceTag/hangdump:rescue": "false"},
+}
+# As a rescue makes it.
+MARKED = {
+    "StringEquals": {"aws:RequestTag/hangdump:stack": "Hangdump"},
+    "Null": {"aws:RequestTag/hangdump:rescue": "false"},
+}
+
+
 def test_no_instance_role_gets_anything(template: Template) -> None:
-    """No role or profile for EC2 exists here, and no policy that could be attached to one."""
+    """The one role and profile for EC2 is the collectors', for Systems Manager; no policy is there for others."""
     trusted = [
         principal
         for role in template.of_type("AWS::IAM::Role").values()
@@ -50,13 +65,25 @@ def test_no_instance_role_gets_anything(template: Template) -> None:
         for principal in [statement["Principal"]]
     ]
     services = [each["Service"] for each in trusted if "Service" in each]
-    assert set(services) == {"lambda.amazonaws.com", "states.amazonaws.com"}
+    assert set(services) == {"lambda.amazonaws.com", "states.amazonaws.com", "ec2.amazonaws.com"}
+    (collector_id,) = [
+        logical_id
+        for logical_id, role in template.of_type("AWS::IAM::Role").items()
+        if role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
+    ]
+    collector = template.resources[collector_id]["Properties"]
+    (policy,) = collector["ManagedPolicyArns"]
+    assert flatten(policy).endswith(":iam::aws:policy/AmazonSSMManagedInstanceCore")
+    assert "Policies" not in collector
+    assert template.statements(collector_id) == []
+    (profile,) = template.of_type("AWS::IAM::InstanceProfile").values()
+    assert profile["Roles"] == [{"Ref": collector_id}]
     # What signs the instances' URLs is assumed by one function of this stack.
     (signer,) = [each["AWS"] for each in trusted if "Service" not in each]
     role_id, _ = signer["Fn::GetAtt"]
     assert "planupload" in role_id
     assert template.resources[role_id]["Type"] == "AWS::IAM::Role"
-    unwanted = ("AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::User", "AWS::IAM::AccessKey")
+    unwanted = ("AWS::IAM::ManagedPolicy", "AWS::IAM::User", "AWS::IAM::AccessKey")
     assert [each["Type"] for each in template.resources.values() if each["Type"] in unwanted] == []
 
 
@@ -108,10 +135,44 @@ def test_only_enrolled_instances_can_be_started_and_only_by_the_collection(templ
 
 
 def test_a_key_can_be_lent_to_ec2_alone(template: Template) -> None:
-    (statement,) = [each for each in template.all_statements() if "kms:CreateGrant" in actions(each)]
-    assert actions(statement) == ["kms:CreateGrant"]
-    assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
-    assert flatten(statement["Condition"]["StringEquals"]["kms:ViaService"]).startswith("ec2.")
+    found = [each for each in template.all_statements() if "kms:CreateGrant" in actions(each)]
+    for statement in found:
+        assert flatten(statement["Condition"]["StringEquals"]["kms:ViaService"]).startswith("ec2.")
+    (start,) = [each for each in found if actions(each) == ["kms:CreateGrant"]]
+    assert start["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    # To launch from an encrypted snapshot takes more.
+    (launch,) = [each for each in found if each != start]
+    assert launch in template.statements(_role_of_machine(template, "RescueVmcore"))
+
+
+def test_only_a_rescue_copies_and_launches_and_only_what_it_marks(template: Template) -> None:
+    of_rescue = template.statements(_role_of_machine(template, "RescueVmcore"))
+    found = [
+        each for each in template.all_statements() if {"ec2:CreateSnapshot", "ec2:RunInstances"} & set(actions(each))
+    ]
+    assert found
+    for statement in found:
+        assert statement in of_rescue
+        condition = statement.get("Condition", {})
+        for resource in resources(statement):
+            kind = resource.rsplit(":", 1)[1].split("/")[0]
+            if kind in ("image", "subnet", "security-group", "network-interface"):
+                continue
+            of_stack = {"StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"}}
+            expected = of_stack if (actions(statement), kind) == (["ec2:CreateSnapshot"], "volume") else MARKED
+            if (actions(statement), kind) == (["ec2:RunInstances"], "snapshot"):
+                expected = MADE_BY_A_RESCUE
+            assert {name: condition[name] for name in expected} == expected, resource
+    (instances,) = [each for each in found if any(":instance/" in resource for resource in resources(each))]
+    assert "ec2:InstanceProfile" in instances["Condition"]["ArnEquals"]
+    assert instances["Condition"]["StringEqualsIfExists"] == {"ec2:MetadataHttpTokens": "required"}
+
+
+def test_a_rescue_gives_the_collectors_role_to_ec2_and_no_other(template: Template) -> None:
+    (statement,) = [each for each in template.all_statements() if "iam:PassRole" in actions(each)]
+    assert statement["Condition"]["StringEquals"]["iam:PassedToService"]
+    (role,) = resources(statement)
+    assert "RescueVmcoreCollectorRole" in role
 
 
 def test_commands_are_run_on_enrolled_instances_with_our_documents_only(template: Template) -> None:
@@ -121,7 +182,8 @@ def test_commands_are_run_on_enrolled_instances_with_our_documents_only(template
         assert actions(statement) == ["ssm:SendCommand"]
         for resource in resources(statement):
             if ":instance/" in resource:
-                assert statement["Condition"] == {"StringEquals": {"ssm:resourceTag/hangdump:enrolled": "true"}}
+                enrolled = {"StringEquals": {"ssm:resourceTag/hangdump:enrolled": "true"}}
+                assert statement["Condition"] in (enrolled, COLLECTOR)
             else:
                 assert ":document/${Documents" in resource
 
@@ -151,19 +213,18 @@ def test_only_volumes_of_this_stack_are_touched(template: Template) -> None:
                 {"aws:ResourceTag/hangdump:stack": "Hangdump"},
                 {"aws:RequestTag/hangdump:stack": "Hangdump"},
                 {"ec2:CreateAction": "CreateVolume"},
+                {"ec2:CreateAction": "RunInstances"},
             )
 
 
-def test_the_sweep_can_only_remove_what_a_rescue_of_this_stack_made(template: Template) -> None:
+@pytest.mark.parametrize("function", ["sweep", "remove_rescue"])
+def test_only_what_a_rescue_of_this_stack_made_can_be_removed(template: Template, function: str) -> None:
     """A dump volume has no such tag: not even a sweep gone wrong could delete one."""
     removals = {"ec2:TerminateInstances", "ec2:DeleteSnapshot", "ec2:DeleteVolume"}
-    found = [each for each in _of_function(template, "sweep") if removals & set(actions(each))]
+    found = [each for each in _of_function(template, function) if removals & set(actions(each))]
     assert {action for each in found for action in actions(each)} == removals
     for statement in found:
-        assert statement["Condition"] == {
-            "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
-            "Null": {"aws:ResourceTag/hangdump:rescue": "false"},
-        }
+        assert statement["Condition"] == MADE_BY_A_RESCUE
 
 
 def test_volumes_can_only_be_created_encrypted(template: Template) -> None:
@@ -178,6 +239,8 @@ def test_on_instances_no_other_tag_than_ready_is_written(template: Template) -> 
         for each in template.all_statements()
         if tagging & set(actions(each)) and any(":instance/" in resource for resource in resources(each))
     ]
+    # What a rescue launches is tagged as it is made, and never again.
+    found = [each for each in found if each["Condition"] != {"StringEquals": {"ec2:CreateAction": "RunInstances"}}]
     assert len(found) == 4
     for statement in found:
         assert statement["Condition"]["ForAllValues:StringEquals"] == {
@@ -236,7 +299,7 @@ def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> 
 
 def test_every_task_of_a_machine_is_allowed_by_its_role(template: Template) -> None:
     """A right that was forgotten is otherwise only seen when the state runs."""
-    for name in ("ProvisionDumpVolume", "CollectVmcore"):
+    for name in MACHINES:
         granted = template.statements(_role_of_machine(template, name))
         allowed = {action.lower() for statement in granted for action in actions(statement)}
         callable_functions = {

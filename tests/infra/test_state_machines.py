@@ -1,10 +1,13 @@
 """The rules that every synthesized state machine keeps, whatever its steps are."""
 
+import base64
 import re
 from typing import Any
 
+import pytest
+
 from infra.upload_vmcore import UPLOAD_ROUNDS
-from tests.infra.template import Machine, Template, followers
+from tests.infra.template import MACHINES, Machine, Template, followers
 
 THE_INTERRUPT = "Send diagnostic interrupt"
 # An execution's history ends at 25,000 events; entering, calling and leaving a Task are 5, any other state 2.
@@ -75,7 +78,7 @@ def test_only_the_interrupt_state_calls_the_function_that_interrupts(template: T
     function = template.machine("CollectVmcore").states[THE_INTERRUPT]["Resource"]
     callers = [
         name
-        for machine in ("CollectVmcore", "ProvisionDumpVolume")
+        for machine in MACHINES
         for name, state in template.machine(machine).tasks().items()
         if state["Resource"] == function or "iagnosticInterrupt" in state["Resource"]
     ]
@@ -114,23 +117,60 @@ def test_a_failed_provisioning_never_ends_in_succeed(template: Template) -> None
     assert "Fail" in ends
 
 
-def test_a_collection_succeeds_only_with_the_verdict_captured(template: Template) -> None:
-    machine = template.machine("CollectVmcore")
-    (succeed,) = [name for name, state in machine.states.items() if state["Type"] == "Succeed"]
-    leading = {name: state for name, state in machine.states.items() if succeed in followers(state)}
+@pytest.mark.parametrize(
+    ("name", "verdicts"), [("CollectVmcore", {"captured", "rescued"}), ("RescueVmcore", {"rescued"})]
+)
+def test_a_collection_succeeds_only_with_a_vmcore_in_the_bucket(
+    template: Template, name: str, verdicts: set[str]
+) -> None:
+    machine = template.machine(name)
+    succeeding = {name for name, state in machine.states.items() if state["Type"] == "Succeed"}
+    leading = {name: state for name, state in machine.states.items() if succeeding & set(followers(state))}
     ((_, choice),) = leading.items()
-    assert choice["Choices"] == [
-        {"Variable": "$.conclusion.verdict", "StringEquals": "captured", "Next": succeed},
-    ]
+    assert {rule["Variable"] for rule in choice["Choices"]} == {"$.conclusion.verdict"}
+    assert {rule["StringEquals"] for rule in choice["Choices"]} == verdicts
+    assert {rule["Next"] for rule in choice["Choices"]} == succeeding
     assert machine.states[choice["Default"]]["Type"] == "Fail"
 
 
-def test_every_way_through_a_collection_is_concluded(template: Template) -> None:
-    machine = template.machine("CollectVmcore")
+@pytest.mark.parametrize("name", ["CollectVmcore", "RescueVmcore"])
+def test_every_way_through_a_collection_is_concluded(template: Template, name: str) -> None:
+    machine = template.machine(name)
     without = {name: state for name, state in machine.states.items() if name != "Conclude incident"}
     cut = Machine(machine.name, {"States": {**without, "Conclude incident": {"Type": "Cut"}}})
     reached = cut.reachable_from(machine.definition["StartAt"])
     assert {cut.states[name]["Type"] for name in reached} & {"Succeed", "Fail"} == set()
+
+
+def test_every_way_through_a_rescue_removes_what_it_made(template: Template) -> None:
+    machine = template.machine("RescueVmcore")
+    cut = Machine(machine.name, {"States": {**machine.states, "Begin to remove": {"Type": "Cut"}}})
+    reached = cut.reachable_from(machine.definition["StartAt"])
+    assert "Conclude incident" not in reached
+    assert {cut.states[name]["Type"] for name in reached} & {"Succeed", "Fail"} == set()
+
+
+def test_a_rescue_does_nothing_to_the_dump_volume_but_copy_it(template: Template) -> None:
+    machine = template.machine("RescueVmcore")
+    calls = {
+        state["Resource"].rsplit(":", 1)[1] for state in machine.tasks().values() if "aws-sdk" in state["Resource"]
+    }
+    looks = {"describeSnapshots", "describeInstances", "describeInstanceInformation", "getCommandInvocation"}
+    assert calls - looks == {"createSnapshot", "runInstances", "sendCommand"}
+    targets = {
+        str(state["Parameters"]["InstanceIds.$"])
+        for state in machine.tasks().values()
+        if state["Resource"].endswith(":sendCommand")
+    }
+    assert targets == {"States.Array($.collector.instanceId)"}
+
+
+def test_a_collector_cannot_outlive_its_job_unseen(template: Template) -> None:
+    launch = template.machine("RescueVmcore").states["Launch collector"]["Parameters"]
+    assert launch["InstanceInitiatedShutdownBehavior"] == "terminate"
+    assert base64.b64decode(launch["UserData"]).startswith(b"#!/bin/sh\nshutdown -P +")
+    assert all(each["Ebs"]["DeleteOnTermination"] is True for each in launch["BlockDeviceMappings"])
+    assert launch["MetadataOptions"]["HttpTokens"] == "required"
 
 
 def test_every_loop_is_counted(machine: Machine) -> None:

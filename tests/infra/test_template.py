@@ -22,7 +22,7 @@ BEHAVIOURS = {
         "conclude_incident",
         "retire_instance",
     ),
-    *("render_report", "sweep"),
+    *("render_report", "sweep", "open_rescue", "plan_rescue", "remove_rescue"),
 }
 
 
@@ -224,7 +224,14 @@ def _scheduled(template: Template) -> dict[str, str]:
 
 def test_the_outputs_name_what_a_user_needs(template: Template) -> None:
     assert {
-        *("VmcoreBucketName", "IncidentTopicArn", "ProvisionDumpVolumeArn", "CollectVmcoreArn", "RespondToHangArn"),
+        *(
+            "VmcoreBucketName",
+            "IncidentTopicArn",
+            "ProvisionDumpVolumeArn",
+            "CollectVmcoreArn",
+            "RescueVmcoreArn",
+            "RespondToHangArn",
+        ),
     } <= set(template.content["Outputs"])
 
 

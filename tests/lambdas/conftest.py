@@ -36,6 +36,9 @@ VARIABLES = {
     "BUCKET_NAME": aws.BUCKET,
     "KEY_ARN": aws.KEY_ARN,
     "COLLECT_VMCORE_ARN": aws.COLLECT_ARN,
+    "RESCUE_VMCORE_ARN": aws.RESCUE_ARN,
+    "COLLECTOR_SUBNET_ID": "",
+    "COLLECTOR_SECURITY_GROUP_ID": "",
     "PROBE_DOCUMENT": "Hangdump-probe_instance",
     "PROBE_TIMEOUT_SECONDS": "45",
     "COOLDOWN_SECONDS": "3600",
@@ -191,11 +194,12 @@ def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.topic_arn = clients.sns().create_topic(Name="hangdump")["TopicArn"]
     monkeypatch.setenv("TOPIC_ARN", account.topic_arn)
     definition = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
-    clients.stepfunctions().create_state_machine(
-        name="CollectVmcore",
-        definition=json.dumps(definition),
-        roleArn=f"arn:aws:iam::{aws.ACCOUNT_ID}:role/collect",
-    )
+    for name in ("CollectVmcore", "RescueVmcore"):
+        clients.stepfunctions().create_state_machine(
+            name=name,
+            definition=json.dumps(definition),
+            roleArn=f"arn:aws:iam::{aws.ACCOUNT_ID}:role/collect",
+        )
 
 
 Launch = Callable[..., str]

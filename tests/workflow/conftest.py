@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from lab.account import LabAccount
+from lab.aws.launches import Launch
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest.deadline import wait_until
+from lab.scripted_machine import ScriptedMachine
 from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 
 # Bounds for a test, not measurements.
@@ -22,6 +24,7 @@ SETTINGS = {
     "dumpTimeoutSeconds": 60,
     "dumpLimitSeconds": 120,
     "dumpStallSeconds": 60,
+    "collectorTimeoutSeconds": 15,
 }
 
 
@@ -31,6 +34,29 @@ class Stack:
     def __init__(self, account: LabAccount, outputs: dict[str, str]) -> None:
         self.account = account
         self.outputs = outputs
+        self.collectors: list[SimulatedHost] = []
+        # Called with each collector before it is switched on.
+        self.prepare_collector: Callable[[SimulatedHost], None] = lambda _: None
+        account.launch_with(self._launch)
+
+    def _launch(self, _launch: Launch) -> ScriptedMachine:
+        collector = SimulatedHost.launched()
+        self.prepare_collector(collector)
+        self.collectors.append(collector)
+        return collector.machine
+
+    def made_by_rescues(self, instance_id: str) -> list[str]:
+        """Ids of collectors, snapshots and volumes of rescues of an instance that are there."""
+        ec2 = self.account.client("ec2")
+        mark = [{"Name": "tag:hangdump:rescue-of", "Values": [instance_id]}]
+        found = [
+            instance["InstanceId"]
+            for reservation in ec2.describe_instances(Filters=mark)["Reservations"]
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] != "terminated"
+        ]
+        found += [each["SnapshotId"] for each in ec2.describe_snapshots(Filters=mark)["Snapshots"]]
+        return found + [each["VolumeId"] for each in ec2.describe_volumes(Filters=mark)["Volumes"]]
 
     def run(self, state_machine: str, **execution_input: Any) -> dict[str, Any]:
         """Start an execution and wait for its end; DescribeExecution's answer."""

@@ -1,7 +1,9 @@
 """A Debian host as the workflows see it: what changes it is answered, upload_vmcore really runs on its disk."""
 
 import json
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -20,12 +22,20 @@ DMESG = """\
 """
 
 
+# What each snapshot of a dump volume holds.
+SNAPSHOTS = Path(tempfile.mkdtemp(prefix="snapshots-"))
+
+
 class SimulatedHost:
     """Holds what the documents would change; `machine` is what the account drives."""
 
     def __init__(self) -> None:
         self.machine = ScriptedMachine(
-            answers_with=[self._answer], on_nmi=self._on_nmi, boot_seconds=0.2, runs_scripts=True
+            answers_with=[self._answer],
+            on_nmi=self._on_nmi,
+            on_copy=self._on_copy,
+            boot_seconds=0.2,
+            runs_scripts=True,
         )
         self.is_reserved = False
         self.findings: list[dict[str, str]] = []
@@ -61,6 +71,14 @@ class SimulatedHost:
         suffix = "-incomplete" if self.dump_name == "dump-incomplete" else f".{stamp}"
         (folder / f"dump{suffix}").write_bytes(self.dump_bytes)
 
+    @classmethod
+    def launched(cls) -> "SimulatedHost":
+        """A collector: off until it is started, and younger than every dump."""
+        host = cls()
+        host.machine.is_on = False
+        host._note_boot(int(time.time()))
+        return host
+
     # ---- the kernel
 
     def panic(self) -> None:
@@ -95,6 +113,9 @@ class SimulatedHost:
         (proc / "stat").write_text(f"cpu 0 0 0\nbtime {booted_epoch}\n")
         (proc / "meminfo").write_text("MemTotal: 1008640 kB\n")
 
+    def _on_copy(self, _volume_id: str, snapshot_id: str) -> None:
+        shutil.copytree(self.crash_directory, SNAPSHOTS / snapshot_id)
+
     # ---- the documents
 
     def _answer(self, script: str, environment: Mapping[str, str]) -> Completed | None:
@@ -108,9 +129,17 @@ class SimulatedHost:
             return self._configure(environment)
         if document == "check_kdump":
             return _success({"ready": not self.findings, "findings": self.findings, "kernel": "6.1.0-28-cloud-amd64"})
+        if document == "mount_dump_copy":
+            return self._mount_copy(environment)
         if document == "upload_vmcore":
             self.before_upload(environment)
         return None
+
+    def _mount_copy(self, environment: Mapping[str, str]) -> Completed:
+        """What it holds appears at the mount point."""
+        disk = self.machine.disks[environment["SSM_volumeId"]]
+        shutil.copytree(SNAPSHOTS / disk.snapshot_id, self.machine.root / environment["SSM_mountPoint"].lstrip("/"))
+        return _success({"status": "mounted", "journal": "replayed", "mountPoint": environment["SSM_mountPoint"]})
 
     def _configure(self, environment: Mapping[str, str]) -> Completed:
         if self.is_reserved:
@@ -132,7 +161,9 @@ def document_of(environment: Mapping[str, str]) -> str:
         return "configure_kdump"
     if "SSM_fileSystem" in environment:
         return "prepare_dump_volume"
-    return "check_kdump" if "SSM_volumeId" in environment else "probe_instance"
+    if "SSM_finalAction" in environment:
+        return "check_kdump"
+    return "mount_dump_copy" if "SSM_volumeId" in environment else "probe_instance"
 
 
 def _success(result: dict[str, Any]) -> Completed:

@@ -38,9 +38,8 @@ def test_starts_an_instance_once_that_powers_itself_off_again_and_again(
 
     ended = stack.run("CollectVmcore", instanceId=ready_instance_id, interrupt=True)
 
-    assert (ended["status"], ended["error"]) == ("FAILED", "failed")
-    assert "powered itself off once more" in ended["cause"]
-    assert "start CollectVmcore with" in ended["cause"]
+    assert ended["output"]["verdict"] == "rescued"
+    assert "powered itself off once more" in ended["output"]["reason"]
     assert host.machine.start_count == 1
 
 
@@ -52,6 +51,6 @@ def test_says_that_an_instance_which_is_off_cannot_be_started(
 
     ended = stack.run("CollectVmcore", instanceId=ready_instance_id, interrupt=True)
 
-    assert (ended["status"], ended["error"]) == ("FAILED", "failed")
-    assert "could not be started" in ended["cause"]
-    assert "cannot be started now" in ended["cause"]
+    assert ended["output"]["verdict"] == "rescued"
+    assert "could not be started" in ended["output"]["reason"]
+    assert "cannot be started now" in ended["output"]["reason"]

@@ -1,0 +1,166 @@
+"""Which volume a rescue copies, and where its collector goes."""
+
+from typing import Any
+
+import pytest
+
+from lambdas import clients, open_rescue, plan_rescue
+from lambdas.environment import CollectorPlace
+from lambdas.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes
+from lambdas.incident import Incident, State, Verdict
+from lambdas.incident_table import IncidentTable
+from lambdas.plan_rescue.choose_source import Source, choose_source
+from lambdas.plan_rescue.place_collector import place_collector
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account, read_record
+
+ID = "i-0123456789abcdef0"
+MINE = Source(volume_id="vol-1", state="in-use", attached_to=ID)
+LOOSE = Source(volume_id="vol-2", state="available")
+ELSEWHERE = Source(volume_id="vol-3", state="in-use", attached_to="i-another")
+BESIDE = CollectorPlace(COLLECTOR_SUBNET_ID="", COLLECTOR_SECURITY_GROUP_ID="")
+THERE = CollectorPlace(COLLECTOR_SUBNET_ID="subnet-1", COLLECTOR_SECURITY_GROUP_ID="sg-1")
+INSTANCE: Any = {"SubnetId": "subnet-9", "SecurityGroups": [{"GroupId": "sg-9", "GroupName": "web"}]}
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescueVmcore:by-hand"
+
+
+@pytest.mark.parametrize(
+    ("volumes", "chosen"),
+    [
+        pytest.param([LOOSE, MINE], "vol-1", id="the attached one"),
+        pytest.param([LOOSE], "vol-2", id="the only one, detached"),
+        pytest.param([ELSEWHERE], "vol-3", id="one that was moved to another instance"),
+    ],
+)
+def test_copies_the_volume_that_the_instance_has_or_had(volumes: list[Source], chosen: str) -> None:
+    assert choose_source(ID, volumes).volume_id == chosen
+
+
+@pytest.mark.parametrize(
+    ("volumes", "error"),
+    [
+        pytest.param([], NoDumpVolume, id="none"),
+        pytest.param([Source(volume_id="vol-4", state="deleting")], NoDumpVolume, id="one that is going"),
+        pytest.param([LOOSE, ELSEWHERE], SeveralDumpVolumes, id="two, none of them attached"),
+    ],
+)
+def test_copies_nothing_when_in_doubt(volumes: list[Source], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        choose_source(ID, volumes)
+
+
+def test_the_collector_goes_beside_the_instance() -> None:
+    interface = {"DeviceIndex": 0, "DeleteOnTermination": True, "SubnetId": "subnet-9", "Groups": ["sg-9"]}
+    assert place_collector(INSTANCE, ID, BESIDE) == interface
+    public = place_collector(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, BESIDE)
+    assert public == interface | {"AssociatePublicIpAddress": True}
+
+
+def test_the_collector_goes_where_the_settings_say() -> None:
+    place = place_collector(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, THERE)
+    assert place == {"DeviceIndex": 0, "DeleteOnTermination": True, "SubnetId": "subnet-1", "Groups": ["sg-1"]}
+    # The groups of the instance are of its own network.
+    elsewhere = CollectorPlace(COLLECTOR_SUBNET_ID="subnet-1", COLLECTOR_SECURITY_GROUP_ID="")
+    assert "Groups" not in place_collector(INSTANCE, ID, elsewhere)
+
+
+def test_nobody_knows_where_when_the_instance_is_gone() -> None:
+    with pytest.raises(InstanceNotFound, match="collectorSubnetId"):
+        place_collector(None, ID, BESIDE)
+    assert place_collector(None, ID, THERE)["SubnetId"] == "subnet-1"
+
+
+def _tag(volume_id: str, instance_id: str) -> None:
+    clients.ec2().create_tags(Resources=[volume_id], Tags=[{"Key": "hangdump:instance-id", "Value": instance_id}])
+
+
+def _volume_of(instance_id: str) -> str:
+    volume_id: str = clients.ec2().create_volume(AvailabilityZone=f"{aws.REGION}a", Size=8)["VolumeId"]
+    clients.ec2().attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")
+    _tag(volume_id, instance_id)
+    return volume_id
+
+
+def _plan(context: Any, instance_id: str) -> dict[str, Any]:
+    incident = {"instanceId": instance_id, "incidentId": "an-incident"}
+    event = {"incident": incident, "executionId": EXECUTION, "executionName": "by-hand"}
+    return plan_rescue.handler(event, context)
+
+
+def test_everything_is_marked_with_whose_rescue_it_is(account: Account, instance_id: str, context: Any) -> None:
+    volume_id = _volume_of(instance_id)
+
+    plan = _plan(context, instance_id)
+
+    assert plan["volumeId"] == volume_id
+    kinds = [each["ResourceType"] for each in plan["copyTags"] + plan["collectorTags"]]
+    assert kinds == ["snapshot", "instance", "volume"]
+    for each in plan["copyTags"] + plan["collectorTags"]:
+        tags = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
+        assert tags["hangdump:rescue"] == "by-hand"
+        assert tags["hangdump:incident"] == "an-incident"
+        assert tags["hangdump:rescue-of"] == instance_id
+        assert tags["hangdump:copy-of"] == volume_id
+        assert tags["hangdump:stack"] == "Hangdump"
+        # ProvisionDumpVolume would take the copy for a dump volume.
+        assert "hangdump:instance-id" not in tags
+    assert len(plan["clientToken"]) <= 64
+
+
+def test_an_instance_whose_owner_has_not_agreed_is_not_copied(account: Account, launch: Any, context: Any) -> None:
+    instance_id = launch(tags={"hangdump:enrolled": "yes"})
+    _volume_of(instance_id)
+
+    with pytest.raises(InstanceNotEnrolled):
+        _plan(context, instance_id)
+
+
+def _open(context: Any, **given: Any) -> dict[str, Any]:
+    start = {"executionId": EXECUTION, "executionName": "by-hand", "startTime": "2026-11-23T04:00:10.123Z"}
+    return open_rescue.handler({"input": given, **start}, context)
+
+
+KNOWN = Incident(
+    incident_id=f"20261123T040000Z-{ID}",
+    instance_id=ID,
+    account_id=aws.ACCOUNT_ID,
+    region=aws.REGION,
+    origin="alarm",
+    state=State.INTERRUPTED,
+    interrupted_epoch=1_000_000,
+)
+
+
+def test_the_rescue_of_an_incident_takes_only_what_its_crash_wrote(account: Account, context: Any) -> None:
+    IncidentTable(aws.TABLE).create(KNOWN)
+
+    opened = _open(context, incidentId=KNOWN.incident_id, reason="It is off.")
+
+    assert (opened["instanceId"], opened["since"], opened["isCrashExpected"]) == (ID, str(KNOWN.since_epoch), True)
+    record = read_record(KNOWN.incident_id)
+    assert record.execution_name == "by-hand"
+    assert record.timeline[-1]["detail"] == "It is off."
+
+
+def test_the_rescue_of_an_instance_takes_any_vmcore_and_is_opened_once(account: Account, context: Any) -> None:
+    opened = _open(context, instanceId=ID)
+
+    assert (opened["since"], opened["isCrashExpected"]) == ("none", False)
+    assert _open(context, instanceId=ID) == opened
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        KNOWN.model_copy(update={"verdict": Verdict.CAPTURED}),
+        KNOWN.model_copy(update={"verdict": Verdict.RESCUED}),
+        KNOWN.model_copy(update={"state": State.REFUSED, "interrupted_epoch": None}),
+        KNOWN.model_copy(update={"instance_id": "i-0000000000000000f"}),
+    ],
+    ids=["captured", "rescued", "never interrupted", "of another instance"],
+)
+def test_what_needs_no_rescue_is_refused_by_name(account: Account, context: Any, known: Incident) -> None:
+    IncidentTable(aws.TABLE).create(known)
+
+    with pytest.raises(InvalidInput, match=r"i-0123456789abcdef0|that instance"):
+        _open(context, incidentId=KNOWN.incident_id, instanceId=ID)

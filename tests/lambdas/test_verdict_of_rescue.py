@@ -1,0 +1,114 @@
+"""How a rescue ends, in words."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lambdas import conclude_incident
+from lambdas.conclude_incident.verdict_of_rescue import RescueEnding, decide_rescue
+from lambdas.incident import Verdict
+from lambdas.incident_table import IncidentTable
+from tests.lambdas import account as aws
+from tests.lambdas.account import Account, read_record
+from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, VERIFIED
+
+VOLUME = "vol-0123456789abcdef0"
+RESCUED = RescueEnding(volume_id=VOLUME, because="It is off.", is_verified=True, is_crash_expected=True)
+LOST = replace(RESCUED, is_verified=False)
+
+
+@pytest.mark.parametrize(
+    ("ending", "verdict", "said"),
+    [
+        pytest.param(
+            RESCUED, "rescued", ["It is off.", f"copy of its dump volume {VOLUME}", "not touched"], id="verified"
+        ),
+        pytest.param(
+            replace(RESCUED, left=("i-1", "snap-1")), "rescued", ["i-1, snap-1 could not be removed"], id="left"
+        ),
+        pytest.param(
+            replace(RESCUED, error="Ec2Exception", cause="late"), "rescued", ["complete and identical"], id="late error"
+        ),
+        pytest.param(
+            replace(LOST, error="CollectorSilent", cause="Nothing was heard."),
+            "failed",
+            ["Nothing was heard.", "was not touched", f'start RescueVmcore with {{"incidentId": "{INCIDENT}"}}'],
+            id="error",
+        ),
+        pytest.param(
+            replace(LOST, error="VmcoreNotFound", saw_crash_kernel=True),
+            "panic-no-dump",
+            [f"its dump volume {VOLUME} holds no vmcore"],
+            id="the crash kernel wrote nothing",
+        ),
+        pytest.param(replace(LOST, error="VmcoreNotFound"), "failed", ["VmcoreNotFound"], id="no crash was seen"),
+        pytest.param(replace(LOST, error="InstanceNotEnrolled"), "refused", ["InstanceNotEnrolled"], id="opted out"),
+        pytest.param(replace(LOST, found_status="incomplete"), "incomplete", ["where it is left"], id="incomplete"),
+        pytest.param(RescueEnding(), "failed", ["was not asked itself", "before it found out"], id="nothing known"),
+    ],
+)
+def test_says_how_it_ended_and_that_the_volume_was_not_touched(
+    ending: RescueEnding, verdict: str, said: list[str]
+) -> None:
+    decided, reason = decide_rescue(ending, instance_id=ID, incident_id=INCIDENT)
+    assert decided == verdict
+    assert [part for part in said if part not in reason] == []
+
+
+def _conclude(context: Any, **facts: Any) -> dict[str, Any]:
+    return conclude_incident.handler({"incident": OPENED, **facts}, context)
+
+
+def _rescue(context: Any) -> dict[str, Any]:
+    given = {"incidentId": INCIDENT, "reason": "It is off."}
+    facts = {"rescue": {"volumeId": VOLUME}, "found": {"status": "complete"}, "verified": VERIFIED}
+    return _conclude(context, executionName="rescue-1", input=given, removed={"left": []}, **facts)
+
+
+@pytest.fixture
+def incident(account: Account) -> None:
+    """Interrupted, and waiting."""
+    IncidentTable(aws.TABLE).create(INTERRUPTED)
+
+
+@pytest.mark.usefixtures("incident")
+def test_a_rescue_is_recorded_with_its_vmcore(context: Any) -> None:
+    concluded = _rescue(context)
+
+    assert concluded["verdict"] == "rescued"
+    assert concluded["keys"]["vmcore"] == VERIFIED["key"]
+    assert read_record(INCIDENT).verdict == Verdict.RESCUED
+
+
+@pytest.mark.usefixtures("incident")
+def test_the_collection_that_waited_repeats_the_verdict_and_tells_nobody(account: Account, context: Any) -> None:
+    rescued = _rescue(context)
+    told, before = len(account.messages), read_record(INCIDENT)
+
+    facts = {"rescueEnd": {"name": "rescue-1", "status": "SUCCEEDED"}, "error": {"Error": "RescueUnfinished"}}
+    again = _conclude(context, executionName="collection", **facts)
+
+    assert again == rescued
+    assert len(account.messages) == told
+    assert read_record(INCIDENT) == before
+
+
+@pytest.mark.usefixtures("incident")
+def test_the_collection_concludes_itself_when_its_rescue_ended_without_a_verdict(context: Any) -> None:
+    error = {"Error": "RescueUnfinished", "Cause": "RescueVmcore rescue-1 ended as ABORTED."}
+    facts = {"rescueEnd": {"name": "rescue-1", "status": "ABORTED"}, "error": error}
+
+    concluded = _conclude(context, executionName="collection", **facts)
+
+    assert concluded["verdict"] == "failed"
+    assert "ended as ABORTED" in concluded["reason"]
+
+
+@pytest.mark.usefixtures("incident")
+def test_a_later_failure_does_not_talk_a_rescue_away(context: Any) -> None:
+    _rescue(context)
+
+    _conclude(context, executionName="later", error={"Error": "VmcoreNotFound", "Cause": "none"})
+
+    assert read_record(INCIDENT).verdict == Verdict.RESCUED
