@@ -27,7 +27,10 @@ class AwaitRescue(ClosedFragment):
     def __init__(self, scope: Construct, title: str, *, settings: Settings, conclude: sfn.State) -> None:
         super().__init__(scope, f"{title} states")
         # The name is made before the start: a retry of one that was not heard finds the same execution.
-        new = {"name.$": "States.Format('rescue-{}', States.UUID())"}
+        new = {
+            "name.$": "States.Format('rescue-{}', States.UUID())",
+            "input": {"incidentId.$": "$.facts.incident.incidentId", "reason.$": "$.facts.watch.detail"},
+        }
         name = note(self, "Name the rescue", new, keep_as="$.rescue")
         start = task(
             self,
@@ -38,10 +41,7 @@ class AwaitRescue(ClosedFragment):
                 {
                     "StateMachineArn": rescue_vmcore.machine_arn(cdk.Stack.of(self)),
                     "Name.$": "$.rescue.name",
-                    "Input": {
-                        "incidentId.$": "$.facts.incident.incidentId",
-                        "reason.$": "$.facts.watch.detail",
-                    },
+                    "Input.$": "States.JsonToString($.rescue.input)",
                 },
                 {"executionArn.$": "$.ExecutionArn"},
             ),

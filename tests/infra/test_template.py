@@ -9,7 +9,7 @@ import pytest
 from infra import bundle
 from infra.synth import synthesize
 from lab.aws import bucket_policy
-from tests.infra.template import Template, flatten
+from tests.infra.template import MACHINES, Template, flatten
 
 BEHAVIOURS = {
     *("plan_dump_volume", "read_document_result", "respond_to_hang", "open_incident", "send_diagnostic_interrupt"),
@@ -169,8 +169,8 @@ def test_every_function_logs_to_a_group_that_is_kept_as_long_as_the_settings_say
     assert {group["RetentionInDays"] for group in groups.values()} == {90}
     for name, function in functions.items():
         assert groups[function["LoggingConfig"]["LogGroup"]["Ref"]]["LogGroupName"] == f"/aws/lambda/{name}"
-    # Two more for the state machines.
-    assert len(groups) == len(functions) + 2
+    # One more for each state machine.
+    assert len(groups) == len(functions) + len(MACHINES)
 
 
 def test_what_events_call_is_retried_and_then_reported(template: Template) -> None:
@@ -242,6 +242,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
         "Hangdump-configure_kdump",
         "Hangdump-check_kdump",
         "Hangdump-upload_vmcore",
+        "Hangdump-mount_dump_copy",
         "Hangdump-probe_instance",
     }
     assert {document["UpdateMethod"] for document in documents.values()} == {"NewVersion"}
