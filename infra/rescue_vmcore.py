@@ -16,23 +16,20 @@ from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.explain_failure import ExplainFailure
 from infra.poll import Poll
 from infra.polling import polling
+from infra.read_dump_copy import DEVICE, ReadDumpCopy
 from infra.rescue_functions import RescueFunctions
-from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
+from infra.run_document import DELIVERY_SECONDS
 from infra.settings import Settings
 from infra.short_lived_instance import CollectorProfile, ShortLivedInstance, Wanted
 from infra.tasks import FunctionCall, note, task
-from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
+from infra.upload_vmcore import UPLOAD_ROUNDS
 from infra.workflow import Workflow, connect
 
 NAME = "RescueVmcore"
-DEVICE = "/dev/sdf"
-MOUNT_POINT = "/mnt/hangdump-rescue"
 # An instance that is terminated shuts down first, which its operating system may take minutes for.
 REMOVE_SECONDS = 1200
 _DOCUMENTS = ["mount_dump_copy", "upload_vmcore"]
-_SHORT_LOOKS = 60
 _FAILURE = "$.facts.error"
-_COLLECTOR = "$.collector.instanceId"
 
 
 def machine_arn(stack: cdk.Stack) -> str:
@@ -95,12 +92,20 @@ class RescueVmcore(Construct):
         remember = sfn.Pass(
             self, "Remember the volume", input_path="$.plan.volumeId", result_path="$.facts.rescue.volumeId"
         )
+        read = ReadDumpCopy(
+            self,
+            "Read the copy",
+            runner=self._parts.runner,
+            uploads=self._shared.upload,
+            settings=self._settings,
+            then=remove,
+        )
         collector = ShortLivedInstance(
             self,
             "Launch collector",
             wanted=self._wanted(),
             settings=self._settings,
-            then=self._read(remove),
+            then=read.start_state,
             on_failure=remove,
         )
         copy = CopyDumpVolume(
@@ -126,77 +131,6 @@ class RescueVmcore(Construct):
             block_devices=[{"DeviceName": DEVICE, "Ebs": disk}],
             ends_itself_after_seconds=longest_seconds(self._settings),
         )
-
-    def _read(self, remove: sfn.State) -> sfn.State:
-        """On the collector, from mounting the copy to the proof; returns the first of these states."""
-        uploads = self._shared.upload
-        note_way = note(
-            self,
-            "Note the way",
-            {
-                "volumeId.$": "$.plan.volumeId",
-                "snapshotId.$": "$.copy.snapshotId",
-                "collectorId.$": _COLLECTOR,
-                "copies.$": f"$.collector.devices[?(@.DeviceName == '{DEVICE}')].Ebs.VolumeId",
-            },
-            keep_as="$.facts.rescue",
-        )
-        mount = self._run(
-            "Mount the copy",
-            Command(
-                "mount_dump_copy",
-                {"mountPoint": [MOUNT_POINT], "volumeId.$": "$.facts.rescue.copies"},
-                self._settings.document_timeout_seconds,
-                _SHORT_LOOKS,
-            ),
-            "$.mounted",
-            remove,
-        )
-        find = self._run(
-            "Find vmcore",
-            Command(
-                "upload_vmcore",
-                {"mountPoint": [MOUNT_POINT], "action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
-                self._settings.document_timeout_seconds,
-                _SHORT_LOOKS,
-            ),
-            "$.seen",
-            remove,
-        )
-        # The kernel and the boot that it names are the collector's own.
-        kept = ("status", "vmcore", "dmesg", "memoryBytes")
-        take = note(
-            self,
-            "Take what is of the dump",
-            {f"{name}.$": f"$.seen.{name}" for name in kept},
-            keep_as="$.facts.found",
-        )
-        reader = Reader(self._parts.runner, _COLLECTOR, MOUNT_POINT, again=NAME)
-        upload = UploadVmcore(
-            self,
-            "Upload vmcore",
-            functions=uploads,
-            settings=self._settings,
-            reader=reader,
-            then=remove,
-        )
-        payload = {
-            "incident.$": "$.facts.incident",
-            "found.$": "$.facts.found",
-            "upload.$": "$.upload",
-            "rescue.$": "$.facts.rescue",
-        }
-        verify = task(self, "Verify vmcore", FunctionCall(uploads.verify_vmcore, payload), keep_as="$.facts.verified")
-        verify.add_catch(remove, errors=["States.ALL"], result_path=_FAILURE)
-        is_complete = sfn.Choice(self, "Is the vmcore complete?")
-        is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(remove)
-        connect(note_way, mount, find, take, upload, is_complete)
-        connect(verify, remove)
-        return note_way
-
-    def _run(self, title: str, command: Command, result: str, remove: sfn.State) -> RunDocument:
-        paths = Paths(instance_id=_COLLECTOR, result=result, failure=_FAILURE)
-        return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(remove)
 
     def _remove(self, conclude: sfn.State) -> sfn.State:
         """What is left is told, and removed by the sweep: it must not keep the verdict back."""

@@ -91,6 +91,7 @@ def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
         cause=ending.cause,
         found_status=ending.found_status,
         is_verified=ending.is_verified,
+        is_opened=ending.is_opened,
         is_crash_expected=ending.is_crash_expected,
         saw_crash_kernel=incident.saw_crash_kernel,
         left=tuple(str(each) for each in left) if isinstance(left, list) else (),

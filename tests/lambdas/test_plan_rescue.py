@@ -18,8 +18,15 @@ ID = "i-0123456789abcdef0"
 MINE = Source(volume_id="vol-1", state="in-use", attached_to=ID)
 LOOSE = Source(volume_id="vol-2", state="available")
 ELSEWHERE = Source(volume_id="vol-3", state="in-use", attached_to="i-another")
-BESIDE = CollectorPlace(COLLECTOR_SUBNET_ID="", COLLECTOR_SECURITY_GROUP_ID="")
-THERE = CollectorPlace(COLLECTOR_SUBNET_ID="subnet-1", COLLECTOR_SECURITY_GROUP_ID="sg-1")
+
+
+def _place(subnet_id: str, group_id: str) -> CollectorPlace:
+    variables = {"COLLECTOR_SUBNET_ID": subnet_id, "COLLECTOR_SECURITY_GROUP_ID": group_id}
+    return CollectorPlace.model_validate(variables)
+
+
+BESIDE = _place("", "")
+THERE = _place("subnet-1", "sg-1")
 INSTANCE: Any = {"SubnetId": "subnet-9", "SecurityGroups": [{"GroupId": "sg-9", "GroupName": "web"}]}
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescueVmcore:by-hand"
 
@@ -60,7 +67,7 @@ def test_the_collector_goes_where_the_settings_say() -> None:
     place = place_collector(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, THERE)
     assert place == {"DeviceIndex": 0, "DeleteOnTermination": True, "SubnetId": "subnet-1", "Groups": ["sg-1"]}
     # The groups of the instance are of its own network.
-    elsewhere = CollectorPlace(COLLECTOR_SUBNET_ID="subnet-1", COLLECTOR_SECURITY_GROUP_ID="")
+    elsewhere = _place("subnet-1", "")
     assert "Groups" not in place_collector(INSTANCE, ID, elsewhere)
 
 

@@ -11,11 +11,11 @@ from lambdas.incident import Verdict
 from lambdas.incident_table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, VERIFIED
+from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, SAYS, VERIFIED
 
 VOLUME = "vol-0123456789abcdef0"
-RESCUED = RescueEnding(volume_id=VOLUME, because="It is off.", is_verified=True, is_crash_expected=True)
-LOST = replace(RESCUED, is_verified=False)
+RESCUED = RescueEnding(volume_id=VOLUME, because="It is off.", is_verified=True, is_opened=True, is_crash_expected=True)
+LOST = replace(RESCUED, is_verified=False, is_opened=False)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,13 @@ LOST = replace(RESCUED, is_verified=False)
             replace(RESCUED, left=("i-1", "snap-1")), "rescued", ["i-1, snap-1 could not be removed"], id="left"
         ),
         pytest.param(
-            replace(RESCUED, error="Ec2Exception", cause="late"), "rescued", ["complete and identical"], id="late error"
+            replace(RESCUED, is_opened=False, error="VmcoreUnreadable", cause="No dump."),
+            "incomplete",
+            ["complete and identical", "does not open as a dump. No dump.", "not touched"],
+            id="unreadable",
+        ),
+        pytest.param(
+            replace(RESCUED, is_opened=False, error="States.Timeout"), "failed", ["was not found out"], id="unopened"
         ),
         pytest.param(
             replace(LOST, error="CollectorSilent", cause="Nothing was heard."),
@@ -62,7 +68,12 @@ def _conclude(context: Any, **facts: Any) -> dict[str, Any]:
 
 def _rescue(context: Any) -> dict[str, Any]:
     given = {"incidentId": INCIDENT, "reason": "It is off."}
-    facts = {"rescue": {"volumeId": VOLUME}, "found": {"status": "complete"}, "verified": VERIFIED}
+    facts = {
+        "rescue": {"volumeId": VOLUME},
+        "found": {"status": "complete"},
+        "verified": VERIFIED,
+        "opened": SAYS,
+    }
     return _conclude(context, executionName="rescue-1", input=given, removed={"left": []}, **facts)
 
 

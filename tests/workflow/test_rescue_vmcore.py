@@ -51,6 +51,7 @@ def test_rescues_the_vmcore_of_an_instance_that_does_not_come_back(
 ) -> None:
     ended = stack.run("CollectVmcore", instanceId=lost_instance_id, interrupt=True)
 
+    assert ended["status"] == "SUCCEEDED", ended
     verdict = ended["output"]
     assert verdict["verdict"] == "rescued"
     assert "could not be started" in verdict["reason"]
@@ -81,6 +82,7 @@ def test_rescues_by_hand_what_lies_on_the_dump_volume(
 ) -> None:
     ended = stack.run("RescueVmcore", instanceId=dumped_instance_id)
 
+    assert ended["status"] == "SUCCEEDED", ended
     assert ended["output"]["verdict"] == "rescued"
     assert stack.objects_of(dumped_instance_id)["vmcore"] == host.dump_bytes
     assert stack.made_by_rescues(dumped_instance_id) == []

@@ -1,0 +1,78 @@
+"""What happens on a collector: mount the copy, find the vmcore of the crash, upload it, prove it, open it."""
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.closed_fragment import ClosedFragment
+from infra.collect_parts import INCIDENT
+from infra.run_document import Command, DocumentRunner, Paths, RunDocument
+from infra.settings import Settings
+from infra.tasks import FunctionCall, note, task
+from infra.upload_functions import UploadFunctions
+from infra.upload_vmcore import Reader, UploadVmcore
+from infra.workflow import connect
+
+DEVICE = "/dev/sdf"
+MOUNT_POINT = "/mnt/hangdump-rescue"
+_LOOKS = 60
+_FAILURE = "$.facts.error"
+_COLLECTOR = "$.collector.instanceId"
+
+
+class ReadDumpCopy(ClosedFragment):
+    """On the instance at `$.collector`, of the snapshot at `$.copy`; leads to `then` in any case."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        runner: DocumentRunner,
+        uploads: UploadFunctions,
+        settings: Settings,
+        then: sfn.IChainable,
+    ) -> None:
+        super().__init__(scope, f"{title} states")
+        self._runner = runner
+        self._settings = settings
+        self._then = then
+        way = note(
+            self,
+            "Note the way",
+            {
+                "volumeId.$": "$.plan.volumeId",
+                "snapshotId.$": "$.copy.snapshotId",
+                "collectorId.$": _COLLECTOR,
+                # A list of one, as a filter gives and a document's parameter takes.
+                "copies.$": f"$.collector.devices[?(@.DeviceName == '{DEVICE}')].Ebs.VolumeId",
+            },
+            keep_as="$.facts.rescue",
+        )
+        mount = self._run("Mount the copy", "mount_dump_copy", {"volumeId.$": "$.facts.rescue.copies"}, "$.mounted")
+        since = "States.Array($.facts.incident.since)"
+        find = self._run("Find vmcore", "upload_vmcore", {"action": ["find"], "since.$": since}, "$.seen")
+        # The kernel and the boot that it names are the collector's own.
+        kept = {f"{name}.$": f"$.seen.{name}" for name in ("status", "vmcore", "dmesg", "memoryBytes")}
+        take = note(self, "Take what is of the dump", kept, keep_as="$.facts.found")
+        reader = Reader(runner, _COLLECTOR, MOUNT_POINT, again="RescueVmcore")
+        upload = UploadVmcore(self, "Upload vmcore", functions=uploads, settings=settings, reader=reader, then=then)
+        facts = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "rescue.$": "$.facts.rescue"}
+        call = FunctionCall(uploads.verify_vmcore, facts | {"upload.$": "$.upload"})
+        verify = task(self, "Verify vmcore", call, keep_as="$.facts.verified")
+        facts = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
+        opening = task(self, "Open vmcore", FunctionCall(uploads.open_vmcore, facts), keep_as="$.facts.opened")
+        for each in (verify, opening):
+            each.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
+        # Of an incomplete vmcore only its dmesg is uploaded.
+        is_complete = sfn.Choice(self, "Is the vmcore complete?")
+        is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(then)
+        connect(way, mount, find, take, upload, is_complete)
+        connect(verify, opening)
+        opening.next(then)
+        self._start = way
+
+    def _run(self, title: str, verb_phrase: str, parameters: dict[str, object], result: str) -> RunDocument:
+        given = {"mountPoint": [MOUNT_POINT], **parameters}
+        command = Command(verb_phrase, given, self._settings.document_timeout_seconds, _LOOKS)
+        paths = Paths(_COLLECTOR, result, _FAILURE, incident_id=INCIDENT)
+        return RunDocument(self, title, runner=self._runner, command=command, paths=paths).on_failure(self._then)
