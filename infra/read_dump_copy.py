@@ -7,7 +7,7 @@ from infra.closed_fragment import ClosedFragment
 from infra.collect_parts import INCIDENT
 from infra.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import FunctionCall, note, task
+from infra.tasks import ApiCall, FunctionCall, note, task
 from infra.upload_functions import UploadFunctions
 from infra.upload_vmcore import Reader, UploadVmcore
 from infra.workflow import connect
@@ -17,6 +17,7 @@ MOUNT_POINT = "/mnt/hangdump-rescue"
 _LOOKS = 60
 _FAILURE = "$.facts.error"
 _COLLECTOR = "$.collector.instanceId"
+_COPY = "$.disk.volumes[0].VolumeId"
 
 
 class ReadDumpCopy(ClosedFragment):
@@ -36,19 +37,32 @@ class ReadDumpCopy(ClosedFragment):
         self._runner = runner
         self._settings = settings
         self._then = then
+        look = task(self, "Look for the copy", _copy(), keep_as="$.disk")
+        look.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
+        lost = note(
+            self,
+            "Say that the copy is not attached",
+            {
+                "Error": "DumpVolumeCopyMissing",
+                "Cause.$": f"States.Format('{{}} runs without a volume at {DEVICE}.', {_COLLECTOR})",
+            },
+            keep_as=_FAILURE,
+        )
+        lost.next(then)
         way = note(
             self,
             "Note the way",
             {
                 "volumeId.$": "$.plan.volumeId",
                 "snapshotId.$": "$.copy.snapshotId",
+                "copyId.$": _COPY,
                 "collectorId.$": _COLLECTOR,
-                # A list of one, as a filter gives and a document's parameter takes.
-                "copies.$": f"$.collector.devices[?(@.DeviceName == '{DEVICE}')].Ebs.VolumeId",
             },
             keep_as="$.facts.rescue",
         )
-        mount = self._run("Mount the copy", "mount_dump_copy", {"volumeId.$": "$.facts.rescue.copies"}, "$.mounted")
+        is_there = sfn.Choice(self, "Is the copy attached?")
+        look.next(is_there.when(sfn.Condition.is_present(_COPY), way).otherwise(lost))
+        mount = self._run("Mount the copy", "mount_dump_copy", {"volumeId.$": f"States.Array({_COPY})"}, "$.mounted")
         since = "States.Array($.facts.incident.since)"
         find = self._run("Find vmcore", "upload_vmcore", {"action": ["find"], "since.$": since}, "$.seen")
         # The kernel and the boot that it names are the collector's own.
@@ -69,10 +83,19 @@ class ReadDumpCopy(ClosedFragment):
         connect(way, mount, find, take, upload, is_complete)
         connect(verify, opening)
         opening.next(then)
-        self._start = way
+        self._start = look
 
     def _run(self, title: str, verb_phrase: str, parameters: dict[str, object], result: str) -> RunDocument:
         given = {"mountPoint": [MOUNT_POINT], **parameters}
         command = Command(verb_phrase, given, self._settings.document_timeout_seconds, _LOOKS)
         paths = Paths(_COLLECTOR, result, _FAILURE, incident_id=INCIDENT)
         return RunDocument(self, title, runner=self._runner, command=command, paths=paths).on_failure(self._then)
+
+
+def _copy() -> ApiCall:
+    """EC2 made it at the launch; its id is the serial of the disk."""
+    filters = [
+        {"Name": "attachment.instance-id", "Values.$": f"States.Array({_COLLECTOR})"},
+        {"Name": "attachment.device", "Values": [DEVICE]},
+    ]
+    return ApiCall("ec2", "describeVolumes", {"Filters": filters}, {"volumes.$": "$.Volumes"})

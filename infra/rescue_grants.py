@@ -70,7 +70,7 @@ def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -
             resources=[profile.role.role_arn],
             conditions={"StringEquals": {"iam:PassedToService": f"ec2.{cdk.Aws.URL_SUFFIX}"}},
         ),
-        grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
+        grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes", "ssm:DescribeInstanceInformation"),
     ]
     if image.startswith("resolve:ssm:"):
         name = image.removeprefix("resolve:ssm:").split(":")[0].removeprefix("/")

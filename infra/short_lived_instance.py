@@ -63,7 +63,7 @@ class Wanted:
 
 
 class ShortLivedInstance(ClosedFragment):
-    """Leads to `then` once commands reach the instance, whose id, state and devices lie at `wanted.keep_as`."""
+    """Leads to `then` once commands reach the instance, whose id and state lie at `wanted.keep_as`."""
 
     def __init__(
         self,
@@ -159,7 +159,6 @@ def _describe(instance_id: str) -> ApiCall:
     kept = {
         "instanceId.$": "$.Reservations[0].Instances[0].InstanceId",
         "state.$": "$.Reservations[0].Instances[0].State.Name",
-        "devices.$": "$.Reservations[0].Instances[0].BlockDeviceMappings",
     }
     return ApiCall("ec2", "describeInstances", {"InstanceIds.$": f"States.Array({instance_id})"}, kept)
 

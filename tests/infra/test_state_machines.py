@@ -155,7 +155,8 @@ def test_a_rescue_does_nothing_to_the_dump_volume_but_copy_it(template: Template
     calls = {
         state["Resource"].rsplit(":", 1)[1] for state in machine.tasks().values() if "aws-sdk" in state["Resource"]
     }
-    looks = {"describeSnapshots", "describeInstances", "describeInstanceInformation", "getCommandInvocation"}
+    looks = {"describeSnapshots", "describeInstances", "describeVolumes"}
+    looks |= {"describeInstanceInformation", "getCommandInvocation"}
     assert calls - looks == {"createSnapshot", "runInstances", "sendCommand"}
     targets = {
         str(state["Parameters"]["InstanceIds.$"])

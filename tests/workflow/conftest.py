@@ -14,7 +14,7 @@ from lab.scripted_machine import ScriptedMachine
 from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 
 # Bounds for a test, not measurements.
-EXECUTION_SECONDS = 120
+EXECUTION_SECONDS = 240
 
 SETTINGS = {
     "pollSeconds": 1,
