@@ -86,6 +86,15 @@ class BlockedTask(_Part):
     backtrace: Backtrace = ()
 
 
+class Culprit(_Part):
+    """Who stopped the kernel; `waiters` are those who waited for a lock of it, one behind the other."""
+
+    task: Annotated[Task, _OBJECT] = Task()
+    function: Text = ""
+    module: Text = ""
+    waiters: Texts = ()
+
+
 class Lock(_Part):
     """Who holds it, who waits."""
 
@@ -133,6 +142,7 @@ class Analysis(_Part):
     kernel_release: Text = ""
     build_id: Text = ""
     is_symbols_matched: Annotated[bool | None, _or(None)] = None
+    culprit: Annotated[Culprit, _OBJECT] = Culprit()
     cpus: Annotated[tuple[Cpu, ...], _OBJECTS] = ()
     blocked_tasks: Annotated[tuple[BlockedTask, ...], _OBJECTS] = ()
     locks: Annotated[tuple[Lock, ...], _OBJECTS] = ()

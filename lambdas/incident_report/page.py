@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.incident_report.advice import Step, next_steps
-from lambdas.incident_report.analysis_model import Analysis, read_analysis
+from lambdas.incident_report.analysis_model import Analysis, Culprit, read_analysis
 from lambdas.incident_report.bars import Memory, draw_memory
 from lambdas.incident_report.evidence_table import Row, cost_rows, custody_rows, evidence_rows, notes
 from lambdas.incident_report.facts import Facts
@@ -93,7 +93,7 @@ def compose(
         reason=facts.text("reason"),
         problems=tuple(clip(each, _LONGEST_LINE) for each in [*facts.texts("problems"), *analysed.problems][:40]),
         sentence=triage.sentence if triage else "",
-        facts=tuple(_key_facts(facts, triage)),
+        facts=tuple(_key_facts(facts, triage, analysed.culprit)),
         steps=tuple(next_steps(facts, triage)),
         timeline=draw_timeline(facts),
         panic_message=(triage.panic_message if triage else "") or facts.text("panicLine"),
@@ -135,7 +135,7 @@ def _stood(triage: Triage | None) -> str:
     return f"{task} on CPU {triage.crashing_cpu}" if is_there else task
 
 
-def _key_facts(facts: Facts, triage: Triage | None) -> list[Row]:
+def _key_facts(facts: Facts, triage: Triage | None, culprit: Culprit) -> list[Row]:
     durations = facts.part("durations")
     verified, total = durations.number("interruptToVerifiedSeconds"), durations.number("totalSeconds")
     away = durations.number("interruptToOnlineSeconds")
@@ -149,6 +149,7 @@ def _key_facts(facts: Facts, triage: Triage | None) -> list[Row]:
         Row("When", f"{day(at)}, {at:%H:%M} UTC" if at else ""),
         Row("Alarm", facts.text("alarmName")),
         Row("Class", kind),
+        Row("By the symbols", _by_symbols(culprit)),
         Row("Kernel", (triage.kernel_release if triage else "") or facts.text("kernel"), is_code=True),
         Row("Hardware", triage.hardware if triage else ""),
         Row("Up before", duration(triage.uptime_seconds) if triage and triage.uptime_seconds is not None else ""),
@@ -160,6 +161,17 @@ def _key_facts(facts: Facts, triage: Triage | None) -> list[Row]:
         Row("Signature", triage.signature if triage else "", is_code=True),
     ]
     return [row for row in rows if row.value]
+
+
+def _by_symbols(culprit: Culprit) -> str:
+    """xfs_log_force [xfs] of kworker/1:2 (2050), for whom postgres (2101) waited · spin (602) in user space"""
+    task = culprit.task
+    if not task.name:
+        return ""
+    name = task.name if task.pid is None else f"{task.name} ({task.pid})"
+    module = f" [{culprit.module}]" if culprit.module else ""
+    where = f"{culprit.function}{module} of {name}" if culprit.function else f"{name} in user space"
+    return clip(f"{where}, for whom {', '.join(culprit.waiters)} waited" if culprit.waiters else where, _LONGEST_LINE)
 
 
 def _warnings(triage: Triage | None) -> list[Row]:

@@ -153,6 +153,14 @@ EXHIBITS = Exhibits(
 ANALYSIS: dict[str, Any] = {
     "kernelRelease": "6.1.0-56-cloud-amd64",
     "isSymbolsMatched": True,
+    "culprit": {
+        "crashClass": "nmi-hang",
+        "task": {"name": "hangdump-spinne", "pid": 602},
+        "cpu": 0,
+        "function": "",
+        "module": "/usr/local/bin/hangdump-spinner",
+        "waiters": [],
+    },
     "cpus": [
         {
             "cpu": cpu,
