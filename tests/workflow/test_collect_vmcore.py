@@ -167,7 +167,7 @@ def test_takes_the_kernels_log_out_of_the_vmcore_when_the_text_beside_it_is_cut(
 
     ended = collection_of(stack, ready_instance_id)
 
-    assert ended["output"]["panicLine"] == "NMI: Not continuing"
+    assert ended["output"]["panicLine"] == "Kernel panic - not syncing: NMI: Not continuing"
     objects = stack.objects_of(ready_instance_id)
     assert objects["vmcore-log.txt"].decode() == LOG_TEXT
     incident = json.loads(objects["incident.json"])
