@@ -68,10 +68,12 @@ def _install(target: Path) -> None:
 
 
 def write_bundle(destination: Path) -> None:
-    """Put the dependencies and the package `lambdas` into an existing directory."""
+    """Put the dependencies and the packages `lambdas` and `analysis` into an existing directory."""
     shutil.copytree(dependencies(), destination, dirs_exist_ok=True, ignore=_LEFT_OUT)
     sources = shutil.ignore_patterns("__pycache__", "requirements.*")
     shutil.copytree(ROOT / "lambdas", destination / "lambdas", ignore=sources)
+    # Not run here: plan_analysis sends it to the analysis host.
+    shutil.copytree(ROOT / "analysis", destination / "analysis", ignore=sources)
     # The asset's hash covers names and contents; modes reach the zip file and must let the runtime's user read.
     for path in destination.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)

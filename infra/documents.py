@@ -36,4 +36,6 @@ def _longest_run_seconds(verb_phrase: str, settings: Settings) -> int:
     """After this the agent ends the script; the workflows wait a little longer."""
     if verb_phrase == "upload_vmcore":
         return settings.upload_timeout_seconds
+    if verb_phrase == "analyze_vmcore":
+        return settings.analysis_timeout_seconds
     return settings.document_timeout_seconds

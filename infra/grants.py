@@ -12,6 +12,7 @@ from lambdas.index_fields import BY_SIGNATURE, BY_TIME
 from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
 
 ENROLLED = "hangdump:enrolled"
+ANALYSIS_HOST = "hangdump:analysis-host"
 STACK_TAG = "hangdump:stack"
 READY_TAGS = [READY_TAG, READY_KERNEL_TAG]
 
@@ -21,7 +22,8 @@ CANNOT_BE_LIMITED = (
 )
 ANY_INSTANCE = (
     "Which instances take part is known by a tag, not by an ARN: what the grant allows is limited by a condition, to "
-    "instances tagged hangdump:enrolled=true, to volumes tagged by this stack, or to our own tag."
+    "instances tagged hangdump:enrolled=true (for analyses hangdump:analysis-host=true), to volumes tagged by this "
+    "stack, or to our own tag."
 )
 
 ANY_EBS_KEY = (
@@ -65,15 +67,15 @@ def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[each.function_arn for each in functions])
 
 
-def send_command(stack: cdk.Stack, document_names: list[str]) -> list[iam.PolicyStatement]:
-    """Run these documents, on enrolled instances only, and see what became of it."""
+def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENROLLED) -> list[iam.PolicyStatement]:
+    """Run these documents, on instances only whose owner gave them this tag, and see what became of it."""
     documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
     return [
         iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents),
         iam.PolicyStatement(
             actions=["ssm:SendCommand"],
             resources=[instances(stack)],
-            conditions={"StringEquals": {f"ssm:resourceTag/{ENROLLED}": "true"}},
+            conditions={"StringEquals": {f"ssm:resourceTag/{tag}": "true"}},
         ),
         read("ssm:GetCommandInvocation"),
     ]

@@ -127,6 +127,13 @@ class Settings(BaseModel):
         le=43200,
         description="longest round of an upload, which sends what fits into 40 minutes",
     )
+    analysis_timeout_seconds: int = Field(
+        # The URLs live an hour: the result must be sent before.
+        3000,
+        ge=60,
+        le=3300,
+        description="longest analysis, from fetching the vmcore to sending the result; its URLs live an hour",
+    )
     upload_limit_mibs: int = Field(
         0, ge=0, le=100_000, description="what an upload may use of the instance's network, MiB/s; 0 = all"
     )

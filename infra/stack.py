@@ -4,7 +4,16 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import bundle, collect_vmcore, hang_response, provision_dump_volume, report_pages, rescue_vmcore, sweep
+from infra import (
+    analyze_vmcore,
+    bundle,
+    collect_vmcore,
+    hang_response,
+    provision_dump_volume,
+    report_pages,
+    rescue_vmcore,
+    sweep,
+)
 from infra.acknowledgements import EVERYWHERE, acknowledge
 from infra.dashboard import Dashboard
 from infra.documents import Documents
@@ -56,8 +65,14 @@ class HangdumpStack(cdk.Stack):
             parts=provision_dump_volume.Parts(incidents, runner, response.respond_to_hang, shared),
             settings=settings,
         )
-        report_pages.ReportPages(
+        pages = report_pages.ReportPages(
             self, "ReportPages", parts=report_pages.Parts(incidents, vmcores, shared), settings=settings
+        )
+        analyze = analyze_vmcore.AnalyzeVmcore(
+            self,
+            "AnalyzeVmcore",
+            parts=analyze_vmcore.Parts(incidents, vmcores, runner, shared, pages.function),
+            settings=settings,
         )
         swept = sweep.Sweep(
             self,
@@ -78,6 +93,7 @@ class HangdumpStack(cdk.Stack):
                 "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
                 "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches it without the instance"),
+                "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
                 "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
                 "SweepArn": (_arn(swept.function), "Looks for what was left behind; invoke it to look now"),

@@ -68,6 +68,12 @@ class UploaderRole(Environment):
     uploader_role_arn: str
 
 
+class ReaderRole(Environment):
+    """Whose session signs the URLs that an analysis host gets."""
+
+    reader_role_arn: str
+
+
 class UploadRates(Environment):
     """How fast an upload can be expected to go, MiB/s; a limit of 0 is none."""
 

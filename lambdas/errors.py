@@ -159,6 +159,26 @@ class BudgetsUnread(HangdumpError):
     """DynamoDB answered without all of the items that the budgets are judged by."""
 
 
+class DebuginfoNotFound(HangdumpError):
+    """No debuginfo of exactly that kernel can be had on the analysis host."""
+
+
+class SymbolsMismatched(HangdumpError):
+    """The debuginfo is of another build of the kernel."""
+
+
+class InsufficientDiskSpace(HangdumpError):
+    """The analysis host has no room for the vmcore."""
+
+
+class AnalysisFailed(HangdumpError):
+    """The analysis host could not fetch the vmcore, read it, or send the result."""
+
+
+class AnalysisHostRefused(HangdumpError):
+    """Not a host that its owner tagged hangdump:analysis-host=true: a vmcore is another machine's memory."""
+
+
 class BucketRefused(HangdumpError):
     """The vmcore bucket or its key refused us."""
 
@@ -182,5 +202,10 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         UploadRefused,
         UploadFailed,
         VmcoreChanged,
+        VmcoreUnreadable,
+        DebuginfoNotFound,
+        SymbolsMismatched,
+        InsufficientDiskSpace,
+        AnalysisFailed,
     )
 }

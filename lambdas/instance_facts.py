@@ -16,6 +16,7 @@ ENROLLED_TAG = "hangdump:enrolled"
 READY_TAG = "hangdump:ready"
 # The kernel that was running when the instance was seen ready.
 READY_KERNEL_TAG = "hangdump:ready-kernel"
+ANALYSIS_HOST_TAG = "hangdump:analysis-host"
 OWNER_TAG = "hangdump:instance-id"
 _NEVER = datetime.fromtimestamp(0, UTC)
 # Set by Auto Scaling itself, which reserves the prefix aws: for AWS.

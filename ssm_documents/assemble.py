@@ -20,6 +20,7 @@ DOCUMENTS: tuple[str, ...] = (
     "check_kdump",
     "upload_vmcore",
     "mount_dump_copy",
+    "analyze_vmcore",
     "probe_instance",
 )
 # %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from infra.synth import TEMPLATE
 
-MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore")
+MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore")
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,14 @@ def test_it_is_a_service_control_policy() -> None:
     assert len(json.dumps(POLICY)) <= 5_120
 
 
+@pytest.mark.parametrize("tag", ["hangdump:enrolled", "hangdump:analysis-host"])
 @pytest.mark.parametrize("action", ["ec2:CreateTags", "ec2:DeleteTags"])
-def test_only_the_enrolment_opts_in_and_out(action: str) -> None:
+def test_only_the_enrolment_opts_in_and_out(action: str, tag: str) -> None:
     for role in (DEVELOPER, OURS):
-        assert is_denied(action, INSTANCE, role, ("hangdump:enrolled",))
+        assert is_denied(action, INSTANCE, role, (tag,))
         # Not hidden among others either.
-        assert is_denied(action, INSTANCE, role, ("Name", "hangdump:enrolled"))
-    assert not is_denied(action, INSTANCE, ENROLMENT, ("hangdump:enrolled",))
+        assert is_denied(action, INSTANCE, role, ("Name", tag))
+    assert not is_denied(action, INSTANCE, ENROLMENT, (tag,))
 
 
 @pytest.mark.parametrize("resource", [INSTANCE, VOLUME], ids=["instance", "volume"])

@@ -78,11 +78,12 @@ def test_no_instance_role_gets_anything(template: Template) -> None:
     assert template.statements(collector_id) == []
     (profile,) = template.of_type("AWS::IAM::InstanceProfile").values()
     assert profile["Roles"] == [{"Ref": collector_id}]
-    # What signs the instances' URLs is assumed by one function of this stack.
-    (signer,) = [each["AWS"] for each in trusted if "Service" not in each]
-    role_id, _ = signer["Fn::GetAtt"]
-    assert "planupload" in role_id
-    assert template.resources[role_id]["Type"] == "AWS::IAM::Role"
+    # What signs URLs for an instance, or for an analysis host, is assumed by one function of this stack each.
+    signers = sorted(each["AWS"]["Fn::GetAtt"][0] for each in trusted if "Service" not in each)
+    assert len(signers) == 2
+    for role_id, function in zip(signers, ("plananalysis", "planupload"), strict=True):
+        assert function in role_id
+        assert template.resources[role_id]["Type"] == "AWS::IAM::Role"
     unwanted = ("AWS::IAM::ManagedPolicy", "AWS::IAM::User", "AWS::IAM::AccessKey")
     assert [each["Type"] for each in template.resources.values() if each["Type"] in unwanted] == []
 
@@ -175,17 +176,21 @@ def test_a_rescue_gives_the_collectors_role_to_ec2_and_no_other(template: Templa
     assert "RescueVmcoreCollectorRole" in role
 
 
-def test_commands_are_run_on_enrolled_instances_with_our_documents_only(template: Template) -> None:
+def test_commands_are_run_with_our_documents_on_instances_only_that_were_given_for_them(template: Template) -> None:
     found = [each for each in template.all_statements() if "ssm:SendCommand" in actions(each)]
     assert found
+    hosts = 0
     for statement in found:
         assert actions(statement) == ["ssm:SendCommand"]
         for resource in resources(statement):
             if ":instance/" in resource:
+                given = {"StringEquals": {"ssm:resourceTag/hangdump:analysis-host": "true"}}
                 enrolled = {"StringEquals": {"ssm:resourceTag/hangdump:enrolled": "true"}}
-                assert statement["Condition"] in (enrolled, COLLECTOR)
+                assert statement["Condition"] in (enrolled, COLLECTOR, given)
+                hosts += statement["Condition"] == given
             else:
                 assert ":document/${Documents" in resource
+    assert hosts == 1, "vmcores are sent by AnalyzeVmcore alone"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +281,8 @@ def test_no_function_can_read_vmcores_but_those_that_move_them(template: Templat
         if any(resource.endswith(("/vmcores/*", "/vmcore")) for resource in resources(statement))
     }
     assert readers == {
-        f"Hangdump-{each}" for each in ("plan_upload", "verify_vmcore", "open_vmcore", "conclude_incident")
+        f"Hangdump-{each}"
+        for each in ("plan_upload", "verify_vmcore", "open_vmcore", "plan_analysis", "conclude_incident")
     }
 
 

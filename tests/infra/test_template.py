@@ -19,6 +19,7 @@ BEHAVIOURS = {
         "watch_upload",
         "verify_vmcore",
         "open_vmcore",
+        "plan_analysis",
         "conclude_incident",
         "retire_instance",
     ),
@@ -243,6 +244,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
         "Hangdump-check_kdump",
         "Hangdump-upload_vmcore",
         "Hangdump-mount_dump_copy",
+        "Hangdump-analyze_vmcore",
         "Hangdump-probe_instance",
     }
     assert {document["UpdateMethod"] for document in documents.values()} == {"NewVersion"}

@@ -58,6 +58,7 @@ VARIABLES = {
     "ALLOW_REBOOT": "false",
     "UPLOAD_ENDPOINT_URL": "",
     "UPLOADER_ROLE_ARN": f"arn:aws:iam::{aws.ACCOUNT_ID}:role/Hangdump-uploader",
+    "READER_ROLE_ARN": f"arn:aws:iam::{aws.ACCOUNT_ID}:role/Hangdump-reader",
     "VOLUME_THROUGHPUT_MIBS": "125",
     "UPLOAD_LIMIT_MIBS": "0",
     "DUMP_TIMEOUT_SECONDS": "3600",

@@ -27,6 +27,7 @@ PARAMETERS = {
     "check_kdump": "mountPoint volumeId finalAction",
     "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism limitMibs",
     "mount_dump_copy": "volumeId mountPoint",
+    "analyze_vmcore": "manifestUrl timeoutSeconds",
     "probe_instance": "",
 }
 HOSTILE = [

@@ -157,6 +157,8 @@ def document_of(environment: Mapping[str, str]) -> str:
     """Which document a script is, by the parameters that only it has."""
     if "SSM_action" in environment:
         return "upload_vmcore"
+    if "SSM_timeoutSeconds" in environment:
+        return "analyze_vmcore"
     if "SSM_crashkernel" in environment:
         return "configure_kdump"
     if "SSM_fileSystem" in environment:

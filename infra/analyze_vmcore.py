@@ -1,0 +1,147 @@
+"""AnalyzeVmcore: an incident's vmcore read with the symbols of its kernel, on a given host, and the report drawn again.
+
+The host is the owner's: nothing is launched, so nothing can be left behind but a file, which the next run removes.
+"""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants, workflow
+from infra.acknowledgements import acknowledge
+from infra.explain_failure import ExplainFailure
+from infra.functions import Function, Needs, Shared
+from infra.incidents import Incidents
+from infra.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
+from infra.settings import Settings
+from infra.tasks import FunctionCall, note, task
+from infra.vmcore_bucket import MANIFESTS, VMCORES, VmcoreBucket
+from infra.vmcore_grants import (
+    bucket_and_key,
+    bucket_environment,
+    named_objects,
+    named_objects_acknowledged,
+    use_key,
+)
+from infra.workflow import Workflow, connect
+from lambdas.incident import ANALYSIS, keys
+
+NAME = "AnalyzeVmcore"
+_DOCUMENT = "analyze_vmcore"
+_VMCORE = keys(f"{VMCORES}*/")["vmcore"]
+_RESULT = f"{VMCORES}*/{ANALYSIS}"
+_OF_ANALYSES = [f"{MANIFESTS}*/analysis.*"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the workflow is put together from."""
+
+    incidents: Incidents
+    vmcores: VmcoreBucket
+    runner: DocumentRunner
+    shared: Shared
+    render_report: Function
+
+
+class AnalyzeVmcore(Construct):
+    """The state machine, its function, and the role whose sessions sign what the host may fetch."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
+        self._parts = parts
+        self._settings = settings
+        self._plan_analysis = self._function()
+        self._let_it_sign()
+        self.state_machine = workflow.state_machine(
+            self,
+            NAME,
+            workflow=Workflow(
+                first=self._states(),
+                statements=self._statements(),
+                timeout_seconds=2 * (settings.analysis_timeout_seconds + DELIVERY_SECONDS) + 900,
+                comment="Read a vmcore with the symbols of its kernel",
+                acknowledged={grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE},
+            ),
+            settings=settings,
+        )
+
+    def _states(self) -> sfn.State:
+        failed = sfn.Fail(self, "Fail without an analysis", error_path="$.failure.Error", cause_path="$.failure.Cause")
+        explain = ExplainFailure(self, "Explain why there is no analysis", then=failed).start_state
+        request = note(self, "Note the request", {"input.$": "$"}, keep_as="$")
+        plan = task(
+            self, "Plan analysis", FunctionCall(self._plan_analysis, {"input.$": "$.input"}), keep_as="$.analysis"
+        )
+        command = Command(
+            _DOCUMENT,
+            {
+                "manifestUrl.$": "States.Array($.analysis.manifestUrl)",
+                "timeoutSeconds": [str(self._settings.analysis_timeout_seconds)],
+            },
+            self._settings.analysis_timeout_seconds,
+        )
+        paths = Paths(instance_id="$.analysis.analysisInstanceId", result="$.analysed", failure="$.failure")
+        analyze = RunDocument(self, "Analyze vmcore", runner=self._parts.runner, command=command, paths=paths)
+        analyze.on_failure(explain)
+        draw = task(
+            self,
+            "Render report",
+            FunctionCall(self._parts.render_report, {"incidentId.$": "$.analysis.incidentId"}),
+            keep_as="$.analysed.report",
+        )
+        for each in (plan, draw):
+            each.add_catch(explain, errors=["States.ALL"], result_path="$.failure")
+        connect(request, plan, analyze, draw, sfn.Succeed(self, "Analysed", output_path="$.analysed"))
+        return request
+
+    def _function(self) -> Function:
+        vmcores = self._parts.vmcores
+        return Function(
+            self,
+            "plan_analysis",
+            shared=self._parts.shared,
+            needs=Needs(
+                environment={
+                    "TABLE_NAME": self._parts.incidents.table.table_name,
+                    **bucket_environment(vmcores),
+                    "UPLOAD_ENDPOINT_URL": self._settings.upload_endpoint_url,
+                },
+                statements=[
+                    grants.read_incidents(self._parts.incidents.table),
+                    grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
+                    # To see its size.
+                    named_objects(vmcores, [_VMCORE], "s3:GetObject"),
+                    named_objects(vmcores, _OF_ANALYSES, "s3:PutObject"),
+                    *bucket_and_key(vmcores),
+                ],
+                acknowledged=named_objects_acknowledged(vmcores, [_VMCORE, *_OF_ANALYSES]),
+            ),
+        )
+
+    def _let_it_sign(self) -> None:
+        """Presigned URLs carry the rights of who signed them: a role for nothing else, in sessions for one incident."""
+        vmcores, planner = self._parts.vmcores, self._plan_analysis.role
+        assert planner is not None  # noqa: S101 - Function always has one
+        role = iam.Role(
+            self,
+            "reader_role",
+            description="Signs the URLs with which an analysis host reads one vmcore",
+            assumed_by=iam.ArnPrincipal(planner.role_arn),
+        )
+        role.add_to_policy(named_objects(vmcores, [_VMCORE, *_OF_ANALYSES], "s3:GetObject"))
+        role.add_to_policy(named_objects(vmcores, [_RESULT], "s3:PutObject"))
+        role.add_to_policy(use_key(vmcores))
+        acknowledge(role, named_objects_acknowledged(vmcores, [_VMCORE, *_OF_ANALYSES, _RESULT]))
+        planner.add_to_principal_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[role.role_arn]))
+        self._plan_analysis.add_environment("READER_ROLE_ARN", role.role_arn)
+
+    def _statements(self) -> list[iam.PolicyStatement]:
+        stack, runner = cdk.Stack.of(self), self._parts.runner
+        return [
+            *grants.send_command(stack, [runner.documents.name(_DOCUMENT)], tag=grants.ANALYSIS_HOST),
+            grants.invoke(runner.read_document_result, self._plan_analysis, self._parts.render_report),
+        ]

@@ -1,0 +1,130 @@
+"""analyze_vmcore: fetches, runs our analysis as it is packed, sends the result, leaves no vmcore behind."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lambdas.plan_analysis import pack
+from tests.ssm_documents.bucket import Bucket
+from tests.ssm_documents.fake_root import FakeRoot, Run
+
+SIGNATURE = "X-Amz-Signature=0123456789abcdef"
+DUMP = b"KDUMP   a dump" * 1000
+SCRATCH = "var/tmp/hangdump-analysis"
+# Stands for the Python of the environment that the document makes: it has drgn, and says what the test wants.
+PYTHON = """\
+#!/bin/bash
+if [[ "$1" == -c ]]; then exit 0; fi
+printf '%s\\n' "$*" >"{root}/calls"
+cp "$3" "{root}/analysed"
+{then}
+"""
+WRITES = 'echo \'{{"kernelRelease": "6.1.0"}}\' >"${{@: -1}}"'
+
+
+@pytest.fixture
+def ready(root: FakeRoot, bucket: Bucket) -> FakeRoot:
+    """With everything in the bucket, and room."""
+    (root.path / "var/tmp").mkdir(parents=True, exist_ok=True)
+    root.write("file-systems", f"/ {64 << 30} {32 << 30}\n")
+    bucket.objects |= {"/vmcore": DUMP, "/analysis.zip": pack()}
+    lines = [
+        f"{kind}\t{size}\t{bucket.url}/{name}?{SIGNATURE}\n"
+        for kind, size, name in (
+            ("bundle", len(pack()), "analysis.zip"),
+            ("vmcore", len(DUMP), "vmcore"),
+            ("result", 0, "analysis.json"),
+        )
+    ]
+    bucket.objects["/manifest.tsv"] = "".join(lines).encode()
+    return root
+
+
+def install_python(root: FakeRoot, text: str) -> None:
+    python = root.write("var/lib/hangdump/analysis/bin/python", text)
+    python.chmod(0o755)
+
+
+def analyze(root: FakeRoot, bucket: Bucket, then: str = WRITES, **more: str) -> Run:
+    install_python(root, PYTHON.format(root=root.path, then=then.format()))
+    run = root.run("analyze_vmcore", manifestUrl=f"{bucket.url}/manifest.tsv?{SIGNATURE}", **more)
+    assert not (root.path / SCRATCH).exists(), "another machine's memory is left behind"
+    assert SIGNATURE not in run.stdout + run.stderr
+    return run
+
+
+def test_the_result_is_sent_and_the_vmcore_is_gone(ready: FakeRoot, bucket: Bucket) -> None:
+    result = analyze(ready, bucket).result
+    assert bucket.objects["/analysis.json"] == b'{"kernelRelease": "6.1.0"}\n'
+    assert (ready.path / "analysed").read_bytes() == DUMP
+    assert (result["status"], result["analysisBytes"]) == ("analysed", 27)
+    scratch = ready.path / SCRATCH
+    assert ready.calls == [f"-m analysis {scratch}/vmcore --install-debuginfo --json {scratch}/analysis.json"]
+
+
+def test_what_a_killed_run_left_is_removed_first(ready: FakeRoot, bucket: Bucket) -> None:
+    ready.write(f"{SCRATCH}/vmcore", "another one's")
+    analyze(ready, bucket)
+    assert (ready.path / "analysed").read_bytes() == DUMP
+
+
+@pytest.mark.parametrize(
+    ("says", "error"),
+    [
+        ("DebuginfoNotFound: no debuginfo of 6.1.0 with the build id 3b", "DebuginfoNotFound"),
+        ("SymbolsMismatched: vmlinux has the build id 3b", "SymbolsMismatched"),
+        ("VmcoreUnreadable: it does not open", "VmcoreUnreadable"),
+        ("Traceback: MemoryError", "AnalysisFailed"),
+    ],
+)
+def test_what_the_analysis_knows_is_a_named_error(ready: FakeRoot, bucket: Bucket, says: str, error: str) -> None:
+    run = analyze(ready, bucket, f"echo '{says}' >&2; exit 1")
+    assert (run.exit_code, run.error) == (1, error)
+    assert run.report is not None
+    assert says.split(": ", 1)[1] in run.report["message"]
+    assert "/analysis.json" not in bucket.objects
+
+
+def test_our_analysis_runs_out_of_its_zip_file(ready: FakeRoot, bucket: Bucket) -> None:
+    """The real one, with a real Python: what is no dump is told so before any symbols are looked for."""
+    install_python(ready, f'#!/bin/bash\nexec {sys.executable} "$@"\n')
+    run = ready.run("analyze_vmcore", manifestUrl=f"{bucket.url}/manifest.tsv?{SIGNATURE}")
+    assert run.error == "VmcoreUnreadable", run.stderr
+    assert run.report is not None
+    assert "does not open as a kernel dump" in run.report["message"]
+
+
+def test_an_analysis_that_does_not_end_is_ended(ready: FakeRoot, bucket: Bucket) -> None:
+    run = analyze(ready, bucket, "while :; do :; done", timeoutSeconds="64")
+    assert run.error == "AnalysisFailed"
+    assert run.report is not None
+    assert "did not end within 64 s" in run.report["message"]
+
+
+def test_a_host_without_room_fetches_nothing(ready: FakeRoot, bucket: Bucket) -> None:
+    ready.write("file-systems", f"/ {8 << 30} {4 << 30}\n")
+    assert analyze(ready, bucket).error == "InsufficientDiskSpace"
+    assert ("GET", "/vmcore") not in bucket.requests
+
+
+@pytest.mark.parametrize("path", ["/manifest.tsv", "/vmcore", "/analysis.zip", "/analysis.json"])
+def test_a_url_that_has_expired_is_said(ready: FakeRoot, bucket: Bucket, path: str) -> None:
+    bucket.misbehave[path] = [403]
+    run = analyze(ready, bucket)
+    assert run.error == "AnalysisFailed"
+    assert run.report is not None
+    assert "may have expired" in run.report["message"]
+
+
+def test_a_vmcore_of_another_size_is_not_analysed(ready: FakeRoot, bucket: Bucket) -> None:
+    bucket.objects["/vmcore"] = DUMP + b"more"
+    run = analyze(ready, bucket)
+    assert run.error == "AnalysisFailed"
+    assert not Path(ready.path / "calls").exists()
+
+
+def test_a_manifest_with_anything_else_in_it_is_refused(ready: FakeRoot, bucket: Bucket) -> None:
+    bucket.objects["/manifest.tsv"] += b"vmcore\t1\tfile:///etc/shadow\n"
+    assert analyze(ready, bucket).error == "AnalysisFailed"
+    assert ("GET", "/vmcore") not in bucket.requests
