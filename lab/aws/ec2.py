@@ -155,6 +155,10 @@ class Power:
         instance._reason = ""
         instance.state_reason = StateReason(f"{_BY_ITSELF}: Instance initiated shutdown", _BY_ITSELF)
         is_to_end = instance.instance_initiated_shutdown_behavior == "terminate"
+        if is_to_end:
+            # With the volumes whose DeleteOnTermination says so.
+            computer.is_ending = True
+            instance.teardown_defaults()
         self.enter(instance, "terminated" if is_to_end else "stopped")
 
     def _post_console(self, computer: Computer) -> None:

@@ -116,6 +116,21 @@ def test_an_instance_starts_with_the_disk_of_the_snapshot_which_goes_with_it(acc
     assert _volumes_with_our_tag(account) == []
 
 
+def test_an_instance_that_ends_itself_takes_its_disks_with_it(account: LabAccount, fleet: Fleet) -> None:
+    _, volume_id = _machine_with_volume(account)
+    snapshot_id = _snapshot(account, volume_id)
+    assert eventually(lambda: _state_of(account, snapshot_id) == "completed")
+    launched = _launch(account, snapshot_id, InstanceInitiatedShutdownBehavior="terminate")
+    assert eventually(lambda: len(_volumes_with_our_tag(account)) == 2)
+    (machine,) = fleet.machines
+    assert eventually(machine.is_running)
+
+    machine.stop()
+    account.check_status_now(launched["InstanceId"])
+
+    assert eventually(lambda: _volumes_with_our_tag(account) == [])
+
+
 def test_a_snapshot_that_is_not_completed_makes_no_disk(account: LabAccount, fleet: Fleet, unhurried: None) -> None:
     _, volume_id = _machine_with_volume(account)
 
