@@ -57,6 +57,7 @@ CAPTURES = (
 # All of 1 GiB through zlib takes an emulated processor minutes: the lab's own 800 s are for the default.
 SETTINGS = {
     "dumpTimeoutSeconds": 1800,
+    "dumpLimitSeconds": 1800,
     "pollSeconds": 5,
     "uploadTimeoutSeconds": 900,
     "cooldownSeconds": 60,

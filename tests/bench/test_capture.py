@@ -10,6 +10,8 @@ import pytest
 
 from bench import capture
 from bench.capture import Capture
+from infra import settings
+from lab.deployment import LAB_SETTINGS
 
 FIGURES = {"dump_seconds": 9.5, "bytes": 40_000_000, "interrupt_to_object_seconds": 81}
 
@@ -64,3 +66,7 @@ def test_every_row_sets_what_it_is_called_by() -> None:
         "dumpLevel": 31,
         "reboot": True,
     }
+
+
+def test_the_lab_takes_the_settings_of_the_captures() -> None:
+    settings.load({**LAB_SETTINGS, **capture.SETTINGS})
