@@ -16,6 +16,7 @@ from infra.interrupt_gate import (
 )
 from infra.report_pages import report_environment, write_index
 from infra.settings import Settings
+from infra.standby import standby_acknowledged, standby_environment, standby_statements
 from infra.upload_functions import UploadFunctions
 from infra.vmcore_bucket import VMCORES
 from infra.vmcore_grants import any_key_acknowledged, bucket_and_key, objects
@@ -33,6 +34,7 @@ class CollectFunctions:
         self.send_diagnostic_interrupt = self._send_diagnostic_interrupt()
         self.watch_dump = self._watch_dump()
         self.upload = UploadFunctions(scope, parts=parts, settings=settings)
+        self.return_from_standby = parts.standby.function
         self.conclude_incident = self._conclude_incident()
 
     def all(self) -> list[Function]:
@@ -40,6 +42,7 @@ class CollectFunctions:
         return [
             *(self.open_incident, self.send_diagnostic_interrupt, self.watch_dump),
             *self.upload.all(),
+            self.return_from_standby,
             self.conclude_incident,
         ]
 
@@ -71,13 +74,19 @@ class CollectFunctions:
                 environment={
                     **gate_environment(parts.incidents, self._settings),
                     **beforehand_environment(parts.vmcores, self._settings),
+                    **standby_environment(self._settings),
                 },
                 statements=[
                     *gate_statements(self._scope, parts.incidents),
                     *beforehand_statements(self._scope, parts.vmcores),
+                    *standby_statements(self._scope),
                 ],
-                timeout_seconds=120,
-                acknowledged={**any_instance_acknowledged(), **beforehand_acknowledged(parts.vmcores)},
+                timeout_seconds=self._settings.standby_timeout_seconds + 120,
+                acknowledged={
+                    **any_instance_acknowledged(),
+                    **beforehand_acknowledged(parts.vmcores),
+                    **standby_acknowledged(),
+                },
             ),
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from infra.functions import Shared
 from infra.incidents import Incidents
 from infra.run_document import DocumentRunner
+from infra.standby import ReturnFromStandby
 from infra.vmcore_bucket import VmcoreBucket
 
 # Where open_incident left the two, for every state behind it.
@@ -19,4 +20,5 @@ class Parts:
     incidents: Incidents
     vmcores: VmcoreBucket
     runner: DocumentRunner
+    standby: ReturnFromStandby
     shared: Shared

@@ -57,7 +57,7 @@ class CollectVmcore(Construct):
         )
 
     def _states(self) -> sfn.State:
-        conclude = self._conclude()
+        conclude = self._return_from_standby(self._conclude())
         note_request = note(
             self,
             "Note the request",
@@ -189,6 +189,14 @@ class CollectVmcore(Construct):
             SHORT_LOOKS,
         )
         return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(conclude)
+
+    def _return_from_standby(self, conclude: sfn.State) -> sfn.State:
+        """Before every conclusion, as it may be the group that kept the instance; what fails here is the sweep's."""
+        call = FunctionCall(self._functions.return_from_standby, input_path="$.facts")
+        back = task(self, "Return from standby", call, keep_as="$.standby")
+        back.add_catch(conclude, errors=["States.ALL"], result_path="$.standby")
+        connect(back, conclude)
+        return back
 
     def _conclude(self) -> sfn.State:
         # Its event is `$.facts` as it is: absent keys are what is not known.

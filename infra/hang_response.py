@@ -22,7 +22,8 @@ from infra.interrupt_gate import (
 )
 from infra.mark_ready import ALARM_PREFIX
 from infra.run_document import DocumentRunner
-from infra.settings import Settings
+from infra.settings import RESPONSE_OVERHEAD_SECONDS, Settings
+from infra.standby import ReturnFromStandby, standby_acknowledged, standby_environment, standby_statements
 from infra.vmcore_bucket import VmcoreBucket
 
 # An alarm's news is old after this; the evidence is gathered anew in any case.
@@ -37,6 +38,7 @@ class Parts:
     vmcores: VmcoreBucket
     runner: DocumentRunner
     collect_vmcore: sfn.StateMachine
+    standby: ReturnFromStandby
     shared: Shared
 
 
@@ -60,6 +62,8 @@ class HangResponse(Construct):
                     **gate_environment(incidents, settings),
                     **beforehand_environment(parts.vmcores, settings),
                     **probe_environment(parts.runner, settings),
+                    **standby_environment(settings),
+                    "RETURN_FROM_STANDBY": parts.standby.function.function_name,
                     "TOPIC_ARN": topic.topic_arn,
                     "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
                 },
@@ -67,14 +71,22 @@ class HangResponse(Construct):
                     *gate_statements(self, incidents),
                     *beforehand_statements(self, parts.vmcores),
                     *probe_statements(self, parts.runner),
+                    *standby_statements(self),
+                    grants.invoke(parts.standby.function),
                     iam.PolicyStatement(
                         actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]
                     ),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn]),
                 ],
-                # The probe of an instance that hangs takes its whole time.
-                timeout_seconds=settings.probe_timeout_seconds + 120,
-                acknowledged={**any_instance_acknowledged(), **beforehand_acknowledged(parts.vmcores)},
+                # The probe of an instance that hangs takes its whole time, and is sent again after a long Standby.
+                timeout_seconds=2 * settings.probe_timeout_seconds
+                + settings.standby_timeout_seconds
+                + RESPONSE_OVERHEAD_SECONDS,
+                acknowledged={
+                    **any_instance_acknowledged(),
+                    **beforehand_acknowledged(parts.vmcores),
+                    **standby_acknowledged(),
+                },
             ),
         )
         # Not only our own alarms: the owner of an instance may know better than a status check when it hangs. Whoever

@@ -18,6 +18,8 @@ from lambdas.document_patterns import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
 from lambdas.maintenance_windows import parse as parse_window
 
 CONTEXT_KEY = "hangdump"
+# What respond_to_hang needs beside its waiting.
+RESPONSE_OVERHEAD_SECONDS = 120
 
 # What CloudWatch Logs accepts as retention, up to ten years.
 RetentionInDays = Literal[
@@ -95,6 +97,17 @@ class Settings(BaseModel):
     )
     evidence_timeout_seconds: int = Field(
         4, ge=0, le=30, description="how long an interrupt waits for the evidence stored before it; 0 = none is stored"
+    )
+    auto_scaling_standby: Literal["required", "preferred", "off"] = Field(
+        "required",
+        description="must an instance of an Auto Scaling group be in Standby before an interrupt; off = never asked",
+    )
+    standby_timeout_seconds: int = Field(
+        # A load balancer's deregistration delay is 300 s by default.
+        360,
+        ge=10,
+        le=600,
+        description="how long an interrupt waits for Standby",
     )
     dry_run: bool = Field(False, description="decide and record, but never send an interrupt")
 
@@ -204,6 +217,18 @@ class Settings(BaseModel):
             raise ValueError(
                 f"volumeIops = {self.volume_iops} needs minimumDumpVolumeGib of at least "
                 f"{math.ceil(self.volume_iops / 500)}; it is {self.minimum_dump_volume_gib}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _response_fits_into_a_function(self) -> Self:
+        # Lambda's longest is 900 s. The probe is sent once more after a long way into Standby.
+        longest = 2 * self.probe_timeout_seconds + self.standby_timeout_seconds + RESPONSE_OVERHEAD_SECONDS
+        if longest > 900:
+            raise ValueError(
+                f"probeTimeoutSeconds = {self.probe_timeout_seconds} and standbyTimeoutSeconds = "
+                f"{self.standby_timeout_seconds} are too long together: twice the first and the second may be "
+                f"{900 - RESPONSE_OVERHEAD_SECONDS} in all"
             )
         return self
 

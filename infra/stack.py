@@ -23,6 +23,7 @@ from infra.own_alarms import OwnAlarms
 from infra.run_document import DocumentRunner
 from infra.saved_queries import SavedQueries
 from infra.settings import Settings
+from infra.standby import ReturnFromStandby
 from infra.vmcore_bucket import VmcoreBucket
 
 
@@ -40,10 +41,11 @@ class HangdumpStack(cdk.Stack):
         documents = Documents(self, "Documents", settings=settings)
         shared = Shared(bundle.code(), settings.log_retention_days, failures=incidents.topic)
         runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
+        standby = ReturnFromStandby(self, "Standby", incidents=incidents, shared=shared)
         collect = collect_vmcore.CollectVmcore(
             self,
             "CollectVmcore",
-            parts=collect_vmcore.Parts(incidents, vmcores, runner, shared),
+            parts=collect_vmcore.Parts(incidents, vmcores, runner, standby, shared),
             settings=settings,
         )
         rescue = rescue_vmcore.RescueVmcore(
@@ -56,7 +58,7 @@ class HangdumpStack(cdk.Stack):
         response = hang_response.HangResponse(
             self,
             "HangResponse",
-            parts=hang_response.Parts(incidents, vmcores, runner, collect.state_machine, shared),
+            parts=hang_response.Parts(incidents, vmcores, runner, collect.state_machine, standby, shared),
             settings=settings,
         )
         provision = provision_dump_volume.ProvisionDumpVolume(

@@ -19,6 +19,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from lab.aws import (
+    autoscaling,
     cloudformation,
     cloudwatch,
     ebs,
@@ -109,6 +110,7 @@ class LabAccount:
         snapshots.install(patches, state)
         self._launches = launches.Launches(state, self._power)
         self._launches.install(patches)
+        autoscaling.install(patches, state)
         self._commands = ssm.install(patches, state)
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
@@ -227,6 +229,10 @@ class LabAccount:
     def computer(self, instance_id: str) -> Computer:
         """What AWS has observed; tests set `system_check` and `attached_ebs_check` here."""
         return self._state.computers[instance_id]
+
+    def replace_unhealthy_instances(self) -> list[str]:
+        """One health check of every Auto Scaling group; the ids of the instances that their groups terminated."""
+        return autoscaling.replace_unhealthy(self._state)
 
     def check_status_now(self, instance_id: str) -> None:
         """One status check at once instead of at the next minute."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
-# A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it.
+# A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it; and a
+# repeated EnterStandby or ExitStandby answers an error for what the first one did.
 # The read time-out is longer than any answer expected: a time-out leaves the worst of all states, "perhaps sent".
 _ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
 # For what an interrupt waits for, but not long.
@@ -53,6 +55,18 @@ def ec2_in_haste() -> "EC2Client":
 def autoscaling() -> Any:
     """The groups that instances belong to; there are no stubs of it in the requirements."""
     return boto3.client("autoscaling", config=_PATIENT)
+
+
+@cache
+def autoscaling_without_retries() -> Any:
+    """The groups, for moving an instance into Standby and back."""
+    return boto3.client("autoscaling", config=_ONE_ATTEMPT)
+
+
+@cache
+def lambda_() -> "LambdaClient":
+    """The functions of this stack."""
+    return boto3.client("lambda", config=_PATIENT)
 
 
 @cache

@@ -1,5 +1,6 @@
-"""Sends the one diagnostic interrupt of an incident: claim, keep the evidence, send, write down. Whether to is decided
-elsewhere.
+"""Sends the one diagnostic interrupt of an incident: claim, keep the evidence, stand by, send, write down.
+
+Whether to is decided elsewhere.
 
 Nothing here is ever tried twice. A second NMI can kill the dump that the first one started, so whoever comes later
 reads the record and collects.
@@ -19,21 +20,28 @@ from lambdas.incident import Incident, State, Verdict, timeline_entry
 from lambdas.incident_table import IncidentTable
 from lambdas.index_fields import index_fields
 from lambdas.interrupt_claim import Place, claim
-from lambdas.kill_switch import Stop, read_stop
+from lambdas.kill_switch import read_stop
 from lambdas.log_fields import LogField
 from lambdas.metric_names import Metric
 from lambdas.observability import count, logger
+from lambdas.obstacle import Obstacle
+from lambdas.standby import stand_by
 
 # EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.
 _DEFINITE_REFUSALS = ("UnsupportedOperation", "IncorrectInstanceState", "UnauthorizedOperation", "RequestLimitExceeded")
 _DEFINITE_REFUSAL_PREFIX = "InvalidInstanceID."
+
+# What was known of the instance before is old after a longer way into Standby: somebody may have rebooted it.
+_FRESH_SECONDS = 30
 
 _STATES = {"sent": State.INTERRUPTED, "uncertain": State.INTERRUPT_UNCERTAIN, "refused": State.INTERRUPT_REFUSED}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """sent · uncertain (answer unknown: collect, never send again) · refused (EC2, kill switch) · claim-refused."""
+    """sent · uncertain (answer unknown: collect, never send again) · refused (EC2, kill switch, Auto Scaling, the
+    instance itself, which answers by now) · claim-refused.
+    """
 
     kind: Literal["sent", "uncertain", "refused", "claim-refused"]
     reason: str
@@ -42,17 +50,28 @@ class Outcome:
 
 
 def interrupt_once(
-    incident: Incident, *, place: Place, table: IncidentTable, limits: InterruptLimits, clock: Callable[[], datetime]
+    incident: Incident,
+    *,
+    place: Place,
+    table: IncidentTable,
+    limits: InterruptLimits,
+    clock: Callable[[], datetime],
+    confirm: Callable[[], Obstacle | None] = lambda: None,
 ) -> Outcome:
-    """Claims, sends, records. A crash in between leaves `interrupting`, from which nobody sends again."""
+    """Claims, sends, records. A crash in between leaves `interrupting`, from which nobody sends again.
+
+    `confirm` is asked once more whether the instance hangs when the way to the interrupt took long.
+    """
     with EvidenceFirst(incident) as evidence:
         refused = _claim(incident, place, table.name, limits, at=clock())
         if refused is not None:
             return refused
         evidence.store()
+        obstacle = _get_ready(incident, table, clock, confirm)
         kept = evidence.finish()
-        stop = read_stop()
-        outcome = _send(incident.instance_id, at=clock()) if stop is None else _stopped(stop, at=clock())
+        # Asked last, so that a switch turned off at any moment before the call still stops it.
+        obstacle = obstacle or read_stop()
+        outcome = _send(incident.instance_id, at=clock()) if obstacle is None else _stopped(obstacle, at=clock())
         _record(incident, outcome, kept, table, at=clock())
     return outcome
 
@@ -63,6 +82,19 @@ def _claim(incident: Incident, place: Place, table: str, limits: InterruptLimits
     if refusal is None:
         return None
     return Outcome("claim-refused", refusal, "The claim in the incident table was refused.", moment.epoch(at))
+
+
+def _get_ready(
+    incident: Incident,
+    table: IncidentTable,
+    clock: Callable[[], datetime],
+    confirm: Callable[[], Obstacle | None],
+) -> Obstacle | None:
+    began = clock()
+    obstacle = stand_by(incident, table=table, clock=clock)
+    if obstacle is None and (clock() - began).total_seconds() > _FRESH_SECONDS:
+        return confirm()
+    return obstacle
 
 
 def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTable, *, at: datetime) -> None:
@@ -80,9 +112,8 @@ def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTab
     table.update(incident.incident_id, fields, timeline=[entry])
 
 
-def _stopped(stop: Stop, *, at: datetime) -> Outcome:
-    """Asked last, so that a switch turned off at any moment before the call still stops it."""
-    return Outcome("refused", stop.reason, stop.detail, moment.epoch(at))
+def _stopped(obstacle: Obstacle, *, at: datetime) -> Outcome:
+    return Outcome("refused", obstacle.reason, obstacle.detail, moment.epoch(at))
 
 
 def verdict_of_refusal(reason: str) -> Verdict:

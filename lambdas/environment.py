@@ -4,7 +4,7 @@ Owns their names and types; the values come from infra/settings.py.
 """
 
 import os
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Json
 from pydantic.alias_generators import to_camel
@@ -152,6 +152,21 @@ class InterruptLimits(Environment):
     # As maintenance_windows.parse reads them.
     maintenance_windows: Json[list[str]]
     dry_run: bool
+
+
+class Standby(Environment):
+    """Whether an instance of an Auto Scaling group must be in Standby before it is interrupted, and how long that may
+    take: required, preferred, or off, with which Auto Scaling is never asked.
+    """
+
+    auto_scaling_standby: Literal["required", "preferred", "off"]
+    standby_timeout_seconds: Seconds
+
+
+class ReturnFunction(Environment):
+    """The function that brings an instance back from Standby."""
+
+    return_from_standby: str
 
 
 class KillSwitch(Environment):

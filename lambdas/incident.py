@@ -119,6 +119,8 @@ class Incident(BaseModel):
     dump_limit_epoch: int | None = None
     dump_watch: DumpWatch | None = None
     console_baseline: ConsoleBaseline | None = None
+    # The group in whose Standby this incident holds, or may hold, the instance; "" once it was brought back.
+    auto_scaling_group: str | None = None
     # What was stored before the interrupt, name -> key, and what of it could not be.
     evidence_keys: dict[str, str] = Field(default_factory=dict)
     evidence_problems: list[str] = Field(default_factory=list)

@@ -3,24 +3,14 @@
 Owns reading it; diagnostic_interrupt.py asks last of all, right before the call, whoever wants the interrupt.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas import clients
 from lambdas.environment import KillSwitch
+from lambdas.obstacle import Obstacle
 
 # Exactly this; every other value, also " on" or "On", leaves doubt.
 _ON = "on"
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why nothing may be sent now."""
-
-    reason: Literal["kill-switch-off", "kill-switch-unreadable"]
-    detail: str
 
 
 def are_interrupts_on() -> bool:
@@ -28,16 +18,16 @@ def are_interrupts_on() -> bool:
     return _read() == _ON
 
 
-def read_stop() -> Stop | None:
+def read_stop() -> Obstacle | None:
     """None: the interrupt may be sent. A switch that cannot be read is a switch that is off."""
     name = KillSwitch.read().kill_switch_parameter
     try:
         value = _read()
     except (ClientError, BotoCoreError) as error:
-        return Stop("kill-switch-unreadable", f"The parameter {name} could not be read: {error}.")
+        return Obstacle("kill-switch-unreadable", f"The parameter {name} could not be read: {error}.")
     if value == _ON:
         return None
-    return Stop("kill-switch-off", f"The parameter {name} is {value!r}, not {_ON!r}: nothing is interrupted.")
+    return Obstacle("kill-switch-off", f"The parameter {name} is {value!r}, not {_ON!r}: nothing is interrupted.")
 
 
 def _read() -> str:

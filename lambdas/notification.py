@@ -35,6 +35,8 @@ _NEXT_STEP = {
     "evidence-missing": "Repair what could not be read. If it surely hangs, start CollectVmcore with interrupt: true.",
     "kill-switch-off": "When interrupts may be sent again, set the parameter to on; see Operate in the README.",
     "kill-switch-unreadable": "See the parameter and the function's role: until it can be read nothing is interrupted.",
+    "standby-unavailable": "Its Auto Scaling group could replace it in the middle of a dump: docs/auto-scaling.md says"
+    " what Standby needs. Or set autoScalingStandby to preferred.",
     "dry-run": "Set dryRun to false and deploy, when you trust it.",
     "UnauthorizedOperation": "See the role's policy, the tag condition and the organization's policies.",
     "RequestLimitExceeded": "If it still hangs, start CollectVmcore with interrupt: true after the cooldown.",

@@ -1,6 +1,7 @@
 """The steps of a response, in the order in which a crash between any two of them can be recovered.
 
-record? -> resume · facts -> probe -> decide -> claim -> interrupt -> start the collection · refuse -> record -> notify.
+record? -> resume · facts -> probe -> decide -> claim -> Standby -> interrupt -> start the collection
+· refuse -> record -> notify · refused after Standby -> ask for the return.
 """
 
 import hashlib
@@ -20,11 +21,13 @@ from lambdas.log_fields import LogField
 from lambdas.metric_names import Metric
 from lambdas.notification import next_step, publish, table
 from lambdas.observability import count, logger
+from lambdas.obstacle import Obstacle
 from lambdas.respond_to_hang.alarm_event import Alarm
 from lambdas.respond_to_hang.decide import decide, is_probe_needed
 from lambdas.respond_to_hang.decision import Evidence
 from lambdas.respond_to_hang.evidence import gather, policy
 from lambdas.run_command import probe
+from lambdas.standby import ask_for_return
 
 
 def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
@@ -54,7 +57,14 @@ def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
     )
     if decision.action != "interrupt":
         return _record_refusal(opened, records)
-    outcome = interrupt_once(opened, place=gathered.place, table=records, limits=limits, clock=moment.now)
+    outcome = interrupt_once(
+        opened,
+        place=gathered.place,
+        table=records,
+        limits=limits,
+        clock=moment.now,
+        confirm=lambda: _find_alive(alarm.instance_id()),
+    )
     if outcome.kind == "claim-refused":
         return _after_refused_claim(opened, outcome.reason, records)
     if outcome.kind == "refused":
@@ -107,6 +117,16 @@ def _with_probe(instance_id: str, evidence: Evidence) -> Evidence:
     return replace(evidence, is_probe_answered=answer.is_answered, notes=(*evidence.notes, answer.detail))
 
 
+def _find_alive(instance_id: str) -> Obstacle | None:
+    """The probe once more, for a hang that was confirmed minutes ago."""
+    settings = Probe.read()
+    answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
+    if answer.is_answered is False:
+        return None
+    reason = "instance-responds" if answer.is_answered else "evidence-missing"
+    return Obstacle(reason, f"When it was in Standby it was probed once more. {answer.detail}")
+
+
 def _open(incident: str, alarm: Alarm, evidence: Evidence) -> Incident:
     return Incident(
         incident_id=incident,
@@ -143,6 +163,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
 
 def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
     """Once: a crash between publishing and noting it down may tell twice, which is better than never."""
+    ask_for_return(refused)
     reason = refused.reason or ""
     if refused.notified_at is None:
         verdict = verdict_of_refusal(reason).value

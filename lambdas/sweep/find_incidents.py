@@ -34,7 +34,7 @@ def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, I
     """Incidents between the opening and the verdict, those at work again, and those that put an instance in Standby."""
     states = {f":s{number}": state.value for number, state in enumerate(sorted(UNFINISHED))}
     names = {f":n{number}": name for number, name in enumerate(sorted(running)[:_MOST_NAMES])}
-    is_wanted = [f"#state IN ({', '.join(states)})", "attribute_exists(#autoScalingGroup)"]
+    is_wanted = [f"#state IN ({', '.join(states)})", "#autoScalingGroup > :none"]
     if names:
         is_wanted.append(f"#executionName IN ({', '.join(names)})")
     pages = (
@@ -45,7 +45,7 @@ def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, I
             FilterExpression=f"begins_with(#pk, :incident) AND ({' OR '.join(is_wanted)})",
             ProjectionExpression=", ".join(f"#{name}" for name in _FIELDS),
             ExpressionAttributeNames={f"#{name}": name for name in _FIELDS},
-            ExpressionAttributeValues=serialize({":incident": "incident#", **states, **names}),
+            ExpressionAttributeValues=serialize({":incident": "incident#", ":none": "", **states, **names}),
         )
     )
     items = [deserialize(item) for page in time_left.pages("incidents", pages) for item in page["Items"]]

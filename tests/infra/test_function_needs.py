@@ -17,6 +17,7 @@ RIGHTS = {
     ("dynamodb", "transact_write_items"): {"dynamodb:UpdateItem"},
     # The link to a report.
     ("s3_for_links", "generate_presigned_url"): {"s3:GetObject"},
+    ("lambda_", "invoke"): {"lambda:InvokeFunction"},
     ("s3", "head_object"): {"s3:GetObject"},
     ("s3", "list_parts"): {"s3:ListMultipartUploadParts"},
     ("s3", "list_multipart_uploads"): {"s3:ListBucketMultipartUploads"},
@@ -30,6 +31,7 @@ SERVICES = {
     "cloudwatch_in_haste": "cloudwatch",
     "s3_in_haste": "s3",
     "ssm_impatient": "ssm",
+    "autoscaling_without_retries": "autoscaling",
     "stepfunctions": "states",
 }
 # Rights that belong to no call in lambdas/: the runtime's own, S3's use of the key, S3's 404 instead of 403, the

@@ -119,6 +119,20 @@ def test_only_the_screens_of_enrolled_instances_are_seen(template: Template) -> 
     assert [each["Condition"] for each in found] == [{"StringEquals": ENROLLED_ONLY}] * 2
 
 
+def test_instances_are_moved_only_in_groups_that_opted_in_themselves(template: Template) -> None:
+    moves = {"autoscaling:EnterStandby": 2, "autoscaling:ExitStandby": 1}
+    for action, holders in moves.items():
+        found = [each for each in template.all_statements() if action in actions(each)]
+        assert len(found) == holders
+        for statement in found:
+            assert actions(statement) == [action]
+            assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
+            (group,) = resources(statement)
+            assert group.endswith(":autoScalingGroup:*:autoScalingGroupName/*")
+    others = {action for each in template.all_statements() for action in actions(each) if "autoscaling:" in action}
+    assert others - set(moves) == {"autoscaling:DescribeAutoScalingInstances"}
+
+
 @pytest.mark.parametrize("function", ["respond_to_hang", "send_diagnostic_interrupt"])
 def test_who_interrupts_writes_to_the_bucket_only_what_was_there_before(template: Template, function: str) -> None:
     found = [each for each in _of_function(template, function) if any(a.startswith("s3:") for a in actions(each))]

@@ -174,6 +174,13 @@ def test_a_collector_cannot_outlive_its_job_unseen(template: Template) -> None:
     assert launch["MetadataOptions"]["HttpTokens"] == "required"
 
 
+def test_every_way_to_a_conclusion_brings_the_instance_back_first(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    leading = {name for name, state in machine.states.items() if "Conclude incident" in followers(state)}
+    assert leading == {"Return from standby"}
+    assert set(followers(machine.states["Return from standby"])) == {"Conclude incident"}
+
+
 def test_every_loop_is_counted(machine: Machine) -> None:
     """Without the counters there is no cycle, so no way round avoids one."""
     counters = _counters(machine)

@@ -23,7 +23,7 @@ BEHAVIOURS = {
         "conclude_incident",
         "retire_instance",
     ),
-    *("render_report", "sweep", "open_rescue", "plan_rescue", "remove_rescue"),
+    *("render_report", "sweep", "open_rescue", "plan_rescue", "remove_rescue", "return_from_standby"),
 }
 
 
@@ -181,7 +181,7 @@ def test_what_events_call_is_retried_and_then_reported(template: Template) -> No
         "${" + logical_id + "}"
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
         if function["FunctionName"].removeprefix("Hangdump-")
-        in ("respond_to_hang", "retire_instance", "render_report", "sweep")
+        in ("respond_to_hang", "retire_instance", "render_report", "sweep", "return_from_standby")
     }
     for each in configured:
         assert each["MaximumRetryAttempts"] == 2

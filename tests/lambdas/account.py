@@ -159,6 +159,12 @@ class Account:
         assert parameters["Name"] == "/hangdump/interrupts"
         return {"Parameter": {"Name": parameters["Name"], "Value": self.interrupts_switch}}
 
+    def _DescribeAutoScalingInstances(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"AutoScalingInstances": []}
+
+    def _Invoke(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"StatusCode": 202}
+
     def _SendCommand(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"Command": {"CommandId": f"command-{next(self.command_ids)}"}}
 

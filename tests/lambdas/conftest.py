@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.ec2 import ec2_backends
 
-from lambdas import clients, moment, respond_to_hang, run_command
+from lambdas import clients, moment, respond_to_hang, return_from_standby, run_command, standby
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.part_plan import PartPlan
 from lambdas.plan_upload import multipart
@@ -22,6 +22,7 @@ from tests.lambdas.account import Account
 _CLIENTS = (
     *("ec2", "ec2_without_retries", "ec2_in_haste", "ssm", "ssm_impatient", "cloudwatch", "cloudwatch_in_haste"),
     *("dynamodb", "sns", "stepfunctions", "s3", "s3_in_haste", "s3_for_links", "sts", "autoscaling"),
+    *("autoscaling_without_retries", "lambda_"),
 )
 
 INDEXES = {BY_TIME: LISTED_UNDER, BY_SIGNATURE: REPEATS}
@@ -51,6 +52,9 @@ VARIABLES = {
     "MAINTENANCE_WINDOWS": "[]",
     "FLEET_BUDGET_WINDOW_SECONDS": "3600",
     "DRY_RUN": "false",
+    "AUTO_SCALING_STANDBY": "required",
+    "STANDBY_TIMEOUT_SECONDS": "360",
+    "RETURN_FROM_STANDBY": "Hangdump-return_from_standby",
     "KILL_SWITCH_PARAMETER": "/hangdump/interrupts",
     "EVIDENCE_TIMEOUT_SECONDS": "4",
     "DUMP_SIZE_FACTOR": "2",
@@ -129,7 +133,8 @@ def context() -> Any:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(aws.NOW)
     monkeypatch.setattr(moment, "now", clock.now)
-    monkeypatch.setattr(run_command, "time", clock)
+    for waiting in (run_command, standby, return_from_standby):
+        monkeypatch.setattr(waiting, "time", clock)
     return clock
 
 

@@ -21,10 +21,12 @@ SETTINGS = {
     "probeTimeoutSeconds": 10,
     "fleetBudget": 1000,
     "zoneBudget": 1000,
+    "groupBudget": 1000,
     "dumpTimeoutSeconds": 60,
     "dumpLimitSeconds": 120,
     "dumpStallSeconds": 60,
     "collectorTimeoutSeconds": 15,
+    "standbyTimeoutSeconds": 10,
 }
 
 

@@ -1,0 +1,100 @@
+"""Brings an instance back from the Standby that an incident put it in: at every end, of success and of failure.
+
+Owns what is written and told when it cannot be brought back. Running it twice does no more than once.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import moment
+from lambdas.auto_scaling import ENTERING_STANDBY, STANDBY, exit_standby, read_membership
+from lambdas.environment import Notifications, RecordKeeping
+from lambdas.incident import Incident, timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.notification import publish, table
+from lambdas.observability import entry_point, logger
+
+# Less than the function's own time: the rest is for the telling.
+WAIT_SECONDS = 780
+_LOOK_SECONDS = 10
+# Another change of the group is under way: asked again at the next look.
+_PASSING = ("ResourceContention", "ScalingActivityInProgress", "Throttling", "InternalFailure", "ServiceUnavailable")
+
+
+@dataclass(frozen=True)
+class Return:
+    """none: this incident holds nothing in Standby · returned · gone: no longer in Standby, by other hands · left."""
+
+    status: Literal["none", "returned", "gone", "left"]
+    detail: str = ""
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes `{"incident": {"incidentId"}}`, or anything for an execution without one; gives `{"status","detail"}`."""
+    records = IncidentTable(RecordKeeping.read().table_name)
+    opened = event.get("incident")
+    name = opened.get("incidentId") if isinstance(opened, dict) else None
+    known = records.read(name) if name else None
+    if known is None or not known.auto_scaling_group:
+        return {"status": "none", "detail": ""}
+    returned = _bring_back(known.instance_id, known.auto_scaling_group)
+    logger.info("%s: %s. %s", known.instance_id, returned.status, returned.detail)
+    entry = timeline_entry(moment.now(), f"standby-{returned.status}", returned.detail)
+    if returned.status == "left":
+        records.update(known.incident_id, {}, timeline=[entry])
+        _tell(known, returned)
+    else:
+        records.update(known.incident_id, {"autoScalingGroup": ""}, timeline=[entry])
+    return {"status": returned.status, "detail": returned.detail}
+
+
+def _bring_back(instance_id: str, group: str) -> Return:
+    began = moment.now()
+    while True:
+        problem = ""
+        try:
+            member = read_membership(instance_id)
+            if member is None:
+                return Return("gone", f"It is no longer in the Auto Scaling group {group}.")
+            if member.lifecycle_state == STANDBY:
+                exit_standby(instance_id, member.group)
+                return Return("returned", f"It goes back into service in the Auto Scaling group {member.group}.")
+            if member.lifecycle_state != ENTERING_STANDBY:
+                return Return("gone", f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
+            problem = f"It is still {ENTERING_STANDBY}."
+        except ClientError as error:
+            problem = f"{error}."
+            if error.response["Error"]["Code"] not in _PASSING:
+                return Return("left", problem)
+        except BotoCoreError as error:
+            problem = f"{error}."
+        # A call whose answer got lost is settled by the next look.
+        if (moment.now() - began).total_seconds() >= WAIT_SECONDS:
+            return Return("left", problem)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _tell(known: Incident, left: Return) -> None:
+    group, instance_id = known.auto_scaling_group or "", known.instance_id
+    command = f"--auto-scaling-group-name {group} --instance-ids {instance_id}"
+    lines = [
+        f"{instance_id} was put in Standby for its dump and could not be brought back: it serves nobody.",
+        "",
+        *table(
+            {
+                "Why": left.detail,
+                "Bring it back": f"aws autoscaling exit-standby {command}",
+                "At its maximum?": "Back in service it counts: raise the group's maximum first, or let it go:",
+                "Let it go": "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id "
+                f"{instance_id} --no-should-decrement-desired-capacity",
+                "Incident": known.incident_id,
+                "Account": f"{known.account_id} {known.region}",
+            }
+        ),
+    ]
+    publish(Notifications.read().topic_arn, subject=f"Hangdump: {instance_id} is left in Standby", lines=lines)

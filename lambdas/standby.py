@@ -1,0 +1,115 @@
+"""Takes an instance out of its Auto Scaling group's care before it is interrupted, and asks for its return.
+
+Owns the order: written down, asked for, waited for. What was written down is brought back by return_from_standby,
+whatever becomes of the interrupt; what nobody brings back, the sweep tells of.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas import clients
+from lambdas.auto_scaling import ENTERING_STANDBY, IN_SERVICE, STANDBY, Membership, enter_standby, read_membership
+from lambdas.environment import ReturnFunction, Standby
+from lambdas.incident import Incident, timeline_entry
+from lambdas.incident_table import IncidentTable
+from lambdas.kill_switch import read_stop
+from lambdas.observability import logger
+from lambdas.obstacle import Obstacle
+
+UNAVAILABLE = "standby-unavailable"
+
+_LOOK_SECONDS = 5
+_NEEDLESS = "off"
+_DISPENSABLE = "preferred"
+
+Clock = Callable[[], datetime]
+
+
+def stand_by(incident: Incident, *, table: IncidentTable, clock: Clock) -> Obstacle | None:
+    """For who holds the claim: None when the instance is in Standby, needs no Standby, or may do without."""
+    settings = Standby.read()
+    if settings.auto_scaling_standby == _NEEDLESS:
+        return None
+    try:
+        obstacle = _enter(incident, settings, table, clock)
+    except (ClientError, BotoCoreError) as error:
+        obstacle = Obstacle(UNAVAILABLE, f"Auto Scaling does not say in which state the instance is: {error}.")
+    if obstacle is None or obstacle.reason != UNAVAILABLE:
+        return obstacle
+    logger.warning("No Standby: %s", obstacle.detail)
+    table.update(incident.incident_id, {}, timeline=[timeline_entry(clock(), UNAVAILABLE, obstacle.detail)])
+    return None if settings.auto_scaling_standby == _DISPENSABLE else obstacle
+
+
+def ask_for_return(incident: Incident) -> None:
+    """For an interrupt that was not sent: no execution follows that would bring the instance back at its end."""
+    if not incident.auto_scaling_group:
+        return
+    event = {"incident": {"incidentId": incident.incident_id}}
+    try:
+        # Asynchronous: Standby may still be on its way, and the refusal is to be told now.
+        clients.lambda_().invoke(
+            FunctionName=ReturnFunction.read().return_from_standby,
+            InvocationType="Event",
+            Payload=json.dumps(event).encode(),
+        )
+    except (ClientError, BotoCoreError):
+        logger.exception("%s stays in Standby until the sweep tells of it", incident.instance_id)
+
+
+def _enter(incident: Incident, settings: Standby, table: IncidentTable, clock: Clock) -> Obstacle | None:
+    member = read_membership(incident.instance_id)
+    # Somebody else put it there: it is safe, and theirs to bring back.
+    if member is None or member.lifecycle_state == STANDBY:
+        return None
+    if member.lifecycle_state == ENTERING_STANDBY:
+        return _wait(incident.instance_id, settings, clock)
+    if member.lifecycle_state != IN_SERVICE:
+        return Obstacle(UNAVAILABLE, f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
+    # Asked right before the interrupt too; here so that a switch that is off costs no group a move.
+    stop = read_stop()
+    if stop is not None:
+        return stop
+    entry = timeline_entry(clock(), "entering-standby", member.group)
+    table.update(incident.incident_id, {"autoScalingGroup": member.group}, timeline=[entry])
+    refusal = _ask(incident.instance_id, member)
+    if refusal is not None:
+        table.update(incident.incident_id, {"autoScalingGroup": ""})
+        return refusal
+    obstacle = _wait(incident.instance_id, settings, clock)
+    if obstacle is None:
+        table.update(incident.incident_id, {}, timeline=[timeline_entry(clock(), "in-standby", member.group)])
+    return obstacle
+
+
+def _ask(instance_id: str, member: Membership) -> Obstacle | None:
+    """None when the instance is, or may be, on its way: an answer can get lost."""
+    try:
+        enter_standby(instance_id, member.group)
+    except (ClientError, BotoCoreError) as error:
+        now = read_membership(instance_id)
+        if isinstance(error, ClientError) and now is not None and now.lifecycle_state == IN_SERVICE:
+            return Obstacle(UNAVAILABLE, f"The Auto Scaling group {member.group} refuses Standby: {error}.")
+    return None
+
+
+def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
+    began = clock()
+    while True:
+        member = read_membership(instance_id)
+        if member is None:
+            return Obstacle(UNAVAILABLE, "It has left its Auto Scaling group.")
+        if member.lifecycle_state == STANDBY:
+            return None
+        state = f"{member.lifecycle_state} in the Auto Scaling group {member.group}"
+        if member.lifecycle_state not in (ENTERING_STANDBY, IN_SERVICE):
+            return Obstacle(UNAVAILABLE, f"It is {state}.")
+        waited_seconds = int((clock() - began).total_seconds())
+        if waited_seconds >= settings.standby_timeout_seconds:
+            why = "is a lifecycle hook or a deregistration delay longer than that?"
+            return Obstacle(UNAVAILABLE, f"It is still {state} after {waited_seconds} s: {why}")
+        time.sleep(_LOOK_SECONDS)
