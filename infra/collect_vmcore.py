@@ -192,7 +192,7 @@ class CollectVmcore(Construct):
 
     def _return_from_standby(self, conclude: sfn.State) -> sfn.State:
         """Before every conclusion, as it may be the group that kept the instance; what fails here is the sweep's."""
-        call = FunctionCall(self._functions.return_from_standby, input_path="$.facts")
+        call = FunctionCall(self.functions.return_from_standby, input_path="$.facts")
         back = task(self, "Return from standby", call, keep_as="$.standby")
         back.add_catch(conclude, errors=["States.ALL"], result_path="$.standby")
         connect(back, conclude)

@@ -42,18 +42,10 @@ class HangdumpStack(cdk.Stack):
         shared = Shared(bundle.code(), settings.log_retention_days, failures=incidents.topic)
         runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
         standby = ReturnFromStandby(self, "Standby", incidents=incidents, shared=shared)
-        collect = collect_vmcore.CollectVmcore(
-            self,
-            "CollectVmcore",
-            parts=collect_vmcore.Parts(incidents, vmcores, runner, standby, shared),
-            settings=settings,
-        )
+        parts = collect_vmcore.Parts(incidents, vmcores, runner, standby, shared)
+        collect = collect_vmcore.CollectVmcore(self, "CollectVmcore", parts=parts, settings=settings)
         rescue = rescue_vmcore.RescueVmcore(
-            self,
-            "RescueVmcore",
-            parts=collect_vmcore.Parts(incidents, vmcores, runner, shared),
-            functions=collect.functions,
-            settings=settings,
+            self, "RescueVmcore", parts=parts, functions=collect.functions, settings=settings
         )
         response = hang_response.HangResponse(
             self,
