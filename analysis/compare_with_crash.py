@@ -38,6 +38,8 @@ _ON_THE_WAY_TO_THE_DUMP = re.compile(
 _ENTRY = re.compile(r"asm_exc_\w+")
 # Labels inside a function of the entry code, by which crash calls it.
 _LABELS = {"end_repeat_nmi": "asm_exc_nmi", "entry_SYSCALL_64_after_hwframe": "entry_SYSCALL_64"}
+# _vm_unmap_aliases.part.0: crash takes off what the compiler appended to a part or copy of a function.
+_CLONE = re.compile(r"\.(?:part|isra|constprop)\.\d+")
 # Where the stack shows the kernel's way to return, crash's unwinder goes on with what earlier calls left there.
 _RETURN_THUNK = re.compile(r"\w*return_thunk")
 # What crash may leave out: how a timer or a device interrupted, where it does not understand the frame of that.
@@ -136,7 +138,7 @@ def read_stacks(crash_output: str) -> dict[int, list[str]]:
 
 
 def _compare(cpu: Mapping[str, Any], printed: Sequence[str]) -> Comparison:
-    by_crash = _without_remains([_LABELS.get(name, name) for name in printed if name != _START])
+    by_crash = _without_remains([_as_compared(name) for name in printed if name != _START])
     ours = [frame for frame in cpu["backtrace"] if frame["symbol"] and not frame["isInline"]]
     # A call that ends its function returns behind it, where crash may see the next function or none.
     ours = [frame for frame in ours if _symbol(frame) in by_crash or not _may_be_left_out(frame)]
@@ -163,8 +165,11 @@ def _without_remains(by_crash: list[str]) -> list[str]:
 
 
 def _symbol(frame: Mapping[str, Any]) -> str:
-    name = str(frame["symbol"]).partition("+")[0]
-    return _LABELS.get(name, name)
+    return _as_compared(str(frame["symbol"]).partition("+")[0])
+
+
+def _as_compared(name: str) -> str:
+    return _LABELS.get(name, _CLONE.sub("", name))
 
 
 def _may_be_left_out(frame: Mapping[str, Any]) -> bool:

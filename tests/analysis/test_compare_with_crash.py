@@ -53,6 +53,12 @@ def test_another_function_is_a_difference_and_is_shown() -> None:
     assert "kthreadd" in str(hung)
 
 
+@pytest.mark.parametrize("suffix", [".part.0", ".isra.12", ".constprop.0", ".constprop.0.isra.0"])
+def test_what_a_compiler_appended_is_no_difference(suffix: str) -> None:
+    cpus = json.loads(json.dumps(ours("nmi-hang")).replace("exit_mmap+", f"exit_mmap{suffix}+"))
+    assert all(each.is_same for each in compare(cpus, printed("nmi-hang")))
+
+
 def test_user_space_has_no_stack_on_either_side() -> None:
     in_user_space, crashed = compare(ours("null-dereference"), printed("null-dereference"))
     assert (in_user_space.by_crash, in_user_space.ours) == ((), ())
