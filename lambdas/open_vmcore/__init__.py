@@ -59,8 +59,9 @@ def _file(bucket: str, key: str, size_bytes: int) -> BytesByRange:
 def _fill_the_gaps(opened: OpenedDump, bucket: VmcoreBucket, keys: dict[str, str]) -> bool:
     """Whether the dump's own log says a line that the text which came with it does not."""
     text = bucket_objects.read(bucket, keys["dmesg"], longest_bytes=_LONGEST_LOG_BYTES) or b""
-    there = {line.text for line in read_log(text.decode("utf-8", errors="replace")).lines}
-    if all(line.text in there for line in read_log(opened.log).lines):
+    # makedumpfile moves the second line of a record to the right, where the stamp of the first one ends.
+    there = {line.text.strip() for line in read_log(text.decode("utf-8", errors="replace")).lines}
+    if all(line.text.strip() in there for line in read_log(opened.log).lines):
         return False
     bucket_objects.write(bucket, keys["log"], opened.log, content_type="text/plain; charset=utf-8")
     return True

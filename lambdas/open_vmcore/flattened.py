@@ -20,6 +20,7 @@ _HEADER = struct.Struct(">qq")
 _END = _HEADER.pack(-1, -1)
 # makedumpfile collects 64 KiB before it writes (page size << block order 4), of 64 KiB pages 1 MiB.
 _LARGEST_PIECE = 4 * 1024**2
+_LARGEST_HOLE = 64 * 1024
 # Big-endian, an offset below 256 TiB and a length below 16 MiB; inside a lookahead, so that matches may overlap.
 _MAY_BE_HEADER = re.compile(rb"(?=\x00\x00.{6}\x00{5}...)", re.DOTALL)
 # That so many in a row look right by chance does not happen.
@@ -67,11 +68,14 @@ class Flattened:
         self._borders = borders
 
     def read(self, offset: int, size: int) -> bytes:
-        """Raises VmcoreUnreadable where nothing was written."""
+        """Raises VmcoreUnreadable where it is cut or damaged."""
         out = bytearray()
         while len(out) < size:
             at = offset + len(out)
             piece = self._find(at)
+            if piece is None:
+                out += bytes(min(self._hole(at), size - len(out)))
+                continue
             begin = at - piece.offset
             out += self._stream.read(piece.position + begin, min(piece.size - begin, size - len(out)))
         return bytes(out)
@@ -87,7 +91,15 @@ class Flattened:
     def _end_begins_at(self, size: int) -> int:
         return self._synchronise(size - _END_BYTES) if size > _FIRST_PIECE + _END_BYTES else _FIRST_PIECE
 
-    def _find(self, offset: int) -> _Piece:
+    def _hole(self, offset: int) -> int:
+        """How many bytes from there on were never written, as the zeros at the end of a bitmap are: they are zeros."""
+        place = bisect_right(self._known, (offset, _LARGEST_PIECE + 1))
+        size = self._known[place].offset - offset if place < len(self._known) else _LARGEST_PIECE
+        if size > _LARGEST_HOLE:
+            raise PieceNotFound(f"Nothing in it belongs at {offset}.")
+        return size
+
+    def _find(self, offset: int) -> _Piece | None:
         found = self._among_known(offset)
         while found is None and self._walked_to < _WALKED_BYTES:
             piece = next(self._walk(self._walked_to), None)
@@ -96,10 +108,7 @@ class Flattened:
             self._note(piece)
             self._walked_to = piece.end
             found = piece if _holds(piece, offset) else None
-        found = found or self._search(offset)
-        if found is None:
-            raise PieceNotFound(f"Nothing in it belongs at {offset}.")
-        return found
+        return found or self._search(offset)
 
     def _note(self, piece: _Piece) -> None:
         place = bisect_left(self._known, (piece.offset,))

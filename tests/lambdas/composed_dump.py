@@ -178,7 +178,14 @@ def kdump_compressed(memory: Memory, *, status: int = 1, is_compressed: bool = T
     return header.ljust(PAGE, b"\0") + sub_header.ljust(PAGE, b"\0") + bytes(bitmap) * 2 + descriptors + data
 
 
-def flattened(dump: bytes, *, piece_bytes: int = 65536, descriptors: range = range(0), ends: bool = True) -> bytes:
+def flattened(
+    dump: bytes,
+    *,
+    piece_bytes: int = 65536,
+    descriptors: range = range(0),
+    ends: bool = True,
+    writes_zeros: bool = True,
+) -> bytes:
     """As makedumpfile -F writes it: headers and bitmaps first, then descriptors and data mixed, each in its order."""
     behind = descriptors.stop or len(dump)
     order = _pieces(0, descriptors.start or behind, piece_bytes)
@@ -188,6 +195,8 @@ def flattened(dump: bytes, *, piece_bytes: int = 65536, descriptors: range = ran
         if index % (len(data) // (len(table) + 1) + 1) == 0 and table:
             order.append(table.pop(0))
     order += table
+    if not writes_zeros:
+        order = [(begin, end) for begin, end in order if any(dump[begin:end])]
     stream = b"makedumpfile\0\0\0\0" + struct.pack(">qq", 1, 1).ljust(4080, b"\0")
     stream += b"".join(struct.pack(">qq", begin, end - begin) + dump[begin:end] for begin, end in order)
     return stream + (struct.pack(">qq", -1, -1) if ends else b"")

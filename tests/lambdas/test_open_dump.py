@@ -151,6 +151,15 @@ def test_no_damage_makes_it_fail_in_another_way(written: Callable[[Memory], byte
             continue
 
 
+def test_what_a_flattened_dump_leaves_out_is_zeros() -> None:
+    """makedumpfile does not write the zeros at the end of a bitmap."""
+    dump = kdump_compressed(memory_with_log())
+    stream = flattened(dump, piece_bytes=500, writes_zeros=False)
+    assert len(stream) < len(flattened(dump, piece_bytes=500))
+    said = opened(stream)
+    assert (said.log, said.problems) == (LOG_TEXT, ())
+
+
 def test_a_large_flattened_dump_is_searched_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of 1,000 bytes stand for those of 64 KiB, 2 MB for terabytes; the log lies in its middle."""
     memory = memory_with_log()
