@@ -14,10 +14,11 @@ from infra import await_rescue, grants, rescue_vmcore, workflow
 from infra.await_rescue import AwaitRescue
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import INCIDENT, INSTANCE, Parts
+from infra.conclude_without_function import ConcludeWithoutFunction, conclude_statements
 from infra.explain_failure import ExplainFailure
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
+from infra.tasks import ApiCall, FunctionCall, note, task, task_at_any_cost, task_without_retry
 from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
 from infra.watch_dump import START_SECONDS, WatchDump, Ways
 from infra.workflow import Workflow, connect
@@ -201,11 +202,18 @@ class CollectVmcore(Construct):
     def _conclude(self) -> sfn.State:
         # Its event is `$.facts` as it is: absent keys are what is not known.
         call = FunctionCall(self.functions.conclude_incident, input_path="$.facts")
-        conclude = task(self, "Conclude incident", call, keep_as="$.conclusion")
-        unconcluded = sfn.Fail(
-            self, "Fail without a verdict", error_path="$.failure.Error", cause_path="$.failure.Cause"
+        conclude = task_at_any_cost(
+            self,
+            "Conclude incident",
+            call,
+            keep_as="$.conclusion",
+            comment="Without it nobody hears of the incident; entered again it goes on where it was",
         )
-        explain = ExplainFailure(self, "Explain why there is no verdict", then=unconcluded)
+        unreported = sfn.Fail(self, "Fail without a report", error_path="$.failure.Error", cause_path="$.failure.Cause")
+        without = ConcludeWithoutFunction(
+            self, "Is an incident opened?", incidents=self._parts.incidents, then=unreported
+        )
+        explain = ExplainFailure(self, "Explain why there is no report", then=without.start_state)
         conclude.add_catch(explain.start_state, errors=["States.ALL"], result_path="$.failure")
         failed = sfn.Fail(
             self, "Fail with the verdict", error_path="$.conclusion.verdict", cause_path="$.conclusion.reason"
@@ -226,7 +234,7 @@ class CollectVmcore(Construct):
         return [
             *self._parts.runner.statements(self, ["upload_vmcore"]),
             grants.invoke(*self.functions.all()),
-            grants.read_incidents(self._parts.incidents.table),
+            *conclude_statements(self._parts.incidents),
             *grants.start_instances(cdk.Stack.of(self)),
             *(await_rescue.statements(cdk.Stack.of(self)) if self._settings.rescue else ()),
         ]

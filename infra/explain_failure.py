@@ -39,7 +39,10 @@ class ExplainFailure(ClosedFragment):
         )
         self._start = sfn.Choice(self, title)
         has_cause = sfn.Condition.and_(
-            sfn.Condition.is_present("$.failure.Cause"), sfn.Condition.is_string("$.failure.Cause")
+            sfn.Condition.is_present("$.failure.Cause"),
+            sfn.Condition.is_string("$.failure.Cause"),
+            # States.Timeout comes with an empty one.
+            sfn.Condition.not_(sfn.Condition.string_equals("$.failure.Cause", "")),
         )
         # {"errorMessage": "vol-1 is in eu-west-1b, …", "errorType": "DumpVolumeElsewhere", "stackTrace": […]}
         from_function = sfn.Condition.string_matches("$.failure.Cause", '{*"errorMessage"*}')

@@ -17,8 +17,8 @@ STACK_TAG = "hangdump:stack"
 READY_TAGS = [READY_TAG, READY_KERNEL_TAG]
 
 CANNOT_BE_LIMITED = (
-    "Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation and X-Ray's PutTraceSegments take no resource; "
-    "they change nothing on an instance."
+    "Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation, PutMetricData and X-Ray's PutTraceSegments take "
+    "no resource; they change nothing on an instance."
 )
 ANY_INSTANCE = (
     "Which instances take part is known by a tag, not by an ARN: what the grant allows is limited by a condition, to "

@@ -33,6 +33,7 @@ _TRANSIENT = {
     ],
     "cloudwatch": ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"],
     "sfn": ["Sfn.SfnException", "Sfn.SdkClientException"],
+    "sns": ["Sns.SnsException", "Sns.SdkClientException", "Sns.InternalErrorException", "Sns.ThrottledException"],
     "lambda": [
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
@@ -115,6 +116,12 @@ def task(
         }
     ]
     return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as or DISCARD}, comment)
+
+
+def task_at_any_cost(scope: Construct, name: str, call: FunctionCall, *, keep_as: str, comment: str) -> sfn.CustomState:
+    """A Task that is retried on every error, its own function's too; the comment says why that is safe."""
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 4, "BackoffRate": 2.5}]
+    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as}, comment)
 
 
 def task_without_retry(

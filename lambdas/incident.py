@@ -143,6 +143,8 @@ class Incident(BaseModel):
     # Of the objects that were written, name -> key.
     keys: dict[str, str] = Field(default_factory=dict)
     notified_at: str | None = None
+    # The execution whose end was told.
+    notified_by: str | None = None
     timeline: list[dict[str, str]] = Field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

@@ -51,10 +51,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     report = _write_report(event, incident, conclusion, BucketReport(settings, incident.object_keys), pages)
     if _is_worth_recording(incident, conclusion):
         _record(event, incident, report, records)
-    if incident.concluded_by != event["executionName"] or incident.notified_at is None:
+    if incident.notified_by != event["executionName"]:
         tell(report)
         _emit_metrics(report)
-        records.update(incident.incident_id, {"notifiedAt": moment.iso(moment.now())})
+        told = {"notifiedAt": moment.iso(moment.now()), "notifiedBy": event["executionName"]}
+        records.update(incident.incident_id, told)
         _write_index(pages, report, own=report if _is_worth_recording(incident, conclusion) else None)
     result = {name: report[name] for name in ("verdict", "reason", "incidentId", "keys")}
     return result | ({"panicLine": report["panicLine"]} if report.get("panicLine") else {})

@@ -17,6 +17,9 @@ _UNSUPPORTED = {
     "NoCrashDumpSupport",
 }
 
+# States.Timeout comes without a cause.
+_NO_CAUSE = "A step did not answer in its time; the execution's history names it."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
@@ -126,7 +129,7 @@ def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
 def _of_verified(ending: Ending) -> Conclusion:
     """Identical is not enough: what the kernel left may be no dump, and was then not removed."""
     reason = "The vmcore is in the bucket, complete and identical to the one on the instance"
-    said = f"{ending.error}: {ending.cause}"
+    said = f"{ending.error}: {ending.cause or _NO_CAUSE}"
     if not ending.is_opened:
         kept = f"{reason}, where it was left."
         if ending.error == "VmcoreUnreadable":
@@ -151,7 +154,7 @@ def _told(ending: Ending) -> Conclusion | None:
 
 
 def _of_error(ending: Ending, instance_id: str) -> Conclusion:
-    said = f"{ending.error}: {ending.cause}" if ending.cause else ending.error
+    said = f"{ending.error}: {ending.cause or _NO_CAUSE}"
     if ending.phase == "powered-off":
         reason = f"{ending.phase_detail} But it could not be started: {said} Start it yourself."
         return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))

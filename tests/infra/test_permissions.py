@@ -280,9 +280,15 @@ def test_no_statement_grants_a_whole_service(template: Template) -> None:
         assert [action for action in actions(statement) if "*" in action] == []
 
 
+# PutMetricData takes no resource.
+OUR_METRICS = {"StringEquals": {"cloudwatch:namespace": "Hangdump"}}
+
+
 def test_only_reads_are_granted_on_everything(template: Template) -> None:
     for statement in template.all_statements():
-        if "*" in resources(statement):
+        if actions(statement) == ["cloudwatch:PutMetricData"]:
+            assert statement["Condition"] == OUR_METRICS
+        elif "*" in resources(statement):
             assert set(actions(statement)) - UNLIMITED == set()
 
 

@@ -10,6 +10,7 @@ from infra.upload_vmcore import UPLOAD_ROUNDS
 from tests.infra.template import MACHINES, Machine, Template, followers
 
 THE_INTERRUPT = "Send diagnostic interrupt"
+THE_END = "Conclude incident"
 # An execution's history ends at 25,000 events; entering, calling and leaving a Task are 5, any other state 2.
 HISTORY_LIMIT = 25_000
 
@@ -50,6 +51,8 @@ def test_every_task_but_the_interrupt_is_retried_on_named_errors(machine: Machin
             continue
         errors = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
         assert errors, name
+        if name == THE_END:
+            continue
         assert not any(error.startswith("States.") for error in errors), name
         assert all(1 <= retrier["MaxAttempts"] <= 5 for retrier in state["Retry"]), name
 
@@ -58,6 +61,24 @@ def test_the_interrupt_is_never_retried_and_says_why(template: Template) -> None
     state = template.machine("CollectVmcore").states[THE_INTERRUPT]
     assert "Retry" not in state
     assert "second NMI" in state["Comment"]
+
+
+def test_the_conclusion_is_retried_on_every_error_and_then_made_without_its_function(template: Template) -> None:
+    machine = template.machine("CollectVmcore")
+    (retrier,) = machine.states[THE_END]["Retry"]
+    assert retrier["ErrorEquals"] == ["States.ALL"]
+    (catch,) = machine.states[THE_END]["Catch"]
+    for kept in ("Record the verdict", "Tell the verdict", "Count the verdict"):
+        states = {**machine.states, kept: {"Type": "Cut"}}
+        reached = Machine(machine.name, {"States": states}).reachable_from(catch["Next"])
+        assert {states[name]["Type"] for name in reached} & {"Succeed", "Fail"} == set(), kept
+
+
+def test_an_empty_cause_is_explained_as_a_missing_one(machine: Machine) -> None:
+    (explain,) = [state for name, state in machine.states.items() if name.startswith("Explain ")]
+    (rule,) = [each for each in explain["Choices"] if each["Next"].startswith("Say that no cause was given")]
+    present = rule["Not"]["And"]
+    assert {"Not": {"Variable": "$.failure.Cause", "StringEquals": ""}} in present
 
 
 def test_no_execution_can_come_to_the_interrupt_twice(template: Template) -> None:

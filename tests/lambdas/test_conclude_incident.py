@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lambdas.conclude_incident import bucket_report
 from lambdas.incident import State, Verdict
@@ -11,7 +12,18 @@ from lambdas.incident_table import IncidentTable
 from lambdas.triage import CrashClass, Triage
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, PREFIX, captured, read_json
+from tests.lambdas.endings import (
+    ID,
+    INCIDENT,
+    INTERRUPTED,
+    LOG,
+    OPENED,
+    PREFIX,
+    VERIFIED,
+    captured,
+    conclude,
+    read_json,
+)
 
 
 @pytest.fixture
@@ -118,6 +130,21 @@ def test_the_verdict_is_a_metric(context: Any, capsys: pytest.CaptureFixture[str
 @pytest.mark.usefixtures("incident")
 def test_the_state_retried_tells_nobody_twice(account: Account, context: Any) -> None:
     assert captured(context) == captured(context)
+    assert len(account.messages) == 1
+
+
+@pytest.mark.usefixtures("incident")
+def test_the_state_retried_tells_what_it_could_not_tell_before(account: Account, context: Any) -> None:
+    captured(context)
+    account.fail("Publish", "InternalError")
+    second: dict[str, Any] = {"executionName": "second", "incident": OPENED, "verified": VERIFIED}
+    with pytest.raises(ClientError):
+        conclude(context, **second)
+    account.heal()
+    account.calls.clear()
+
+    conclude(context, **second)
+
     assert len(account.messages) == 1
 
 

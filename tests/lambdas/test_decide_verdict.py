@@ -86,6 +86,9 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_interrupt_started": Tr
             id="time-out-after-an-interrupt",
         ),
         pytest.param(
+            Ending(error="States.Timeout"), Verdict.FAILED, "did not answer in its time", id="time-out-without-cause"
+        ),
+        pytest.param(
             Ending(phase="no-panic", phase_detail="It runs on.", **CRASHED), Verdict.NO_PANIC, "It runs", id="no-panic"
         ),
         pytest.param(

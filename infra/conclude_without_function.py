@@ -1,0 +1,123 @@
+"""The end of a collection whose conclude_incident cannot run: Step Functions itself leaves a verdict.
+
+Owns the least that a human needs, in the record, the notification and the metric; the reports beside the vmcore are
+conclude_incident's alone. Each step goes on to the next whatever came of it.
+"""
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra import grants
+from infra.closed_fragment import ClosedFragment
+from infra.incidents import Incidents
+from infra.tasks import ApiCall, note, task
+from lambdas.incident import State, Verdict
+from lambdas.index_fields import LISTED_UNDER, OPENED_AT, index_fields
+from lambdas.metric_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
+
+_KEPT = {"failed": Verdict.FAILED, "captured": Verdict.CAPTURED}
+
+
+class ConcludeWithoutFunction(ClosedFragment):
+    """Reads `$.facts` and the {Error, Cause} at `$.failure`, then goes on to `then`."""
+
+    def __init__(self, scope: Construct, title: str, *, incidents: Incidents, then: sfn.State) -> None:
+        super().__init__(scope, f"{title} states")
+        opened = note(
+            self, "Name the incident that was opened", {"id.$": "$.facts.incident.incidentId"}, keep_as="$.ending"
+        )
+        unopened = note(
+            self, "Name the incident after the execution", {"id.$": "$.facts.executionName"}, keep_as="$.ending"
+        )
+        record = task(self, "Record the verdict", _update(incidents), comment="A vmcore that was captured stays so")
+        tell = task(self, "Tell the verdict", _publish(incidents))
+        count = task(self, "Count the verdict", _metric())
+        was_opened = sfn.Choice(self, "Was the vmcore opened all the same?")
+        captured, failed = (self._verdict(name) for name in ("captured", "failed"))
+        # decide_verdict calls nothing else captured.
+        proven = sfn.Condition.is_present("$.facts.opened.kernelRelease")
+        was_opened.when(proven, captured).otherwise(failed)
+        for named in (opened, unopened):
+            named.next(was_opened)
+        for verdict in (captured, failed):
+            verdict.next(record)
+        record.next(tell).next(count).next(then)
+        record.add_catch(tell, errors=["States.ALL"], result_path="$.untold")
+        tell.add_catch(count, errors=["States.ALL"], result_path="$.untold")
+        count.add_catch(then, errors=["States.ALL"], result_path="$.untold")
+        self._start = sfn.Choice(self, title)
+        self._start.when(sfn.Condition.is_present("$.facts.incident.incidentId"), opened).otherwise(unopened)
+
+    def _verdict(self, name: str) -> sfn.Pass:
+        said = {
+            "captured": "The vmcore is in the bucket, complete and identical, and opens; its report was not written",
+            "failed": "The incident could not be concluded",
+        }[name]
+        values = {
+            "id.$": "$.ending.id",
+            "verdict": _KEPT[name].value,
+            "reason.$": f"States.Format('{said}: {{}}: {{}} Start CollectVmcore again for the instance, once that is "
+            "mended.', $.failure.Error, $.failure.Cause)",
+        }
+        return note(self, f"Take the verdict {name}", values, keep_as="$.ending")
+
+
+def conclude_statements(incidents: Incidents) -> list[iam.PolicyStatement]:
+    """What the machine may do when the function cannot."""
+    return [
+        grants.amend_incidents(incidents.table),
+        iam.PolicyStatement(actions=["sns:Publish"], resources=[incidents.topic.topic_arn]),
+        # Takes no resource; the namespace is what it can be limited by.
+        iam.PolicyStatement(
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],
+            conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+        ),
+    ]
+
+
+def _update(incidents: Incidents) -> ApiCall:
+    values = {
+        "incidentId": {"S.$": "$.ending.id"},
+        "state": {"S": State.CONCLUDED.value},
+        "verdict": {"S.$": "$.ending.verdict"},
+        "verdictReason": {"S.$": "$.ending.reason"},
+        "concludedAt": {"S.$": "$$.State.EnteredTime"},
+        "concludedBy": {"S.$": "$.facts.executionName"},
+        LISTED_UNDER: {"S": index_fields()[LISTED_UNDER]},
+    }
+    sets = [f"#{name} = :{name}" for name in values]
+    # An execution with a wrong input ends without a record of its own until here.
+    sets.append(f"#{OPENED_AT} = if_not_exists(#{OPENED_AT}, :concludedAt)")
+    captured = {":captured": {"S": Verdict.CAPTURED.value}}
+    parameters: dict[str, Any] = {
+        "TableName": incidents.table.table_name,
+        "Key": {"pk": {"S.$": "States.Format('incident#{}', $.ending.id)"}},
+        "UpdateExpression": f"SET {', '.join(sets)}",
+        "ConditionExpression": "attribute_not_exists(#verdict) OR #verdict <> :captured",
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*values, OPENED_AT)},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()} | captured,
+    }
+    return ApiCall("dynamodb", "updateItem", parameters)
+
+
+def _publish(incidents: Incidents) -> ApiCall:
+    parameters = {
+        "TopicArn": incidents.topic.topic_arn,
+        # At most 100 characters: a verdict and an incident's id have fewer than 60, an execution's name up to 80.
+        "Subject.$": "States.Format('Hangdump: {} {}', $.ending.verdict, $.ending.id)",
+        "Message.$": "States.Format('{}: {}. {} Execution: {}', $.ending.verdict, $.ending.id, $.ending.reason, "
+        "$$.Execution.Id)",
+    }
+    return ApiCall("sns", "publish", parameters)
+
+
+def _metric() -> ApiCall:
+    service = {"Name": SERVICE_DIMENSION, "Value": SERVICE}
+    verdict = {"Name": "verdict", "Value.$": "$.ending.verdict"}
+    datum = {"MetricName": Metric.INCIDENTS.value, "Value": 1, "Unit": "Count"}
+    data = [{**datum, "Dimensions": dimensions} for dimensions in ([service], [service, verdict])]
+    return ApiCall("cloudwatch", "putMetricData", {"Namespace": NAMESPACE, "MetricData": data})
