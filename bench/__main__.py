@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import capture, triage, upload
+from bench import capture, gate, triage, upload
 
 RESULTS = Path("results") / "bench"
 UNITS = {"": 1, "MiB": 2**20, "GiB": 2**30}
@@ -25,6 +25,7 @@ class Options:
 MEASUREMENTS: dict[str, Callable[[Options], None]] = {
     "upload": lambda options: upload.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
     "triage": lambda options: triage.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
+    "gate": lambda options: gate.measure(options.results, runs=options.runs),
     "capture": lambda options: capture.measure(options.results, runs=options.runs),
 }
 
@@ -49,7 +50,7 @@ def main() -> None:
         "--runs",
         type=int,
         help="upload: timed runs of each client (5; 3 above 4 GiB); triage: runs of each log (5); "
-        "capture: crashes with each collector (1)",
+        "gate: events for each handler (9); capture: crashes with each collector (1)",
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go (results/bench)")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""`python -m bench.plot upload|capture FILE.json FILE.png` draws one measurement's rows; the peers' Python runs it."""
+"""`python -m bench.plot upload|capture|gate FILE.json FILE.png` draws a measurement, in the Python of the peers."""
 
 import json
 import sys
@@ -20,6 +20,12 @@ CAPTURE_PANELS = (
     ("dump_seconds", "Writing the dump (s)", 1),
     ("bytes", "The vmcore (MB)", 1e6),
     ("interrupt_to_object_seconds", "Interrupt to verified object (s)", 1),
+)
+
+GATE_PANELS = (
+    ("event_to_interrupt_seconds", "Event to interrupt, without the probe's wait (s)"),
+    ("first_event_seconds", "The same for the first event of a process (s)"),
+    ("import_seconds", "Import (s)"),
 )
 
 
@@ -57,6 +63,19 @@ def plot_capture(rows: Sequence[Row]) -> Any:
     return figure
 
 
+def plot_gate(rows: Sequence[Row]) -> Any:
+    """One bar a handler."""
+    names = [row["handler"] for row in rows]
+    figure, axes = pyplot.subplots(1, len(GATE_PANELS), figsize=(15, 2.6), layout="constrained", sharey=True)
+    for axis, (key, title) in zip(axes, GATE_PANELS, strict=True):
+        bars = axis.barh(range(len(rows)), [row[key] for row in rows], 0.6, color=COLOURS[: len(rows)])
+        axis.bar_label(bars, fmt="{:.3g}", fontsize=8, padding=3)
+        axis.set_yticks(range(len(rows)), names)
+        _finish(axis, title)
+    axes[0].invert_yaxis()
+    return figure
+
+
 def _finish(axis: Any, title: str) -> None:
     axis.set_title(title, fontsize=10)
     axis.margins(0.15)
@@ -67,7 +86,7 @@ def _name(size_bytes: int) -> str:
     return f"{size_bytes // 2**30} GiB" if size_bytes >= 2**30 else f"{size_bytes // 2**20} MiB"
 
 
-PLOTS = {"upload": plot_upload, "capture": plot_capture}
+PLOTS = {"upload": plot_upload, "capture": plot_capture, "gate": plot_gate}
 
 
 def main(name: str, source: Path, target: Path) -> None:
