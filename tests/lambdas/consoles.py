@@ -32,3 +32,19 @@ DRACUT_SAVED = """\
 [   15.000001] kdump.sh[531]: The dumpfile is saved to /kdumproot/127.0.0.1-2026-11-23-04:00:31/vmcore-incomplete.
 [   15.100001] kdump[530]: saving vmcore complete
 """
+# As a guest printed it, shortened: its crash kernel found no init, panicked itself, and the firmware booted it again.
+CRASH_KERNEL_PANICS = """\
+[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-56-cloud-amd64 ro nr_cpus=1 panic=3 elfcorehdr=900468K
+[    0.000000] BIOS-provided physical RAM map:
+[    7.899060] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100
+[    7.901552] Rebooting in 3 seconds..
+"""
+FIRMWARE_AND_BOOT = """\
+\x1b[H\x1b[J\x1b[1;1H  Booting `Debian GNU/Linux'
+
+Loading Linux 6.1.0-56-cloud-amd64 ...
+[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-56-cloud-amd64 ro console=ttyS0,115200n8 crashkernel=256M
+[   68.864279] Kernel panic - not syncing: sysrq triggered crash
+"""

@@ -5,14 +5,21 @@ import pytest
 from lambdas.incident import ConsoleBaseline, DumpWatch
 from lambdas.watch_dump.judge_progress import Bounds, advance, judge
 from lambdas.watch_dump.read_progress import Progress, count_crash_kernels, mark_end, read_progress
-from tests.lambdas.consoles import BEFORE, CRASH_KERNEL, DEBIAN_DUMPING, DEBIAN_SAVED, DRACUT_DUMPING, DRACUT_SAVED
+from tests.lambdas.consoles import (
+    BEFORE,
+    CRASH_KERNEL,
+    CRASH_KERNEL_PANICS,
+    DEBIAN_DUMPING,
+    DEBIAN_SAVED,
+    DRACUT_DUMPING,
+    DRACUT_SAVED,
+    FIRMWARE_AND_BOOT,
+)
 
 BASELINE = ConsoleBaseline(end=BEFORE[-512:], length=len(BEFORE))
 BOUNDS = Bounds(deadline_epoch=3600, limit_epoch=28800, stall_seconds=1200)
 CONSOLE_BYTES = 64 * 1024
 MINUTE = 60
-# A crash kernel that its own panic ends, as a kernel prints it.
-OWN_PANIC = CRASH_KERNEL + "[    9.000001] Kernel panic - not syncing: System is deadlocked on memory\n"
 
 
 class Watch:
@@ -115,11 +122,11 @@ def test_a_console_that_cannot_be_read_is_no_stall() -> None:
     assert judge(watch.known, unread, bounds=BOUNDS, now_epoch=3000) is None
 
 
-@pytest.mark.parametrize("between", ["", BEFORE], ids=["crash-kernel-after-crash-kernel", "with-boots-between"])
+@pytest.mark.parametrize("between", ["", FIRMWARE_AND_BOOT], ids=["at-once", "with-boots-between"])
 def test_a_crash_kernel_that_panics_and_boots_again_and_again_is_a_loop(between: str) -> None:
     watch, console, seen = Watch(), "", []
     for round_ in range(1, 4):
-        console += OWN_PANIC + between
+        console += CRASH_KERNEL_PANICS + between
         seen.append(watch.look(console, at=round_ * MINUTE))
     assert seen[:2] == (["crash-kernel"] * 2 if not between else ["booting"] * 2)
     assert seen[2] == "looping"
@@ -130,7 +137,7 @@ def test_a_loop_is_counted_although_its_beginning_scrolls_out_of_the_console() -
     phases = []
     for round_ in range(1, 4):
         noise = "".join(f"[{round_}{number:04d}.000000] a driver says hello\n" for number in range(1000))
-        console += OWN_PANIC + noise
+        console += CRASH_KERNEL_PANICS + noise
         phases.append(watch.look(console, at=round_ * MINUTE))
     assert count_crash_kernels((BEFORE + console)[-CONSOLE_BYTES:], seen=None) < 3
     assert phases == ["crash-kernel", "crash-kernel", "looping"]
