@@ -4,6 +4,7 @@ import re
 import threading
 import time
 
+from lab.guest.deadline import wait_until
 from lab.scripted_machine import ScriptedMachine
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
@@ -25,16 +26,22 @@ def loop_in_the_crash_kernel(machine: ScriptedMachine) -> None:
     threading.Thread(target=crash, daemon=True).start()
 
 
-def test_a_crash_kernel_that_loops_ends_in_panic_no_dump_with_its_console(
-    stack: Stack, host: SimulatedHost, ready_instance_id: str
-) -> None:
+def test_a_crash_kernel_that_loops_ends_the_wait(stack: Stack, host: SimulatedHost, ready_instance_id: str) -> None:
     host.machine.on_nmi = loop_in_the_crash_kernel
 
-    ended = stack.run("CollectVmcore", instanceId=ready_instance_id, interrupt=True)
+    execution = stack.account.start_execution("CollectVmcore", {"instanceId": ready_instance_id, "interrupt": True})
 
-    assert (ended["status"], ended["error"]) == ("FAILED", "panic-no-dump")
+    def looked() -> str:
+        found = stack.account.client("dynamodb").scan(
+            TableName=stack.outputs["IncidentTableName"],
+            FilterExpression="instanceId = :instance AND lastPhase = :phase",
+            ExpressionAttributeValues={":instance": {"S": ready_instance_id}, ":phase": {"S": "looping"}},
+        )["Items"]
+        return found[0]["timeline"]["L"][-1]["M"]["detail"]["S"] if found else ""
+
+    detail = wait_until(looked, what="the loop is seen", timeout_seconds=90)
+    # What follows, a rescue, has its own tests.
+    stack.account.client("stepfunctions").stop_execution(executionArn=execution)
     # More than three when a busy computer looks late.
-    assert re.search(r"A crash kernel has booted [3-9] times since the interrupt", ended["cause"])
-    console = stack.objects_of(ready_instance_id)["console.txt"]
-    assert console.count(b"deadlocked on memory") >= 3
+    assert re.search(r"A crash kernel has booted [3-9] times since the interrupt", detail)
     assert host.machine.nmi_count == 1
