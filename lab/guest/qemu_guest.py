@@ -44,6 +44,7 @@ class QemuGuest:
     ) -> None:
         self.hardware = hardware or Hardware()
         self.workdir = workdir
+        workdir.mkdir(parents=True, exist_ok=True)
         self.volumes = volumes or workdir / "volumes"
         self.volumes.mkdir(parents=True, exist_ok=True)
         self.metadata = MetadataService(identity or Identity(instance_type=self.hardware.product))

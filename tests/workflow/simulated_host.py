@@ -114,6 +114,7 @@ class SimulatedHost:
         (proc / "meminfo").write_text("MemTotal: 1008640 kB\n")
 
     def _on_copy(self, _volume_id: str, snapshot_id: str) -> None:
+        self.crash_directory.mkdir(parents=True, exist_ok=True)
         shutil.copytree(self.crash_directory, SNAPSHOTS / snapshot_id)
 
     # ---- the documents
