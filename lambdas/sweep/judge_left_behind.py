@@ -13,8 +13,11 @@ from lambdas.sweep.found import Alarm, Collector, Snapshot, Upload, Volume
 
 
 def judge_dump_volume(case: Case, volume: Volume) -> Iterator[Finding]:
-    """Its instance is gone. Never removed."""
-    if not case.is_gone(volume.instance_id) or not case.is_settled(volume.created_at):
+    """Its instance is gone, or never got it. Never removed."""
+    if not case.is_settled(volume.created_at):
+        return
+    if not case.is_gone(volume.instance_id):
+        yield from _judge_unused(case, volume)
         return
     yield Finding(
         kind="orphaned-volume",
@@ -23,6 +26,19 @@ def judge_dump_volume(case: Case, volume: Volume) -> Iterator[Finding]:
         detail=f"The dump volume ({volume.size_gib} GiB) outlived its instance; it may hold the only vmcore.",
         next_step="Attach it to another instance and look below its root for a dump, then delete it.",
     )
+
+
+def _judge_unused(case: Case, volume: Volume) -> Iterator[Finding]:
+    """As a provisioning leaves it that could not attach or remove it."""
+    # An instance that nobody looked up says nothing of its volume.
+    if volume.instance_id in case.found.instances and not volume.is_attached:
+        yield Finding(
+            kind="unused-volume",
+            subject=volume.volume_id,
+            instance_id=volume.instance_id,
+            detail=f"The dump volume ({volume.size_gib} GiB) is attached to nothing, and its instance is there.",
+            next_step="Run ProvisionDumpVolume for the instance, which uses it; or see that it is empty and delete it.",
+        )
 
 
 def judge_copy(case: Case, volume: Volume) -> Iterator[Finding]:

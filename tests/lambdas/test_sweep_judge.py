@@ -87,16 +87,17 @@ def of(incident: IncidentFacts | None) -> dict[str, IncidentFacts | None]:
         pytest.param(
             Found(volumes=(VOLUME,), instances={HOST: "terminated"}), [("orphaned-volume", "report")], id="terminated"
         ),
-        pytest.param(Found(volumes=(VOLUME,), instances={HOST: "stopped"}), [], id="stopped"),
+        pytest.param(
+            Found(volumes=(VOLUME,), instances={HOST: "running"}), [("unused-volume", "report")], id="never attached"
+        ),
+        pytest.param(Found(volumes=(replace(VOLUME, is_attached=True),), instances={HOST: "stopped"}), [], id="in use"),
         pytest.param(Found(volumes=(VOLUME,)), [], id="instance not looked up"),
         pytest.param(
             Found(volumes=(replace(VOLUME, created_at=YOUNG),), instances={HOST: GONE}), [], id="just created"
         ),
     ],
 )
-def test_a_dump_volume_whose_instance_is_gone_is_reported_and_kept(
-    found: Found, expected: list[tuple[str, str]]
-) -> None:
+def test_a_dump_volume_that_nothing_uses_is_reported_and_kept(found: Found, expected: list[tuple[str, str]]) -> None:
     assert judged(found) == expected
 
 
@@ -158,7 +159,11 @@ def test_what_a_rescue_made_goes_when_its_incident_is_over_and_the_dump_is_elsew
     incident: IncidentFacts | None, collector: str | None, copy: str | None, snapshot: str | None
 ) -> None:
     found = Found(
-        volumes=(VOLUME, COPY), snapshots=(SNAPSHOT,), collectors=(COLLECTOR,), instances=ALIVE, incidents=of(incident)
+        volumes=(replace(VOLUME, is_attached=True), COPY),
+        snapshots=(SNAPSHOT,),
+        collectors=(COLLECTOR,),
+        instances=ALIVE,
+        incidents=of(incident),
     )
     told = dict(judged(replace(found)))
     told.pop("incident-without-end", None)
