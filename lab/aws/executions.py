@@ -18,7 +18,9 @@ def executions(state: AccountState) -> list[Execution]:
 def stop_all(state: AccountState) -> None:
     """Ends what still runs, so that no thread outlives the account."""
     for execution in executions(state):
-        if execution.status == "RUNNING":
+        worker = execution.exec_worker
+        # One whose thread has not begun yet has nothing to stop, and moto's own stop would fail on it.
+        if execution.status == "RUNNING" and worker is not None and worker.env is not None:
             execution.stop(stop_date=utc_now(), error="Lab.Closing", cause="the account is closing")
 
 
