@@ -18,7 +18,7 @@ demo: setup packages ## Hang a real kernel and bring its vmcore to the (emulated
 	$(RUN) -m lab.demo $(DEMO_OPTIONS)
 
 test: packages check ## Everything, with the real guest
-	$(RUN) -m pytest -m guest -n 2 --dist loadfile
+	$(RUN) -m pytest -m guest
 
 check: setup ## Quick: lint, types, and the tests that need no guest
 	$(VENV)/bin/ruff check .

@@ -40,6 +40,8 @@ _ENTRY = re.compile(r"asm_exc_\w+")
 _LABELS = {"end_repeat_nmi": "asm_exc_nmi", "entry_SYSCALL_64_after_hwframe": "entry_SYSCALL_64"}
 # _vm_unmap_aliases.part.0: crash takes off what the compiler appended to a part or copy of a function.
 _CLONE = re.compile(r"\.(?:part|isra|constprop)\.\d+")
+# __ia32_sys_gettid is __x64_sys_gettid: a system call without arguments has one address for both names.
+_OTHER_ENTRY = re.compile(r"^__ia32_sys_")
 # Where the stack shows the kernel's way to return, crash's unwinder goes on with what earlier calls left there.
 _RETURN_THUNK = re.compile(r"\w*return_thunk")
 # What crash may leave out: how a timer or a device interrupted, where it does not understand the frame of that.
@@ -169,7 +171,7 @@ def _symbol(frame: Mapping[str, Any]) -> str:
 
 
 def _as_compared(name: str) -> str:
-    return _LABELS.get(name, _CLONE.sub("", name))
+    return _LABELS.get(name, _OTHER_ENTRY.sub("__x64_sys_", _CLONE.sub("", name)))
 
 
 def _may_be_left_out(frame: Mapping[str, Any]) -> bool:

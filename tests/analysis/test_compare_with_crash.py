@@ -59,6 +59,11 @@ def test_what_a_compiler_appended_is_no_difference(suffix: str) -> None:
     assert all(each.is_same for each in compare(cpus, printed("nmi-hang")))
 
 
+def test_both_names_of_a_system_call_without_arguments_are_the_same() -> None:
+    cpus = json.loads(json.dumps(ours("nmi-hang")).replace("exit_mmap+", "__ia32_sys_gettid+"))
+    assert all(each.is_same for each in compare(cpus, printed("nmi-hang").replace("exit_mmap ", "__x64_sys_gettid ")))
+
+
 def test_user_space_has_no_stack_on_either_side() -> None:
     in_user_space, crashed = compare(ours("null-dereference"), printed("null-dereference"))
     assert (in_user_space.by_crash, in_user_space.ours) == ((), ())

@@ -98,20 +98,16 @@ def test_analysis_names_class_task_and_function_of_who_really_caused_it(crash: C
     assert triage(analysis["log"]).crash_class == crash.name
 
 
-# By an NMI, a timer's interrupt and a call; in the latter two the other CPU is at rest by then. That of an exception
-# is in tests/analysis, from a real dump. crash takes 10 s for each.
-@pytest.mark.parametrize(
-    "crash",
-    [each for each in CRASH_CLASSES if each.name in {"nmi-hang", "soft-lockup", "hung-task"}],
-    ids=lambda crash: crash.name,
-)
+# By an NMI, which finds the other CPU at rest or waiting for this one. Those of a timer's interrupt and of an exception
+# are in tests/analysis, from real dumps: there journald may just be writing what the kernel said. crash takes 10 s.
 def test_the_stacks_of_all_cpus_are_those_that_crash_prints(
-    crash: CrashClass, analyses: Analyses, dumps: Dumps, kernel: KernelPackages
+    analyses: Analyses, dumps: Dumps, kernel: KernelPackages
 ) -> None:
+    (crash,) = (each for each in CRASH_CLASSES if each.name == "nmi-hang")
     printed = stacks_by_crash(kernel.vmlinux, dumps[crash.name].result().vmcore)
     compared = compare(analyses.of(crash)["cpus"], printed)
     assert len(compared) == 2
-    assert [each for each in compared if not each.is_same] == []
+    assert [str(each) for each in compared if not each.is_same] == []
 
 
 def test_the_page_says_what_is_found_today(dumps: Dumps, analyses: Analyses, kernel: KernelPackages) -> None:

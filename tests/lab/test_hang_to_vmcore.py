@@ -85,7 +85,14 @@ def ready(loop: Loop, unasked: dict[str, Any]) -> dict[str, Any]:
     """The second one, after the owner's own reboot."""
     loop.guest.reboot()
     loop.guest.wait_until_answers()
+    wait_until(lambda: is_online(loop), what="Systems Manager hears of the guest again", timeout_seconds=120)
     return loop.provision()
+
+
+def is_online(loop: Loop) -> bool:
+    filters = [{"Key": "InstanceIds", "Values": [loop.instance_id]}]
+    (told,) = loop.account.client("ssm").describe_instance_information(Filters=filters)["InstanceInformationList"]
+    return bool(told["PingStatus"] == "Online")
 
 
 @dataclass(frozen=True)
