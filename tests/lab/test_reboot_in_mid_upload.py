@@ -58,7 +58,8 @@ def upload(armed_state: Path, tmp_path: Path) -> Iterator[Upload]:
         settings = {"uploadLimitMibs": LIMIT_MIBS}
         outputs = deploy_hangdump(account, lambda: synthesize_for_lab(tmp_path / "cdk.out", settings))
         instance_id = account.add_instance(guest, tags={"hangdump:enrolled": "true"})
-        digest = _said(guest, _DIGEST)
+        # The agent answers before the dump volume is mounted.
+        digest = wait_until(lambda: _said(guest, _DIGEST), what="the dump is on its volume", timeout_seconds=120)
         execution = account.start_execution("CollectVmcore", {"instanceId": instance_id})
         yield Upload(account, guest, outputs["VmcoreBucketName"], execution, digest)
 
