@@ -35,8 +35,12 @@ def test_an_nmi_brings_a_hung_guest_through_the_crash_kernel_to_a_vmcore(armed_g
     wait_until(lambda: "saved vmcore" in since_the_interrupt(), what="vmcore saved", timeout_seconds=400)
     armed_guest.wait_until_answers()
     assert armed_guest.boot_id() != before
-    names = armed_guest.run(_DUMPS, environment={}, timeout_seconds=60).stdout
-    assert "/dump.2" in names
+
+    def names() -> str:
+        return armed_guest.run(_DUMPS, environment={}, timeout_seconds=60).stdout
+
+    # The agent answers before the dump volume is mounted.
+    wait_until(lambda: "/dump.2" in names(), what="the dump is on its volume", timeout_seconds=120)
     assert (
         "Kernel panic - not syncing: NMI: Not continuing"
         in armed_guest.run(_PANIC, environment={}, timeout_seconds=60).stdout
