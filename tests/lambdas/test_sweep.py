@@ -318,16 +318,18 @@ def test_a_bucket_that_refuses_keeps_the_findings_from_nobody(account: Account, 
     assert "could not be written" in account.messages[0]
 
 
-def test_an_instance_left_in_standby_is_reported(account: Account, launch: Launch, run: Sweep) -> None:
+def test_an_instance_left_in_standby_is_reported(
+    account: Account, launch: Launch, run: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = launch()
     keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.CAPTURED)
     IncidentTable(TABLE).update("20261120T040000Z-a", {"autoScalingGroup": "shop"})
-    account._DescribeAutoScalingInstances = lambda parameters: {  # type: ignore[attr-defined]
-        "AutoScalingInstances": [
-            {"InstanceId": each, "AutoScalingGroupName": "shop", "LifecycleState": "Standby"}
-            for each in parameters["InstanceIds"]
-        ]
-    }
+
+    def in_standby(parameters: dict[str, Any]) -> dict[str, Any]:
+        one = {"AutoScalingGroupName": "shop", "LifecycleState": "Standby"}
+        return {"AutoScalingInstances": [{"InstanceId": each, **one} for each in parameters["InstanceIds"]]}
+
+    monkeypatch.setattr(account, "_DescribeAutoScalingInstances", in_standby)
     run()
     assert f"left-in-standby {host}" in account.messages[0]
 
