@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 # The dump has 30 MB and more, in parts of 8 MiB: at 2 MiB/s there is a middle to its upload.
 LIMIT_MIBS = 2
 _CRASH = "#!/bin/sh\necho c >/proc/sysrq-trigger\n"
-_DIGEST = "#!/bin/sh\nsha256sum </var/crash/*/dump.* | cut -d ' ' -f 1\n"
+_DIGEST = "#!/bin/sh\nsha256sum /var/crash/*/dump.* | cut -d ' ' -f 1\n"
 _LEFT = "#!/bin/sh\nfind /var/crash -name 'dump*'\n"
 DUMP_SECONDS = 600
 COLLECT_SECONDS = 900
