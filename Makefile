@@ -9,7 +9,7 @@ DEMO_OPTIONS = $(if $(RELEASE),--release '$(RELEASE)') $(if $(FILE_SYSTEM),--fil
 	$(if $(FINAL_ACTION),--final-action '$(FINAL_ACTION)') $(if $(MEMORY_MIB),--memory-mib '$(MEMORY_MIB)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy bench docs sbom lock packages setup clean
+.PHONY: help demo test check synth deploy faults bench docs sbom lock packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -31,6 +31,9 @@ synth: setup ## Write the CloudFormation template to cdk.out/
 
 deploy: setup node_modules/.stamp ## Deploy to the AWS account and Region of your credentials
 	npx cdk deploy --app "$(RUN) app.py"
+
+faults: setup ## Every error that AWS documents, at every call of a provisioning; writes results/faults.json
+	FAULTS=all $(RUN) -m pytest tests/faults
 
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench

@@ -1,0 +1,179 @@
+"""Comes between whoever calls AWS and the account, and makes one call, or all of its kind, go wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ReadTimeoutError
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
+
+from lab.aws.patches import Patches
+from tests.faults.one_thread_account import Died
+from tests.faults.scheduler import scheduler
+
+# Beyond every time-out of a state and of a function.
+FOR_EVER = 7200.0
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """Who calls what: `CollectVmcore / Find vmcore` or `plan_upload`, and `ssm:SendCommand`."""
+
+    caller: str
+    call: str
+
+    @property
+    def service(self) -> str:
+        return self.call.split(":")[0]
+
+    @property
+    def operation(self) -> str:
+        return self.call.split(":")[1]
+
+    @property
+    def is_state(self) -> bool:
+        return " / " in self.caller
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """`how`: refused (an error before the call), lost (done, the answer is not heard), slow (done, but the answer comes
+    after every time-out), dies (the function's process ends when the call is done).
+
+    From the `nth` call of the site on, for `times` calls.
+    """
+
+    site: Site
+    how: str
+    code: str = ""
+    times: int = 1
+    nth: int = 1
+
+    def __str__(self) -> str:
+        often = "" if self.times == 1 else ", always"
+        nth = "" if self.nth == 1 else f" (call {self.nth})"
+        return f"{self.site.caller}, {self.site.call}{nth}: {self.how}{' ' + self.code if self.code else ''}{often}"
+
+
+ALWAYS = 10**6
+
+
+class SdkClientException(ClientError):
+    """What the SDK for Java calls an answer that did not come; Step Functions gives it under this name."""
+
+
+class Injection:
+    """Install it once in an account; `faults` is what goes wrong from now on."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.seen: dict[Site, int] = {}
+        self.hit: set[Fault] = set()
+        # Called with a place where nothing has been called before in this run, before the call.
+        self.at_new_site: Callable[[Site], None] = lambda _: None
+
+    def begin(self, faults: list[Fault]) -> None:
+        self.faults, self.seen, self.hit = faults, {}, set()
+
+    def install(self, patches: Patches) -> None:
+        injection = self
+
+        def make_call(original: Any) -> Any:
+            def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+                scheduler.check_alive()
+                site = _site(client, operation)
+                if site is None:
+                    return original(client, operation, parameters)
+                return injection.answer(site, client, lambda: original(client, operation, parameters))
+
+            return call
+
+        patches.replace(BaseClient, "_make_api_call", make_call)
+        _install_callers(patches)
+        _install_lambda_errors(patches)
+
+    def answer(self, site: Site, client: BaseClient, forward: Any) -> Any:
+        if site not in self.seen:
+            self.seen[site] = 0
+            self.at_new_site(site)
+        count = self.seen[site] = self.seen[site] + 1
+        for fault in self.faults:
+            if fault.site == site and fault.nth <= count < fault.nth + fault.times:
+                self.hit.add(fault)
+                return _go_wrong(fault, client, forward)
+        return forward()
+
+
+def _go_wrong(fault: Fault, client: BaseClient, forward: Any) -> Any:
+    if fault.how == "refused":
+        raise _error(client, fault.site, fault.code)
+    answer = forward()
+    if fault.how == "dies":
+        raise Died(fault.site.call)
+    if fault.how == "slow":
+        scheduler.sleep(FOR_EVER)
+        return answer
+    if fault.site.is_state:
+        raise SdkClientException(_response("SdkClientException"), fault.site.operation)
+    raise ReadTimeoutError(endpoint_url=f"https://{fault.site.service}")
+
+
+def _error(client: BaseClient, site: Site, code: str) -> ClientError:
+    modelled: Any = client.exceptions.from_code(code)
+    kind: type[ClientError] = modelled or ClientError
+    return kind(_response(code), site.operation)
+
+
+def _response(code: str) -> Any:
+    return {
+        "Error": {"Code": code, "Message": f"{code}, as injected"},
+        "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "injected"},
+        "CancellationReasons": [],
+    }
+
+
+def _site(client: BaseClient, operation: str) -> Site | None:
+    context = scheduler.current_context()
+    caller = context.get("state") or context.get("function")
+    return Site(caller, f"{client.meta.service_model.service_name}:{operation}") if caller else None
+
+
+def _install_callers(patches: Patches) -> None:
+    """Each Task is evaluated in an activity of its own, which is told the name of its state."""
+
+    def make(original: Any) -> Any:
+        def evaluate(task: Any, env: Any) -> None:
+            facts = env.states.context_object.context_object_data
+            activity = scheduler.current()
+            assert activity is not None
+            activity.context = {"state": f"{facts['StateMachine']['Name']} / {facts['State']['Name']}"}
+            original(task, env=env)
+
+        return evaluate
+
+    for kind in (StateTaskLambda, StateTaskServiceAwsSdk):
+        patches.replace(kind, "_eval_execution", make)
+
+
+def _install_lambda_errors(patches: Patches) -> None:
+    """Real: Lambda's own errors are `Lambda.TooManyRequestsException` and so on. moto: all are `Exception`."""
+
+    def make(original: Any) -> Any:
+        def from_error(task: Any, env: Any, ex: Exception) -> FailureEvent:
+            event: FailureEvent = original(task, env=env, ex=ex)
+            if isinstance(ex, ClientError):
+                name = type(ex).__name__
+                name = f"Lambda.{'AWSLambdaException' if name == 'ClientError' else name}"
+                event.error_name = CustomErrorName(name)
+                next(iter(event.event_details.values()))["error"] = name
+            return event
+
+        return from_error
+
+    patches.replace(StateTaskLambda, "_from_error", make)

@@ -1,0 +1,116 @@
+"""What must hold after each run, whatever went wrong in it. Gives violations in words; owns no fault.
+
+What is left behind counts as cared for only when a sweep, really run without faults eight days later, has removed it or
+names it in its report.
+"""
+
+from typing import Any
+
+from tests.faults.injection import Fault
+from tests.faults.world import World
+
+# A channel that refuses for ever cannot be told through: then the other two must have it.
+_CHANNELS = {"record": "dynamodb:UpdateItem", "notification": "sns:Publish", "metric": "cloudwatch:PutMetricData"}
+_LAST_RESORT = ("Record the verdict", "Tell the verdict", "Count the verdict")
+
+
+def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
+    """`{"ends", "violations"}`"""
+    violations = [f"vmcore removed before it was proven: {path}" for path in world.removed_unproven]
+    if len(world.host.nmis) > 1:
+        violations.append(f"{len(world.host.nmis)} interrupts")
+    violations += _lost(world)
+    ends = []
+    for execution in world.executions():
+        name = execution.state_machine.name
+        if name == "CollectVmcore":
+            end, problems = _verdict(world, execution, faults)
+        else:
+            end, problems = _end(execution)
+        ends.append(f"{name}: {end}")
+        violations += problems
+    if not any(each.startswith("CollectVmcore") for each in ends):
+        answers, problems = _answer(world)
+        ends += answers
+        violations += problems
+    left = _left(world)
+    if left:
+        named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep()}
+        still = _left(world)
+        violations += [
+            f"{each} is left, and no sweep tells of it" for each in still if not any(each in n for n in named)
+        ]
+        ends.append(f"left to the sweep: {len(left)}, removed by it: {len(left) - len(still)}")
+    return {"ends": ends, "violations": violations}
+
+
+def _lost(world: World) -> list[str]:
+    stored = list(world.objects().values())
+    return [
+        f"vmcore lost: {dump.path}"
+        for dump in world.host.written
+        if dump not in world.host.disk and dump.content not in stored
+    ]
+
+
+def _verdict(world: World, execution: Any, faults: list[Fault]) -> tuple[str, list[str]]:
+    if execution.status == "RUNNING":
+        return "runs", ["an execution that does not end"]
+    names = {execution.name, (execution.input_data or {}).get("incidentId")}
+    found = {
+        incident: record
+        for incident, record in world.records().items()
+        if incident in names or names & {record.get("executionName"), record.get("concludedBy")}
+    }
+    verdict = next((str(record["verdict"]) for record in found.values() if record.get("verdict")), "")
+    words = {*names, *found, world.instance_id} - {None}
+    told = [n for n in world.account.notifications if any(word in n.subject + n.message for word in words)]
+    counted = [
+        dimensions["verdict"] for name, dimensions in world.metrics() if name == "Incidents" and "verdict" in dimensions
+    ]
+    said = verdict or next(iter(counted), "")
+    problems = []
+    refusing = {fault.site.call for fault in faults if fault.site.caller.endswith(_LAST_RESORT)}
+    if not verdict and _CHANNELS["record"] not in refusing:
+        problems.append("no verdict in the record")
+    if not any(said and said in n.subject + n.message for n in told) and _CHANNELS["notification"] not in refusing:
+        problems.append("no notification of the verdict")
+    if said not in counted and _CHANNELS["metric"] not in refusing:
+        problems.append("no metric of the verdict")
+    if execution.status == "FAILED" and not execution.cause:
+        problems.append("an execution that failed without a cause")
+    return said or execution.status, problems
+
+
+def _end(execution: Any) -> tuple[str, list[str]]:
+    """Provisioning keeps no record: its verdict is the execution's own end, with a name and a cause."""
+    if execution.status == "SUCCEEDED":
+        return str(execution.output["status"]), []
+    if execution.status == "ABORTED":
+        return "aborted by its user", []
+    named = bool(execution.error) and bool(execution.cause)
+    return str(execution.error), [] if named else [f"{execution.status} without error and cause"]
+
+
+def _answer(world: World) -> tuple[list[str], list[str]]:
+    """An alarm that led to no collection: a refusal, or Lambda's word that the function gave up."""
+    if not any(each.text == "delivered" for each in world.account.events.matching("cloudwatch")):
+        return [], []
+    verdicts = [str(record["verdict"]) for record in world.records().values() if record.get("verdict")]
+    told = [n.subject + n.message for n in world.account.notifications]
+    if verdicts:
+        problems = [] if any(verdicts[0] in text for text in told) else ["no notification of the refusal"]
+        return [f"alarm: {verdicts[0]}"], problems
+    if any("respond_to_hang" in text for text in told):
+        return ["alarm: given up, told by Lambda's failure destination"], []
+    return ["alarm: nothing"], ["an alarm that nobody was told of"]
+
+
+def _left(world: World) -> list[str]:
+    """What is neither in use nor removed."""
+    ec2, s3 = (world.account.client(name) for name in ("ec2", "s3"))
+    filters = [{"Name": "tag-key", "Values": ["hangdump:instance-id"]}]
+    volumes = [each["VolumeId"] for each in ec2.describe_volumes(Filters=filters)["Volumes"] if not each["Attachments"]]
+    snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]]
+    uploads = [each["UploadId"] for each in s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads", [])]
+    return [*volumes, *snapshots, *uploads]

@@ -1,0 +1,151 @@
+"""Every cell of the matrix: each place where AWS is called, by each error that is documented for that call.
+
+The places are seen, not listed: first those of the runs without a fault, then those that only a run with a fault comes
+to. So a new state or call has its cells as soon as a scenario comes through it. A cell begins as a copy of the run that
+has come to its place, so what lies before it is run once for all cells.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.copies import Copies
+from tests.faults.documented_errors import documented_errors
+from tests.faults.injection import ALWAYS, Fault, Site
+from tests.faults.invariants import judge
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.world import World
+
+# Of each kind one error, for when there is no time for all that are documented.
+_ONE_OF_EACH = ("RequestLimitExceeded", "SlowDown", "ThrottlingException", "TooManyRequestsException")
+_DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """A run with faults, and how it ended; the last fault is the cell's own."""
+
+    scenario: str
+    faults: tuple[Fault, ...]
+    ends: tuple[str, ...]
+    violations: tuple[str, ...]
+
+
+@dataclass
+class Matrix:
+    """All cells, and the places that they are at."""
+
+    cells: list[Cell] = field(default_factory=list)
+    sites: dict[Site, None] = field(default_factory=dict)
+
+    @property
+    def violations(self) -> list[str]:
+        return [f"{c.scenario} | {' + '.join(map(str, c.faults))}: {each}" for c in self.cells for each in c.violations]
+
+
+def faults_at(site: Site, *, all_documented: bool) -> Iterator[Fault]:
+    for error in documented_errors(site.service, site.operation):
+        if not all_documented and error.code not in (*_ONE_OF_EACH, *_DENIED):
+            continue
+        if error.is_transient:
+            yield Fault(site, "refused", error.code)
+        if all_documented or not error.is_transient:
+            yield Fault(site, "refused", error.code, times=ALWAYS)
+    yield Fault(site, "lost")
+    yield Fault(site, "slow")
+    if not site.is_state:
+        yield Fault(site, "dies")
+
+
+def run_matrix(world: World, scenarios: Iterable[str], *, all_documented: bool) -> Matrix:
+    """Places of undisturbed runs, then places that one fault leads to."""
+    matrix = Matrix()
+    for scenario in scenarios:
+        _explore(world, matrix, scenario, (), all_documented=all_documented)
+    for cell in list(matrix.cells):
+        beyond = [site for site in _SEEN.pop(cell, []) if site not in matrix.sites]
+        if beyond:
+            _explore(world, matrix, cell.scenario, cell.faults, all_documented=all_documented)
+    return matrix
+
+
+# What a cell's run came to, until it is looked at.
+_SEEN: dict[Cell, list[Site]] = {}
+
+
+def _explore(world: World, matrix: Matrix, scenario: str, before: tuple[Fault, ...], *, all_documented: bool) -> None:
+    """Make one run, and at each place that is new a copy for each of its faults."""
+    copies = Copies()
+    if copies.fork():
+        _run_exploring(world, copies, set(matrix.sites), scenario, before, all_documented=all_documented)
+    (found,) = copies.wait()
+    for site in found["sites"]:
+        matrix.sites[Site(*site)] = None
+    results = [found["own"], *found["cells"]] if not before else found["cells"]
+    cells = sorted((_cell(scenario, each), each["seen"]) for each in results) if results else []
+    for cell, seen in cells:
+        if cell.faults or cell.violations:
+            matrix.cells.append(cell)
+            _SEEN[cell] = [Site(*each) for each in seen]
+
+
+def _run_exploring(
+    world: World,
+    copies: Copies,
+    known: set[Site],
+    scenario: str,
+    before: tuple[Fault, ...],
+    *,
+    all_documented: bool,
+) -> None:
+    cells = Copies()
+    sites: list[Site] = []
+
+    def branch(site: Site) -> None:
+        if site in known or cells.is_copy or len(world.injection.hit) < len(before):
+            return
+        sites.append(site)
+        for fault in faults_at(site, all_documented=all_documented):
+            if cells.fork():
+                world.injection.faults = [*before, fault]
+                return
+
+    try:
+        world.injection.begin(list(before))
+        world.injection.at_new_site = branch
+        SCENARIOS[scenario](world)
+        own = _outcome(world)
+    except BaseException as error:
+        (cells if cells.is_copy else copies).leave_crashed(error)
+    if cells.is_copy:
+        cells.leave(own)
+    copies.leave({"own": own, "cells": cells.wait(), "sites": [(site.caller, site.call) for site in sites]})
+
+
+def _outcome(world: World) -> dict[str, Any]:
+    faults = list(world.injection.faults)
+    seen = [(site.caller, site.call) for site in world.injection.seen]
+    missed = [f"was never met: {fault}" for fault in faults if fault not in world.injection.hit]
+    told = judge(world, faults)
+    said = [(f.site.caller, f.site.call, f.how, f.code, f.times, f.nth) for f in faults]
+    return {"faults": said, "ends": told["ends"], "violations": missed + told["violations"], "seen": seen}
+
+
+def _cell(scenario: str, said: dict[str, Any]) -> Cell:
+    faults = tuple(Fault(Site(caller, call), *rest) for caller, call, *rest in said["faults"])
+    return Cell(scenario, faults, tuple(said["ends"]), tuple(said["violations"]))
+
+
+def run_undisturbed(world: World, scenario: str) -> dict[str, Any]:
+    """One run in which nothing goes wrong: `{"ends","violations","seen"}`."""
+    copies = Copies()
+    if copies.fork():
+        try:
+            world.injection.begin([])
+            SCENARIOS[scenario](world)
+            own = _outcome(world)
+        except BaseException as error:
+            copies.leave_crashed(error)
+        copies.leave(own)
+    (told,) = copies.wait()
+    return dict(told)

@@ -1,0 +1,86 @@
+"""What happens to the instance in a run; together they come through every state that is reached without a fault."""
+
+from collections.abc import Callable
+
+from tests.faults.scheduler import scheduler
+from tests.faults.world import World
+
+
+def make_ready(world: World) -> None:
+    """An enrolled instance is provisioned, with a reboot."""
+    world.host, world.instance_id = world.add_host()
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id, reboot=True)
+    world.settle()
+
+
+def fail_to_prepare(world: World) -> None:
+    """Its volume cannot be prepared: what was made is removed again."""
+    world.host, world.instance_id = world.add_host()
+    world.host.fails_with["prepare_dump_volume"] = {"error": "DeviceHoldsData", "message": "It carries a signature."}
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id)
+    world.settle()
+
+
+def take_over(world: World) -> None:
+    """A provisioning that was stopped left its lease."""
+    world.host, world.instance_id = world.add_host(is_reserved=True)
+    first = world.start("ProvisionDumpVolume", instanceId=world.instance_id)
+    scheduler.run(until=lambda: False, seconds=1)
+    world.account.client("stepfunctions").stop_execution(executionArn=first.exec_arn)
+    world.settle()
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id)
+    world.settle()
+
+
+def hang(world: World) -> None:
+    """It hangs, its alarm is delivered."""
+    world.host.hang()
+    scheduler.sleep(150)
+    world.alarm()
+    world.settle(seconds=5)
+
+
+def hang_and_power_off(world: World) -> None:
+    """The same on an instance whose crash kernel powers it off."""
+    world.host.final_action = "poweroff"
+    hang(world)
+
+
+def interrupt_by_hand(world: World) -> None:
+    """CollectVmcore is told to interrupt."""
+    world.host.hang()
+    scheduler.sleep(150)
+    world.start("CollectVmcore", instanceId=world.instance_id, interrupt=True)
+    world.settle()
+
+
+def fetch(world: World) -> None:
+    """It panicked by itself; its vmcore is fetched."""
+    world.host.panic()
+    scheduler.sleep(600)
+    world.start("CollectVmcore", instanceId=world.instance_id)
+    world.settle()
+
+
+def false_alarm(world: World) -> None:
+    """Its alarm is delivered, but it is well."""
+    world.alarm()
+    world.settle(seconds=5)
+
+
+SCENARIOS: dict[str, Callable[[World], None]] = {
+    each.__name__: each
+    for each in (
+        hang,
+        interrupt_by_hand,
+        fetch,
+        hang_and_power_off,
+        false_alarm,
+        make_ready,
+        fail_to_prepare,
+        take_over,
+    )
+}
+
+PROVISIONING = ("make_ready", "fail_to_prepare", "take_over")
+COLLECTIONS = ("hang", "interrupt_by_hand", "fetch", "hang_and_power_off")
