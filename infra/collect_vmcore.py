@@ -14,15 +14,15 @@ from infra import await_rescue, grants, rescue_vmcore, workflow
 from infra.await_rescue import AwaitRescue
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import INCIDENT, INSTANCE, Parts
-from infra.conclude_without_function import ConcludeWithoutFunction, conclude_statements
-from infra.explain_failure import ExplainFailure
+from infra.conclude_incident import ConcludeIncident
+from infra.conclude_without_function import conclude_statements
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import ApiCall, FunctionCall, note, task, task_at_any_cost, task_without_retry
+from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
 from infra.watch_dump import START_SECONDS, WatchDump, Ways
 from infra.workflow import Workflow, connect
-from lambdas.incident import INTERRUPT_STARTED
+from lambdas.incident import INTERRUPT_STARTED, Verdict
 
 __all__ = ["NAME", "CollectVmcore", "Parts"]
 
@@ -200,35 +200,15 @@ class CollectVmcore(Construct):
         return back
 
     def _conclude(self) -> sfn.State:
-        # Its event is `$.facts` as it is: absent keys are what is not known.
-        call = FunctionCall(self.functions.conclude_incident, input_path="$.facts")
-        conclude = task_at_any_cost(
+        rescued = {Verdict.RESCUED: "Rescued"} if self._settings.rescue else {}
+        return ConcludeIncident(
             self,
             "Conclude incident",
-            call,
-            keep_as="$.conclusion",
-            comment="Without it nobody hears of the incident; entered again it goes on where it was",
-        )
-        unreported = sfn.Fail(self, "Fail without a report", error_path="$.failure.Error", cause_path="$.failure.Cause")
-        without = ConcludeWithoutFunction(
-            self, "Is an incident opened?", incidents=self._parts.incidents, then=unreported
-        )
-        explain = ExplainFailure(self, "Explain why there is no report", then=without.start_state)
-        conclude.add_catch(explain.start_state, errors=["States.ALL"], result_path="$.failure")
-        failed = sfn.Fail(
-            self, "Fail with the verdict", error_path="$.conclusion.verdict", cause_path="$.conclusion.reason"
-        )
-        captured = sfn.Choice(self, "Is the vmcore captured?")
-        captured.when(
-            sfn.Condition.string_equals("$.conclusion.verdict", "captured"),
-            sfn.Succeed(self, "Captured", output_path="$.conclusion"),
-        )
-        if self._settings.rescue:
-            rescued = sfn.Succeed(self, "Rescued", output_path="$.conclusion")
-            captured.when(sfn.Condition.string_equals("$.conclusion.verdict", "rescued"), rescued)
-        captured.otherwise(failed)
-        connect(conclude, captured)
-        return conclude
+            function=self.functions.conclude_incident,
+            incidents=self._parts.incidents,
+            proven=Verdict.CAPTURED,
+            succeeds={Verdict.CAPTURED: "Captured", **rescued},
+        ).start_state
 
     def _statements(self) -> list[iam.PolicyStatement]:
         return [

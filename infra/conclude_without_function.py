@@ -14,17 +14,25 @@ from infra import grants
 from infra.closed_fragment import ClosedFragment
 from infra.incidents import Incidents
 from infra.tasks import ApiCall, note, task
-from lambdas.incident import State, Verdict
+from lambdas.incident import SAFE_VERDICTS, State, Verdict
 from lambdas.index_fields import LISTED_UNDER, OPENED_AT, index_fields
 from lambdas.metric_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
 
-_KEPT = {"failed": Verdict.FAILED, "captured": Verdict.CAPTURED}
+_SAFE = "The vmcore is in the bucket, complete and identical, and opens; its report was not written"
 
 
 class ConcludeWithoutFunction(ClosedFragment):
     """Reads `$.facts` and the {Error, Cause} at `$.failure`, then goes on to `then`."""
 
-    def __init__(self, scope: Construct, title: str, *, incidents: Incidents, then: sfn.State) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        incidents: Incidents,
+        proven: Verdict,
+        then: sfn.State,
+    ) -> None:
         super().__init__(scope, f"{title} states")
         opened = note(
             self, "Name the incident that was opened", {"id.$": "$.facts.incident.incidentId"}, keep_as="$.ending"
@@ -32,17 +40,19 @@ class ConcludeWithoutFunction(ClosedFragment):
         unopened = note(
             self, "Name the incident after the execution", {"id.$": "$.facts.executionName"}, keep_as="$.ending"
         )
-        record = task(self, "Record the verdict", _update(incidents), comment="A vmcore that was captured stays so")
+        record = task(self, "Record the verdict", _update(incidents), comment="A vmcore that is in the bucket stays so")
         tell = task(self, "Tell the verdict", _publish(incidents))
         count = task(self, "Count the verdict", _metric())
         was_opened = sfn.Choice(self, "Was the vmcore opened all the same?")
-        captured, failed = (self._verdict(name) for name in ("captured", "failed"))
-        # decide_verdict calls nothing else captured.
-        proven = sfn.Condition.is_present("$.facts.opened.kernelRelease")
-        was_opened.when(proven, captured).otherwise(failed)
+        safe, failed = (
+            self._verdict(proven, _SAFE),
+            self._verdict(Verdict.FAILED, "The incident could not be concluded"),
+        )
+        # decide_verdict asks for nothing more.
+        was_opened.when(sfn.Condition.is_present("$.facts.opened.kernelRelease"), safe).otherwise(failed)
         for named in (opened, unopened):
             named.next(was_opened)
-        for verdict in (captured, failed):
+        for verdict in (safe, failed):
             verdict.next(record)
         record.next(tell).next(count).next(then)
         record.add_catch(tell, errors=["States.ALL"], result_path="$.untold")
@@ -51,18 +61,14 @@ class ConcludeWithoutFunction(ClosedFragment):
         self._start = sfn.Choice(self, title)
         self._start.when(sfn.Condition.is_present("$.facts.incident.incidentId"), opened).otherwise(unopened)
 
-    def _verdict(self, name: str) -> sfn.Pass:
-        said = {
-            "captured": "The vmcore is in the bucket, complete and identical, and opens; its report was not written",
-            "failed": "The incident could not be concluded",
-        }[name]
+    def _verdict(self, verdict: Verdict, said: str) -> sfn.Pass:
         values = {
             "id.$": "$.ending.id",
-            "verdict": _KEPT[name].value,
-            "reason.$": f"States.Format('{said}: {{}}: {{}} Start CollectVmcore again for the instance, once that is "
-            "mended.', $.failure.Error, $.failure.Cause)",
+            "verdict": verdict.value,
+            "reason.$": f"States.Format('{said}: {{}}: {{}} Once that is mended, start "
+            "CollectVmcore again for the instance.', $.failure.Error, $.failure.Cause)",
         }
-        return note(self, f"Take the verdict {name}", values, keep_as="$.ending")
+        return note(self, f"Take the verdict {verdict.value}", values, keep_as="$.ending")
 
 
 def conclude_statements(incidents: Incidents) -> list[iam.PolicyStatement]:
@@ -92,14 +98,14 @@ def _update(incidents: Incidents) -> ApiCall:
     sets = [f"#{name} = :{name}" for name in values]
     # An execution with a wrong input ends without a record of its own until here.
     sets.append(f"#{OPENED_AT} = if_not_exists(#{OPENED_AT}, :concludedAt)")
-    captured = {":captured": {"S": Verdict.CAPTURED.value}}
+    safe = {f":{verdict.value}": {"S": verdict.value} for verdict in SAFE_VERDICTS}
     parameters: dict[str, Any] = {
         "TableName": incidents.table.table_name,
         "Key": {"pk": {"S.$": "States.Format('incident#{}', $.ending.id)"}},
         "UpdateExpression": f"SET {', '.join(sets)}",
-        "ConditionExpression": "attribute_not_exists(#verdict) OR #verdict <> :captured",
+        "ConditionExpression": f"attribute_not_exists(#verdict) OR NOT #verdict IN ({', '.join(safe)})",
         "ExpressionAttributeNames": {f"#{name}": name for name in (*values, OPENED_AT)},
-        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()} | captured,
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()} | safe,
     }
     return ApiCall("dynamodb", "updateItem", parameters)
 

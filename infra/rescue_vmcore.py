@@ -12,8 +12,9 @@ from constructs import Construct
 from infra import grants, rescue_grants, workflow
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import Parts
+from infra.conclude_incident import ConcludeIncident
+from infra.conclude_without_function import conclude_statements
 from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
-from infra.explain_failure import ExplainFailure
 from infra.poll import Poll
 from infra.polling import polling
 from infra.read_dump_copy import DEVICE, ReadDumpCopy
@@ -24,6 +25,7 @@ from infra.short_lived_instance import CollectorProfile, ShortLivedInstance, Wan
 from infra.tasks import FunctionCall, note, task
 from infra.upload_vmcore import UPLOAD_ROUNDS
 from infra.workflow import Workflow, connect
+from lambdas.incident import Verdict
 
 NAME = "RescueVmcore"
 # An instance that is terminated shuts down first, which its operating system may take minutes for.
@@ -147,29 +149,21 @@ class RescueVmcore(Construct):
         return unknown
 
     def _conclude(self) -> sfn.State:
-        call = FunctionCall(self._shared.conclude_incident, input_path="$.facts")
-        conclude = task(self, "Conclude incident", call, keep_as="$.conclusion")
-        unconcluded = sfn.Fail(
-            self, "Fail without a verdict", error_path="$.failure.Error", cause_path="$.failure.Cause"
-        )
-        explain = ExplainFailure(self, "Explain why there is no verdict", then=unconcluded)
-        conclude.add_catch(explain.start_state, errors=["States.ALL"], result_path="$.failure")
-        failed = sfn.Fail(
-            self, "Fail with the verdict", error_path="$.conclusion.verdict", cause_path="$.conclusion.reason"
-        )
-        rescued = sfn.Choice(self, "Is the vmcore rescued?")
-        rescued.when(
-            sfn.Condition.string_equals("$.conclusion.verdict", "rescued"),
-            sfn.Succeed(self, "Rescued", output_path="$.conclusion"),
-        ).otherwise(failed)
-        connect(conclude, rescued)
-        return conclude
+        return ConcludeIncident(
+            self,
+            "Conclude incident",
+            function=self._shared.conclude_incident,
+            incidents=self._parts.incidents,
+            proven=Verdict.RESCUED,
+            succeeds={Verdict.RESCUED: "Rescued"},
+        ).start_state
 
     def _statements(self) -> list[iam.PolicyStatement]:
         stack, runner = cdk.Stack.of(self), self._parts.runner
         shared = [*self._shared.upload.all(), self._shared.conclude_incident, runner.read_document_result]
         return [
             grants.invoke(*self._functions.all(), *shared),
+            *conclude_statements(self._parts.incidents),
             *rescue_grants.copy_volumes(stack),
             *rescue_grants.launch_collectors(stack, self._profile, self._settings.collector_image),
             rescue_grants.use_keys_of_copies(stack),

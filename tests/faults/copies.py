@@ -3,6 +3,7 @@
 A copy costs some hundredths of a second, and what it does to the account is gone with it.
 """
 
+import gc
 import json
 import os
 import selectors
@@ -27,6 +28,8 @@ class Copies:
         read_fd, write_fd = os.pipe()
         pid = os.fork()
         if pid == 0:
+            # A collection would touch, and so copy, every page of what is shared.
+            gc.disable()
             os.close(read_fd)
             self._write_fd = write_fd
             return True

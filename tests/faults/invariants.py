@@ -6,11 +6,14 @@ names it in its report.
 
 from typing import Any
 
+from lambdas.instance_facts import OWNER_TAG
+from lambdas.rescue_marks import RESCUED_TAG
 from tests.faults.injection import Fault
 from tests.faults.world import World
 
 # A channel that refuses for ever cannot be told through: then the other two must have it.
 _CHANNELS = {"record": "dynamodb:UpdateItem", "notification": "sns:Publish", "metric": "cloudwatch:PutMetricData"}
+_OF_AN_INCIDENT = ("CollectVmcore", "RescueVmcore")
 _LAST_RESORT = ("Record the verdict", "Tell the verdict", "Count the verdict")
 
 
@@ -23,7 +26,7 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     ends = []
     for execution in world.executions():
         name = execution.state_machine.name
-        if name == "CollectVmcore":
+        if name in _OF_AN_INCIDENT:
             end, problems = _verdict(world, execution, faults)
         else:
             end, problems = _end(execution)
@@ -60,7 +63,8 @@ def _verdict(world: World, execution: Any, faults: list[Fault]) -> tuple[str, li
     found = {
         incident: record
         for incident, record in world.records().items()
-        if incident in names or names & {record.get("executionName"), record.get("concludedBy")}
+        # The timeline names whoever began it, also after a rescue has taken it over.
+        if names & {incident, record.get("concludedBy"), *(each.get("detail") for each in record.get("timeline", []))}
     }
     verdict = next((str(record["verdict"]) for record in found.values() if record.get("verdict")), "")
     words = {*names, *found, world.instance_id} - {None}
@@ -99,8 +103,9 @@ def _answer(world: World) -> tuple[list[str], list[str]]:
     verdicts = [str(record["verdict"]) for record in world.records().values() if record.get("verdict")]
     told = [n.subject + n.message for n in world.account.notifications]
     if verdicts:
-        problems = [] if any(verdicts[0] in text for text in told) else ["no notification of the refusal"]
-        return [f"alarm: {verdicts[0]}"], problems
+        # A function that cannot tell fails at last, and Lambda tells of that.
+        is_told = any(verdicts[0] in text or "respond_to_hang" in text for text in told)
+        return [f"alarm: {verdicts[0]}"], [] if is_told else ["no notification of the refusal"]
     if any("respond_to_hang" in text for text in told):
         return ["alarm: given up, told by Lambda's failure destination"], []
     return ["alarm: nothing"], ["an alarm that nobody was told of"]
@@ -109,8 +114,20 @@ def _answer(world: World) -> tuple[list[str], list[str]]:
 def _left(world: World) -> list[str]:
     """What is neither in use nor removed."""
     ec2, s3 = (world.account.client(name) for name in ("ec2", "s3"))
-    filters = [{"Name": "tag-key", "Values": ["hangdump:instance-id"]}]
-    volumes = [each["VolumeId"] for each in ec2.describe_volumes(Filters=filters)["Volumes"] if not each["Attachments"]]
-    snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]]
+    owned = [{"Name": "tag-key", "Values": [OWNER_TAG]}]
+    made = [{"Name": "tag-key", "Values": [RESCUED_TAG]}]
+    volumes = [
+        each["VolumeId"]
+        for filters in (owned, made)
+        for each in ec2.describe_volumes(Filters=filters)["Volumes"]
+        if filters is made or not each["Attachments"]
+    ]
+    snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(OwnerIds=["self"], Filters=made)["Snapshots"]]
+    collectors = [
+        each["InstanceId"]
+        for reservation in ec2.describe_instances(Filters=made)["Reservations"]
+        for each in reservation["Instances"]
+        if each["State"]["Name"] != "terminated"
+    ]
     uploads = [each["UploadId"] for each in s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads", [])]
-    return [*volumes, *snapshots, *uploads]
+    return [*volumes, *snapshots, *collectors, *uploads]

@@ -46,6 +46,12 @@ def hang_and_power_off(world: World) -> None:
     hang(world)
 
 
+def hang_and_stay_off(world: World) -> None:
+    """EC2 has no capacity to start it again: its vmcore is rescued."""
+    world.account.computer(world.instance_id).refuses_to_start = "InsufficientInstanceCapacity"
+    hang_and_power_off(world)
+
+
 def interrupt_by_hand(world: World) -> None:
     """CollectVmcore is told to interrupt."""
     world.host.hang()
@@ -62,6 +68,32 @@ def fetch(world: World) -> None:
     world.settle()
 
 
+def fetch_incomplete(world: World) -> None:
+    """The same, but the dump was cut short: only its log can be fetched."""
+    world.host.completes_dump = False
+    fetch(world)
+
+
+def rescue(world: World) -> None:
+    """It panicked by itself and was stopped; somebody starts a rescue."""
+    world.host.panic()
+    scheduler.sleep(600)
+    world.account.client("ec2").stop_instances(InstanceIds=[world.instance_id])
+    scheduler.sleep(600)
+    world.start("RescueVmcore", instanceId=world.instance_id)
+    world.settle()
+
+
+def analyze(world: World) -> None:
+    """A fetched vmcore is read with symbols on a host that was given for it."""
+    fetch(world)
+    (incident,) = world.records()
+    _, host_id = world.add_host(tags={"hangdump:analysis-host": "true"})
+    scheduler.sleep(60)
+    world.start("AnalyzeVmcore", incidentId=incident, analysisInstanceId=host_id)
+    world.settle()
+
+
 def false_alarm(world: World) -> None:
     """Its alarm is delivered, but it is well."""
     world.alarm()
@@ -74,13 +106,16 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         hang,
         interrupt_by_hand,
         fetch,
+        fetch_incomplete,
         hang_and_power_off,
+        hang_and_stay_off,
+        rescue,
+        analyze,
         false_alarm,
         make_ready,
         fail_to_prepare,
         take_over,
     )
 }
-
-PROVISIONING = ("make_ready", "fail_to_prepare", "take_over")
-COLLECTIONS = ("hang", "interrupt_by_hand", "fetch", "hang_and_power_off")
+# Those in which an alarm may come again.
+HANGS = ("hang", "hang_and_power_off", "hang_and_stay_off")

@@ -10,7 +10,7 @@ import pytest
 from infra.synth import synthesize
 from tests.faults import fault_table
 from tests.faults.matrix import Matrix, run_matrix, run_undisturbed
-from tests.faults.scenarios import COLLECTIONS, PROVISIONING
+from tests.faults.scenarios import COLLECTIONS, SCENARIOS
 from tests.faults.world import SETTINGS, World, deployed
 from tests.infra.template import Template
 
@@ -35,14 +35,14 @@ def world(assembly: Path) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def matrix(world: World) -> Matrix:
-    return run_matrix(world, PROVISIONING, all_documented=ALL_DOCUMENTED)
+    return run_matrix(world, SCENARIOS, all_documented=ALL_DOCUMENTED)
 
 
 def test_every_cell_keeps_the_invariants(matrix: Matrix) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**known, **fault_table.counts(matrix)}, indent=2) + "\n")
-    assert matrix.violations == []
+    assert matrix.violations == [], "\n".join(matrix.violations)
 
 
 def test_every_cell_comes_to_an_end(matrix: Matrix) -> None:

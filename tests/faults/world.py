@@ -4,6 +4,7 @@ Owns what a run can do (start, deliver an alarm, sweep) and what can be seen of 
 hundredths of a second and leaves nothing behind for the next run.
 """
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -15,15 +16,13 @@ from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
 from tests.faults.injection import Injection
-from tests.faults.modelled_host import Dump, ModelledHost
+from tests.faults.modelled_host import Dump, ModelledHost, Snapshots
 from tests.faults.one_thread_account import OneThreadAccount, import_handlers
 from tests.faults.scheduler import scheduler
 from tests.faults.virtual_time import virtual_time
 
 # Few looks in the loops, whose bounds are as in the template: what is between them costs processor time here.
 SETTINGS: dict[str, Any] = {"pollSeconds": 60, "dumpTimeoutSeconds": 900, "probeTimeoutSeconds": 20}
-# Its collector is an instance whose machine would have to be modelled too.
-SETTINGS |= {"rescue": False}
 ENROLLED = {"hangdump:enrolled": "true"}
 LONGEST_RUN = 14 * 86400.0
 
@@ -36,6 +35,8 @@ class World:
         self.outputs = outputs
         self.injection = injection
         self.removed_unproven: list[str] = []
+        self.snapshots: Snapshots = {}
+        account.launch_with(lambda _: ModelledHost(account.state, self.snapshots, self._removed, is_on=False))
         self.host, self.instance_id = self.add_host(is_reserved=True)
         self.settle(self.start("ProvisionDumpVolume", instanceId=self.instance_id))
         scheduler.sleep(600)
@@ -60,9 +61,9 @@ class World:
         for version in s3.list_object_versions(Bucket=self.bucket).get("Versions", []):
             s3.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])
 
-    def add_host(self, **properties: Any) -> tuple[ModelledHost, str]:
-        host = ModelledHost(self.account.state, self._removed, **properties)
-        return host, self.account.add_instance(host, tags=ENROLLED)
+    def add_host(self, *, tags: dict[str, str] | None = None, **properties: Any) -> tuple[ModelledHost, str]:
+        host = ModelledHost(self.account.state, self.snapshots, self._removed, **properties)
+        return host, self.account.add_instance(host, tags=ENROLLED if tags is None else tags)
 
     # ---- what a run does
 
@@ -164,4 +165,8 @@ def deployed(assembly: Path) -> Iterator[World]:
         outputs = account.deploy(json.loads((assembly / TEMPLATE).read_text(encoding="utf-8")), assembly)
         injection = Injection()
         injection.install(account._patches)
-        yield World(account, outputs, injection)
+        world = World(account, outputs, injection)
+        gc.collect()
+        gc.freeze()
+        yield world
+        gc.unfreeze()

@@ -10,6 +10,7 @@ import pytest
 from lambdas import respond_to_hang, send_diagnostic_interrupt
 from lambdas.incident import INTERRUPT_STARTED, Incident, State
 from lambdas.incident_table import IncidentTable
+from lambdas.respond_to_hang import lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
 from tests.lambdas.conftest import Context, Launch
@@ -34,9 +35,9 @@ def large_budget(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_idempotency(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_lease(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the claim is left between two deliveries."""
-    monkeypatch.setenv("POWERTOOLS_IDEMPOTENCY_DISABLED", "true")
+    monkeypatch.setattr(lease, "take", lambda *_args, **_more: True)
 
 
 def crash_at_every_call(account: Account, launch: Launch, respond: Callable[[str], object]) -> list[tuple[str, str]]:
@@ -67,8 +68,8 @@ def crash_at_every_call(account: Account, launch: Launch, respond: Callable[[str
 def test_a_crash_before_any_call_leads_to_one_collection_and_never_to_a_second_interrupt(
     account: Account, launch: Launch
 ) -> None:
-    # The dead delivery's time is over at once, so that Lambda's repetition is let in by Powertools.
-    context: Any = Context(remaining_milliseconds=1)
+    # Lambda repeats it under the same request id, long before its time is over.
+    context: Any = Context()
     crashes = crash_at_every_call(
         account, launch, lambda instance_id: respond_to_hang.handler(alarm_action(query(instance_id)), context)
     )
@@ -83,7 +84,7 @@ def test_a_crash_before_any_call_leads_to_one_collection_and_never_to_a_second_i
 
 @pytest.mark.usefixtures("large_budget")
 def test_a_crash_between_claim_and_interrupt_gives_the_interrupt_up(account: Account, launch: Launch) -> None:
-    context: Any = Context(remaining_milliseconds=1)
+    context: Any = Context()
     instance_id = launch()
     account.meetings["SendDiagnosticInterrupt"] = _die
     with pytest.raises(Crash):
@@ -105,13 +106,13 @@ def _die() -> None:
 def test_a_delivery_that_finds_a_dead_one_still_in_progress_starts_the_collection(
     account: Account, launch: Launch
 ) -> None:
-    living: Any = Context(remaining_milliseconds=120_000)
+    dead, living = (Context(aws_request_id=each) for each in ("dead", "living"))
     instance_id = launch()
     account.meetings["StartExecution"] = _die
     with pytest.raises(Crash):
-        respond_to_hang.handler(alarm_action(query(instance_id)), living)
+        respond_to_hang.handler(alarm_action(query(instance_id)), dead)  # type: ignore[arg-type]
     account.meetings.clear()
-    answer = respond_to_hang.handler(alarm_action(query(instance_id)), living)
+    answer = respond_to_hang.handler(alarm_action(query(instance_id)), living)  # type: ignore[arg-type]
     assert answer["decision"] == "duplicate"
     assert account.executions == [incident_id(instance_id)]
     assert account.interrupts == [instance_id]
@@ -120,7 +121,7 @@ def test_a_delivery_that_finds_a_dead_one_still_in_progress_starts_the_collectio
 @pytest.mark.usefixtures("large_budget")
 def test_a_refusal_that_dies_half_way_is_told_all_the_same(account: Account, launch: Launch) -> None:
     account.probe_status = "Success"
-    context: Any = Context(remaining_milliseconds=1)
+    context: Any = Context()
     told: dict[str, int] = {}
 
     def respond(instance_id: str) -> None:
@@ -137,14 +138,14 @@ def test_a_refusal_that_dies_half_way_is_told_all_the_same(account: Account, lau
 
 
 @pytest.mark.usefixtures("large_budget")
-def test_two_deliveries_at_the_same_moment_send_one_interrupt(account: Account, launch: Launch, context: Any) -> None:
+def test_two_deliveries_at_the_same_moment_send_one_interrupt(account: Account, launch: Launch) -> None:
     for _ in range(3):
         instance_id = launch()
         together = threading.Barrier(2)
 
         def deliver(event: dict[str, Any], together: threading.Barrier = together) -> dict[str, Any]:
             together.wait(timeout=30)
-            return respond_to_hang.handler(event, context)
+            return respond_to_hang.handler(event, Context(aws_request_id=str(event.keys())))  # type: ignore[arg-type]
 
         events = [alarm_action(query(instance_id)), state_change(query(instance_id))]
         with ThreadPoolExecutor(2) as threads:
@@ -155,8 +156,7 @@ def test_two_deliveries_at_the_same_moment_send_one_interrupt(account: Account, 
         assert account.executions.count(incident_id(instance_id)) == 1
 
 
-@pytest.mark.usefixtures("large_budget", "no_idempotency")
-@pytest.mark.filterwarnings("ignore:Disabling idempotency")
+@pytest.mark.usefixtures("large_budget", "no_lease")
 def test_the_claim_alone_keeps_two_deliveries_apart(account: Account, launch: Launch, context: Any) -> None:
     instance_id = launch()
     # Both have decided to interrupt, and neither has claimed yet.
@@ -170,8 +170,7 @@ def test_the_claim_alone_keeps_two_deliveries_apart(account: Account, launch: La
     assert account.executions == [incident_id(instance_id)]
 
 
-@pytest.mark.usefixtures("no_idempotency")
-@pytest.mark.filterwarnings("ignore:Disabling idempotency")
+@pytest.mark.usefixtures("no_lease")
 def test_two_alarms_for_one_instance_at_the_same_moment_send_one_interrupt(
     account: Account, launch: Launch, context: Any
 ) -> None:
@@ -187,8 +186,7 @@ def test_two_alarms_for_one_instance_at_the_same_moment_send_one_interrupt(
     assert sorted(answer["reason"] for answer in answers) == ["cooldown", "hang-confirmed"]
 
 
-@pytest.mark.usefixtures("no_idempotency")
-@pytest.mark.filterwarnings("ignore:Disabling idempotency")
+@pytest.mark.usefixtures("no_lease")
 def test_a_budget_of_n_is_n_even_when_the_whole_fleet_hangs_at_once(
     account: Account, launch: Launch, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,8 +201,7 @@ def test_a_budget_of_n_is_n_even_when_the_whole_fleet_hangs_at_once(
     assert [answer["reason"] for answer in answers].count("fleet-budget-spent") == 3
 
 
-@pytest.mark.usefixtures("no_idempotency")
-@pytest.mark.filterwarnings("ignore:Disabling idempotency")
+@pytest.mark.usefixtures("no_lease")
 def test_a_repetition_long_after_reads_the_record_and_does_not_even_probe(
     account: Account, instance_id: str, context: Any
 ) -> None:

@@ -1,0 +1,157 @@
+"""What the documents answer on a modelled host, and do to its disk.
+
+The documents themselves are run by tests/ssm_documents and tests/workflow; here the order of what AWS is asked counts.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lab.machine import Completed
+from tests.faults.modelled_s3 import Refused, request
+from tests.workflow.simulated_host import document_of
+
+if TYPE_CHECKING:
+    from tests.faults.modelled_host import Dump, ModelledHost
+
+_KERNEL = "6.1.0-28-cloud-amd64"
+ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": []}
+
+
+def answer(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    """By the document's parameters, as the agent hands them over."""
+    document = document_of(environment)
+    name = f"{document} {environment['SSM_action']}" if document == "upload_vmcore" else document
+    if name in host.fails_with:
+        return Completed(1, json.dumps(host.fails_with[name]), "")
+    return _ANSWERS[name](host, environment)
+
+
+def _probe_instance(host: "ModelledHost", _: Mapping[str, str]) -> Completed:
+    return _success(**_boot(host))
+
+
+def _prepare_dump_volume(_host: "ModelledHost", _: Mapping[str, str]) -> Completed:
+    return _success(status="prepared", device="/dev/nvme1n1", mountPoint="/var/crash")
+
+
+def _configure_kdump(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    if not host.is_reserved and environment["SSM_reboot"] == "true":
+        host.is_reserved = True
+        return Completed(194, "", "")
+    status = "configured" if host.is_reserved else "reboot-required"
+    return _success(status=status, family="debian", crashkernel="192M", changes=[])
+
+
+def _check_kdump(host: "ModelledHost", _: Mapping[str, str]) -> Completed:
+    finding = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "0", "remedy": "load it"}
+    return _success(ready=host.is_ready, findings=[] if host.is_ready else [finding], kernel=_KERNEL)
+
+
+def _mount_dump_copy(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    host.disk = host.plugged[environment["SSM_volumeId"]]
+    return _success(status="mounted", journal="replayed", mountPoint=environment["SSM_mountPoint"])
+
+
+def _find(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    since = environment["SSM_since"]
+    for dump in reversed(host.disk):
+        if since == "none" or dump.modified_epoch > int(since):
+            return _success(
+                status="complete" if dump.is_complete else "incomplete",
+                vmcore={"path": dump.path, "sizeBytes": len(dump.content), "modifiedEpoch": dump.modified_epoch},
+                dmesg={"path": "/var/crash/dmesg", "sizeBytes": len(dump.dmesg), "digest": _digest(dump.dmesg)},
+                memoryBytes=2**30,
+                **_boot(host),
+            )
+    return _failure("VmcoreNotFound", "There is no dump below /var/crash.")
+
+
+def _upload(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    dump = _named(host, environment)
+    if dump is None:
+        return _failure("VmcoreChanged", f"{environment['SSM_vmcorePath']} is no longer what it was.")
+    try:
+        for line in _manifest(host, environment):
+            _do(host, line, dump)
+    except Refused as refused:
+        return _failure("UploadRefused", f"S3 answered {refused}.")
+    return _success(status="uploaded")
+
+
+def _do(host: "ModelledHost", line: str, dump: "Dump") -> None:
+    kind, number, offset, length, digest_or_part_bytes, url = line.split("\t")
+    body = dump.content[int(offset) : int(offset) + int(length)] if kind != "dmesg" else dump.dmesg
+    if kind != "describe":
+        request(host.account, "PUT", url, body, digest=digest_or_part_bytes)
+        return
+    step, first = int(digest_or_part_bytes), int(number)
+    parts = [body[begin : begin + step] for begin in range(0, len(body), step)]
+    lines = [f"{first + index}\t{len(part)}\t{_digest(part)}\n" for index, part in enumerate(parts)]
+    request(host.account, "PUT", url, "".join(lines).encode())
+
+
+def _remove(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    dump = _named(host, environment)
+    if dump is None:
+        if any(each.path == environment["SSM_vmcorePath"] for each in host.disk):
+            return _failure("VmcoreChanged", "It changed.")
+        return _success(status="already-removed", freedBytes=0)
+    host.disk.remove(dump)
+    host.on_removal(dump)
+    return _success(status="removed", freedBytes=len(dump.content))
+
+
+def _analyze_vmcore(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    try:
+        urls = {kind: url for kind, _, url in (line.split("\t") for line in _manifest(host, environment))}
+        for kind in ("bundle", "vmcore"):
+            request(host.account, "GET", urls[kind])
+        request(host.account, "PUT", urls["result"], json.dumps(ANALYSIS).encode())
+    except Refused as refused:
+        return _failure("TransferRefused", f"S3 answered {refused}.")
+    return _success(status="analysed", analysisBytes=len(json.dumps(ANALYSIS)), seconds=1)
+
+
+_ANSWERS = {
+    "probe_instance": _probe_instance,
+    "prepare_dump_volume": _prepare_dump_volume,
+    "configure_kdump": _configure_kdump,
+    "check_kdump": _check_kdump,
+    "mount_dump_copy": _mount_dump_copy,
+    "upload_vmcore find": _find,
+    "upload_vmcore upload": _upload,
+    "upload_vmcore remove": _remove,
+    "analyze_vmcore": _analyze_vmcore,
+}
+
+
+def _manifest(host: "ModelledHost", environment: Mapping[str, str]) -> list[str]:
+    return request(host.account, "GET", environment["SSM_manifestUrl"]).decode().splitlines()
+
+
+def _named(host: "ModelledHost", environment: Mapping[str, str]) -> "Dump | None":
+    """The dump that is still what its parameters say."""
+    wanted = tuple(environment[f"SSM_{name}"] for name in ("vmcorePath", "sizeBytes", "modifiedEpoch"))
+    known = ((each, (each.path, str(len(each.content)), str(each.modified_epoch))) for each in host.disk)
+    return next((each for each, described in known if described == wanted), None)
+
+
+def _boot(host: "ModelledHost") -> dict[str, str]:
+    booted = datetime.fromtimestamp(int(host.booted_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"bootId": f"boot-{host.reboots}", "bootedAt": booted, "kernel": _KERNEL}
+
+
+def _digest(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def _success(**result: Any) -> Completed:
+    return Completed(0, json.dumps(result), "")
+
+
+def _failure(error: str, message: str) -> Completed:
+    return Completed(1, json.dumps({"error": error, "message": message}), "")
