@@ -125,7 +125,6 @@ def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=[
             "dynamodb:ConditionCheckItem",
-            "dynamodb:DeleteItem",  # Powertools takes back its own item when the handler fails
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:UpdateItem",

@@ -1,7 +1,7 @@
 """Reads and writes incident records.
 
 The table has one key, `pk`: incident#<id>. The claim's items (interrupt_claim.py), the notices of spent budgets,
-Powertools' idempotency and the provisioning leases lie beside these.
+the leases of provisionings and of alarms' deliveries lie beside these.
 """
 
 from collections.abc import Mapping, Sequence

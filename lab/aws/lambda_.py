@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +41,11 @@ class Functions:
             raise FunctionFailed(f"{result['errorType']}: {result['errorMessage']}")
         return result
 
-    def call(self, name_or_arn: str, event: Any) -> Outcome:
-        """Synchronous, RequestResponse."""
+    def call(self, name_or_arn: str, event: Any, *, request_id: str = "") -> Outcome:
+        """Synchronous, RequestResponse; under a request id of its own unless it repeats a request."""
         spec = self._spec(name_or_arn)
         self._state.events.emit("lambda", spec.name, "started")
-        outcome = self._pool.invoke(spec, event)
+        outcome = self._pool.invoke(spec, event, request_id=request_id or str(uuid.uuid4()))
         text, result = "succeeded", json.loads(outcome.payload)
         if outcome.is_error:
             text = f"failed: {result['errorType']}: {result['errorMessage']}"
@@ -69,8 +70,10 @@ class Functions:
     def _try_repeatedly(self, spec: FunctionSpec, event: Any) -> None:
         config = self._invoke_config(spec)
         retries = int(config.get("MaximumRetryAttempts", 2))
+        # Real: all attempts at an event carry the same one.
+        request_id = str(uuid.uuid4())
         for attempt in range(retries + 1):
-            outcome = self.call(spec.arn, event)
+            outcome = self.call(spec.arn, event, request_id=request_id)
             if not outcome.is_error:
                 return
             if attempt < retries and not self._state.pause(self._state.clock.scaled(ASYNC_RETRY_SECONDS[attempt])):

@@ -52,9 +52,8 @@ class LambdaPool:
         self._idle: dict[str, list[_Process]] = {}
         self._all: set[_Process] = set()
 
-    def invoke(self, spec: FunctionSpec, event: Any) -> Outcome:
+    def invoke(self, spec: FunctionSpec, event: Any, *, request_id: str) -> Outcome:
         process = self._take(spec)
-        request_id = str(uuid.uuid4())
         outcome = process.invoke(event, request_id)
         with self._lock:
             if process.is_alive():

@@ -37,12 +37,12 @@ UPLOAD_ENDPOINT = "http://10.0.2.100"
 class Context:
     """A handler's second argument."""
 
-    def __init__(self, spec: FunctionSpec, deadline: float) -> None:
+    def __init__(self, spec: FunctionSpec, request_id: str, deadline: float) -> None:
         self.function_name = spec.name
         self.function_version = "$LATEST"
         self.memory_limit_in_mb = spec.memory_mib
         self.invoked_function_arn = spec.arn
-        self.aws_request_id = "request"
+        self.aws_request_id = request_id
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
@@ -52,14 +52,14 @@ class Context:
 class InProcessPool:
     """Stands where LambdaPool does. A function that is out of time is dead: nothing of it reaches AWS any more."""
 
-    def invoke(self, spec: FunctionSpec, event: Any) -> Outcome:
+    def invoke(self, spec: FunctionSpec, event: Any, *, request_id: str) -> Outcome:
         handler = _handler(spec.handler)
         deadline = scheduler.now + spec.timeout_seconds
         ended: list[Outcome] = []
 
         def run() -> None:
             try:
-                result = handler(json.loads(json.dumps(event)), Context(spec, deadline))
+                result = handler(json.loads(json.dumps(event)), Context(spec, request_id, deadline))
                 ended.append(Outcome(json.dumps(result), is_error=False))
             except Died as error:
                 ended.append(_failed("Runtime.ExitError", str(error)))

@@ -35,11 +35,11 @@ SERVICES = {
     "stepfunctions": "states",
 }
 # Rights that belong to no call in lambdas/: the runtime's own, S3's use of the key, S3's 404 instead of 403, the
-# notice of a failure, and Powertools' idempotency, which keeps its items in the table.
+# notice of a failure.
 BESIDES = {
     *("logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"),
     *("kms:Decrypt", "kms:GenerateDataKey", "s3:ListBucket", "sns:Publish"),
-    *("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"),
+    *("dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem"),
     "dynamodb:UpdateItem",
     # Presigned: used by the instance.
     *("s3:PutObject", "s3:GetObject"),

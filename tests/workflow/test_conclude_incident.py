@@ -16,9 +16,9 @@ def test_function_that_fails_once_is_asked_again(
 ) -> None:
     real, failures = LambdaPool.invoke, iter([Outcome(json.dumps(TIMED_OUT), is_error=True)])
 
-    def invoke(pool: LambdaPool, spec: FunctionSpec, event: object) -> Outcome:
+    def invoke(pool: LambdaPool, spec: FunctionSpec, event: object, *, request_id: str) -> Outcome:
         failure = next(failures, None) if spec.name == "Hangdump-conclude_incident" else None
-        return failure or real(pool, spec, event)
+        return failure or real(pool, spec, event, request_id=request_id)
 
     monkeypatch.setattr(LambdaPool, "invoke", invoke)
     host.panic()

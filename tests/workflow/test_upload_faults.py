@@ -36,9 +36,9 @@ def _time_out(monkeypatch: pytest.MonkeyPatch, function: str, *, after_its_work:
     real = LambdaPool.invoke
     left = [function]
 
-    def invoke(pool: LambdaPool, spec: FunctionSpec, event: Any) -> Outcome:
+    def invoke(pool: LambdaPool, spec: FunctionSpec, event: Any, *, request_id: str) -> Outcome:
         if spec.name not in left:
-            return real(pool, spec, event)
+            return real(pool, spec, event, request_id=request_id)
         left.remove(spec.name)
         if after_its_work:
             real(pool, spec, event)
