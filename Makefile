@@ -32,8 +32,8 @@ synth: setup ## Write the CloudFormation template to cdk.out/
 deploy: setup node_modules/.stamp ## Deploy to the AWS account and Region of your credentials
 	npx cdk deploy --app "$(RUN) app.py"
 
-faults: setup ## Every error that AWS documents, at every call of a provisioning; writes results/faults.json
-	FAULTS=all $(RUN) -m pytest tests/faults
+faults: setup ## Every documented error at every call, and 1,000 random schedules; writes results/faults.json
+	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest tests/faults
 
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench

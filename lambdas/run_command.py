@@ -51,6 +51,8 @@ def probe(instance_id: str, *, document: str, timeout_seconds: int) -> ProbeAnsw
 
 def _wait(instance_id: str, command_id: str, *, deadline: float) -> ProbeAnswer:
     while True:
+        # Before the first look too: no agent answers within it, and each look is a call on the way to the interrupt.
+        time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
         answer, status = _read(instance_id, command_id)
         if answer is not None:
             return answer
@@ -58,7 +60,6 @@ def _wait(instance_id: str, command_id: str, *, deadline: float) -> ProbeAnswer:
             if status in _UNFINISHED:
                 return ProbeAnswer(False, f"The probe {command_id} is {status} at the end of the time given.")
             return ProbeAnswer(None, f"The probe {command_id} could not be read at the end of the time: {status}.")
-        time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
 def _read(instance_id: str, command_id: str) -> tuple[ProbeAnswer | None, str]:

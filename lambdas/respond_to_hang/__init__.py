@@ -14,6 +14,7 @@ from lambdas.errors import InvalidInput
 from lambdas.incident import incident_id
 from lambdas.observability import entry_point, logger
 from lambdas.respond_to_hang import alarm_event, lease
+from lambdas.respond_to_hang.lease import Lease
 from lambdas.respond_to_hang.response import report_invalid_alarm, respond, resume_collection
 
 
@@ -34,10 +35,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("Alarm %s since %s", alarm.name, moment.iso(alarm.changed_at))
     seconds = context.get_remaining_time_in_millis() / 1000
     table = RecordKeeping.read().table_name
-    if not lease.take(table, incident, request_id=context.aws_request_id, now=moment.now(), seconds=seconds):
+    taken = lease.take(table, incident, request_id=context.aws_request_id, now=moment.now(), seconds=seconds)
+    if taken is Lease.HELD:
         logger.info("Another delivery of the same alarm is being handled")
         return resume_collection(incident)
-    return respond(incident, alarm)
+    return respond(incident, alarm, is_first=taken is Lease.FIRST)
 
 
 def _describe_alarms(names: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ failed under the same request id, and only when the attempt before has ended.
 """
 
 from datetime import datetime
+from enum import Enum
 
 from botocore.exceptions import ClientError
 
@@ -15,10 +16,18 @@ from lambdas import clients
 _KEPT_SECONDS = 24 * 3600
 
 
-def take(table: str, incident_id: str, *, request_id: str, now: datetime, seconds: float) -> bool:
-    """False when another request holds it; ours for `seconds`, the time that Lambda still gives the function."""
+class Lease(Enum):
+    """first: nobody has answered this alarm yet · again: somebody began to · held: another request is at work."""
+
+    FIRST = "first"
+    AGAIN = "again"
+    HELD = "held"
+
+
+def take(table: str, incident_id: str, *, request_id: str, now: datetime, seconds: float) -> Lease:
+    """Ours for `seconds`, the time that Lambda still gives the function, unless it is held."""
     try:
-        clients.dynamodb().put_item(
+        answer = clients.dynamodb().put_item(
             TableName=table,
             Item={
                 "pk": {"S": f"lease#respond_to_hang#{incident_id}"},
@@ -29,9 +38,10 @@ def take(table: str, incident_id: str, *, request_id: str, now: datetime, second
             ConditionExpression="attribute_not_exists(pk) OR #holder = :request OR #until < :now",
             ExpressionAttributeNames={"#holder": "holder", "#until": "heldUntil"},
             ExpressionAttributeValues={":request": {"S": request_id}, ":now": {"N": str(now.timestamp())}},
+            ReturnValues="ALL_OLD",
         )
     except ClientError as error:
         if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
+            return Lease.HELD
         raise
-    return True
+    return Lease.AGAIN if answer.get("Attributes") else Lease.FIRST

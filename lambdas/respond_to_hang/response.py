@@ -30,10 +30,13 @@ from lambdas.run_command import probe
 from lambdas.standby import ask_for_return
 
 
-def respond(incident: str, alarm: Alarm) -> dict[str, Any]:
-    """Answers one state change of one alarm; run again after a crash, it goes on where the record says it was."""
+def respond(incident: str, alarm: Alarm, *, is_first: bool) -> dict[str, Any]:
+    """Answers one state change of one alarm; run again after a crash, it goes on where the record says it was.
+
+    `is_first`: nobody began before. It saves a look; should it be wrong, the claim and the record's creation refuse.
+    """
     records = IncidentTable(RecordKeeping.read().table_name)
-    known = records.read(incident)
+    known = None if is_first else records.read(incident)
     if known is not None:
         return _resume(known, records)
     limits = InterruptLimits.read()

@@ -36,6 +36,9 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
         answers, problems = _answer(world)
         ends += answers
         violations += problems
+    swept, problems = _swept(world)
+    ends += swept
+    violations += problems
     left = _left(world)
     if left:
         named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep()}
@@ -109,6 +112,20 @@ def _answer(world: World) -> tuple[list[str], list[str]]:
     if any("respond_to_hang" in text for text in told):
         return ["alarm: given up, told by Lambda's failure destination"], []
     return ["alarm: nothing"], ["an alarm that nobody was told of"]
+
+
+def _swept(world: World) -> tuple[list[str], list[str]]:
+    """The sweep by schedule: a report, word of its findings, or Lambda's word that it gave up."""
+    if not any(each.text == "scheduled" for each in world.account.events.matching("events")):
+        return [], []
+    if world.sweep_reports():
+        return ["sweep: reported"], []
+    told = [n.subject + n.message for n in world.account.notifications]
+    if any("could not be written" in text for text in told):
+        return ["sweep: told without a report"], []
+    if any("Hangdump-sweep" in text for text in told):
+        return ["sweep: given up, told by Lambda's failure destination"], []
+    return ["sweep: nothing"], ["a sweep that nobody was told of"]
 
 
 def _left(world: World) -> list[str]:

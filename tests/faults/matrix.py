@@ -149,3 +149,8 @@ def run_undisturbed(world: World, scenario: str) -> dict[str, Any]:
         copies.leave(own)
     (told,) = copies.wait()
     return dict(told)
+
+
+def sites_of_scenarios(world: World) -> dict[str, list[Site]]:
+    """The places that each scenario comes through when nothing goes wrong."""
+    return {name: [Site(*each) for each in run_undisturbed(world, name)["seen"]] for name in SCENARIOS}

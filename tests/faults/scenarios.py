@@ -87,11 +87,22 @@ def rescue(world: World) -> None:
 def analyze(world: World) -> None:
     """A fetched vmcore is read with symbols on a host that was given for it."""
     fetch(world)
-    (incident,) = world.records()
+    # None when what went wrong left none.
+    incident = next(iter(world.records()), "none")
     _, host_id = world.add_host(tags={"hangdump:analysis-host": "true"})
     scheduler.sleep(60)
     world.start("AnalyzeVmcore", incidentId=incident, analysisInstanceId=host_id)
     world.settle()
+
+
+def sweep(world: World) -> None:
+    """The sweep's hour: a vmcore that nobody fetched lies on the instance, a volume and an upload were left."""
+    world.host.panic()
+    scheduler.sleep(600)
+    world.leave_things()
+    scheduler.sleep(2 * 86400)
+    world.run_sweep_by_schedule()
+    world.settle(seconds=5)
 
 
 def false_alarm(world: World) -> None:
@@ -112,6 +123,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         rescue,
         analyze,
         false_alarm,
+        sweep,
         make_ready,
         fail_to_prepare,
         take_over,

@@ -15,6 +15,8 @@ from typing import Any
 from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
+from lambdas.instance_facts import OWNER_TAG
+from lambdas.plan_dump_volume import STACK_TAG
 from tests.faults.injection import Injection
 from tests.faults.modelled_host import Dump, ModelledHost, Snapshots
 from tests.faults.one_thread_account import OneThreadAccount, import_handlers
@@ -93,6 +95,23 @@ class World:
         }
         scheduler.spawn(deliver)
 
+    def leave_things(self) -> None:
+        """A dump volume that is attached to nothing, and an upload that nobody goes on with."""
+        ours = [{"Key": OWNER_TAG, "Value": self.instance_id}, {"Key": STACK_TAG, "Value": "Hangdump"}]
+        self.account.client("ec2").create_volume(
+            AvailabilityZone=f"{self.account.region}a",
+            Size=8,
+            TagSpecifications=[{"ResourceType": "volume", "Tags": ours}],
+        )
+        place = f"{self.account.account_id}/{self.account.region}/{self.instance_id}"
+        key = f"vmcores/{place}/20261101T000000Z-{self.instance_id}/vmcore"
+        self.account.client("s3").create_multipart_upload(Bucket=self.bucket, Key=key)
+
+    def run_sweep_by_schedule(self) -> None:
+        """As EventBridge invokes it: asynchronously."""
+        self.account.state.events.emit("events", "sweep", "scheduled")
+        self.account._functions.call_later("Hangdump-sweep", {"source": "aws.events"})
+
     def settle(self, *_: Any, seconds: float = 0.0) -> None:
         """Until nothing is at work any more: no execution runs, and no function will be tried again."""
         end = scheduler.now + seconds
@@ -137,6 +156,11 @@ class World:
         return {
             key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys if key.endswith("/vmcore")
         }
+
+    def sweep_reports(self) -> int:
+        """How many reports of sweeps the bucket holds."""
+        listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket, Prefix="sweeps/")
+        return len(listed.get("Contents", []))
 
     def metrics(self) -> list[tuple[str, dict[str, str]]]:
         """What was counted by functions, and by the state machines themselves."""

@@ -37,7 +37,7 @@ def large_budget(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_lease(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the claim is left between two deliveries."""
-    monkeypatch.setattr(lease, "take", lambda *_args, **_more: True)
+    monkeypatch.setattr(lease, "take", lambda *_args, **_more: lease.Lease.AGAIN)
 
 
 def crash_at_every_call(account: Account, launch: Launch, respond: Callable[[str], object]) -> list[tuple[str, str]]:
