@@ -92,6 +92,8 @@ _NOT_OURS = (
     "Durable",
     "Recursive",
 )
+# No fault, but DynamoDB's answer to the condition that was asked: said of its own accord it would be a lie.
+_ANSWERS = ("ConditionalCheckFailedException",)
 
 
 def documented_errors(service: str, operation: str) -> list[DocumentedError]:
@@ -105,4 +107,4 @@ def documented_errors(service: str, operation: str) -> list[DocumentedError]:
         own += _S3.get(operation, ()) if service == "s3" else ()
     common = _COMMON.get(service, _COMMON["other"])
     codes = dict.fromkeys((*common, *sorted(own)))
-    return [DocumentedError(code, any(word in code for word in _TRANSIENT)) for code in codes]
+    return [DocumentedError(code, any(word in code for word in _TRANSIENT)) for code in codes if code not in _ANSWERS]

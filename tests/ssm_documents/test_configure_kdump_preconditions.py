@@ -74,6 +74,14 @@ def test_compression_that_makedumpfile_lacks_is_refused(root: FakeRoot) -> None:
     assert "zstd" in run.stdout
 
 
+def test_threads_that_abort_in_the_crash_kernel_are_refused(root: FakeRoot) -> None:
+    before = root.tree()
+    run = root.run("configure_kdump", coreCollector="makedumpfile -l --num-threads 2")
+    assert run.error == "InvalidParameter"
+    assert "--num-threads" in run.stdout
+    assert root.tree() == before
+
+
 def test_dump_level_belongs_into_its_own_parameter(root: FakeRoot) -> None:
     assert root.run("configure_kdump", coreCollector="makedumpfile -l -d 1").error == "InvalidParameter"
 
