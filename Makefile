@@ -33,7 +33,7 @@ deploy: setup node_modules/.stamp ## Deploy to the AWS account and Region of you
 	npx cdk deploy --app "$(RUN) app.py"
 
 faults: setup ## Every documented error at every call, and 1,000 random schedules; writes results/faults.json
-	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest tests/faults
+	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest -s tests/faults
 
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench

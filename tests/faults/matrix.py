@@ -62,11 +62,18 @@ def run_matrix(world: World, scenarios: Iterable[str], *, all_documented: bool) 
     matrix = Matrix()
     for scenario in scenarios:
         _explore(world, matrix, scenario, (), all_documented=all_documented)
+        _say(matrix, scenario)
     for cell in list(matrix.cells):
         beyond = [site for site in _SEEN.pop(cell, []) if site not in matrix.sites]
         if beyond:
             _explore(world, matrix, cell.scenario, cell.faults, all_documented=all_documented)
+    _say(matrix, "places that only a fault leads to")
     return matrix
+
+
+def _say(matrix: Matrix, done: str) -> None:
+    """Progress, which `make faults` shows."""
+    print(f"{done}: {len(matrix.cells)} cells by now, {len(matrix.violations)} violations", flush=True)  # noqa: T201
 
 
 # What a cell's run came to, until it is looked at.

@@ -22,6 +22,8 @@ def run_schedules(world: World, numbers: Iterable[int], *, sites: dict[str, Sequ
     """The violations of each schedule; `sites` are the places that each scenario comes through."""
     copies = Copies()
     for number in numbers:
+        if number % 100 == 0:
+            print(f"schedule {number}", flush=True)  # noqa: T201 - progress, which `make faults` shows
         if copies.fork():
             try:
                 violations = _run(world, number, sites)
