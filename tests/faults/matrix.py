@@ -73,7 +73,7 @@ def run_matrix(world: World, scenarios: Iterable[str], *, all_documented: bool) 
 
 def _say(matrix: Matrix, done: str) -> None:
     """Progress, which `make faults` shows."""
-    print(f"{done}: {len(matrix.cells)} cells by now, {len(matrix.violations)} violations", flush=True)  # noqa: T201
+    print(f"{done}: {len(matrix.cells)} cells by now, {len(matrix.violations)} violations", flush=True)
 
 
 # What a cell's run came to, until it is looked at.
