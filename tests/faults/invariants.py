@@ -8,6 +8,7 @@ from typing import Any
 
 from lambdas.instance_facts import OWNER_TAG
 from lambdas.rescue_marks import RESCUED_TAG
+from tests.faults import group
 from tests.faults.injection import Fault
 from tests.faults.world import World
 
@@ -147,4 +148,4 @@ def _left(world: World) -> list[str]:
         if each["State"]["Name"] != "terminated"
     ]
     uploads = [each["UploadId"] for each in s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads", [])]
-    return [*volumes, *snapshots, *collectors, *uploads]
+    return [*volumes, *snapshots, *collectors, *uploads, *group.in_standby(world)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tests.faults import group
 from tests.faults.scheduler import scheduler
 from tests.faults.world import World
 
@@ -38,6 +39,12 @@ def hang(world: World) -> None:
     scheduler.sleep(150)
     world.alarm()
     world.settle(seconds=5)
+
+
+def hang_in_group(world: World) -> None:
+    """The same in an Auto Scaling group, which must not replace it meanwhile."""
+    group.join(world)
+    hang(world)
 
 
 def hang_and_power_off(world: World) -> None:
@@ -118,6 +125,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         interrupt_by_hand,
         fetch,
         fetch_incomplete,
+        hang_in_group,
         hang_and_power_off,
         hang_and_stay_off,
         rescue,
@@ -130,4 +138,4 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     )
 }
 # Those in which an alarm may come again.
-HANGS = ("hang", "hang_and_power_off", "hang_and_stay_off")
+HANGS = ("hang", "hang_in_group", "hang_and_power_off", "hang_and_stay_off")
