@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import rescue_vmcore
+from infra import grants, rescue_vmcore
 from infra.closed_fragment import ClosedFragment
 from infra.poll import Poll
 from infra.polling import polling
@@ -89,7 +89,7 @@ class AwaitRescue(ClosedFragment):
 
 
 def statements(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Start rescues, and see how they end."""
+    """Start rescues, also for a volume that was detached, and see how they end."""
     executions = stack.format_arn(
         service="states",
         resource="execution",
@@ -97,6 +97,7 @@ def statements(stack: cdk.Stack) -> list[iam.PolicyStatement]:
         arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
     )
     return [
+        grants.read("ec2:DescribeVolumes"),
         iam.PolicyStatement(actions=["states:StartExecution"], resources=[rescue_vmcore.machine_arn(stack)]),
         iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
     ]

@@ -16,12 +16,14 @@ from infra.collect_functions import CollectFunctions
 from infra.collect_parts import INCIDENT, INSTANCE, Parts
 from infra.conclude_incident import ConcludeIncident
 from infra.conclude_without_function import conclude_statements
+from infra.find_detached_volume import FindDetachedVolume
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
 from infra.watch_dump import START_SECONDS, WatchDump, Ways
 from infra.workflow import Workflow, connect
+from lambdas.errors import VmcoreNotFound
 from lambdas.incident import INTERRUPT_STARTED, Verdict
 
 __all__ = ["NAME", "CollectVmcore", "Parts"]
@@ -75,13 +77,14 @@ class CollectVmcore(Construct):
             self, "Open incident", FunctionCall(self.functions.open_incident, payload), keep_as="$.facts.incident"
         )
         open_incident.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
-        fetch = self._fetch(conclude)
+        rescue = self._rescue(conclude)
+        fetch = self._fetch(rescue, conclude)
         watch = WatchDump(
             self,
             "Watch the dump",
             functions=self.functions,
             settings=self._settings,
-            ways=Ways(fetch=fetch, rescue=self._rescue(conclude), conclude=conclude),
+            ways=Ways(fetch=fetch, rescue=rescue, conclude=conclude),
         ).start_state
         interrupt = self._interrupt(watch, conclude)
         requested = sfn.Choice(self, "Is an interrupt requested?")
@@ -140,15 +143,18 @@ class CollectVmcore(Construct):
             return conclude
         return AwaitRescue(self, "Start rescue", settings=self._settings, conclude=conclude).start_state
 
-    def _fetch(self, conclude: sfn.State) -> sfn.State:
+    def _fetch(self, rescue: sfn.State, conclude: sfn.State) -> sfn.State:
         """From finding the vmcore to removing it; returns the first of these states."""
         functions = self.functions.upload
-        find = self._run(
+        find = self._document(
             "Find vmcore",
             {"action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
             Paths(INSTANCE, "$.facts.found", _FAILURE, incident_id=INCIDENT),
-            conclude,
         )
+        if self._settings.rescue:
+            detached = FindDetachedVolume(self, "Look for a detached volume", rescue=rescue, conclude=conclude)
+            find.on_failure(detached.start_state, errors=[VmcoreNotFound.__name__])
+        find.on_failure(conclude)
         upload = UploadVmcore(
             self,
             "Upload vmcore",
@@ -164,7 +170,7 @@ class CollectVmcore(Construct):
         # Before the file goes: what does not open stays on the instance.
         opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), keep_as="$.facts.opened")
         opening.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
-        remove = self._run(
+        remove = self._document(
             "Remove vmcore",
             {
                 "action": ["remove"],
@@ -173,8 +179,7 @@ class CollectVmcore(Construct):
                 "modifiedEpoch.$": "States.Array(States.JsonToString($.upload.modifiedEpoch))",
             },
             Paths(INSTANCE, "$.removed", _FAILURE, incident_id=INCIDENT),
-            conclude,
-        )
+        ).on_failure(conclude)
         # Of an incomplete vmcore only its dmesg is uploaded.
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(conclude)
@@ -182,14 +187,14 @@ class CollectVmcore(Construct):
         connect(verify, opening, remove, conclude)
         return find.start_state
 
-    def _run(self, title: str, parameters: dict[str, Any], paths: Paths, conclude: sfn.State) -> RunDocument:
+    def _document(self, title: str, parameters: dict[str, Any], paths: Paths) -> RunDocument:
         command = Command(
             "upload_vmcore",
             {"mountPoint": [self._settings.mount_point], **parameters},
             self._settings.document_timeout_seconds,
             SHORT_LOOKS,
         )
-        return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths).on_failure(conclude)
+        return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths)
 
     def _return_from_standby(self, conclude: sfn.State) -> sfn.State:
         """Before every conclusion, as it may be the group that kept the instance; what fails here is the sweep's."""

@@ -32,14 +32,18 @@ class Monitor:
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, *, timeout_seconds: float = 30, **arguments: Any) -> Any:
-        """The `return` of a QMP command; keyword names are QMP's, with _ for -. Raises MonitorError."""
+        """The `return` of a QMP command; keyword names are QMP's, with _ for -. Raises MonitorError.
+
+        The oldest commands have underscores in their own names and in those of their arguments.
+        """
+        is_old = "_" in command
         with self._changed:
             self._last_id += 1
             request_id = self._last_id
         request = {
             "execute": command,
             "id": request_id,
-            "arguments": {name.replace("_", "-"): value for name, value in arguments.items()},
+            "arguments": arguments if is_old else {k.replace("_", "-"): v for k, v in arguments.items()},
         }
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")

@@ -98,6 +98,13 @@ class PoweredOn:
             self.monitor.execute("blockdev-del", node_name=disk_node(volume_id))
             raise
 
+    def limit_writes(self, volume_id: str, bytes_per_second: int) -> None:
+        """Of a disk, until the power goes; 0: no limit."""
+        unlimited = dict.fromkeys(("bps", "bps_rd", "iops", "iops_rd", "iops_wr"), 0)
+        self.monitor.execute(
+            "block_set_io_throttle", id=disk_device(volume_id), **{**unlimited, "bps_wr": bytes_per_second}
+        )
+
     def copy_disk(self, volume_id: str, target: Path) -> None:
         """As it is now, while the guest goes on. Raises MonitorError, or TimeoutError when it takes too long."""
         job, mark = f"copy-{target.stem}", self.monitor.event_count

@@ -209,6 +209,10 @@ class QemuGuest:
             else:
                 _qemu_img("convert", "-O", "qcow2", str(source), str(target))
 
+    def limit_writes(self, volume_id: str, bytes_per_second: int) -> None:
+        """Make an attached disk slow until the power goes, so that a dump has a middle."""
+        self._powered_on().limit_writes(volume_id, bytes_per_second)
+
     def _snapshot(self, snapshot_id: str) -> Path:
         return self.volumes / f"{snapshot_id}.qcow2"
 

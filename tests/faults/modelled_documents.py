@@ -58,7 +58,7 @@ def _mount_dump_copy(host: "ModelledHost", environment: Mapping[str, str]) -> Co
 
 def _find(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     since = environment["SSM_since"]
-    for dump in reversed(host.disk):
+    for dump in reversed(host.dumps()):
         if since == "none" or dump.modified_epoch > int(since):
             return _success(
                 status="complete" if dump.is_complete else "incomplete",
@@ -97,7 +97,7 @@ def _do(host: "ModelledHost", line: str, dump: "Dump") -> None:
 def _remove(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     dump = _named(host, environment)
     if dump is None:
-        if any(each.path == environment["SSM_vmcorePath"] for each in host.disk):
+        if any(each.path == environment["SSM_vmcorePath"] for each in host.dumps()):
             return _failure("VmcoreChanged", "It changed.")
         return _success(status="already-removed", freedBytes=0)
     host.disk.remove(dump)
@@ -136,7 +136,7 @@ def _manifest(host: "ModelledHost", environment: Mapping[str, str]) -> list[str]
 def _named(host: "ModelledHost", environment: Mapping[str, str]) -> "Dump | None":
     """The dump that is still what its parameters say."""
     wanted = tuple(environment[f"SSM_{name}"] for name in ("vmcorePath", "sizeBytes", "modifiedEpoch"))
-    known = ((each, (each.path, str(len(each.content)), str(each.modified_epoch))) for each in host.disk)
+    known = ((each, (each.path, str(len(each.content)), str(each.modified_epoch))) for each in host.dumps())
     return next((each for each, described in known if described == wanted), None)
 
 

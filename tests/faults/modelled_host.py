@@ -96,6 +96,10 @@ class ModelledHost:
     def detach_disk(self, volume_id: str) -> None:
         del self.plugged[volume_id]
 
+    def dumps(self) -> list[Dump]:
+        """What lies below /var/crash: nothing without the dump volume."""
+        return self.disk if self.plugged else []
+
     def reboot(self) -> None:
         self.reboots += 1
         self._boot()

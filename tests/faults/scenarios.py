@@ -59,6 +59,18 @@ def hang_and_stay_off(world: World) -> None:
     hang_and_power_off(world)
 
 
+def hang_and_lose_volume(world: World) -> None:
+    """Somebody detaches its dump volume by force when it has dumped: its vmcore is rescued from there."""
+
+    def detach() -> None:
+        scheduler.sleep(250)
+        (volume,) = world.host.plugged
+        world.account.client("ec2").detach_volume(VolumeId=volume, Force=True)
+
+    scheduler.spawn(detach)
+    hang(world)
+
+
 def interrupt_by_hand(world: World) -> None:
     """CollectVmcore is told to interrupt."""
     world.host.hang()
@@ -128,6 +140,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         hang_in_group,
         hang_and_power_off,
         hang_and_stay_off,
+        hang_and_lose_volume,
         rescue,
         analyze,
         false_alarm,

@@ -103,9 +103,11 @@ def armed_guest(armed_state: Path, upload_sink: UploadSink, tmp_path: Path) -> I
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[assignment]
     fixtures = getattr(item, "funcargs", {})
-    guest = next((value for value in fixtures.values() if isinstance(value, QemuGuest)), None)
-    if report.failed and guest is not None:
-        kept = CACHE / "failed-consoles" / f"{item.name}.log"
+    guests = [value for value in fixtures.values() if isinstance(value, QemuGuest)]
+    # A region's: the last of them is what the test was about.
+    guests += next((value.guests[::-1] for value in fixtures.values() if hasattr(value, "guests")), [])
+    for guest in guests[:2] if report.failed else []:
+        kept = CACHE / "failed-consoles" / f"{item.name}-{guest.workdir.name}.log"
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(guest.console())
         report.sections.append((f"guest console (all of it: {kept})", guest.console()[-4000:]))

@@ -67,6 +67,27 @@ def test_a_plugged_disk_shows_its_volume_id_as_serial_and_keeps_its_data(live_gu
     live_guest.detach_disk(VOLUME)
 
 
+def test_a_disk_is_copied_as_it_is_while_the_guest_goes_on(live_guest: QemuGuest) -> None:
+    def disk_of(volume_id: str) -> str:
+        serial = volume_id.replace("-", "")
+        listed = shell(live_guest, "lsblk --nodeps --noheadings --output NAME,SERIAL").stdout.splitlines()
+        return next((line.split()[0] for line in listed if serial in line), "")
+
+    original, copy = "vol-0aaaaaaaaaaaaaaa1", "vol-0aaaaaaaaaaaaaaa2"
+    live_guest.attach_disk(original, 1, "/dev/sdf")
+    name = wait_until(lambda: disk_of(original), what="the disk in the guest", timeout_seconds=60)
+    assert shell(live_guest, f"echo before | dd of=/dev/{name} conv=fsync status=none").exit_code == 0
+
+    live_guest.copy_disk(original, "snap-1")
+
+    assert shell(live_guest, f"echo after. | dd of=/dev/{name} conv=fsync status=none").exit_code == 0
+    live_guest.attach_disk(copy, 1, "/dev/sdg", snapshot_id="snap-1")
+    name = wait_until(lambda: disk_of(copy), what="the copy in the guest", timeout_seconds=60)
+    assert shell(live_guest, f"head -c 6 /dev/{name}").stdout == "before"
+    for volume_id in (original, copy):
+        live_guest.detach_disk(volume_id)
+
+
 def test_uploads_reach_the_s3_forward_whole(live_guest: QemuGuest, upload_sink: UploadSink) -> None:
     done = shell(
         live_guest,

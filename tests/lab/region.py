@@ -1,0 +1,223 @@
+"""An account with Hangdump in it, armed guests as its instances, and the second guests that rescues launch.
+
+For tests of what goes wrong after an interrupt. Owns no fault and no expectation.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.account import LabAccount
+from lab.aws.launches import Launch
+from lab.deployment import deploy_hangdump, synthesize_for_lab
+from lab.guest import QemuGuest, wait_until
+from lab.guest.saved_state import restored
+from lab.machine import Completed
+from tests.lab.conftest import DUMP_VOLUME
+
+# Bounds for a test, not measurements.
+EXECUTION_SECONDS = 600
+SETTINGS = {
+    "pollSeconds": 1,
+    # A guest is back 60 s after its interrupt on an idle machine.
+    "dumpTimeoutSeconds": 400,
+    "fleetBudget": 1000,
+    "zoneBudget": 1000,
+    "groupBudget": 1000,
+}
+_UNMOUNT = "#!/bin/bash\nset -e\numount /var/crash\nsync\n"
+# The disk is plugged a moment before its file system is known.
+_MOUNT = "#!/bin/bash\nfor _ in {1..60}; do mount /var/crash && exit 0; sleep 0.5; done; exit 1\n"
+
+
+class Collector(QemuGuest):
+    """Remembers what the file was that it sent, and how the copy was mounted."""
+
+    digest = ""
+    mount = ""
+
+    def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
+        if environment.get("SSM_action") == "upload" and not self.digest:
+            look = '#!/bin/bash\nsha256sum "$SSM_vmcorePath"; findmnt -no OPTIONS "$SSM_mountPoint"\n'
+            seen = super().run(look, environment=environment, timeout_seconds=60).stdout.split()
+            self.digest, self.mount = seen[0], seen[2]
+        return super().run(script, environment=environment, timeout_seconds=timeout_seconds)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """An instance that is ready for a dump, and its dump volume."""
+
+    account: LabAccount
+    guest: QemuGuest
+    instance_id: str
+    volume_id: str
+    # Where its console was before anything happened.
+    console_length: int
+
+    @property
+    def disk(self) -> Path:
+        """The dump volume as a file of this computer."""
+        return self.guest.volumes / f"{self.volume_id}.qcow2"
+
+    def news(self) -> str:
+        """What the console said since."""
+        return self.guest.console()[self.console_length :]
+
+    def run(self, script: str) -> str:
+        """What a script says that must succeed."""
+        done = self.guest.run(f"#!/bin/bash\nset -euo pipefail\n{script}\n", environment={}, timeout_seconds=120)
+        assert done.exit_code == 0, done
+        return done.stdout.strip()
+
+
+@dataclass
+class Region:
+    """The account, what the stack put out, and the collectors launched so far."""
+
+    account: LabAccount
+    outputs: dict[str, str]
+    work: Path
+    armed: Path
+    guests: list[QemuGuest] = field(default_factory=list)
+
+    @property
+    def volumes(self) -> Path:
+        """Where the disks of all its volumes and snapshots are."""
+        return self.work / "volumes"
+
+    @property
+    def collectors(self) -> list[Collector]:
+        """In the order of their launch; those of earlier tests too."""
+        return [each for each in self.guests if isinstance(each, Collector)]
+
+    @contextmanager
+    def victim(self, *scripts: str) -> Iterator[Victim]:
+        """A fresh armed guest on which the scripts were run; its power is cut at the end."""
+        number = len(self.guests)
+        guest = restored(
+            self.armed, self.work / f"victim-{number}", s3_port=self.account.instance_port, volumes=self.volumes
+        )
+        with guest:
+            self.guests.append(guest)
+            tags = {"hangdump:enrolled": "true", "hangdump:ready": datetime.now(UTC).isoformat()}
+            instance_id = self.account.add_instance(guest, tags=tags)
+            volume_id = self._attach_dump_volume(guest, instance_id)
+            victim = Victim(self.account, guest, instance_id, volume_id, len(guest.console()))
+            for script in scripts:
+                victim.run(script)
+            yield victim
+
+    def _attach_dump_volume(self, guest: QemuGuest, instance_id: str) -> str:
+        """The disk of the saved state becomes a volume of the account."""
+        assert guest.run(_UNMOUNT, environment={}, timeout_seconds=60).exit_code == 0
+        guest.detach_disk(DUMP_VOLUME)
+        ec2 = self.account.client("ec2")
+        tags = [{"Key": "hangdump:instance-id", "Value": instance_id}, {"Key": "hangdump:stack", "Value": "Hangdump"}]
+        volume_id: str = ec2.create_volume(
+            AvailabilityZone=f"{self.account.region}a",
+            Size=4,
+            VolumeType="gp3",
+            Encrypted=True,
+            TagSpecifications=[{"ResourceType": "volume", "Tags": tags}],
+        )["VolumeId"]
+        (self.volumes / f"{DUMP_VOLUME}.qcow2").rename(self.volumes / f"{volume_id}.qcow2")
+        wait_until(
+            lambda: ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] == "available",
+            what="the volume is available",
+            timeout_seconds=30,
+        )
+        ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")
+        wait_until(lambda: volume_id in guest.attached_volumes, what="the volume is attached", timeout_seconds=30)
+        done = guest.run(_MOUNT, environment={}, timeout_seconds=60)
+        assert done.exit_code == 0, done
+        return volume_id
+
+    def interrupt_and_collect(self, victim: Victim) -> str:
+        """Starts CollectVmcore with an interrupt; its ARN."""
+        return self.account.start_execution("CollectVmcore", {"instanceId": victim.instance_id, "interrupt": True})
+
+    def wait_for(self, execution: str) -> dict[str, Any]:
+        """The end of an execution."""
+        return self.account.wait_for_execution(execution, timeout_seconds=EXECUTION_SECONDS)
+
+    def incident_of(self, victim: Victim) -> dict[str, Any]:
+        """The record of its only incident."""
+        found: list[dict[str, Any]] = self.account.client("dynamodb").scan(
+            TableName=self.outputs["IncidentTableName"],
+            FilterExpression="instanceId = :instance AND begins_with(pk, :incident)",
+            ExpressionAttributeValues={":instance": {"S": victim.instance_id}, ":incident": {"S": "incident#"}},
+        )["Items"]
+        (item,) = found
+        return item
+
+    def let_the_wait_be_over(self, victim: Victim) -> None:
+        """Nobody waits an hour in a test: from now on the dump is late, whatever the console said last."""
+        now = {"N": str(int(time.time()) - 1)}
+        self.account.client("dynamodb").update_item(
+            TableName=self.outputs["IncidentTableName"],
+            Key={"pk": self.incident_of(victim)["pk"]},
+            UpdateExpression="SET dumpDeadlineEpoch = :now, dumpLimitEpoch = :now",
+            ExpressionAttributeValues={":now": now},
+        )
+
+    def objects_of(self, victim: Victim) -> dict[str, str]:
+        """Name below the incident -> key, of what the bucket has of the victim."""
+        listed = self.account.client("s3").list_objects_v2(Bucket=self.outputs["VmcoreBucketName"]).get("Contents", [])
+        keys = [each["Key"] for each in listed if f"/{victim.instance_id}/" in each["Key"]]
+        # vmcores/<account>/<region>/<instance>/<incident>/<name>
+        return {key.split("/", 5)[5]: key for key in keys if key.startswith("vmcores/")}
+
+    def download(self, key: str, path: Path) -> Path:
+        self.account.client("s3").download_file(self.outputs["VmcoreBucketName"], key, str(path))
+        return path
+
+    def left_of_rescues(self, victim: Victim) -> list[str]:
+        """Ids of snapshots, copies and living collectors that rescues of the victim made."""
+        ec2 = self.account.client("ec2")
+        mark = [{"Name": "tag:hangdump:rescue-of", "Values": [victim.instance_id]}]
+        instances = [
+            instance["InstanceId"]
+            for reservation in ec2.describe_instances(Filters=mark)["Reservations"]
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] != "terminated"
+        ]
+        snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(Filters=mark)["Snapshots"]]
+        return [*instances, *snapshots, *(each["VolumeId"] for each in ec2.describe_volumes(Filters=mark)["Volumes"])]
+
+    def interrupts_sent_to(self, victim: Victim) -> int:
+        """By us; an NMI of somebody else does not go through EC2."""
+        return len(self.account.events.matching("ec2", f"{victim.instance_id} diagnostic interrupt"))
+
+
+@contextmanager
+def hangdump_region(
+    work: Path, *, armed: Path, image: Path, settings: Mapping[str, Any] | None = None
+) -> Iterator[Region]:
+    """The stack in an account of its own; collectors boot from the image, as a cloud's own."""
+    with ExitStack() as stack:
+        account = stack.enter_context(LabAccount())
+        overrides = SETTINGS | dict(settings or {})
+        outputs = deploy_hangdump(account, lambda: synthesize_for_lab(work / "cdk.out", overrides))
+        region = Region(account, outputs, work, armed)
+
+        def launch(launch: Launch) -> QemuGuest:
+            guest = Collector(
+                work / launch.instance_id, disk=image, s3_port=account.instance_port, volumes=region.volumes
+            )
+            region.guests.append(stack.enter_context(guest))
+            return guest
+
+        account.launch_with(launch)
+        yield region
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
