@@ -43,9 +43,12 @@ class Copies:
         return self._write_fd >= 0
 
     def leave(self, result: Any) -> NoReturn:
-        with os.fdopen(self._write_fd, "w") as pipe:
-            json.dump(result, pipe)
-        os._exit(0)
+        try:
+            with os.fdopen(self._write_fd, "w") as pipe:
+                json.dump(result, pipe)
+        finally:
+            # Also when nobody listens any more: a copy must never go on as whoever made it.
+            os._exit(0)
 
     def leave_crashed(self, error: BaseException) -> NoReturn:
         self.leave({"crash": f"{error!r} {''.join(traceback.format_tb(error.__traceback__)[-3:])}"})

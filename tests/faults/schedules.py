@@ -4,7 +4,7 @@ A schedule is made from its number alone, so a failure is repeated by its number
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.faults.copies import Copies
@@ -18,7 +18,7 @@ from tests.faults.world import World
 _MOST_FAULTS = 4
 
 
-def run_schedules(world: World, numbers: Iterable[int], *, sites: dict[str, Sequence[Site]]) -> dict[int, list[str]]:
+def run_schedules(world: World, numbers: Iterable[int], *, sites: Mapping[str, Sequence[Site]]) -> dict[int, list[str]]:
     """The violations of each schedule; `sites` are the places that each scenario comes through."""
     copies = Copies()
     for number in numbers:
@@ -33,7 +33,7 @@ def run_schedules(world: World, numbers: Iterable[int], *, sites: dict[str, Sequ
     return {each["number"]: each["violations"] for each in copies.wait()}
 
 
-def _run(world: World, number: int, sites: dict[str, Sequence[Site]]) -> list[str]:
+def _run(world: World, number: int, sites: Mapping[str, Sequence[Site]]) -> list[str]:
     chance = random.Random(number)  # noqa: S311 - repeatable on purpose
     scenario = chance.choice(sorted(SCENARIOS))
     faults = draw(chance, sites[scenario])

@@ -41,7 +41,7 @@ def _time_out(monkeypatch: pytest.MonkeyPatch, function: str, *, after_its_work:
             return real(pool, spec, event, request_id=request_id)
         left.remove(spec.name)
         if after_its_work:
-            real(pool, spec, event)
+            real(pool, spec, event, request_id=request_id)
         return Outcome(json.dumps(TIMED_OUT), is_error=True)
 
     monkeypatch.setattr(LambdaPool, "invoke", invoke)
