@@ -1,4 +1,4 @@
-"""Which disk becomes the dump volume, on a real kernel; the way on to the vmcore is tests/lab/test_hang_to_vmcore.py."""
+"""Which disk becomes the dump volume, on a real kernel; tests/lab/test_hang_to_vmcore.py goes on to the vmcore."""
 
 from collections.abc import Iterator
 
