@@ -1,9 +1,12 @@
-"""What goes wrong when a real kernel dumps, or right after it: each ends in a named verdict by one interrupt of ours.
+"""What goes wrong while a real kernel dumps, or right after it: each ends in a named verdict by one interrupt of ours.
 
 A dump that is complete is kept, on its volume or in the bucket; one that is not is never taken for one.
 """
 
+import os
+import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,9 @@ from tests.lab.region import Collector, Region, Victim, digest_of, hangdump_regi
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1500)]
 
+# The dump has 30 MB and more: at this speed there is a middle to it.
+SLOW_BYTES_PER_SECOND = 1 << 20
+MIDDLE_BYTES = 8 << 20
 DUMP_SECONDS = 300
 _DUMPS = "find /var/crash -name 'dump*' -printf '%f\\n'"
 
@@ -26,6 +32,46 @@ def _script(name: str) -> str:
 def region(armed_state: Path, guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
     with hangdump_region(tmp_path_factory.mktemp("faults"), armed=armed_state, image=guest_image) as region:
         yield region
+
+
+@pytest.fixture
+def dumping(region: Region) -> Iterator["Dumping"]:
+    """A guest in the middle of its dump, after our interrupt."""
+    with region.victim(_script("dump_slowly")) as victim:
+        victim.guest.limit_writes(victim.volume_id, SLOW_BYTES_PER_SECOND)
+        before = victim.disk.stat().st_blocks * 512
+        dumping = Dumping(region, victim, region.interrupt_and_collect(victim), before)
+        try:
+            wait_until(
+                dumping.is_in_the_middle,
+                what="the middle of the dump",
+                timeout_seconds=DUMP_SECONDS,
+                interval_seconds=0.2,
+            )
+        except TimeoutError:
+            assert region.end_of(dumping.execution) is None
+            raise
+        yield dumping
+
+
+@dataclass
+class Dumping:
+    """An instance that dumps, and the execution that watches it."""
+
+    region: Region
+    victim: Victim
+    execution: str
+    bytes_before: int
+
+    def is_in_the_middle(self) -> bool:
+        """By the disk: the console shows makedumpfile's percents when it has ended, as the journal waits for a line."""
+        written = self.victim.disk.stat().st_blocks * 512 - self.bytes_before
+        return "running makedumpfile -l" in self.victim.news() and written >= MIDDLE_BYTES
+
+    def end(self) -> dict[str, Any]:
+        """Of the execution; it was in the middle of its dump when the fault came."""
+        assert "dumpfile is saved" not in self.victim.news()
+        return self.region.wait_for(self.execution)
 
 
 def assert_no_dump_was_taken_for_one(region: Region, victim: Victim, ended: dict[str, Any], verdict: str) -> None:
@@ -63,6 +109,18 @@ def _assert_ended_well(region: Region, victim: Victim, verdict: str) -> None:
 def _collector(region: Region) -> Collector:
     """The last that was launched."""
     return region.collectors[-1]
+
+
+def test_power_cut_in_the_middle_of_the_dump_is_incomplete(region: Region, dumping: Dumping) -> None:
+    """EC2 starts it again; what was written stays, the kernel's log is in the bucket."""
+    victim = dumping.victim
+    os.kill(victim.guest.process_id, signal.SIGKILL)
+
+    ended = dumping.end()
+
+    assert_no_dump_was_taken_for_one(region, victim, ended, "incomplete")
+    assert "vmcore-dmesg.txt" in region.objects_of(victim)
+    assert victim.run(_DUMPS).split() == ["dump-incomplete"]
 
 
 def test_dump_volume_that_is_full_is_incomplete(region: Region) -> None:
