@@ -105,9 +105,11 @@ class Region:
         )
         with guest:
             self.guests.append(guest)
-            tags = {"hangdump:enrolled": "true", "hangdump:ready": datetime.now(UTC).isoformat()}
-            instance_id = self.account.add_instance(guest, tags=tags)
+            instance_id = self.account.add_instance(guest, tags={"hangdump:enrolled": "true"})
             volume_id = self._attach_dump_volume(guest, instance_id)
+            # After the launch, as readiness that is older than it counts for nothing.
+            ready = {"Key": "hangdump:ready", "Value": datetime.now(UTC).isoformat()}
+            self.account.client("ec2").create_tags(Resources=[instance_id], Tags=[ready])
             victim = Victim(self.account, guest, instance_id, volume_id, len(guest.console()))
             for script in scripts:
                 victim.run(script)
@@ -145,6 +147,11 @@ class Region:
     def wait_for(self, execution: str) -> dict[str, Any]:
         """The end of an execution."""
         return self.account.wait_for_execution(execution, timeout_seconds=EXECUTION_SECONDS)
+
+    def end_of(self, execution: str) -> dict[str, Any] | None:
+        """None while it runs."""
+        described: dict[str, Any] = self.account.client("stepfunctions").describe_execution(executionArn=execution)
+        return None if described["status"] == "RUNNING" else described
 
     def incident_of(self, victim: Victim) -> dict[str, Any]:
         """The record of its only incident."""
