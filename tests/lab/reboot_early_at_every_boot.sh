@@ -1,4 +1,5 @@
-# The system, but not its crash kernel, reboots whenever it boots, before an agent could answer.
+# The system, but not its crash kernel, reboots whenever it boots, before an agent could answer. Not at once: the processor
+# is its collector's too.
 cat > /etc/systemd/system/boot-loop.service <<'UNIT'
 [Unit]
 DefaultDependencies=no
@@ -6,7 +7,7 @@ Before=sysinit.target
 ConditionKernelCommandLine=!systemd.unit=kdump-tools-dump.service
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'echo boots in a loop >/dev/ttyS0; exec systemctl reboot --force --force'
+ExecStart=/bin/sh -c 'echo boots in a loop >/dev/ttyS0; sleep 20; exec systemctl reboot --force --force'
 [Install]
 WantedBy=sysinit.target
 UNIT
