@@ -51,7 +51,7 @@ class Copies:
             os._exit(0)
 
     def leave_crashed(self, error: BaseException) -> NoReturn:
-        self.leave({"crash": f"{error!r} {''.join(traceback.format_tb(error.__traceback__)[-3:])}"})
+        self.leave({"crash": "".join(traceback.format_exception(error))[-3000:]})
 
     def wait(self) -> list[Any]:
         """The results of all, in the order in which they ended."""

@@ -80,6 +80,7 @@ class Injection:
 
     def begin(self, faults: list[Fault]) -> None:
         self.faults, self.seen, self.hit = faults, {}, set()
+        self.at_new_site = lambda _: None
 
     def install(self, patches: Patches) -> None:
         injection = self

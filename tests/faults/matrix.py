@@ -73,7 +73,12 @@ def run_matrix(world: World, scenarios: Iterable[str], *, all_documented: bool) 
 
 def _say(matrix: Matrix, done: str) -> None:
     """Progress, which `make faults` shows."""
-    print(f"{done}: {len(matrix.cells)} cells by now, {len(matrix.violations)} violations", flush=True)
+    print(
+        f"{done}: {len(matrix.cells)} cells by now, violations:",
+        *(matrix.violations or ["none"]),
+        sep="\n  ",
+        flush=True,
+    )
 
 
 # What a cell's run came to, until it is looked at.
@@ -122,11 +127,12 @@ def _run_exploring(
         world.injection.at_new_site = branch
         SCENARIOS[scenario](world)
         own = _outcome(world)
+        if cells.is_copy:
+            cells.leave(own)
+        copies.leave({"own": own, "cells": cells.wait(), "sites": [(site.caller, site.call) for site in sites]})
     except BaseException as error:
+        error.add_note(f"{scenario}: {'; '.join(map(str, world.injection.faults))}")
         (cells if cells.is_copy else copies).leave_crashed(error)
-    if cells.is_copy:
-        cells.leave(own)
-    copies.leave({"own": own, "cells": cells.wait(), "sites": [(site.caller, site.call) for site in sites]})
 
 
 def _outcome(world: World) -> dict[str, Any]:

@@ -123,6 +123,27 @@ def test_power_cut_in_the_middle_of_the_dump_is_incomplete(region: Region, dumpi
     assert victim.run(_DUMPS).split() == ["dump-incomplete"]
 
 
+def test_second_nmi_in_the_middle_of_the_dump_is_incomplete(region: Region, dumping: Dumping) -> None:
+    """Somebody else's; the crash kernel of a guest that was armed by hand panics of it, and stays so."""
+    victim = dumping.victim
+    victim.guest.inject_nmi()
+    region.let_the_wait_be_over(victim)
+
+    ended = dumping.end()
+
+    assert_no_dump_was_taken_for_one(region, victim, ended, "incomplete")
+
+
+def test_volume_detached_by_force_in_the_middle_of_the_dump_is_incomplete(region: Region, dumping: Dumping) -> None:
+    """The instance comes back without it; what was written is read from the volume."""
+    victim = dumping.victim
+    region.account.client("ec2").detach_volume(VolumeId=victim.volume_id, InstanceId=victim.instance_id, Force=True)
+
+    ended = dumping.end()
+
+    assert_no_dump_was_taken_for_one(region, victim, ended, "incomplete")
+
+
 def test_dump_volume_that_is_full_is_incomplete(region: Region) -> None:
     fill = "fallocate -l $(($(df --output=avail -k /var/crash | tail -n 1) - 8192))K /var/crash/filler; sync"
     with region.victim(fill) as victim:
