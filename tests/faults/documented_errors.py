@@ -92,8 +92,9 @@ _NOT_OURS = (
     "Durable",
     "Recursive",
 )
-# No fault, but DynamoDB's answer to the condition that was asked: said of its own accord it would be a lie.
-_ANSWERS = ("ConditionalCheckFailedException",)
+# No faults, but answers to what was asked: is the condition true, is there such an execution? Said of their own accord
+# they would be lies, and nobody can do anything about those.
+_ANSWERS = ("ConditionalCheckFailedException", "ExecutionAlreadyExists")
 
 
 def documented_errors(service: str, operation: str) -> list[DocumentedError]:
