@@ -8,6 +8,7 @@ import importlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -100,6 +101,16 @@ def import_handlers() -> None:
         importlib.import_module(name.removesuffix(".__init__"))
 
 
+def _forget_other_accounts() -> None:
+    """What handlers keep for the life of their process, clients above all, is of whoever used this process before."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("lambdas"):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+    client.cache_clear()
+
+
 class Metric:
     """What a function measured, with its dimensions."""
 
@@ -127,6 +138,7 @@ class OneThreadAccount(LabAccount):
         self._environment = dict(os.environ)
 
     def __enter__(self) -> Self:
+        _forget_other_accounts()
         self._mock.start()
         self._pool = InProcessPool()  # type: ignore[assignment]
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
@@ -150,6 +162,7 @@ class OneThreadAccount(LabAccount):
     ) -> None:
         self._patches.undo()
         self._mock.stop()
+        _forget_other_accounts()
         os.environ.clear()
         os.environ.update(self._environment)
 
