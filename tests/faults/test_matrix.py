@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import fault_table
-from tests.faults.matrix import Matrix, run_matrix
+from tests.faults.matrix import Matrix, faults_at, run_matrix
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import World
 from tests.infra.template import MACHINES, Template
@@ -46,3 +46,11 @@ def test_every_function_has_cells(matrix: Matrix, assembly: Path) -> None:
     # It reads nothing from AWS.
     functions -= {"Hangdump-read_document_result"}
     assert {each.removeprefix("Hangdump-") for each in functions} - {site.caller for site in matrix.sites} == set()
+
+
+def test_the_page_has_every_place_with_all_its_cells(matrix: Matrix) -> None:
+    """The page is of all documented errors: `make faults` writes it."""
+    rows = PAGE.read_text().splitlines()
+    for site in matrix.sites:
+        row = fault_table.head_of_row(site, len(list(faults_at(site, all_documented=True))))
+        assert any(each.startswith(row) for each in rows), f"{row}…: run `make faults` and read the difference"
