@@ -40,14 +40,19 @@ def counts(matrix: Matrix) -> dict[str, int]:
     }
 
 
-def note_counts(counted: Mapping[str, int]) -> None:
-    """Into results/faults.json, beside what is there of this or of an earlier run; `violations` is of both kinds."""
+def note_counts(counted: Mapping[str, int], *, of: str) -> None:
+    """Into results/faults.json; `of`: what was counted, cells or random_schedules. `violations` is of both kinds.
+
+    The figures of a fuller run stay, unless this one found something.
+    """
     RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a+", encoding="utf-8") as file:
         # The tests of cells and of schedules may run side by side.
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        known = json.loads(file.read() or "{}") | dict(counted)
+        known = json.loads(file.read() or "{}")
+        if counted[f"{of}_violated"] or counted[of] >= known.get(of, 0):
+            known |= counted
         known["violations"] = known.get("cells_violated", 0) + known.get("random_schedules_violated", 0)
         file.truncate(0)
         file.write(json.dumps(known, indent=2) + "\n")

@@ -23,7 +23,7 @@ def matrix(world: World) -> Matrix:
 
 
 def test_every_cell_keeps_the_invariants(matrix: Matrix) -> None:
-    fault_table.note_counts(fault_table.counts(matrix))
+    fault_table.note_counts(fault_table.counts(matrix), of="cells")
     if ALL_DOCUMENTED and os.environ.get("UPDATE_SNAPSHOTS"):
         PAGE.write_text(fault_table.page(matrix))
     assert matrix.violations == [], "\n".join(matrix.violations)

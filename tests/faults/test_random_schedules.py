@@ -19,5 +19,6 @@ def test_no_schedule_violates_an_invariant(world: World) -> None:
 
     assert len(violations) == SCHEDULES
     violated = [each for found in violations.values() for each in found]
-    fault_table.note_counts({"random_schedules": SCHEDULES, "random_schedules_violated": len(violated)})
+    counted = {"random_schedules": SCHEDULES, "random_schedules_violated": len(violated)}
+    fault_table.note_counts(counted, of="random_schedules")
     assert violated == [], "\n".join(violated)
