@@ -37,6 +37,8 @@ class Matrix:
 
     cells: list[Cell] = field(default_factory=list)
     sites: dict[Site, None] = field(default_factory=dict)
+    # The places that a cell's run came to, until they are looked at.
+    seen: dict[Cell, list[Site]] = field(default_factory=dict)
 
     @property
     def violations(self) -> list[str]:
@@ -64,7 +66,7 @@ def run_matrix(world: World, scenarios: Iterable[str], *, all_documented: bool) 
         _explore(world, matrix, scenario, (), all_documented=all_documented)
         _say(matrix, scenario)
     for cell in list(matrix.cells):
-        beyond = [site for site in _SEEN.pop(cell, []) if site not in matrix.sites]
+        beyond = [site for site in matrix.seen.pop(cell, []) if site not in matrix.sites]
         if beyond:
             _explore(world, matrix, cell.scenario, cell.faults, all_documented=all_documented)
     _say(matrix, "places that only a fault leads to")
@@ -81,10 +83,6 @@ def _say(matrix: Matrix, done: str) -> None:
     )
 
 
-# What a cell's run came to, until it is looked at.
-_SEEN: dict[Cell, list[Site]] = {}
-
-
 def _explore(world: World, matrix: Matrix, scenario: str, before: tuple[Fault, ...], *, all_documented: bool) -> None:
     """Make one run, and at each place that is new a copy for each of its faults."""
     copies = Copies()
@@ -94,11 +92,10 @@ def _explore(world: World, matrix: Matrix, scenario: str, before: tuple[Fault, .
     for site in found["sites"]:
         matrix.sites[Site(*site)] = None
     results = [found["own"], *found["cells"]] if not before else found["cells"]
-    cells = sorted((_cell(scenario, each), each["seen"]) for each in results) if results else []
-    for cell, seen in cells:
+    for cell, seen in sorted((_cell(scenario, each), each["seen"]) for each in results):
         if cell.faults or cell.violations:
             matrix.cells.append(cell)
-            _SEEN[cell] = [Site(*each) for each in seen]
+            matrix.seen[cell] = [Site(*each) for each in seen]
 
 
 def _run_exploring(

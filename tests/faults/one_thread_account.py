@@ -25,7 +25,7 @@ import lambdas
 from lab.account import LabAccount
 from lab.aws import json_path
 from lab.aws.lambda_pool import FunctionSpec, Outcome
-from lab.aws.state import Clock, Computer
+from lab.aws.state import Clock
 from lab.machine import Machine
 from lambdas import observability
 from tests.faults.scheduler import Activity, Killed, scheduler
@@ -189,9 +189,6 @@ class OneThreadAccount(LabAccount):
     @property
     def state(self) -> Any:
         return self._state
-
-    def computers(self) -> list[Computer]:
-        return list(self._state.computers.values())
 
     def client(self, service: str, config: Any = None) -> Any:
         return client(service, self.region)

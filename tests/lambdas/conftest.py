@@ -101,7 +101,7 @@ class Context:
     remaining_milliseconds: int = 120_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """How long Powertools takes a delivery for being in progress."""
+        """How long a delivery may be at work, and so holds its lease."""
         return self.remaining_milliseconds
 
 
