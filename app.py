@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from infra.settings import SettingsError
+from infra.read_settings import SettingsError
 from infra.synth import synthesize
 
 if __name__ == "__main__":

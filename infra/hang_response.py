@@ -20,10 +20,9 @@ from infra.interrupt_gate import (
     probe_environment,
     probe_statements,
 )
-from infra.knobs.hang import RESPONSE_OVERHEAD_SECONDS
 from infra.mark_ready import ALARM_PREFIX
 from infra.run_document import DocumentRunner
-from infra.settings import Settings
+from infra.settings import RESPONSE_OVERHEAD_SECONDS, Settings
 from infra.standby import ReturnFromStandby, standby_acknowledged, standby_environment, standby_statements
 from infra.vmcore_bucket import VmcoreBucket
 

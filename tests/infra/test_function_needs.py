@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.settings import Settings, load
+from infra.read_settings import load
+from infra.settings import Settings
 from lambdas import environment
 from ssm_documents import assemble
 from tests.infra.lambda_calls import aws_calls, environment_models

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.settings import Settings, SettingsError, load
+from infra.read_settings import SettingsError, load
+from infra.settings import Settings
 
 
 def test_an_empty_object_gives_the_defaults_that_are_safe() -> None:

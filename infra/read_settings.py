@@ -1,0 +1,67 @@
+"""Reads the settings from the context of cdk.json; owns the message for a wrong value."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from infra.settings import PanicSysctls, Settings
+
+CONTEXT_KEY = "hangdump"
+
+
+class SettingsError(ValueError):
+    """The settings hold a wrong value; the message names each key, its value and what is allowed."""
+
+
+def load(context: object) -> Settings:
+    """The settings from the context value: an object, its JSON text (`cdk -c hangdump='{…}'`), or None for defaults.
+
+    Raises SettingsError.
+    """
+    if isinstance(context, str):
+        try:
+            context = json.loads(context)
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"{CONTEXT_KEY} = {context!r} is no JSON object: {error}") from error
+    if context is None:
+        context = {}
+    if not isinstance(context, Mapping):
+        raise SettingsError(f"{CONTEXT_KEY} = {context!r}: allowed is an object of settings")
+    try:
+        return Settings.model_validate(dict(context))
+    except ValidationError as error:
+        problems = [_explain(detail) for detail in error.errors(include_url=False)]
+        raise SettingsError("wrong settings in the context of cdk.json:\n  " + "\n  ".join(problems)) from error
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One line: the key, the value, what is allowed."""
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join([CONTEXT_KEY, *location])
+    model: type[BaseModel] = PanicSysctls if location[:1] == ["panicSysctls"] and len(location) > 1 else Settings
+    properties = model.model_json_schema()["properties"]
+    if not location:
+        return str(detail["ctx"]["error"])
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(location[-1], properties, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{key} = {detail['input']!r}: no such key; {hint}allowed are {', '.join(properties)}"
+    # Of a member of a list, the list's own.
+    schema = next(properties[part] for part in reversed(location) if part in properties)
+    return f"{key} = {detail['input']!r}: allowed is {_allowed(schema)} ({schema.get('description', '')})"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """A property of the JSON schema in words."""
+    if "enum" in schema:
+        return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
+    if "minimum" in schema:
+        kind = "a whole number" if schema["type"] == "integer" else "a number"
+        return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.15g}"
+    if "pattern" in schema:
+        return f"text matching {schema['pattern']}"
+    return {"boolean": "true or false", "array": "a list of text"}.get(schema.get("type", ""), "an object")
