@@ -10,22 +10,25 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants, workflow
-from infra.acknowledgements import acknowledge
+from infra import workflow
 from infra.explain_failure import ExplainFailure
-from infra.functions import Function, Needs, Shared
-from infra.incidents import Incidents
-from infra.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
-from infra.settings import Settings
-from infra.tasks import FunctionCall, note, task
-from infra.vmcore_bucket import MANIFESTS, VMCORES, VmcoreBucket
-from infra.vmcore_grants import (
+from infra.foundation import grants
+from infra.foundation.acknowledgements import acknowledge
+from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.incidents import Incidents
+from infra.foundation.vmcore_bucket import (
+    MANIFESTS,
+    VMCORES,
+    VmcoreBucket,
     bucket_and_key,
     bucket_environment,
     named_objects,
     named_objects_acknowledged,
     use_key,
 )
+from infra.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
+from infra.settings import Settings
+from infra.tasks import FunctionCall, note, task
 from infra.workflow import Workflow, connect
 from lambdas.incident import ANALYSIS, keys
 

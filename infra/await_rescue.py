@@ -9,8 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants, rescue_vmcore
+from infra import rescue_vmcore
 from infra.closed_fragment import ClosedFragment
+from infra.foundation import grants
 from infra.poll import Poll
 from infra.polling import polling
 from infra.settings import Settings

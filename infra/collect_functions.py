@@ -3,23 +3,17 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra import grants
 from infra.collect_parts import Parts
-from infra.functions import Function, Needs
+from infra.foundation import grants
+from infra.foundation.functions import Function, Needs
+from infra.foundation.grants import any_instance_acknowledged
+from infra.foundation.vmcore_bucket import VMCORES, any_key_acknowledged, bucket_and_key, objects
 from infra.interrupt_beforehand import beforehand_acknowledged, beforehand_environment, beforehand_statements
-from infra.interrupt_gate import (
-    any_instance_acknowledged,
-    gate_environment,
-    gate_statements,
-    probe_environment,
-    probe_statements,
-)
+from infra.interrupt_gate import gate_environment, gate_statements, probe_environment, probe_statements
 from infra.report_pages import report_environment, write_index
 from infra.settings import Settings
 from infra.standby import standby_acknowledged, standby_environment, standby_statements
 from infra.upload_functions import UploadFunctions
-from infra.vmcore_bucket import VMCORES
-from infra.vmcore_grants import any_key_acknowledged, bucket_and_key, objects
 
 
 class CollectFunctions:

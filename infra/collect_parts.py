@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from infra.functions import Shared
-from infra.incidents import Incidents
+from infra.foundation.functions import Shared
+from infra.foundation.incidents import Incidents
+from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.run_document import DocumentRunner
 from infra.standby import ReturnFromStandby
-from infra.vmcore_bucket import VmcoreBucket
 
 # Where open_incident left the two, for every state behind it.
 INSTANCE = "$.facts.incident.instanceId"

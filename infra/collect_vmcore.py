@@ -10,13 +10,14 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import await_rescue, grants, rescue_vmcore, workflow
+from infra import await_rescue, rescue_vmcore, workflow
 from infra.await_rescue import AwaitRescue
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import INCIDENT, INSTANCE, Parts
 from infra.conclude_incident import ConcludeIncident
 from infra.conclude_without_function import conclude_statements
 from infra.find_detached_volume import FindDetachedVolume
+from infra.foundation import grants
 from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
 from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry

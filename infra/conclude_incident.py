@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.closed_fragment import ClosedFragment
 from infra.conclude_without_function import ConcludeWithoutFunction
 from infra.explain_failure import ExplainFailure
-from infra.incidents import Incidents
+from infra.foundation.incidents import Incidents
 from infra.tasks import FunctionCall, task_at_any_cost
 from infra.workflow import connect
 from lambdas.incident import Verdict

@@ -9,22 +9,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants
-from infra.functions import Function, Needs, Shared
-from infra.incidents import Incidents
+from infra.foundation import grants
+from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.grants import any_instance_acknowledged
+from infra.foundation.incidents import Incidents
+from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.interrupt_beforehand import beforehand_acknowledged, beforehand_environment, beforehand_statements
-from infra.interrupt_gate import (
-    any_instance_acknowledged,
-    gate_environment,
-    gate_statements,
-    probe_environment,
-    probe_statements,
-)
+from infra.interrupt_gate import gate_environment, gate_statements, probe_environment, probe_statements
 from infra.mark_ready import ALARM_PREFIX
 from infra.run_document import DocumentRunner
 from infra.settings import RESPONSE_OVERHEAD_SECONDS, Settings
 from infra.standby import ReturnFromStandby, standby_acknowledged, standby_environment, standby_statements
-from infra.vmcore_bucket import VmcoreBucket
 
 # An alarm's news is old after this; the evidence is gathered anew in any case.
 RESPONSE_MINUTES = 15

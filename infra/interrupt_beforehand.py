@@ -4,10 +4,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra import grants
+from infra.foundation import grants
+from infra.foundation.vmcore_bucket import VMCORES, VmcoreBucket, any_key_acknowledged, bucket_environment, objects
 from infra.settings import Settings
-from infra.vmcore_bucket import VMCORES, VmcoreBucket
-from infra.vmcore_grants import any_key_acknowledged, bucket_environment, objects
 
 _BEFORE = f"{VMCORES}*/before/"
 

@@ -1,14 +1,13 @@
 """What both functions that may send the diagnostic interrupt are told and may do; the decision is lambdas' own."""
 
 import json
-from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra import grants
-from infra.incidents import Incidents
+from infra.foundation import grants
+from infra.foundation.incidents import Incidents
 from infra.run_document import DocumentRunner
 from infra.settings import Settings
 
@@ -69,8 +68,3 @@ def gate_statements(scope: Construct, incidents: Incidents) -> list[iam.PolicySt
         grants.send_diagnostic_interrupt(stack),
         iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[incidents.kill_switch.parameter_arn]),
     ]
-
-
-def any_instance_acknowledged() -> Mapping[str, str]:
-    """cdk-nag's finding on a grant over all instances that carry the tag."""
-    return {grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE}

@@ -12,11 +12,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants, settings, workflow
+from infra import settings, workflow
 from infra.attach_dump_volume import CREATE_SECONDS, AttachDumpVolume, CreateDumpVolume
 from infra.explain_failure import ExplainFailure
-from infra.functions import Function, Needs, Shared
-from infra.incidents import Incidents
+from infra.foundation import grants
+from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.incidents import Incidents
 from infra.mark_ready import ALARM_PREFIX, mark_instance_ready, put_hang_alarm
 from infra.provisioning_lease import TakeLease, release_lease
 from infra.remove_unused_volume import DETACH_SECONDS, RemoveUnusedVolume

@@ -8,12 +8,18 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra import grants
-from infra.functions import Function, Needs, Shared
-from infra.incidents import Incidents
+from infra.foundation import grants
+from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.incidents import Incidents
+from infra.foundation.vmcore_bucket import (
+    VMCORES,
+    VmcoreBucket,
+    bucket_and_key,
+    bucket_environment,
+    named_objects,
+    named_objects_acknowledged,
+)
 from infra.settings import Settings
-from infra.vmcore_bucket import VMCORES, VmcoreBucket
-from infra.vmcore_grants import bucket_and_key, bucket_environment, named_objects, named_objects_acknowledged
 from lambdas.incident import ANALYSIS, INDEX_KEY, evidence_keys, keys
 
 _REPORT = keys(f"{VMCORES}*/")["report"]

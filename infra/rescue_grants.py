@@ -3,7 +3,7 @@
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from infra import grants
+from infra.foundation import grants
 from infra.short_lived_instance import CollectorProfile
 from infra.sweep_grants import ANY_SNAPSHOT, made_by_a_rescue, snapshots
 from lambdas.rescue_marks import RESCUE_TAG

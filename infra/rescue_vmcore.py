@@ -9,12 +9,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants, rescue_grants, workflow
+from infra import rescue_grants, workflow
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import Parts
 from infra.conclude_incident import ConcludeIncident
 from infra.conclude_without_function import conclude_statements
 from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
+from infra.foundation import grants
 from infra.poll import Poll
 from infra.polling import polling
 from infra.read_dump_copy import DEVICE, ReadDumpCopy

@@ -12,9 +12,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants
-from infra.documents import Documents
-from infra.functions import Function, Shared
+from infra.foundation import grants
+from infra.foundation.documents import Documents
+from infra.foundation.functions import Function, Shared
 from infra.poll import Poll
 from infra.polling import Polling, polling
 from infra.settings import Settings

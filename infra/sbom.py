@@ -13,7 +13,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from infra import bundle
+from infra.foundation import bundle
 
 SBOM = bundle.ROOT / "docs" / "sbom.cdx.json"
 _NAMESPACE = uuid.UUID("6f1b3c1e-8f0d-4b57-9a43-6d1a7c2f9be0")

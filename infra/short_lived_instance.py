@@ -13,8 +13,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.acknowledgements import acknowledge
 from infra.closed_fragment import ClosedFragment
+from infra.foundation.acknowledgements import acknowledge
 from infra.poll import Poll
 from infra.polling import polling
 from infra.settings import Settings

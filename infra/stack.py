@@ -6,7 +6,6 @@ from constructs import Construct
 
 from infra import (
     analyze_vmcore,
-    bundle,
     collect_vmcore,
     hang_response,
     provision_dump_volume,
@@ -14,17 +13,18 @@ from infra import (
     rescue_vmcore,
     sweep,
 )
-from infra.acknowledgements import EVERYWHERE, acknowledge
 from infra.dashboard import Dashboard
-from infra.documents import Documents
-from infra.functions import Shared
-from infra.incidents import Incidents
+from infra.foundation import bundle
+from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
+from infra.foundation.documents import Documents
+from infra.foundation.functions import Shared
+from infra.foundation.incidents import Incidents
+from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.own_alarms import OwnAlarms
 from infra.run_document import DocumentRunner
 from infra.saved_queries import SavedQueries
 from infra.settings import Settings
 from infra.standby import ReturnFromStandby
-from infra.vmcore_bucket import VmcoreBucket
 
 
 class HangdumpStack(cdk.Stack):

@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 
-from infra.functions import Function
+from infra.foundation.functions import Function
 
 Part = TypeVar("Part")
 

@@ -6,9 +6,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra import grants
-from infra.functions import Function, Needs, Shared
-from infra.incidents import Incidents
+from infra.foundation import grants
+from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.incidents import Incidents
 from infra.settings import Settings
 
 # Lambda's longest. A deregistration delay may hold an instance on its way into Standby; the function stops waiting

@@ -9,15 +9,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants, sweep_grants
-from infra.functions import Function, Needs, Shared
-from infra.incidents import Incidents
-from infra.interrupt_gate import any_instance_acknowledged
+from infra import sweep_grants
+from infra.foundation import grants
+from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.grants import any_instance_acknowledged
+from infra.foundation.incidents import Incidents
+from infra.foundation.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket, any_key_acknowledged, bucket_environment
 from infra.mark_ready import ALARM_PREFIX
 from infra.run_document import DocumentRunner
 from infra.settings import Settings
-from infra.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket
-from infra.vmcore_grants import any_key_acknowledged, bucket_environment
 
 # Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
 _LONGEST_SECONDS = 900

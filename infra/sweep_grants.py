@@ -7,10 +7,9 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 
-from infra import grants
+from infra.foundation import grants
+from infra.foundation.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket, objects
 from infra.mark_ready import ALARM_PREFIX
-from infra.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket
-from infra.vmcore_grants import objects
 from lambdas.rescue_marks import RESCUE_TAG
 
 # As cdk-nag names the grant.

@@ -3,13 +3,14 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra import grants
-from infra.acknowledgements import acknowledge
 from infra.collect_parts import Parts
-from infra.functions import Function, Needs
-from infra.settings import Settings
-from infra.vmcore_bucket import DIGESTS, MANIFESTS, VMCORES
-from infra.vmcore_grants import (
+from infra.foundation import grants
+from infra.foundation.acknowledgements import acknowledge
+from infra.foundation.functions import Function, Needs
+from infra.foundation.vmcore_bucket import (
+    DIGESTS,
+    MANIFESTS,
+    VMCORES,
     any_key_acknowledged,
     bucket_and_key,
     bucket_environment,
@@ -18,6 +19,7 @@ from infra.vmcore_grants import (
     objects,
     use_key,
 )
+from infra.settings import Settings
 from lambdas.incident import keys
 
 _SEE_PARTS = ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")

@@ -9,9 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import grants
-from infra.acknowledgements import acknowledge
-from infra.log_group import log_group
+from infra.foundation import grants
+from infra.foundation.acknowledgements import acknowledge
+from infra.foundation.functions import log_group
 from infra.settings import Settings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import bundle
+from infra.foundation import bundle
 from infra.synth import TEMPLATE
 from tests.infra.template import Template
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra import bundle
+from infra.foundation import bundle
 from infra.synth import STACK_NAME
 from tests.infra.template import Template
 

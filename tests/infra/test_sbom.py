@@ -4,7 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from infra import bundle, sbom
+from infra import sbom
+from infra.foundation import bundle
 
 
 def test_the_bill_in_the_repository_is_not_stale() -> None:

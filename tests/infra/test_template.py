@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra import bundle
+from infra.foundation import bundle
 from infra.synth import synthesize
 from lab.aws import bucket_policy
 from tests.infra.template import MACHINES, Template, flatten

@@ -5,17 +5,18 @@ What a function may do and what it is told (environment, timeout) is said where 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra import grants
-from infra.acknowledgements import OF_A_FUNCTION, acknowledge
-from infra.log_group import log_group
+from infra.foundation import grants
+from infra.foundation.acknowledgements import OF_A_FUNCTION, acknowledge
 from lambdas.metric_names import NAMESPACE, SERVICE
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
@@ -91,3 +92,11 @@ class Function(lambda_.Function):
             max_event_age=cdk.Duration.minutes(for_minutes),
             on_failure=destinations.SnsDestination(shared.failures),
         )
+
+
+def log_group(scope: Construct, construct_id: str, *, name: str, retention_days: int) -> logs.LogGroup:
+    """The group. It goes with the stack: its name is fixed, and one left behind would block the next deployment."""
+    group = logs.LogGroup(scope, construct_id, log_group_name=name, removal_policy=cdk.RemovalPolicy.DESTROY)
+    # The construct only takes an enumeration of words (THREE_MONTHS); settings.RetentionInDays has checked the number.
+    cast("logs.CfnLogGroup", group.node.default_child).retention_in_days = retention_days
+    return group

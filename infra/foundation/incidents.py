@@ -8,7 +8,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra.acknowledgements import OF_THE_TABLE, acknowledge
+from infra.foundation.acknowledgements import OF_THE_TABLE, acknowledge
 from infra.settings import Settings
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 

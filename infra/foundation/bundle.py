@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
 CACHE = ROOT / ".cache" / "bundle"
 
-# The functions' runtime in uv's words; infra/functions.py says the same in CDK's and a test compares the two.
+# The functions' runtime in uv's words; infra/foundation/functions.py says the same in CDK's and a test compares the two.
 PYTHON_VERSION = "3.14"
 PLATFORM = "aarch64-manylinux2014"
 

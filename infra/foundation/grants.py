@@ -3,11 +3,14 @@
 Reads that AWS cannot limit to a resource are granted on `*`; CANNOT_BE_LIMITED is what cdk-nag is told.
 """
 
+from collections.abc import Mapping
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
+from infra.foundation import grants
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME
 from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
 
@@ -240,3 +243,8 @@ def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
         resources=[table.table_arn],
         conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
     )
+
+
+def any_instance_acknowledged() -> Mapping[str, str]:
+    """cdk-nag's finding on a grant over all instances that carry the tag."""
+    return {grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE}
