@@ -10,8 +10,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import workflow
-from infra.explain_failure import ExplainFailure
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
 from infra.foundation.functions import Function, Needs, Shared
@@ -26,10 +24,12 @@ from infra.foundation.vmcore_bucket import (
     named_objects_acknowledged,
     use_key,
 )
-from infra.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import FunctionCall, note, task
-from infra.workflow import Workflow, connect
+from infra.states import state_machine as workflow
+from infra.states.explain_failure import ExplainFailure
+from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
+from infra.states.state_machine import Workflow, connect
+from infra.states.tasks import FunctionCall, note, task
 from lambdas.incident import ANALYSIS, keys
 
 NAME = "AnalyzeVmcore"

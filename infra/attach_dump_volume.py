@@ -5,10 +5,9 @@ from typing import Any
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.poll import Poll
-from infra.polling import polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, note, task
+from infra.states.poll import Poll, polling
+from infra.states.tasks import ApiCall, note, task
 
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300

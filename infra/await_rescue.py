@@ -10,12 +10,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import rescue_vmcore
-from infra.closed_fragment import ClosedFragment
 from infra.foundation import grants
-from infra.poll import Poll
-from infra.polling import polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, note, task
+from infra.states.poll import Poll, polling
+from infra.states.tasks import ApiCall, ClosedFragment, note, task
 
 # 11 events a look: beside the other loops of CollectVmcore no more fit into an execution's 25,000.
 RESCUE_LOOKS = 100

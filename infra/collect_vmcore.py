@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import await_rescue, rescue_vmcore, workflow
+from infra import await_rescue, rescue_vmcore
 from infra.await_rescue import AwaitRescue
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import INCIDENT, INSTANCE, Parts
@@ -18,12 +18,13 @@ from infra.conclude_incident import ConcludeIncident
 from infra.conclude_without_function import conclude_statements
 from infra.find_detached_volume import FindDetachedVolume
 from infra.foundation import grants
-from infra.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import ApiCall, FunctionCall, note, task, task_without_retry
+from infra.states import state_machine as workflow
+from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
+from infra.states.state_machine import Workflow, connect
+from infra.states.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload_vmcore import UPLOAD_ROUNDS, Reader, UploadVmcore
 from infra.watch_dump import START_SECONDS, WatchDump, Ways
-from infra.workflow import Workflow, connect
 from lambdas.errors import VmcoreNotFound
 from lambdas.incident import INTERRUPT_STARTED, Verdict
 

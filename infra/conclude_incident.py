@@ -9,12 +9,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
 from infra.conclude_without_function import ConcludeWithoutFunction
-from infra.explain_failure import ExplainFailure
 from infra.foundation.incidents import Incidents
-from infra.tasks import FunctionCall, task_at_any_cost
-from infra.workflow import connect
+from infra.states.explain_failure import ExplainFailure
+from infra.states.state_machine import connect
+from infra.states.tasks import ClosedFragment, FunctionCall, task_at_any_cost
 from lambdas.incident import Verdict
 
 

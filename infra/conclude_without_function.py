@@ -10,10 +10,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
 from infra.foundation import grants
 from infra.foundation.incidents import Incidents
-from infra.tasks import ApiCall, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, note, task
 from lambdas.incident import SAFE_VERDICTS, State, Verdict
 from lambdas.index_fields import LISTED_UNDER, OPENED_AT, index_fields
 from lambdas.metric_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric

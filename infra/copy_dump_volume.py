@@ -3,11 +3,9 @@
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
-from infra.poll import Poll
-from infra.polling import polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, note, task
+from infra.states.poll import Poll, polling
+from infra.states.tasks import ApiCall, ClosedFragment, note, task
 
 # The first snapshot of a volume copies every block that was ever written: for a dump of 1 TiB an hour or more (inf).
 COPY_SECONDS = 4 * 3600

@@ -6,8 +6,7 @@ Then the dump, as far as it came, is on that volume, and a rescue can read it.
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
-from infra.tasks import ApiCall, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, note, task
 from lambdas.instance_facts import OWNER_TAG
 
 _INSTANCE = "$.facts.incident.instanceId"

@@ -8,8 +8,8 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.incidents import Incidents
-from infra.run_document import DocumentRunner
 from infra.settings import Settings
+from infra.states.run_document import DocumentRunner
 
 PROBE = "probe_instance"
 

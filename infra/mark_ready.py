@@ -5,7 +5,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.settings import Settings
-from infra.tasks import ApiCall, task
+from infra.states.tasks import ApiCall, task
 from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
 from lambdas.other_alarms import HANG_ALARM_PREFIX
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.tasks import ApiCall, note, task
+from infra.states.tasks import ApiCall, note, task
 
 _KEY = {"pk": {"S.$": "States.Format('provisioning#{}', $.instanceId)"}}
 _MINE = {":mine": {"S.$": "$$.Execution.Id"}}

@@ -3,14 +3,13 @@
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
 from infra.collect_parts import INCIDENT
-from infra.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import ApiCall, FunctionCall, note, task
+from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
+from infra.states.state_machine import connect
+from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, note, task
 from infra.upload_functions import UploadFunctions
 from infra.upload_vmcore import Reader, UploadVmcore
-from infra.workflow import connect
 
 DEVICE = "/dev/sdf"
 MOUNT_POINT = "/mnt/hangdump-rescue"

@@ -6,11 +6,9 @@ A volume that prepare_dump_volume has accepted, or that was there before, may ho
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
-from infra.poll import Poll
-from infra.polling import polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, note, task
+from infra.states.poll import Poll, polling
+from infra.states.tasks import ApiCall, ClosedFragment, note, task
 
 # A guest that has the volume mounted keeps it "busy"; then it stays, tagged, and the next run uses it.
 DETACH_SECONDS = 120

@@ -9,23 +9,23 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import rescue_grants, workflow
+from infra import rescue_grants
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import Parts
 from infra.conclude_incident import ConcludeIncident
 from infra.conclude_without_function import conclude_statements
 from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.foundation import grants
-from infra.poll import Poll
-from infra.polling import polling
 from infra.read_dump_copy import DEVICE, ReadDumpCopy
 from infra.rescue_functions import RescueFunctions
-from infra.run_document import DELIVERY_SECONDS
 from infra.settings import Settings
 from infra.short_lived_instance import CollectorProfile, ShortLivedInstance, Wanted
-from infra.tasks import FunctionCall, note, task
+from infra.states import state_machine as workflow
+from infra.states.poll import Poll, polling
+from infra.states.run_document import DELIVERY_SECONDS
+from infra.states.state_machine import Workflow, connect
+from infra.states.tasks import FunctionCall, note, task
 from infra.upload_vmcore import UPLOAD_ROUNDS
-from infra.workflow import Workflow, connect
 from lambdas.incident import Verdict
 
 NAME = "RescueVmcore"

@@ -13,12 +13,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
 from infra.foundation.acknowledgements import acknowledge
-from infra.poll import Poll
-from infra.polling import polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, note, task
+from infra.states.poll import Poll, polling
+from infra.states.tasks import ApiCall, ClosedFragment, note, task
 
 CORE = "AmazonSSMManagedInstanceCore"
 

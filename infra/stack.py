@@ -21,10 +21,10 @@ from infra.foundation.functions import Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.own_alarms import OwnAlarms
-from infra.run_document import DocumentRunner
 from infra.saved_queries import SavedQueries
 from infra.settings import Settings
 from infra.standby import ReturnFromStandby
+from infra.states.run_document import DocumentRunner
 
 
 class HangdumpStack(cdk.Stack):

@@ -16,8 +16,8 @@ from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket, any_key_acknowledged, bucket_environment
 from infra.mark_ready import ALARM_PREFIX
-from infra.run_document import DocumentRunner
 from infra.settings import Settings
+from infra.states.run_document import DocumentRunner
 
 # Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
 _LONGEST_SECONDS = 900

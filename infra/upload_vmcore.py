@@ -6,9 +6,9 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.collect_parts import INCIDENT
-from infra.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.settings import Settings
-from infra.tasks import FunctionCall, note, task
+from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
+from infra.states.tasks import FunctionCall, note, task
 from infra.upload_functions import UploadFunctions
 
 # A round sends one batch (lambdas/part_plan.py); tests/infra/test_upload_quotas.py computes what that means for 24 TiB.

@@ -9,12 +9,10 @@ from typing import Any
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
 from infra.collect_functions import CollectFunctions
-from infra.poll import Poll
-from infra.polling import polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, FunctionCall, note, task
+from infra.states.poll import Poll, polling
+from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, note, task
 
 # 13 events a look at the dump: 400 are a fifth of an execution's 25,000.
 WATCH_LOOKS = 400

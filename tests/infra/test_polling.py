@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.polling import Polling, polling
+from infra.states.poll import Polling, polling
 
 
 def test_the_interval_stays_constant_when_the_looks_fit() -> None:

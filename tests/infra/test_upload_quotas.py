@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from infra.polling import polling
-from infra.run_document import DELIVERY_SECONDS
 from infra.settings import Settings
+from infra.states.poll import polling
+from infra.states.run_document import DELIVERY_SECONDS
 from infra.upload_vmcore import STALLED_ROUNDS, UPLOAD_LOOKS, UPLOAD_ROUNDS
 from lambdas.part_plan import MIB, PartPlan, plan_parts
 from lambdas.plan_upload.manifest import Line

@@ -138,3 +138,19 @@ def _state(scope: Construct, name: str, state: Mapping[str, Any], comment: str) 
 def note(scope: Construct, name: str, values: Mapping[str, Any], *, keep_as: str, comment: str = "") -> sfn.Pass:
     """A Pass that puts values (JSONPath) into the state."""
     return sfn.Pass(scope, name, parameters=dict(values), result_path=keep_as, comment=comment or None)
+
+
+class ClosedFragment(sfn.StateMachineFragment):
+    """Subclasses set `_start`, the state where the fragment is entered."""
+
+    _start: sfn.State
+
+    @property
+    def start_state(self) -> sfn.State:
+        """Where the fragment is entered."""
+        return self._start
+
+    @property
+    def end_states(self) -> list[sfn.INextable]:
+        """None: every way out leads somewhere already."""
+        return []

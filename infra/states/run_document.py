@@ -15,10 +15,9 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.foundation.documents import Documents
 from infra.foundation.functions import Function, Shared
-from infra.poll import Poll
-from infra.polling import Polling, polling
 from infra.settings import Settings
-from infra.tasks import ApiCall, FunctionCall, note, task
+from infra.states.poll import Poll, Polling, polling
+from infra.states.tasks import ApiCall, FunctionCall, note, task
 
 # How long the agent may take to fetch a command. The instance answered a moment ago, or was just seen to come back.
 DELIVERY_SECONDS = 300

@@ -6,8 +6,7 @@ A function's error arrives as JSON with a stack trace, a timed-out task without 
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.closed_fragment import ClosedFragment
-from infra.tasks import note
+from infra.states.tasks import ClosedFragment, note
 
 
 class ExplainFailure(ClosedFragment):
