@@ -4,15 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import (
-    analyze_vmcore,
-    collect_vmcore,
-    hang_response,
-    provision_dump_volume,
-    report_pages,
-    rescue_vmcore,
-    sweep,
-)
+from infra import analyze_vmcore, collect_vmcore, hang_response, report_pages, rescue_vmcore, sweep
 from infra.dashboard import Dashboard
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
@@ -21,6 +13,7 @@ from infra.foundation.functions import Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.own_alarms import OwnAlarms
+from infra.provision import machine as provision_dump_volume
 from infra.saved_queries import SavedQueries
 from infra.settings import Settings
 from infra.standby import ReturnFromStandby

@@ -15,7 +15,7 @@ from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket, any_key_acknowledged, bucket_environment
-from infra.mark_ready import ALARM_PREFIX
+from infra.provision.mark_ready import ALARM_PREFIX
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 

@@ -9,7 +9,7 @@ from aws_cdk import aws_stepfunctions as sfn
 
 from infra.foundation import grants
 from infra.foundation.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket, objects
-from infra.mark_ready import ALARM_PREFIX
+from infra.provision.mark_ready import ALARM_PREFIX
 from lambdas.rescue_marks import RESCUE_TAG
 
 # As cdk-nag names the grant.

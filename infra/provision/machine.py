@@ -13,13 +13,18 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import settings
-from infra.attach_dump_volume import CREATE_SECONDS, AttachDumpVolume, CreateDumpVolume
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.incidents import Incidents
-from infra.mark_ready import ALARM_PREFIX, mark_instance_ready, put_hang_alarm
-from infra.provisioning_lease import TakeLease, release_lease
-from infra.remove_unused_volume import DETACH_SECONDS, RemoveUnusedVolume
+from infra.provision.dump_volume import (
+    CREATE_SECONDS,
+    DETACH_SECONDS,
+    AttachDumpVolume,
+    CreateDumpVolume,
+    RemoveUnusedVolume,
+)
+from infra.provision.lease import TakeLease, release_lease
+from infra.provision.mark_ready import ALARM_PREFIX, mark_instance_ready, put_hang_alarm
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
