@@ -8,11 +8,18 @@ from infra.foundation import grants
 from infra.foundation.functions import Function, Needs
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.vmcore_bucket import VMCORES, any_key_acknowledged, bucket_and_key, objects
-from infra.interrupt_beforehand import beforehand_acknowledged, beforehand_environment, beforehand_statements
-from infra.interrupt_gate import gate_environment, gate_statements, probe_environment, probe_statements
 from infra.report_pages import report_environment, write_index
+from infra.respond.gate import (
+    beforehand_acknowledged,
+    beforehand_environment,
+    beforehand_statements,
+    gate_environment,
+    gate_statements,
+    probe_environment,
+    probe_statements,
+)
+from infra.respond.standby import standby_acknowledged, standby_environment, standby_statements
 from infra.settings import Settings
-from infra.standby import standby_acknowledged, standby_environment, standby_statements
 from infra.upload_functions import UploadFunctions
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from infra.foundation.functions import Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
-from infra.standby import ReturnFromStandby
+from infra.respond.standby import ReturnFromStandby
 from infra.states.run_document import DocumentRunner
 
 # Where open_incident left the two, for every state behind it.

@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import analyze_vmcore, collect_vmcore, hang_response, report_pages, rescue_vmcore, sweep
+from infra import analyze_vmcore, collect_vmcore, report_pages, rescue_vmcore, sweep
 from infra.dashboard import Dashboard
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
@@ -14,9 +14,10 @@ from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.own_alarms import OwnAlarms
 from infra.provision import machine as provision_dump_volume
+from infra.respond import functions as hang_response
+from infra.respond.standby import ReturnFromStandby
 from infra.saved_queries import SavedQueries
 from infra.settings import Settings
-from infra.standby import ReturnFromStandby
 from infra.states.run_document import DocumentRunner
 
 

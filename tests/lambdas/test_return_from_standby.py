@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
-from infra.standby import LONGEST_SECONDS
+from infra.respond.standby import LONGEST_SECONDS
 from lambdas import return_from_standby
 from lambdas.incident import Incident, State
 from lambdas.incident_table import IncidentTable

@@ -14,11 +14,18 @@ from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
-from infra.interrupt_beforehand import beforehand_acknowledged, beforehand_environment, beforehand_statements
-from infra.interrupt_gate import gate_environment, gate_statements, probe_environment, probe_statements
 from infra.provision.mark_ready import ALARM_PREFIX
+from infra.respond.gate import (
+    beforehand_acknowledged,
+    beforehand_environment,
+    beforehand_statements,
+    gate_environment,
+    gate_statements,
+    probe_environment,
+    probe_statements,
+)
+from infra.respond.standby import ReturnFromStandby, standby_acknowledged, standby_environment, standby_statements
 from infra.settings import RESPONSE_OVERHEAD_SECONDS, Settings
-from infra.standby import ReturnFromStandby, standby_acknowledged, standby_environment, standby_statements
 from infra.states.run_document import DocumentRunner
 
 # An alarm's news is old after this; the evidence is gathered anew in any case.
