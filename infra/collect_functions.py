@@ -20,7 +20,7 @@ from infra.respond.gate import (
 )
 from infra.respond.standby import standby_acknowledged, standby_environment, standby_statements
 from infra.settings import Settings
-from infra.upload_functions import UploadFunctions
+from infra.upload.functions import UploadFunctions
 
 
 class CollectFunctions:

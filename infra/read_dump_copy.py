@@ -8,8 +8,8 @@ from infra.settings import Settings
 from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import connect
 from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, note, task
-from infra.upload_functions import UploadFunctions
-from infra.upload_vmcore import Reader, UploadVmcore
+from infra.upload.functions import UploadFunctions
+from infra.upload.states import Reader, UploadVmcore
 
 DEVICE = "/dev/sdf"
 MOUNT_POINT = "/mnt/hangdump-rescue"

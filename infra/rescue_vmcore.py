@@ -12,8 +12,8 @@ from constructs import Construct
 from infra import rescue_grants
 from infra.collect_functions import CollectFunctions
 from infra.collect_parts import Parts
-from infra.conclude_incident import ConcludeIncident
-from infra.conclude_without_function import conclude_statements
+from infra.conclude.states import ConcludeIncident
+from infra.conclude.without_function import conclude_statements
 from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.foundation import grants
 from infra.read_dump_copy import DEVICE, ReadDumpCopy
@@ -25,7 +25,7 @@ from infra.states.poll import Poll, polling
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
-from infra.upload_vmcore import UPLOAD_ROUNDS
+from infra.upload.states import UPLOAD_ROUNDS
 from lambdas.incident import Verdict
 
 NAME = "RescueVmcore"

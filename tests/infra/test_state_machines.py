@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.upload_vmcore import UPLOAD_ROUNDS
+from infra.upload.states import UPLOAD_ROUNDS
 from tests.infra.template import MACHINES, Machine, Template, followers
 
 THE_INTERRUPT = "Send diagnostic interrupt"

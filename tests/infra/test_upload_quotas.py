@@ -12,7 +12,7 @@ import pytest
 from infra.settings import Settings
 from infra.states.poll import polling
 from infra.states.run_document import DELIVERY_SECONDS
-from infra.upload_vmcore import STALLED_ROUNDS, UPLOAD_LOOKS, UPLOAD_ROUNDS
+from infra.upload.states import STALLED_ROUNDS, UPLOAD_LOOKS, UPLOAD_ROUNDS
 from lambdas.part_plan import MIB, PartPlan, plan_parts
 from lambdas.plan_upload.manifest import Line
 from lambdas.plan_upload.presign import SESSION_SECONDS, URL_SECONDS

@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.conclude_without_function import ConcludeWithoutFunction
+from infra.conclude.without_function import ConcludeWithoutFunction
 from infra.foundation.incidents import Incidents
 from infra.states.explain_failure import ExplainFailure
 from infra.states.state_machine import connect

@@ -9,7 +9,7 @@ from infra.collect_parts import INCIDENT
 from infra.settings import Settings
 from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.states.tasks import FunctionCall, note, task
-from infra.upload_functions import UploadFunctions
+from infra.upload.functions import UploadFunctions
 
 # A round sends one batch (lambdas/part_plan.py); tests/infra/test_upload_quotas.py computes what that means for 24 TiB.
 UPLOAD_ROUNDS = 45
