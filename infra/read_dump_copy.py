@@ -3,7 +3,7 @@
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.collect_parts import INCIDENT
+from infra.parts import INCIDENT
 from infra.settings import Settings
 from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import connect

@@ -4,9 +4,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.collect_parts import Parts
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs
+from infra.parts import Parts
 from infra.rescue_grants import MADE_BY_A_RESCUE
 from infra.settings import Settings
 from infra.sweep_grants import ANY_SNAPSHOT, remove_what_rescues_made

@@ -10,12 +10,12 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra import rescue_grants
-from infra.collect_functions import CollectFunctions
-from infra.collect_parts import Parts
+from infra.collect.functions import CollectFunctions
 from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
 from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.foundation import grants
+from infra.parts import Parts
 from infra.read_dump_copy import DEVICE, ReadDumpCopy
 from infra.rescue_functions import RescueFunctions
 from infra.settings import Settings

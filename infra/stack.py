@@ -4,7 +4,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import analyze_vmcore, collect_vmcore, report_pages, rescue_vmcore, sweep
+from infra import analyze_vmcore, report_pages, rescue_vmcore, sweep
+from infra.collect import machine as collect_vmcore
 from infra.dashboard import Dashboard
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge

@@ -3,7 +3,6 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.collect_parts import Parts
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
 from infra.foundation.functions import Function, Needs
@@ -19,6 +18,7 @@ from infra.foundation.vmcore_bucket import (
     objects,
     use_key,
 )
+from infra.parts import Parts
 from infra.settings import Settings
 from lambdas.incident import keys
 

@@ -10,21 +10,22 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import await_rescue, rescue_vmcore
-from infra.await_rescue import AwaitRescue
-from infra.collect_functions import CollectFunctions
-from infra.collect_parts import INCIDENT, INSTANCE, Parts
+from infra import rescue_vmcore
+from infra.collect import await_rescue
+from infra.collect.await_rescue import AwaitRescue
+from infra.collect.find_detached_volume import FindDetachedVolume
+from infra.collect.functions import CollectFunctions
+from infra.collect.watch_dump import START_SECONDS, WatchDump, Ways
 from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
-from infra.find_detached_volume import FindDetachedVolume
 from infra.foundation import grants
+from infra.parts import INCIDENT, INSTANCE, Parts
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload.states import UPLOAD_ROUNDS, Reader, UploadVmcore
-from infra.watch_dump import START_SECONDS, WatchDump, Ways
 from lambdas.errors import VmcoreNotFound
 from lambdas.incident import INTERRUPT_STARTED, Verdict
 

@@ -3,11 +3,11 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.collect_parts import Parts
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.vmcore_bucket import VMCORES, any_key_acknowledged, bucket_and_key, objects
+from infra.parts import Parts
 from infra.report_pages import report_environment, write_index
 from infra.respond.gate import (
     beforehand_acknowledged,

@@ -9,7 +9,7 @@ from typing import Any
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.collect_functions import CollectFunctions
+from infra.collect.functions import CollectFunctions
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
 from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, note, task
