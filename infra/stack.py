@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import analyze_vmcore, report_pages, rescue_vmcore, sweep
+from infra import analyze_vmcore, report_pages, sweep
 from infra.collect import machine as collect_vmcore
 from infra.dashboard import Dashboard
 from infra.foundation import bundle
@@ -15,6 +15,7 @@ from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.own_alarms import OwnAlarms
 from infra.provision import machine as provision_dump_volume
+from infra.rescue import machine as rescue_vmcore
 from infra.respond import functions as hang_response
 from infra.respond.standby import ReturnFromStandby
 from infra.saved_queries import SavedQueries

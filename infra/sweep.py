@@ -1,21 +1,30 @@
 """The sweep: a function on a schedule that finds what was left behind, tells of it, removes what it may."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import sweep_grants
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
-from infra.foundation.vmcore_bucket import SWEEPS, VMCORES, VmcoreBucket, any_key_acknowledged, bucket_environment
+from infra.foundation.vmcore_bucket import (
+    SWEEPS,
+    VMCORES,
+    VmcoreBucket,
+    any_key_acknowledged,
+    bucket_environment,
+    objects,
+)
 from infra.provision.mark_ready import ALARM_PREFIX
+from infra.rescue.grants import remove_what_rescues_made
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 
@@ -93,3 +102,43 @@ class Sweep(Construct):
             iam.PolicyStatement(actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]),
             iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
         ]
+
+
+def look(
+    table: dynamodb.Table, vmcores: VmcoreBucket, machines: Sequence[sfn.StateMachine]
+) -> list[iam.PolicyStatement]:
+    """Searches, and the report."""
+    return [
+        grants.read(
+            "autoscaling:DescribeAutoScalingInstances",
+            "cloudwatch:DescribeAlarms",
+            "ec2:DescribeInstances",
+            "ec2:DescribeSnapshots",
+            "ec2:DescribeVolumes",
+            "ssm:DescribeInstanceInformation",
+            "ssm:ListCommandInvocations",
+        ),
+        iam.PolicyStatement(
+            # PutItem: where it had to stop.
+            actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
+            resources=[table.table_arn],
+        ),
+        iam.PolicyStatement(
+            actions=["states:ListExecutions"], resources=[machine.state_machine_arn for machine in machines]
+        ),
+        iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[vmcores.bucket.bucket_arn]),
+        objects(vmcores, SWEEPS, "s3:PutObject"),
+        # Not Decrypt, which only uploads in parts need: a sweep writes its report and reads no vmcore.
+        iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[vmcores.key.key_arn]),
+    ]
+
+
+def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
+    """What rescues left, the ready tag, alarms and uploads."""
+    return [
+        *remove_what_rescues_made(stack),
+        grants.unmark_ready(stack),
+        grants.mark_ready(stack),
+        iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[grants.alarms(stack, f"{ALARM_PREFIX}*")]),
+        objects(vmcores, VMCORES, "s3:AbortMultipartUpload"),
+    ]

@@ -9,8 +9,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import rescue_vmcore
 from infra.foundation import grants
+from infra.rescue import machine as rescue_vmcore
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
 from infra.states.tasks import ApiCall, ClosedFragment, note, task

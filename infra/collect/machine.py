@@ -10,7 +10,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import rescue_vmcore
 from infra.collect import await_rescue
 from infra.collect.await_rescue import AwaitRescue
 from infra.collect.find_detached_volume import FindDetachedVolume
@@ -20,6 +19,7 @@ from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
 from infra.parts import INCIDENT, INSTANCE, Parts
+from infra.rescue import machine as rescue_vmcore
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument

@@ -4,8 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from infra.foundation import grants
-from infra.short_lived_instance import CollectorProfile
-from infra.sweep_grants import ANY_SNAPSHOT, made_by_a_rescue, snapshots
+from infra.rescue.short_lived_instance import CollectorProfile
 from lambdas.rescue_marks import RESCUE_TAG
 
 MADE_BY_A_RESCUE = (
@@ -134,3 +133,32 @@ def acknowledged() -> dict[str, str]:
         grants.wildcard("ec2:volume/*"): MADE_BY_A_RESCUE,
         grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
     }
+
+
+# As cdk-nag names the grant.
+ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
+
+
+def snapshots(stack: cdk.Stack) -> str:
+    """The ARN of all snapshots; it has no account."""
+    return stack.format_arn(service="ec2", account="", resource="snapshot", resource_name="*")
+
+
+def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
+    """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
+    return {
+        "StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name},
+        "Null": {f"aws:ResourceTag/{RESCUE_TAG}": "false"},
+    }
+
+
+def remove_what_rescues_made(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Collectors, snapshots, copies."""
+    conditions = made_by_a_rescue(stack)
+    return [
+        iam.PolicyStatement(
+            actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=conditions
+        ),
+        iam.PolicyStatement(actions=["ec2:DeleteSnapshot"], resources=[snapshots(stack)], conditions=conditions),
+        iam.PolicyStatement(actions=["ec2:DeleteVolume"], resources=[grants.volumes(stack)], conditions=conditions),
+    ]

@@ -9,17 +9,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import rescue_grants
 from infra.collect.functions import CollectFunctions
 from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
-from infra.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.foundation import grants
 from infra.parts import Parts
-from infra.read_dump_copy import DEVICE, ReadDumpCopy
-from infra.rescue_functions import RescueFunctions
+from infra.rescue import grants as rescue_grants
+from infra.rescue.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
+from infra.rescue.functions import RescueFunctions
+from infra.rescue.read_dump_copy import DEVICE, ReadDumpCopy
+from infra.rescue.short_lived_instance import CollectorProfile, ShortLivedInstance, Wanted
 from infra.settings import Settings
-from infra.short_lived_instance import CollectorProfile, ShortLivedInstance, Wanted
 from infra.states import state_machine as workflow
 from infra.states.poll import Poll, polling
 from infra.states.run_document import DELIVERY_SECONDS

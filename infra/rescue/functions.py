@@ -7,9 +7,8 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs
 from infra.parts import Parts
-from infra.rescue_grants import MADE_BY_A_RESCUE
+from infra.rescue.grants import ANY_SNAPSHOT, MADE_BY_A_RESCUE, remove_what_rescues_made
 from infra.settings import Settings
-from infra.sweep_grants import ANY_SNAPSHOT, remove_what_rescues_made
 
 
 class RescueFunctions:
