@@ -4,21 +4,23 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import analyze_vmcore, report_pages, sweep
+from infra import analyze as analyze_vmcore
+from infra import report as report_pages
+from infra import sweep
 from infra.collect import machine as collect_vmcore
-from infra.dashboard import Dashboard
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
 from infra.foundation.documents import Documents
 from infra.foundation.functions import Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
-from infra.own_alarms import OwnAlarms
+from infra.operations.dashboard import Dashboard
+from infra.operations.own_alarms import OwnAlarms
+from infra.operations.saved_queries import SavedQueries
 from infra.provision import machine as provision_dump_volume
 from infra.rescue import machine as rescue_vmcore
 from infra.respond import functions as hang_response
 from infra.respond.standby import ReturnFromStandby
-from infra.saved_queries import SavedQueries
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 

@@ -8,7 +8,7 @@ from infra.foundation.functions import Function, Needs
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.vmcore_bucket import VMCORES, any_key_acknowledged, bucket_and_key, objects
 from infra.parts import Parts
-from infra.report_pages import report_environment, write_index
+from infra.report import report_environment, write_index
 from infra.respond.gate import (
     beforehand_acknowledged,
     beforehand_environment,

@@ -76,7 +76,7 @@ class Function(lambda_.Function):
             timeout=cdk.Duration.seconds(needs.timeout_seconds),
             memory_size=needs.memory_mib,
         )
-        # Set before events are wired up; infra/own_alarms.py asks.
+        # Set before events are wired up; infra/operations/own_alarms.py asks.
         self.is_event_called = False
         logs.grant_write(role)
         for statement in needs.statements:

@@ -1,6 +1,6 @@
 """docs/state-machines.md shows the machines as they are."""
 
-from infra.diagrams import PAGE, page
+from infra.tools.diagrams import PAGE, page
 from tests.infra.template import MACHINES, Template
 
 

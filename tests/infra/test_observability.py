@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.saved_queries import OF_LAMBDA, OF_STEP_FUNCTIONS
+from infra.operations.saved_queries import OF_LAMBDA, OF_STEP_FUNCTIONS
 from lambdas.log_fields import Line, LogField
 from lambdas.metric_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Metric
 from tests.infra.template import Template, actions, flatten

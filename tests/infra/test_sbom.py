@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from infra import sbom
 from infra.foundation import bundle
+from infra.tools import sbom
 
 
 def test_the_bill_in_the_repository_is_not_stale() -> None:

@@ -7,9 +7,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.metrics import broken_down, own_metric
+from infra.operations.stack_parts import broken_down, functions, own_metric, state_machines
 from infra.settings import Settings
-from infra.stack_parts import functions, state_machines
 from lambdas.metric_names import Metric
 
 _WIDTH = 24

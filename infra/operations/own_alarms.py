@@ -14,9 +14,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.metrics import own_metric
+from infra.operations.stack_parts import event_called, functions, own_metric, state_machines
 from infra.settings import Settings
-from infra.stack_parts import event_called, functions, state_machines
 from lambdas.metric_names import Metric
 
 _CLOUDWATCH = "cloudwatch.amazonaws.com"

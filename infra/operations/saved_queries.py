@@ -7,7 +7,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.stack_parts import function_logs, state_machine_logs
+from infra.operations.stack_parts import function_logs, state_machine_logs
 from lambdas.log_fields import Line, LogField
 
 # What CloudWatch Logs finds in the logs of every function, and Step Functions writes for every event of an execution
