@@ -1,11 +1,10 @@
-"""What CollectVmcore and its functions are put together from."""
+"""What every act of the stack is built from."""
 
 from dataclasses import dataclass
 
-from infra.foundation.functions import Shared
+from infra.foundation.functions import Function, Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
-from infra.respond.standby import ReturnFromStandby
 from infra.states.run_document import DocumentRunner
 
 # Where open_incident left the two, for every state behind it.
@@ -15,10 +14,10 @@ INCIDENT = "$.facts.incident.incidentId"
 
 @dataclass(frozen=True)
 class Parts:
-    """What the workflow is put together from."""
+    """Table, bucket, documents and functions that several acts share."""
 
     incidents: Incidents
     vmcores: VmcoreBucket
     runner: DocumentRunner
-    standby: ReturnFromStandby
+    return_from_standby: Function
     shared: Shared

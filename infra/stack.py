@@ -4,10 +4,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import analyze as analyze_vmcore
-from infra import report as report_pages
-from infra import sweep
-from infra.collect import machine as collect_vmcore
+from infra import analyze, report, sweep
+from infra.collect.machine import CollectVmcore
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
 from infra.foundation.documents import Documents
@@ -17,9 +15,10 @@ from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.operations.dashboard import Dashboard
 from infra.operations.own_alarms import OwnAlarms
 from infra.operations.saved_queries import SavedQueries
-from infra.provision import machine as provision_dump_volume
-from infra.rescue import machine as rescue_vmcore
-from infra.respond import functions as hang_response
+from infra.parts import Parts
+from infra.provision import machine as provision
+from infra.rescue.machine import RescueVmcore, SharedFunctions
+from infra.respond import functions as respond
 from infra.respond.standby import ReturnFromStandby
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
@@ -40,30 +39,34 @@ class HangdumpStack(cdk.Stack):
         shared = Shared(bundle.code(), settings.log_retention_days, failures=incidents.topic)
         runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
         standby = ReturnFromStandby(self, "Standby", incidents=incidents, shared=shared)
-        parts = collect_vmcore.Parts(incidents, vmcores, runner, standby, shared)
-        collect = collect_vmcore.CollectVmcore(self, "CollectVmcore", parts=parts, settings=settings)
-        rescue = rescue_vmcore.RescueVmcore(
-            self, "RescueVmcore", parts=parts, functions=collect.functions, settings=settings
+        parts = Parts(incidents, vmcores, runner, standby.function, shared)
+        collect = CollectVmcore(self, "CollectVmcore", parts=parts, settings=settings)
+        rescue = RescueVmcore(
+            self,
+            "RescueVmcore",
+            parts=parts,
+            functions=SharedFunctions(collect.functions.upload, collect.functions.conclude_incident),
+            settings=settings,
         )
-        response = hang_response.HangResponse(
+        response = respond.HangResponse(
             self,
             "HangResponse",
-            parts=hang_response.Parts(incidents, vmcores, runner, collect.state_machine, standby, shared),
+            parts=respond.Parts(incidents, vmcores, runner, collect.state_machine, standby, shared),
             settings=settings,
         )
-        provision = provision_dump_volume.ProvisionDumpVolume(
+        provisioned = provision.ProvisionDumpVolume(
             self,
             "ProvisionDumpVolume",
-            parts=provision_dump_volume.Parts(incidents, runner, response.respond_to_hang, shared),
+            parts=provision.Parts(incidents, runner, response.respond_to_hang, shared),
             settings=settings,
         )
-        pages = report_pages.ReportPages(
-            self, "ReportPages", parts=report_pages.Parts(incidents, vmcores, shared), settings=settings
+        pages = report.ReportPages(
+            self, "ReportPages", parts=report.Parts(incidents, vmcores, shared), settings=settings
         )
-        analyze = analyze_vmcore.AnalyzeVmcore(
+        analysis = analyze.AnalyzeVmcore(
             self,
             "AnalyzeVmcore",
-            parts=analyze_vmcore.Parts(incidents, vmcores, runner, shared, pages.function),
+            parts=analyze.Parts(incidents, vmcores, runner, shared, pages.function),
             settings=settings,
         )
         swept = sweep.Sweep(
@@ -82,10 +85,10 @@ class HangdumpStack(cdk.Stack):
                 "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe to hear of every incident"),
                 "OwnAlarmTopicArn": (own_alarms.topic.topic_arn, "Subscribe to hear of failures of Hangdump itself"),
                 "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
-                "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
+                "ProvisionDumpVolumeArn": (provisioned.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
                 "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches it without the instance"),
-                "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
+                "AnalyzeVmcoreArn": (analysis.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
                 "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
                 "SweepArn": (_arn(swept.function), "Looks for what was left behind; invoke it to look now"),

@@ -24,7 +24,7 @@ from infra.foundation.vmcore_bucket import (
     objects,
 )
 from infra.provision.mark_ready import ALARM_PREFIX
-from infra.rescue.grants import remove_what_rescues_made
+from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 
@@ -87,7 +87,7 @@ class Sweep(Construct):
                     **any_key_acknowledged(parts.vmcores, VMCORES, SWEEPS),
                     grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
-                    sweep_grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
+                    ANY_SNAPSHOT: grants.ANY_INSTANCE,
                 },
             ),
         )
@@ -96,9 +96,9 @@ class Sweep(Construct):
         stack = cdk.Stack.of(self)
         names = [parts.runner.documents.name(each) for each in (_CHECK, _UPLOAD)]
         return [
-            *sweep_grants.look(parts.incidents.table, parts.vmcores, [parts.collect_vmcore, parts.rescue_vmcore]),
+            *look(parts.incidents.table, parts.vmcores, [parts.collect_vmcore, parts.rescue_vmcore]),
             *grants.send_command(stack, names),
-            *sweep_grants.remove(stack, parts.vmcores),
+            *remove(stack, parts.vmcores),
             iam.PolicyStatement(actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]),
             iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
         ]

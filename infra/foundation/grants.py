@@ -10,7 +10,6 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
-from infra.foundation import grants
 from lambdas.index_fields import BY_SIGNATURE, BY_TIME
 from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
 
@@ -247,4 +246,4 @@ def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
 
 def any_instance_acknowledged() -> Mapping[str, str]:
     """cdk-nag's finding on a grant over all instances that carry the tag."""
-    return {grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE}
+    return {wildcard("ec2:instance/*"): ANY_INSTANCE}

@@ -4,15 +4,17 @@ Owns the order of steps. Every way through goes by "Remove what was made" to "Co
 to the dump volume but to copy it.
 """
 
+from dataclasses import dataclass
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.collect.functions import CollectFunctions
 from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
+from infra.foundation.functions import Function
 from infra.parts import Parts
 from infra.rescue import grants as rescue_grants
 from infra.rescue.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
@@ -25,6 +27,7 @@ from infra.states.poll import Poll, polling
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
+from infra.upload.functions import UploadFunctions
 from infra.upload.states import UPLOAD_ROUNDS
 from lambdas.incident import Verdict
 
@@ -49,11 +52,19 @@ def longest_seconds(settings: Settings) -> int:
     return COPY_SECONDS + 2 * settings.collector_timeout_seconds + documents + uploads + REMOVE_SECONDS
 
 
+@dataclass(frozen=True)
+class SharedFunctions:
+    """Functions of CollectVmcore that a rescue calls too."""
+
+    upload: UploadFunctions
+    conclude_incident: Function
+
+
 class RescueVmcore(Construct):
     """The state machine, its own functions and the collectors' profile."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, parts: Parts, functions: CollectFunctions, settings: Settings
+        self, scope: Construct, construct_id: str, *, parts: Parts, functions: SharedFunctions, settings: Settings
     ) -> None:
         super().__init__(scope, construct_id)
         self._parts = parts
