@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra import settings
+from infra.settings import Settings
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.incidents import Incidents
@@ -48,7 +48,7 @@ class Parts:
 class ProvisionDumpVolume(Construct):
     """The state machine and its function plan_dump_volume."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: settings.Settings) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
         super().__init__(scope, construct_id)
         self._parts = parts
         self._settings = settings

@@ -10,7 +10,7 @@ import pytest
 
 from bench import capture
 from bench.capture import Capture
-from infra import settings
+from infra import read_settings as settings
 from lab.deployment import LAB_SETTINGS
 
 FIGURES = {"dump_seconds": 9.5, "bytes": 40_000_000, "interrupt_to_object_seconds": 81}
