@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.part_plan import PartPlan
+from lambdas.upload.part_plan import PartPlan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

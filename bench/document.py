@@ -9,7 +9,7 @@ from typing import Any
 from bench.broker import Broker
 from bench.endpoint import BUCKET, Endpoint
 from bench.meter import Meter
-from lambdas.part_plan import plan_parts
+from lambdas.upload.part_plan import plan_parts
 from ssm_documents.assemble import assemble, script_of
 
 MIB = 1024 * 1024

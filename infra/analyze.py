@@ -15,8 +15,6 @@ from infra.foundation.acknowledgements import acknowledge
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import (
-    MANIFESTS,
-    VMCORES,
     VmcoreBucket,
     bucket_and_key,
     bucket_environment,
@@ -30,7 +28,7 @@ from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
-from lambdas.incident import ANALYSIS, keys
+from lambdas.incident.object_keys import ANALYSIS, MANIFESTS, VMCORES, keys
 
 NAME = "AnalyzeVmcore"
 _DOCUMENT = "analyze_vmcore"

@@ -12,7 +12,6 @@ from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import (
-    VMCORES,
     VmcoreBucket,
     bucket_and_key,
     bucket_environment,
@@ -20,7 +19,7 @@ from infra.foundation.vmcore_bucket import (
     named_objects_acknowledged,
 )
 from infra.settings import Settings
-from lambdas.incident import ANALYSIS, INDEX_KEY, evidence_keys, keys
+from lambdas.incident.object_keys import ANALYSIS, INDEX_KEY, VMCORES, evidence_object_keys, keys
 
 _REPORT = keys(f"{VMCORES}*/")["report"]
 
@@ -80,7 +79,7 @@ class ReportPages(Construct):
 def _readable() -> list[str]:
     prefix = f"{VMCORES}*/"
     names = keys(prefix)
-    before = evidence_keys(prefix)
+    before = evidence_object_keys(prefix)
     read = [names[name] for name in ("dmesg", "log", "incident", "triage")]
     return [*read, prefix + ANALYSIS, before["consoleBefore"], before["screenshotBefore"]]
 

@@ -15,18 +15,12 @@ from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
-from infra.foundation.vmcore_bucket import (
-    SWEEPS,
-    VMCORES,
-    VmcoreBucket,
-    any_key_acknowledged,
-    bucket_environment,
-    objects,
-)
+from infra.foundation.vmcore_bucket import VmcoreBucket, any_key_acknowledged, bucket_environment, objects
 from infra.provision.mark_ready import ALARM_PREFIX
 from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
+from lambdas.incident.object_keys import SWEEPS, VMCORES
 
 # Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
 _LONGEST_SECONDS = 900

@@ -6,7 +6,7 @@ In Standby an instance belongs to its group, but is neither health-checked nor r
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas import clients
+from lambdas.runtime import clients
 
 IN_SERVICE = "InService"
 ENTERING_STANDBY = "EnteringStandby"

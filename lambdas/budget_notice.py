@@ -9,13 +9,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import InterruptLimits, Notifications
-from lambdas.incident import Incident
+from lambdas.incident.record import Incident
+from lambdas.incident.update_expression import serialize
 from lambdas.interrupt_claim import FLEET_BUDGET_SPENT, window_start
-from lambdas.notification import next_step, publish, table
-from lambdas.observability import logger
-from lambdas.update_expression import serialize
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import InterruptLimits, Notifications
+from lambdas.runtime.notification import next_step, publish, table
+from lambdas.runtime.observability import logger
 
 # Nobody is told about a window that is over for so long.
 _KEPT_SECONDS = 7 * 24 * 3600

@@ -13,18 +13,17 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import InterruptLimits
 from lambdas.evidence_first import EvidenceFirst, Kept
-from lambdas.incident import Incident, State, Verdict, timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.index_fields import index_fields
+from lambdas.incident.index_fields import index_fields
+from lambdas.incident.record import Incident, State, Verdict, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.interrupt_claim import Place, claim
 from lambdas.kill_switch import read_stop
-from lambdas.log_fields import LogField
-from lambdas.metric_names import Metric
-from lambdas.observability import count, logger
 from lambdas.obstacle import Obstacle
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import InterruptLimits
+from lambdas.runtime.observability import count, logger
+from lambdas.runtime.telemetry_names import LogField, Metric
 from lambdas.standby import stand_by
 
 # EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients
-from lambdas.part_plan import PartPlan
-from lambdas.s3_errors import code
+from lambdas.runtime import clients
+from lambdas.runtime.bucket import code
+from lambdas.upload.part_plan import PartPlan
 
 # base64 of the 32 bytes of a SHA-256; nothing else may reach a signed header or the manifest.
 DIGEST = "[A-Za-z0-9+/]{43}="

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from lambdas import clients
-from lambdas.environment import EvidenceBound, VmcoreBucket
-from lambdas.incident import Incident, evidence_keys, key_prefix
+from lambdas.incident.object_keys import evidence_object_keys, key_prefix
+from lambdas.incident.record import Incident
 from lambdas.instance_looks import LOOKS, Look
-from lambdas.observability import logger
+from lambdas.runtime import clients
+from lambdas.runtime.environment import EvidenceBound, VmcoreBucket
+from lambdas.runtime.observability import logger
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class EvidenceFirst:
 
     def __init__(self, incident: Incident) -> None:
         self._instance_id = incident.instance_id
-        self._keys = evidence_keys(
+        self._keys = evidence_object_keys(
             key_prefix(
                 account_id=incident.account_id,
                 region=incident.region,

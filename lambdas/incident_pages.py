@@ -6,14 +6,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import bucket_objects
-from lambdas.environment import ReportPages
-from lambdas.incident import ANALYSIS, INDEX_KEY
-from lambdas.incident_index import IncidentIndex, as_indexed, replaced
+from lambdas.incident.index import IncidentIndex, as_indexed, replaced
+from lambdas.incident.object_keys import ANALYSIS, INDEX_KEY
+from lambdas.incident.summary import SimilarIncident
 from lambdas.incident_report import render, render_index
 from lambdas.incident_report.page import Exhibits
-from lambdas.incident_report.similar import SimilarIncident
-from lambdas.observability import logger
+from lambdas.runtime import bucket as bucket_objects
+from lambdas.runtime.environment import ReportPages
+from lambdas.runtime.observability import logger
 from lambdas.triage import Triage
 
 _HTML = "text/html; charset=utf-8"

@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
-from lambdas.incident import ConsoleBaseline
+from lambdas.incident.record import ConsoleBaseline
+from lambdas.runtime import clients, moment
+from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-ENROLLED_TAG = "hangdump:enrolled"
-READY_TAG = "hangdump:ready"
-# The kernel that was running when the instance was seen ready.
-READY_KERNEL_TAG = "hangdump:ready-kernel"
-ANALYSIS_HOST_TAG = "hangdump:analysis-host"
-OWNER_TAG = "hangdump:instance-id"
 _NEVER = datetime.fromtimestamp(0, UTC)
 # Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
 _AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lambdas import clients, moment
+from lambdas.runtime import clients, moment
 
 METRICS_HOURS = 3
 _METRICS_PERIOD_SECONDS = 60

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import InterruptLimits
-from lambdas.errors import BudgetsUnread
-from lambdas.incident import Incident, State
-from lambdas.update_expression import UpdateExpression, deserialize
+from lambdas.incident.record import Incident, State
+from lambdas.incident.update_expression import UpdateExpression, deserialize
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import InterruptLimits
+from lambdas.runtime.errors import BudgetsUnread
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef

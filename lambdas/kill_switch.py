@@ -5,9 +5,9 @@ Owns reading it; diagnostic_interrupt.py asks last of all, right before the call
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients
-from lambdas.environment import KillSwitch
 from lambdas.obstacle import Obstacle
+from lambdas.runtime import clients
+from lambdas.runtime.environment import KillSwitch
 
 # Exactly this; every other value, also " on" or "On", leaves doubt.
 _ON = "on"

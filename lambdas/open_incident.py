@@ -3,22 +3,18 @@
 Owns what each kind of start means for the rest: whether to interrupt, whether a crash is awaited, which vmcores count.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import Field
 
-from lambdas import moment
-from lambdas.environment import DumpDeadline, RecordKeeping
-from lambdas.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
-from lambdas.execution_input import ExecutionInput, read_input
-from lambdas.incident import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, timeline_entry
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.instance_facts import read_instance, read_ping
-from lambdas.observability import entry_point, logger
-
-# 20261123T040000Z-i-0123456789abcdef0
-IncidentId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$")]
+from lambdas.runtime import moment
+from lambdas.runtime.environment import DumpDeadline, RecordKeeping
+from lambdas.runtime.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
+from lambdas.runtime.execution_input import ExecutionInput, IncidentId, read_input
+from lambdas.runtime.observability import entry_point, logger
 
 
 class CollectInput(ExecutionInput):

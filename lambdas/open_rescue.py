@@ -7,14 +7,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas import moment
-from lambdas.environment import RecordKeeping
-from lambdas.errors import InvalidInput
-from lambdas.execution_input import GivenInput, InstanceId, read_input
-from lambdas.incident import SAFE_VERDICTS, Incident, incident_id, timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.observability import entry_point, logger
-from lambdas.open_incident import IncidentId
+from lambdas.incident.record import SAFE_VERDICTS, Incident, incident_id, timeline_entry
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import moment
+from lambdas.runtime.environment import RecordKeeping
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, read_input
+from lambdas.runtime.observability import entry_point, logger
 
 # Of the record's 400 KB a timeline may not take much.
 _LONGEST_DETAIL = 2000

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas import clients
-
-HANG_ALARM_PREFIX = "hangdump-"
+from lambdas.runtime import clients
+from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 # The checks that a hang fails. An alarm on the system check is no rival: where that fails nothing is interrupted.
 METRICS = ("StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed_AttachedEBS")

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import clients
-from lambdas.environment import ReaderRole, RecordKeeping, VmcoreBucket
-from lambdas.errors import (
+from lambdas.incident.object_keys import ANALYSIS
+from lambdas.incident.record import Incident
+from lambdas.incident.update_expression import deserialize
+from lambdas.instance_facts import read_instance, read_ping
+from lambdas.runtime import clients
+from lambdas.runtime.bucket import code, explain_refusal
+from lambdas.runtime.environment import ReaderRole, RecordKeeping, VmcoreBucket
+from lambdas.runtime.errors import (
     AnalysisHostRefused,
     InstanceNotFound,
     InstanceNotManaged,
@@ -23,13 +28,9 @@ from lambdas.errors import (
     InvalidInput,
     VmcoreNotFound,
 )
-from lambdas.execution_input import GivenInput, InstanceId, read_input
-from lambdas.incident import ANALYSIS, Incident
-from lambdas.instance_facts import ANALYSIS_HOST_TAG, read_instance, read_ping
-from lambdas.observability import entry_point, logger
-from lambdas.open_incident import IncidentId
-from lambdas.s3_errors import code, explain_refusal
-from lambdas.update_expression import deserialize
+from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, read_input
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import ANALYSIS_HOST_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

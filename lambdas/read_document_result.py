@@ -5,8 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, InstanceUnreachable
-from lambdas.observability import entry_point
+from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, InstanceUnreachable
+from lambdas.runtime.observability import entry_point
 
 # GetCommandInvocation keeps this much of stdout.
 _STDOUT_LIMIT = 24_000

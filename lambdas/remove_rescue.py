@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients
-from lambdas.observability import entry_point, logger
-from lambdas.rescue_marks import RESCUE_TAG
+from lambdas.runtime import clients
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import RESCUE_EXECUTION_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef
@@ -23,7 +23,7 @@ _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"executionName"}`, gives `{"isAnythingLeft","left"}`, where left names what was still there."""
-    mark: list[FilterTypeDef] = [{"Name": f"tag:{RESCUE_TAG}", "Values": [event["executionName"]]}]
+    mark: list[FilterTypeDef] = [{"Name": f"tag:{RESCUE_EXECUTION_TAG}", "Values": [event["executionName"]]}]
     left = [*_end_collectors(mark), *_delete_snapshots(mark), *_delete_copies(mark)]
     logger.info("Left of the rescue: %s", left or "nothing")
     return {"isAnythingLeft": bool(left), "left": left}

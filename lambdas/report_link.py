@@ -7,8 +7,8 @@ Lambda function ends within hours, whenever it wants; AWS promises no time.
 
 from botocore.exceptions import BotoCoreError
 
-from lambdas import clients
-from lambdas.observability import logger
+from lambdas.runtime import clients
+from lambdas.runtime.observability import logger
 
 
 def sign_link(*, bucket: str, key: str, hours: int) -> str:

@@ -2,18 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from lambdas.plan_dump_volume import STACK, STACK_TAG
+from lambdas.runtime.tags import (
+    COPIED_VOLUME_TAG,
+    INCIDENT_TAG,
+    RESCUE_EXECUTION_TAG,
+    RESCUED_INSTANCE_TAG,
+    STACK,
+    STACK_TAG,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import TagTypeDef
-
-# Its execution, its incident, and the instance whose dump it is after. Never OWNER_TAG: ProvisionDumpVolume would take
-# a copy for a dump volume.
-RESCUE_TAG = "hangdump:rescue"
-INCIDENT_TAG = "hangdump:incident"
-RESCUED_TAG = "hangdump:rescue-of"
-# On the copy: the volume that it is a copy of.
-SOURCE_TAG = "hangdump:copy-of"
 
 
 def marks(*, execution_name: str, incident_id: str, instance_id: str, volume_id: str) -> "list[TagTypeDef]":
@@ -21,9 +20,9 @@ def marks(*, execution_name: str, incident_id: str, instance_id: str, volume_id:
     tags = {
         "Name": f"hangdump rescue of {instance_id}",
         STACK_TAG: STACK,
-        RESCUE_TAG: execution_name,
+        RESCUE_EXECUTION_TAG: execution_name,
         INCIDENT_TAG: incident_id,
-        RESCUED_TAG: instance_id,
-        SOURCE_TAG: volume_id,
+        RESCUED_INSTANCE_TAG: instance_id,
+        COPIED_VOLUME_TAG: volume_id,
     }
     return [{"Key": key, "Value": value} for key, value in tags.items()]

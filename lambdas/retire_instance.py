@@ -8,11 +8,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import clients
-from lambdas.errors import InvalidInput
-from lambdas.execution_input import ExecutionInput, read_input
-from lambdas.instance_facts import OWNER_TAG, READY_KERNEL_TAG, READY_TAG
-from lambdas.observability import entry_point, logger
+from lambdas.runtime import clients
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.execution_input import ExecutionInput, read_input
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import OWNER_TAG, READY_KERNEL_TAG, READY_TAG
 
 
 @entry_point

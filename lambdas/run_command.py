@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients
 from lambdas.instance_facts import read_ping
+from lambdas.runtime import clients
 
 _POLL_SECONDS = 1.5
 # SendCommand's own lower limit for TimeoutSeconds

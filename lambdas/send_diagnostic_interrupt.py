@@ -7,18 +7,17 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas import moment
 from lambdas.diagnostic_interrupt import interrupt_once
-from lambdas.environment import InterruptLimits, RecordKeeping
-from lambdas.errors import InvalidInput
-from lambdas.incident import Incident, State, timeline_entry
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.interrupt_claim import DUPLICATE
-from lambdas.log_fields import LogField
-from lambdas.metric_names import Metric
-from lambdas.observability import count, entry_point, logger
 from lambdas.respond_to_hang.decide import decide
 from lambdas.respond_to_hang.evidence import gather, policy
+from lambdas.runtime import moment
+from lambdas.runtime.environment import InterruptLimits, RecordKeeping
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.observability import count, entry_point, logger
+from lambdas.runtime.telemetry_names import LogField, Metric
 
 
 @entry_point

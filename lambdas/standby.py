@@ -11,14 +11,14 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients
 from lambdas.auto_scaling import ENTERING_STANDBY, IN_SERVICE, STANDBY, Membership, enter_standby, read_membership
-from lambdas.environment import ReturnFunction, Standby
-from lambdas.incident import Incident, timeline_entry
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.kill_switch import read_stop
-from lambdas.observability import logger
 from lambdas.obstacle import Obstacle
+from lambdas.runtime import clients
+from lambdas.runtime.environment import ReturnFunction, Standby
+from lambdas.runtime.observability import logger
 
 UNAVAILABLE = "standby-unavailable"
 

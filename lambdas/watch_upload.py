@@ -8,10 +8,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import VmcoreBucketName
-from lambdas.observability import entry_point, logger
-from lambdas.s3_errors import code
+from lambdas.runtime import clients, moment
+from lambdas.runtime.bucket import code
+from lambdas.runtime.environment import VmcoreBucketName
+from lambdas.runtime.observability import entry_point, logger
 from lambdas.vmcore_upload import read_parts
 
 MIB = 1024**2

@@ -7,7 +7,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.states.tasks import ApiCall, ClosedFragment, note, task
-from lambdas.instance_facts import OWNER_TAG
+from lambdas.runtime.tags import OWNER_TAG
 
 _INSTANCE = "$.facts.incident.instanceId"
 _VOLUME = "$.detached.volumes[0].VolumeId"

@@ -6,7 +6,7 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs
 from infra.foundation.grants import any_instance_acknowledged
-from infra.foundation.vmcore_bucket import VMCORES, any_key_acknowledged, bucket_and_key, objects
+from infra.foundation.vmcore_bucket import any_key_acknowledged, bucket_and_key, objects
 from infra.parts import Parts
 from infra.report import report_environment, write_index
 from infra.respond.gate import (
@@ -21,6 +21,7 @@ from infra.respond.gate import (
 from infra.respond.standby import standby_acknowledged, standby_environment, standby_statements
 from infra.settings import Settings
 from infra.upload.functions import UploadFunctions
+from lambdas.incident.object_keys import VMCORES
 
 
 class CollectFunctions:

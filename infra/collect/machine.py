@@ -26,8 +26,8 @@ from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocum
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import ApiCall, FunctionCall, note, task, task_without_retry
 from infra.upload.states import UPLOAD_ROUNDS, Reader, UploadVmcore
-from lambdas.errors import VmcoreNotFound
-from lambdas.incident import INTERRUPT_STARTED, Verdict
+from lambdas.incident.record import INTERRUPT_STARTED, Verdict
+from lambdas.runtime.errors import VmcoreNotFound
 
 NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"

@@ -14,7 +14,7 @@ from infra.foundation.incidents import Incidents
 from infra.states.explain_failure import ExplainFailure
 from infra.states.state_machine import connect
 from infra.states.tasks import ClosedFragment, FunctionCall, task_at_any_cost
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 
 
 class ConcludeIncident(ClosedFragment):

@@ -13,9 +13,9 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.foundation.incidents import Incidents
 from infra.states.tasks import ApiCall, ClosedFragment, note, task
-from lambdas.incident import SAFE_VERDICTS, State, Verdict
-from lambdas.index_fields import LISTED_UNDER, OPENED_AT, index_fields
-from lambdas.metric_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
+from lambdas.incident.index_fields import LISTED_UNDER, OPENED_AT, index_fields
+from lambdas.incident.record import SAFE_VERDICTS, State, Verdict
+from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
 
 _SAFE = "The vmcore is in the bucket, complete and identical, and opens; its report was not written"
 

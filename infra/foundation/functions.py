@@ -17,7 +17,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import OF_A_FUNCTION, acknowledge
-from lambdas.metric_names import NAMESPACE, SERVICE
+from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
 

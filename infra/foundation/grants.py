@@ -10,8 +10,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
-from lambdas.index_fields import BY_SIGNATURE, BY_TIME
-from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
+from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
+from lambdas.runtime.tags import READY_KERNEL_TAG, READY_TAG
 
 ENROLLED = "hangdump:enrolled"
 ANALYSIS_HOST = "hangdump:analysis-host"

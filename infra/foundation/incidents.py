@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.foundation.acknowledgements import OF_THE_TABLE, acknowledge
 from infra.settings import Settings
-from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
+from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 
 
 class Incidents(Construct):

@@ -10,12 +10,7 @@ from constructs import Construct
 
 from infra.foundation.acknowledgements import OF_THE_ACCESS_LOGS, OF_THE_VMCORES, acknowledge
 from infra.settings import Settings
-
-VMCORES = "vmcores/"
-MANIFESTS = "manifests/"
-DIGESTS = "digests/"
-SWEEPS = "sweeps/"
-REPORTS = "reports/"
+from lambdas.incident.object_keys import DIGESTS, MANIFESTS, REPORTS, SWEEPS, VMCORES
 
 
 class VmcoreBucket(Construct):

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.operations.stack_parts import broken_down, functions, own_metric, state_machines
 from infra.settings import Settings
-from lambdas.metric_names import Metric
+from lambdas.runtime.telemetry_names import Metric
 
 _WIDTH = 24
 _HEIGHT = 6

@@ -16,7 +16,7 @@ from constructs import Construct
 
 from infra.operations.stack_parts import event_called, functions, own_metric, state_machines
 from infra.settings import Settings
-from lambdas.metric_names import Metric
+from lambdas.runtime.telemetry_names import Metric
 
 _CLOUDWATCH = "cloudwatch.amazonaws.com"
 # An alarm may look back over seven days at most, in periods of an hour.

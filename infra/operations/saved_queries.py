@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.operations.stack_parts import function_logs, state_machine_logs
-from lambdas.log_fields import Line, LogField
+from lambdas.runtime.telemetry_names import Line, LogField
 
 # What CloudWatch Logs finds in the logs of every function, and Step Functions writes for every event of an execution
 # (both by AWS's documentation; no test here can see them).

@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 
 from infra.foundation.functions import Function
-from lambdas.metric_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
+from lambdas.runtime.telemetry_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
 
 Part = TypeVar("Part")
 

@@ -12,7 +12,6 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.settings import Settings
 from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.incidents import Incidents
@@ -25,6 +24,7 @@ from infra.provision.dump_volume import (
 )
 from infra.provision.lease import TakeLease, release_lease
 from infra.provision.mark_ready import ALARM_PREFIX, mark_instance_ready, put_hang_alarm
+from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument

@@ -6,8 +6,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.states.tasks import ApiCall, task
-from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
-from lambdas.other_alarms import HANG_ALARM_PREFIX
+from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG
 
 ALARM_PREFIX = HANG_ALARM_PREFIX
 

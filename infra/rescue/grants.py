@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.foundation import grants
 from infra.rescue.short_lived_instance import CollectorProfile
-from lambdas.rescue_marks import RESCUE_TAG
+from lambdas.runtime.tags import RESCUE_EXECUTION_TAG
 
 MADE_BY_A_RESCUE = (
     "What a rescue makes has an id that nobody knows before: the grant is limited by a condition, to what carries its "
@@ -106,7 +106,7 @@ def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.
             resources=[grants.instances(stack)],
             conditions={
                 "StringEquals": {f"ssm:resourceTag/{grants.STACK_TAG}": stack.stack_name},
-                "Null": {f"ssm:resourceTag/{RESCUE_TAG}": "false"},
+                "Null": {f"ssm:resourceTag/{RESCUE_EXECUTION_TAG}": "false"},
             },
         ),
         grants.read("ssm:GetCommandInvocation"),
@@ -116,7 +116,7 @@ def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.
 def _marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str]]:
     return {
         "StringEquals": {f"aws:RequestTag/{grants.STACK_TAG}": stack.stack_name},
-        "Null": {f"aws:RequestTag/{RESCUE_TAG}": "false"},
+        "Null": {f"aws:RequestTag/{RESCUE_EXECUTION_TAG}": "false"},
     }
 
 
@@ -148,7 +148,7 @@ def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
     """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
     return {
         "StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name},
-        "Null": {f"aws:ResourceTag/{RESCUE_TAG}": "false"},
+        "Null": {f"aws:ResourceTag/{RESCUE_EXECUTION_TAG}": "false"},
     }
 
 

@@ -29,7 +29,7 @@ from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
 from infra.upload.functions import UploadFunctions
 from infra.upload.states import UPLOAD_ROUNDS
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 
 NAME = "RescueVmcore"
 # An instance that is terminated shuts down first, which its operating system may take minutes for.

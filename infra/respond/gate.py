@@ -8,9 +8,10 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.incidents import Incidents
-from infra.foundation.vmcore_bucket import VMCORES, VmcoreBucket, any_key_acknowledged, bucket_environment, objects
+from infra.foundation.vmcore_bucket import VmcoreBucket, any_key_acknowledged, bucket_environment, objects
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
+from lambdas.incident.object_keys import VMCORES
 
 PROBE = "probe_instance"
 

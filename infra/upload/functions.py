@@ -7,9 +7,6 @@ from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
 from infra.foundation.functions import Function, Needs
 from infra.foundation.vmcore_bucket import (
-    DIGESTS,
-    MANIFESTS,
-    VMCORES,
     any_key_acknowledged,
     bucket_and_key,
     bucket_environment,
@@ -20,7 +17,7 @@ from infra.foundation.vmcore_bucket import (
 )
 from infra.parts import Parts
 from infra.settings import Settings
-from lambdas.incident import keys
+from lambdas.incident.object_keys import DIGESTS, MANIFESTS, VMCORES, keys
 
 _SEE_PARTS = ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
 

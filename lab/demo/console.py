@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from lab.guest.qemu_guest import QemuGuest
-from lambdas.incident import ConsoleBaseline
+from lambdas.incident.record import ConsoleBaseline
 from lambdas.watch_dump.read_progress import Progress, read_progress
 
 

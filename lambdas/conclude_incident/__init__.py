@@ -10,18 +10,18 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas import moment
 from lambdas.conclude_incident.bucket_report import BucketReport
 from lambdas.conclude_incident.decide_verdict import Conclusion, conclude
 from lambdas.conclude_incident.tell import tell
-from lambdas.environment import RecordKeeping, ReportPages
-from lambdas.incident import INSTANCE_ID, SAFE_VERDICTS, Incident, State, timeline_entry
+from lambdas.incident.index_fields import index_fields
+from lambdas.incident.record import SAFE_VERDICTS, Incident, State, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.incident_pages import IncidentPages
-from lambdas.incident_table import IncidentTable
-from lambdas.index_fields import index_fields
-from lambdas.log_fields import LogField
-from lambdas.metric_names import Metric
-from lambdas.observability import count, entry_point, logger, measure
+from lambdas.runtime import moment
+from lambdas.runtime.environment import RecordKeeping, ReportPages
+from lambdas.runtime.execution_input import INSTANCE_ID
+from lambdas.runtime.observability import count, entry_point, logger, measure
+from lambdas.runtime.telemetry_names import LogField, Metric
 from lambdas.triage import CrashClass, Triage
 
 # From the first to the second event of the timeline, where both are there.

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import bucket_objects
-from lambdas.environment import VmcoreBucket
 from lambdas.incident_pages import IncidentPages
 from lambdas.instance_facts import read_console
-from lambdas.observability import logger
+from lambdas.runtime import bucket as bucket_objects
+from lambdas.runtime.environment import VmcoreBucket
+from lambdas.runtime.observability import logger
 from lambdas.triage import Triage, triage
 
 # A kernel's log buffer is 16 MiB at most unless somebody made it larger.

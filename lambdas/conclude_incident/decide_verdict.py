@@ -6,7 +6,7 @@ from typing import Any
 
 from lambdas.conclude_incident.verdict_of_rescue import RescueEnding, decide_rescue
 from lambdas.diagnostic_interrupt import verdict_of_refusal
-from lambdas.incident import Incident, Verdict
+from lambdas.incident.record import Incident, Verdict
 
 _UNSUPPORTED = {
     "UnsupportedHypervisor",

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas.environment import Notifications, ReportLink
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 from lambdas.incident_report.links import console_link
-from lambdas.notification import next_step, publish, table
 from lambdas.report_link import sign_link
+from lambdas.runtime.environment import Notifications, ReportLink
+from lambdas.runtime.notification import next_step, publish, table
 
 
 def tell(report: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lambdas import moment
-from lambdas.incident_report.fleet import IndexedIncident, compose_index
+from lambdas.incident.summary import IndexedIncident, SimilarIncident
+from lambdas.incident_report.fleet import compose_index
 from lambdas.incident_report.page import Exhibits, compose
-from lambdas.incident_report.similar import SimilarIncident
 from lambdas.incident_report.visible_text import visible
+from lambdas.runtime import moment
 from lambdas.triage.model import Triage
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 from lambdas.incident_report.facts import Facts
 from lambdas.incident_report.links import argument, uri
-from lambdas.notification import next_step
+from lambdas.runtime.notification import next_step
 from lambdas.triage.model import CrashClass, Triage
 
 # Where the dump is, or may still be, on the instance.

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas import moment
 from lambdas.incident_report.facts import Facts
 from lambdas.incident_report.links import file_name
 from lambdas.incident_report.visible_text import clip
 from lambdas.incident_report.wording import day_and_clock, exact, size
+from lambdas.runtime import moment
 
 _DAYS_PER_MONTH = 365 / 12
 _LONGEST_VALUE = 500

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lambdas import moment
+from lambdas.runtime import moment
 
 
 @dataclass(frozen=True)

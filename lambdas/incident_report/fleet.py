@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
+from lambdas.incident.summary import IndexedIncident
 from lambdas.incident_report.bars import Bar
 from lambdas.incident_report.links import console_link
 from lambdas.incident_report.verdicts import headline
@@ -14,22 +14,6 @@ from lambdas.incident_report.wording import day, day_and_clock
 
 _LONGEST = 160
 _MOST_GROUPS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexedIncident:
-    """What the index knows of an incident; "" is unknown."""
-
-    incident_id: str
-    instance_id: str = ""
-    opened_at: datetime | None = None
-    verdict: str = ""
-    # The code of a refusal, such as cooldown.
-    refusal: str = ""
-    crash_class: str = ""
-    signature: str = ""
-    sentence: str = ""
-    report_key: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lambdas.incident.summary import SimilarIncident
 from lambdas.incident_report.advice import Step, next_steps
 from lambdas.incident_report.analysis_model import Analysis, Culprit, read_analysis
 from lambdas.incident_report.bars import Memory, draw_memory
@@ -12,7 +13,7 @@ from lambdas.incident_report.evidence_table import Row, cost_rows, custody_rows,
 from lambdas.incident_report.facts import Facts
 from lambdas.incident_report.links import console_link, file_name
 from lambdas.incident_report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
-from lambdas.incident_report.similar import Similar, SimilarIncident, draw_similar
+from lambdas.incident_report.similar import Similar, draw_similar
 from lambdas.incident_report.timeline import Timeline, draw_timeline
 from lambdas.incident_report.verdicts import Headline, headline
 from lambdas.incident_report.visible_text import clip

@@ -2,24 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from lambdas.incident.summary import SimilarIncident
 from lambdas.incident_report.links import console_link
 from lambdas.incident_report.wording import day
 
 _MOST_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class SimilarIncident:
-    """Another incident; `report_key` is "" when it has no page. `is_same_kernel` is None when that is not known."""
-
-    incident_id: str
-    instance_id: str
-    opened_at: datetime | None
-    verdict: str
-    kernel: str = ""
-    report_key: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 
 
 @dataclass(frozen=True)

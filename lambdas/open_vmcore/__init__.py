@@ -9,14 +9,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import bucket_objects, clients, moment
-from lambdas.environment import RecordKeeping, VmcoreBucket
-from lambdas.incident import timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.observability import entry_point, logger
+from lambdas.incident.record import timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.open_vmcore.bytes_by_range import BytesByRange
 from lambdas.open_vmcore.open_dump import OpenedDump, open_dump
-from lambdas.s3_errors import explain_refusal
+from lambdas.runtime import bucket as bucket_objects
+from lambdas.runtime import clients, moment
+from lambdas.runtime.bucket import explain_refusal
+from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
+from lambdas.runtime.observability import entry_point, logger
 from lambdas.triage.printk import read_log
 
 _LONGEST_LOG_BYTES = 32 * 1024**2

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from lambdas.errors import VmcoreUnreadable
+from lambdas.runtime.errors import VmcoreUnreadable
 
 # Offset and length; may answer less at the end of the file.
 Fetch = Callable[[int, int], bytes]

@@ -7,7 +7,7 @@ code, which would have to be built for two platforms.
 import importlib
 import zlib
 
-from lambdas.errors import VmcoreUnreadable
+from lambdas.runtime.errors import VmcoreUnreadable
 
 ZLIB, LZO, SNAPPY, ZSTD = 0x01, 0x02, 0x04, 0x20
 _METHODS = ZLIB | LZO | SNAPPY | ZSTD

@@ -8,7 +8,6 @@ import re
 import struct
 from dataclasses import dataclass
 
-from lambdas.errors import VmcoreUnreadable
 from lambdas.open_vmcore import flattened
 from lambdas.open_vmcore.bytes_by_range import BytesByRange
 from lambdas.open_vmcore.elf_core import ElfCore
@@ -17,6 +16,7 @@ from lambdas.open_vmcore.kdump_compressed import KdumpCompressed
 from lambdas.open_vmcore.kernel_log import read_kernel_log
 from lambdas.open_vmcore.kernel_memory import KernelMemory, MemoryUnreadable
 from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
+from lambdas.runtime.errors import VmcoreUnreadable
 
 # [   63.512400] Kernel panic - not syncing: NMI: Not continuing
 _PANIC = re.compile(r"Kernel panic - not syncing: .*")

@@ -3,7 +3,7 @@
 `OSRELEASE=6.1.0-28`, `SYMBOL(prb)=ffffffff82a6c7e0`, `NUMBER(phys_base)=-1234`, `OFFSET(prb_desc.state_var)=0`.
 """
 
-from lambdas.errors import VmcoreUnreadable
+from lambdas.runtime.errors import VmcoreUnreadable
 
 
 class Vmcoreinfo:

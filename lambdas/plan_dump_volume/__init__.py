@@ -7,9 +7,25 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas import clients
-from lambdas.environment import Provisioning
-from lambdas.errors import (
+from lambdas.instance_facts import (
+    Instance,
+    InstanceType,
+    read_instance,
+    read_instance_type,
+    read_ping,
+    read_shutdown_behavior,
+)
+from lambdas.other_alarms import METRICS, read_rival_alarms
+from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, client_token, plan_size_gib
+from lambdas.plan_dump_volume.provision_input import (
+    IN_GUEST_TRIGGERS,
+    Parameters,
+    ProvisionInput,
+    document_parameters,
+)
+from lambdas.runtime import clients
+from lambdas.runtime.environment import Provisioning
+from lambdas.runtime.errors import (
     InstanceNotEnrolled,
     InstanceNotFound,
     InstanceNotManaged,
@@ -21,28 +37,10 @@ from lambdas.errors import (
     UnsupportedHypervisor,
     UnsupportedPlatform,
 )
-from lambdas.execution_input import read_input
-from lambdas.instance_facts import (
-    ENROLLED_TAG,
-    OWNER_TAG,
-    Instance,
-    InstanceType,
-    read_instance,
-    read_instance_type,
-    read_ping,
-    read_shutdown_behavior,
-)
-from lambdas.observability import entry_point, logger
-from lambdas.other_alarms import METRICS, read_rival_alarms
-from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, client_token, plan_size_gib
-from lambdas.plan_dump_volume.provision_input import (
-    IN_GUEST_TRIGGERS,
-    Parameters,
-    ProvisionInput,
-    document_parameters,
-)
+from lambdas.runtime.execution_input import read_input
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG
 
-STACK_TAG, STACK = "hangdump:stack", "Hangdump"
 _LEAST_MEMORY_MIB = 1024
 _LARGEST_VOLUME_GIB = 65_536
 

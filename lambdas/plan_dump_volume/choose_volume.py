@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lambdas.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
-from lambdas.instance_facts import OWNER_TAG, Instance
+from lambdas.instance_facts import Instance
+from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
+from lambdas.runtime.tags import OWNER_TAG
 
 # /dev/sdf of /dev/sdf and /dev/xvdf1: a name under one driver is taken under all
 _DEVICE_LETTER = re.compile(r"/dev/(?:sd|xvd|hd)([a-z])")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas.document_patterns import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
-from lambdas.environment import DocumentDefaults
-from lambdas.execution_input import ExecutionInput
+from lambdas.runtime.environment import DocumentDefaults
+from lambdas.runtime.execution_input import ExecutionInput
 
 _Switch = Literal[0, 1]
 # gp3's own limit

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import CollectorPlace, RecordKeeping
-from lambdas.errors import InstanceNotEnrolled
-from lambdas.incident import timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.instance_facts import ENROLLED_TAG, OWNER_TAG
-from lambdas.observability import entry_point, logger
+from lambdas.incident.record import timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.plan_dump_volume.choose_volume import client_token
 from lambdas.plan_rescue.choose_source import Source, choose_source
 from lambdas.plan_rescue.place_collector import place_collector
 from lambdas.rescue_marks import marks
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import CollectorPlace, RecordKeeping
+from lambdas.runtime.errors import InstanceNotEnrolled
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef

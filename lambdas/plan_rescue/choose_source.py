@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lambdas.errors import NoDumpVolume, SeveralDumpVolumes
-from lambdas.instance_facts import OWNER_TAG
+from lambdas.runtime.errors import NoDumpVolume, SeveralDumpVolumes
+from lambdas.runtime.tags import OWNER_TAG
 
 _GONE = ("creating", "deleting", "deleted", "error")
 

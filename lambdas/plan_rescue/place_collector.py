@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lambdas.environment import CollectorPlace
-from lambdas.errors import InstanceNotFound
+from lambdas.runtime.environment import CollectorPlace
+from lambdas.runtime.errors import InstanceNotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef

@@ -9,17 +9,18 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
 from lambdas.digest_lists import read_lists
-from lambdas.environment import RecordKeeping, VmcoreBucket
-from lambdas.errors import InvalidInput
-from lambdas.incident import Incident, Upload, keys
-from lambdas.incident_table import IncidentTable
-from lambdas.observability import entry_point, logger
+from lambdas.incident.object_keys import keys
+from lambdas.incident.record import Incident, Upload
+from lambdas.incident.table import IncidentTable
 from lambdas.plan_upload.manifest import Line, write_manifest
 from lambdas.plan_upload.multipart import upload_for
 from lambdas.plan_upload.presign import Signer
-from lambdas.s3_errors import code, explain_refusal
+from lambdas.runtime import clients, moment
+from lambdas.runtime.bucket import code, explain_refusal
+from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.observability import entry_point, logger
 from lambdas.vmcore_upload import Dmesg, Found, is_part_right, read_found, read_parts
 
 # Fruitless rounds after which the batch is described once more: a list that was damaged on its way, or digests of bytes

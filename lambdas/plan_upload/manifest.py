@@ -6,10 +6,10 @@ URLs are secrets: they are in this object, which is short-lived, and nowhere els
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambdas import clients
-from lambdas.environment import VmcoreBucket
-from lambdas.incident import Incident
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients
+from lambdas.runtime.environment import VmcoreBucket
 
 if TYPE_CHECKING:
     from lambdas.plan_upload.presign import Signer

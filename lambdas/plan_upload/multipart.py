@@ -2,12 +2,12 @@
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import UploadRates, VmcoreBucket
-from lambdas.incident import Incident, Upload, timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.part_plan import PartPlan, plan_parts
-from lambdas.s3_errors import code
+from lambdas.incident.record import Incident, Upload, timeline_entry
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients, moment
+from lambdas.runtime.bucket import code
+from lambdas.runtime.environment import UploadRates, VmcoreBucket
+from lambdas.upload.part_plan import PartPlan, plan_parts
 from lambdas.vmcore_upload import Found, Vmcore
 
 

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from lambdas import clients
 from lambdas.digest_lists import key_of
-from lambdas.environment import UploaderRole, VmcoreBucket
-from lambdas.part_plan import PartPlan
 from lambdas.plan_upload.manifest import Line
+from lambdas.runtime import clients
+from lambdas.runtime.environment import UploaderRole, VmcoreBucket
+from lambdas.upload.part_plan import PartPlan
 from lambdas.vmcore_upload import Dmesg
 
 if TYPE_CHECKING:

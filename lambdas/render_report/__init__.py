@@ -7,13 +7,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from lambdas import bucket_objects
-from lambdas.environment import RecordKeeping, ReportPages
-from lambdas.errors import InvalidInput
-from lambdas.incident import INDEX_KEY, Incident
+from lambdas.incident.object_keys import INDEX_KEY
+from lambdas.incident.record import Incident
+from lambdas.incident.table import RecordToAmend
 from lambdas.incident_pages import IncidentPages
-from lambdas.observability import entry_point, logger
-from lambdas.render_report.record_to_amend import RecordToAmend
+from lambdas.runtime import bucket as bucket_objects
+from lambdas.runtime.environment import RecordKeeping, ReportPages
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.observability import entry_point, logger
 from lambdas.triage import Triage
 
 _LARGEST_BYTES = 16 * 1024**2

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from lambdas import moment
-from lambdas.errors import InvalidInput
-from lambdas.incident import INSTANCE_ID
+from lambdas.runtime import moment
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.execution_input import INSTANCE_ID
 
 _CONTRIBUTOR = "CloudWatch Alarm Contributor State Change"
 # A composite of composites of …; CloudWatch itself allows no cycle.

@@ -8,12 +8,8 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import InterruptLimits
-from lambdas.errors import BudgetsUnread
-from lambdas.incident import ConsoleBaseline
+from lambdas.incident.record import ConsoleBaseline
 from lambdas.instance_facts import (
-    READY_KERNEL_TAG,
     Instance,
     InstanceType,
     StatusChecks,
@@ -29,6 +25,10 @@ from lambdas.other_alarms import METRICS, RivalAlarm, read_mute, read_rival_alar
 from lambdas.respond_to_hang.alarm_event import Alarm
 from lambdas.respond_to_hang.console_facts import read_console_facts
 from lambdas.respond_to_hang.decision import Evidence, Policy
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import InterruptLimits
+from lambdas.runtime.errors import BudgetsUnread
+from lambdas.runtime.tags import READY_KERNEL_TAG
 
 Fact = TypeVar("Fact")
 

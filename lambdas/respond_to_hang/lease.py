@@ -10,7 +10,7 @@ from enum import Enum
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients
+from lambdas.runtime import clients
 
 # Long after the last repetition, the table's time to live removes it.
 _KEPT_SECONDS = 24 * 3600

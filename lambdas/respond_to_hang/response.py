@@ -9,24 +9,23 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from lambdas import clients, moment
 from lambdas.budget_notice import tell_once
 from lambdas.diagnostic_interrupt import interrupt_once, verdict_of_refusal
-from lambdas.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
-from lambdas.errors import InvalidInput
-from lambdas.incident import Incident, State, incident_id, timeline_entry
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State, incident_id, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.interrupt_claim import BUDGETS_SPENT, DUPLICATE
-from lambdas.log_fields import LogField
-from lambdas.metric_names import Metric
-from lambdas.notification import next_step, publish, table
-from lambdas.observability import count, logger
 from lambdas.obstacle import Obstacle
 from lambdas.respond_to_hang.alarm_event import Alarm
 from lambdas.respond_to_hang.decide import decide, is_probe_needed
 from lambdas.respond_to_hang.decision import Evidence
 from lambdas.respond_to_hang.evidence import gather, policy
 from lambdas.run_command import probe
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.notification import next_step, publish, table
+from lambdas.runtime.observability import count, logger
+from lambdas.runtime.telemetry_names import LogField, Metric
 from lambdas.standby import ask_for_return
 
 

@@ -10,13 +10,13 @@ from typing import Any, Literal
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import moment
 from lambdas.auto_scaling import ENTERING_STANDBY, STANDBY, exit_standby, read_membership
-from lambdas.environment import Notifications, RecordKeeping
-from lambdas.incident import Incident, timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.notification import publish, table
-from lambdas.observability import entry_point, logger
+from lambdas.incident.record import Incident, timeline_entry
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import moment
+from lambdas.runtime.environment import Notifications, RecordKeeping
+from lambdas.runtime.notification import publish, table
+from lambdas.runtime.observability import entry_point, logger
 
 # Less than the function's own time: the rest is for the telling.
 WAIT_SECONDS = 780

@@ -9,10 +9,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import moment
-from lambdas.environment import SweepPolicy
-from lambdas.log_fields import LogField
-from lambdas.observability import entry_point, logger
+from lambdas.runtime import moment
+from lambdas.runtime.environment import SweepPolicy
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.telemetry_names import LogField
 from lambdas.sweep.act import act
 from lambdas.sweep.finding import Action, Finding, Policy
 from lambdas.sweep.fleet import readiness_of_fleet

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients, moment
-from lambdas.environment import Collection, VmcoreBucketName
-from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
-from lambdas.observability import logger
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import Collection, VmcoreBucketName
+from lambdas.runtime.observability import logger
+from lambdas.runtime.tags import READY_KERNEL_TAG, READY_TAG
 from lambdas.sweep.finding import Action, Finding
 
 # How EC2, S3 and CloudWatch say that it is gone, and Step Functions that it was started.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from lambdas.incident import SAFE_VERDICTS, State
+from lambdas.incident.record import SAFE_VERDICTS, State
 from lambdas.sweep.finding import Policy
 from lambdas.sweep.found import NO_LONGER_THERE, Found, IncidentFacts
 

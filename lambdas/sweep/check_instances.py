@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lambdas import clients
-from lambdas.environment import FleetChecks, RecordKeeping
-from lambdas.errors import HangdumpError, VmcoreNotFound
-from lambdas.instance_facts import ENROLLED_TAG, READY_TAG
+from lambdas.incident.update_expression import deserialize, serialize
+from lambdas.runtime import clients
+from lambdas.runtime.environment import FleetChecks, RecordKeeping
+from lambdas.runtime.errors import HangdumpError, VmcoreNotFound
+from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 from lambdas.sweep.fleet_command import INSTANCES_A_COMMAND, Answer, run_on_fleet
 from lambdas.sweep.found import Checked
 from lambdas.sweep.time_left import TimeLeft
-from lambdas.update_expression import deserialize, serialize
 
 _CURSOR = "sweep#check-instances"
 _ONLINE = "Online"

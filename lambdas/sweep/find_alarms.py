@@ -2,8 +2,8 @@
 
 import re
 
-from lambdas import clients
-from lambdas.incident import INSTANCE_ID
+from lambdas.runtime import clients
+from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.sweep.found import Alarm
 from lambdas.sweep.time_left import TimeLeft
 

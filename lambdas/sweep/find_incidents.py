@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas import clients, moment
-from lambdas.environment import Collection, RecordKeeping, Rescue
+from lambdas.incident.update_expression import deserialize, serialize
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import Collection, RecordKeeping, Rescue
 from lambdas.sweep.found import IncidentFacts
 from lambdas.sweep.judge_instances import UNFINISHED
 from lambdas.sweep.time_left import TimeLeft
-from lambdas.update_expression import deserialize, serialize
 
 _FIELDS = ("pk", "instanceId", "state", "verdict", "openedAt", "executionName", "executionArn", "autoScalingGroup")
 # What IN takes.

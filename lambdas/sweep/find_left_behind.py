@@ -2,10 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lambdas import clients
-from lambdas.instance_facts import OWNER_TAG
-from lambdas.plan_dump_volume import STACK, STACK_TAG
-from lambdas.rescue_marks import INCIDENT_TAG, RESCUE_TAG, RESCUED_TAG, SOURCE_TAG
+from lambdas.runtime import clients
+from lambdas.runtime.tags import (
+    COPIED_VOLUME_TAG,
+    INCIDENT_TAG,
+    OWNER_TAG,
+    RESCUE_EXECUTION_TAG,
+    RESCUED_INSTANCE_TAG,
+    STACK,
+    STACK_TAG,
+)
 from lambdas.sweep.found import GONE, Collector, Snapshot, Volume
 from lambdas.sweep.time_left import TimeLeft
 
@@ -26,7 +32,7 @@ def find_dump_volumes(time_left: TimeLeft) -> tuple[Volume, ...]:
 
 def find_copies(time_left: TimeLeft) -> tuple[Volume, ...]:
     """Those that rescues made of dump volumes."""
-    return _volumes("copies of dump volumes", RESCUE_TAG, time_left)
+    return _volumes("copies of dump volumes", RESCUE_EXECUTION_TAG, time_left)
 
 
 def _volumes(what: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
@@ -36,7 +42,7 @@ def _volumes(what: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
             volume_id=volume["VolumeId"],
             is_attached=volume["State"] == "in-use",
             size_gib=volume["Size"],
-            copy_of=_mark(volume.get("Tags", []), SOURCE_TAG),
+            copy_of=_mark(volume.get("Tags", []), COPIED_VOLUME_TAG),
             created_at=volume["CreateTime"],
             **_marks(volume.get("Tags", [])),
         )
@@ -49,7 +55,9 @@ def _volumes(what: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
 def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
     """Those of this account that a rescue took."""
     pages = (
-        clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[_has_tag(RESCUE_TAG)])
+        clients.ec2()
+        .get_paginator("describe_snapshots")
+        .paginate(OwnerIds=["self"], Filters=[_has_tag(RESCUE_EXECUTION_TAG)])
     )
     return tuple(
         Snapshot(
@@ -65,7 +73,7 @@ def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
 
 def find_collectors(time_left: TimeLeft) -> tuple[Collector, ...]:
     """Instances that rescues launched and that are not terminated."""
-    filters: list[FilterTypeDef] = [_has_tag(RESCUE_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
+    filters: list[FilterTypeDef] = [_has_tag(RESCUE_EXECUTION_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
     pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
     return tuple(
         Collector(
@@ -114,8 +122,8 @@ def _mark(tags: "Iterable[TagTypeDef]", key: str) -> str:
 def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
     marks = {tag["Key"]: tag["Value"] for tag in tags}
     return {
-        "instance_id": marks.get(OWNER_TAG) or marks.get(RESCUED_TAG, ""),
-        "rescue": marks.get(RESCUE_TAG, ""),
+        "instance_id": marks.get(OWNER_TAG) or marks.get(RESCUED_INSTANCE_TAG, ""),
+        "rescue": marks.get(RESCUE_EXECUTION_TAG, ""),
         "incident_id": marks.get(INCIDENT_TAG, ""),
         "is_of_this_stack": marks.get(STACK_TAG) == STACK,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from lambdas import clients
+from lambdas.runtime import clients
 from lambdas.sweep.found import IncidentFacts, InStandby
 from lambdas.sweep.time_left import TimeLeft
 

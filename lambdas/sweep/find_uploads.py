@@ -2,8 +2,8 @@
 
 import re
 
-from lambdas import clients
-from lambdas.environment import VmcoreBucketName
+from lambdas.runtime import clients
+from lambdas.runtime.environment import VmcoreBucketName
 from lambdas.sweep.found import Upload
 from lambdas.sweep.time_left import TimeLeft
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients
-from lambdas.errors import HangdumpError
 from lambdas.read_document_result import read_result
+from lambdas.runtime import clients
+from lambdas.runtime.errors import HangdumpError
 from lambdas.sweep.time_left import TimeLeft
 
 # What SendCommand takes in InstanceIds.

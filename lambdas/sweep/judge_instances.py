@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lambdas.incident import INTERRUPT_STARTED, State
+from lambdas.incident.record import INTERRUPT_STARTED, State
 from lambdas.sweep.case import Case
 from lambdas.sweep.finding import Action, Finding
 from lambdas.sweep.found import Checked, IncidentFacts, InStandby

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients, moment
-from lambdas.instance_facts import READY_KERNEL_TAG, READY_TAG
-from lambdas.observability import logger
+from lambdas.runtime import clients, moment
+from lambdas.runtime.observability import logger
+from lambdas.runtime.tags import READY_KERNEL_TAG, READY_TAG
 from lambdas.sweep.found import Checked
 from lambdas.sweep.time_left import TimeLeft
 

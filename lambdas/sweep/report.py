@@ -10,11 +10,11 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic.alias_generators import to_camel
 
-from lambdas import clients, moment
-from lambdas.environment import Notifications, VmcoreBucket
-from lambdas.metric_names import Metric
-from lambdas.notification import publish
-from lambdas.observability import count, measure
+from lambdas.runtime import clients, moment
+from lambdas.runtime.environment import Notifications, VmcoreBucket
+from lambdas.runtime.notification import publish
+from lambdas.runtime.observability import count, measure
+from lambdas.runtime.telemetry_names import Metric
 from lambdas.sweep.finding import Action, Finding
 
 # SNS takes 256 KiB; what nobody reads to its end is in the bucket.

@@ -6,7 +6,7 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
-from lambdas.observability import logger
+from lambdas.runtime.observability import logger
 from lambdas.sweep.check_instances import check_instances, find_fleet
 from lambdas.sweep.find_alarms import find_alarms
 from lambdas.sweep.find_incidents import find_running, find_unfinished, read_incidents

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas import clients, moment
 from lambdas.digest_lists import Digests, read_lists
-from lambdas.environment import RecordKeeping, VmcoreBucketName
-from lambdas.errors import InvalidInput, UploadIncomplete, VmcoreNotIdentical
-from lambdas.incident import Incident, Upload, timeline_entry
-from lambdas.incident_table import IncidentTable
-from lambdas.observability import entry_point, logger
-from lambdas.s3_errors import code, explain_refusal
+from lambdas.incident.record import Incident, Upload, timeline_entry
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients, moment
+from lambdas.runtime.bucket import code, explain_refusal
+from lambdas.runtime.environment import RecordKeeping, VmcoreBucketName
+from lambdas.runtime.errors import InvalidInput, UploadIncomplete, VmcoreNotIdentical
+from lambdas.runtime.observability import entry_point, logger
 from lambdas.verify_vmcore.custody import Verified, Way, write_custody
 from lambdas.vmcore_upload import Held, composite_digest, is_part_right, read_found, read_parts
 

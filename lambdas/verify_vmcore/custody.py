@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas import clients, moment
 from lambdas.digest_lists import Digests
-from lambdas.incident import Incident, Upload
+from lambdas.incident.record import Incident, Upload
+from lambdas.runtime import clients, moment
 from lambdas.vmcore_upload import Found
 
 

@@ -13,15 +13,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import moment
-from lambdas.environment import DumpStall, Probe, RecordKeeping
-from lambdas.errors import InvalidInput
-from lambdas.incident import DumpWatch, Incident, timeline_entry
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import DumpWatch, Incident, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.instance_facts import Instance, read_console, read_instance, read_ping
-from lambdas.log_fields import LogField
-from lambdas.observability import entry_point, logger
 from lambdas.run_command import probe
+from lambdas.runtime import moment
+from lambdas.runtime.environment import DumpStall, Probe, RecordKeeping
+from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.telemetry_names import LogField
 from lambdas.watch_dump.judge_progress import Bounds, advance, judge
 from lambdas.watch_dump.read_progress import Progress, read_progress
 

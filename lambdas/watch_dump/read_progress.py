@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from lambdas.incident import ConsoleBaseline
+from lambdas.incident.record import ConsoleBaseline
 
 Phase = Literal["waiting", "crash-kernel", "dumping", "saved", "booting"]
 

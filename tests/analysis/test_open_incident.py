@@ -15,7 +15,7 @@ from analysis import open_incident
 from analysis.debuginfo import Debuginfo
 from analysis.errors import AnalysisError
 from analysis.open_incident import IncidentNotFound, download, find_vmcore, open_command
-from lambdas.incident import key_prefix, keys
+from lambdas.incident.object_keys import key_prefix, keys
 
 INCIDENT = "20261123T040000Z-i-0123456789abcdef0"
 INSTANCE = "i-0123456789abcdef0"

@@ -6,8 +6,7 @@ names it in its report.
 
 from typing import Any
 
-from lambdas.instance_facts import OWNER_TAG
-from lambdas.rescue_marks import RESCUED_TAG
+from lambdas.runtime.tags import OWNER_TAG, RESCUED_INSTANCE_TAG
 from tests.faults import group
 from tests.faults.injection import Fault
 from tests.faults.world import World
@@ -133,7 +132,7 @@ def _left(world: World) -> list[str]:
     """What is neither in use nor removed."""
     ec2, s3 = (world.account.client(name) for name in ("ec2", "s3"))
     owned = [{"Name": "tag-key", "Values": [OWNER_TAG]}]
-    made = [{"Name": "tag-key", "Values": [RESCUED_TAG]}]
+    made = [{"Name": "tag-key", "Values": [RESCUED_INSTANCE_TAG]}]
     volumes = [
         each["VolumeId"]
         for filters in (owned, made)

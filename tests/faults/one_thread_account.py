@@ -27,7 +27,7 @@ from lab.aws import json_path
 from lab.aws.lambda_pool import FunctionSpec, Outcome
 from lab.aws.state import Clock
 from lab.machine import Machine
-from lambdas import observability
+from lambdas.runtime import observability
 from tests.faults.scheduler import Activity, Killed, scheduler
 
 LAMBDAS = Path(lambdas.__file__).parent

@@ -15,8 +15,7 @@ from typing import Any
 from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
-from lambdas.instance_facts import OWNER_TAG
-from lambdas.plan_dump_volume import STACK_TAG
+from lambdas.runtime.tags import OWNER_TAG, STACK_TAG
 from tests.faults.injection import Injection
 from tests.faults.modelled_host import Dump, ModelledHost, Snapshots
 from tests.faults.one_thread_account import OneThreadAccount, import_handlers
@@ -144,7 +143,7 @@ class World:
         return executions.executions(self.account.state)
 
     def records(self) -> dict[str, dict[str, Any]]:
-        from lambdas.update_expression import deserialize  # noqa: PLC0415 - after the handlers
+        from lambdas.incident.update_expression import deserialize  # noqa: PLC0415 - after the handlers
 
         items = self.account.client("dynamodb").scan(TableName=os.environ["TABLE_NAME"])["Items"]
         plain = [deserialize(item) for item in items]

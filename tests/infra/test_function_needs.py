@@ -7,7 +7,7 @@ import pytest
 
 from infra.read_settings import load
 from infra.settings import Settings
-from lambdas import environment
+from lambdas.runtime import environment
 from ssm_documents import assemble
 from tests.infra.lambda_calls import aws_calls, environment_models
 from tests.infra.template import MACHINES, Template, actions

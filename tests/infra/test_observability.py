@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from infra.operations.saved_queries import OF_LAMBDA, OF_STEP_FUNCTIONS
-from lambdas.log_fields import Line, LogField
-from lambdas.metric_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Metric
+from lambdas.runtime.telemetry_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Line, LogField, Metric
 from tests.infra.template import Template, actions, flatten
 
 # SEARCH('{Hangdump,service,verdict} MetricName="Incidents" service="hangdump"', 'Sum', 3600)

@@ -15,9 +15,9 @@ from typing import Any
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lambdas import clients
-from lambdas.incident import Incident
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients
 from tests.lambdas.bucket import Bucket
 
 ACCOUNT_ID = "123456789012"

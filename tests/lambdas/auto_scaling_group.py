@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import moment
+from lambdas.runtime import moment
 from tests.lambdas.account import Account
 
 GROUP = "shop"

@@ -11,10 +11,11 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.ec2 import ec2_backends
 
-from lambdas import clients, moment, respond_to_hang, return_from_standby, run_command, standby
-from lambdas.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
-from lambdas.part_plan import PartPlan
+from lambdas import respond_to_hang, return_from_standby, run_command, standby
+from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.plan_upload import multipart
+from lambdas.runtime import clients, moment
+from lambdas.upload.part_plan import PartPlan
 from tests.lambdas import account as aws
 from tests.lambdas import vmcores
 from tests.lambdas.account import Account

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from lambdas import conclude_incident
-from lambdas.incident import ConsoleBaseline, Incident, State, timeline_entry
-from lambdas.moment import parse
+from lambdas.incident.record import ConsoleBaseline, Incident, State, timeline_entry
+from lambdas.runtime.moment import parse
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.vmcores import DUMP

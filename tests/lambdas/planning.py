@@ -3,8 +3,8 @@
 from typing import Any
 
 from lambdas import plan_upload
-from lambdas.incident import Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.vmcores import DUMP

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lambdas import moment
-from lambdas.errors import InvalidInput
 from lambdas.respond_to_hang.alarm_event import Alarm, parse, resolve
+from lambdas.runtime import moment
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas.account import ACCOUNT_ID, REGION
 from tests.lambdas.events import (
     HEARTBEAT,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lambdas import respond_to_hang, send_diagnostic_interrupt
-from lambdas.incident import INTERRUPT_STARTED, Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import INTERRUPT_STARTED, Incident, State
+from lambdas.incident.table import IncidentTable
 from lambdas.respond_to_hang import lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from lambdas.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 from lambdas.instance_facts import Instance
 from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, plan_size_gib
+from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 
 INSTANCE = Instance(
     instance_id="i-0123456789abcdef0",

@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.conclude_incident import bucket_report
-from lambdas.incident import State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import State, Verdict
+from lambdas.incident.table import IncidentTable
 from lambdas.triage import CrashClass, Triage
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record

@@ -7,8 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lambdas import incident_pages
-from lambdas.incident import INDEX_KEY, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.object_keys import INDEX_KEY
+from lambdas.incident.record import Verdict
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from lambdas.incident import INDEX_KEY, Incident, State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.object_keys import INDEX_KEY
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json

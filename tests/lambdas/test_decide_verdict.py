@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas import errors
 from lambdas.conclude_incident.decide_verdict import Ending, decide_verdict, read_cause, read_ending
-from lambdas.errors import HangdumpError
-from lambdas.incident import Incident, State, Verdict
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.runtime import errors
+from lambdas.runtime.errors import HangdumpError
 
 ID = "i-0123456789abcdef0"
 CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_interrupt_started": True}

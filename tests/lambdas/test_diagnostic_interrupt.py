@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
-from lambdas import clients
-from lambdas.incident import State, Verdict
+from lambdas.incident.record import State, Verdict
+from lambdas.runtime import clients
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Deliver
 from tests.lambdas.events import alarm_action, query

@@ -6,7 +6,7 @@ import threading
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from lambdas.incident import Incident
+from lambdas.incident.record import Incident
 from lambdas.instance_looks import METRICS
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record

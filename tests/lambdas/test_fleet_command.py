@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.errors import DocumentFailed, VmcoreNotFound
+from lambdas.runtime.errors import DocumentFailed, VmcoreNotFound
 from lambdas.sweep import fleet_command
 from lambdas.sweep.fleet_command import run_on_fleet
 from lambdas.sweep.time_left import TimeLeft

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients
 from lambdas.respond_to_hang import evidence
+from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Deliver, Launch

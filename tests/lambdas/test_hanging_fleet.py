@@ -13,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.ec2 import ec2_backends
 
-from lambdas import clients, respond_to_hang
-from lambdas.incident import State, Verdict
+from lambdas import respond_to_hang
+from lambdas.incident.record import State, Verdict
+from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.events import alarm_action, query

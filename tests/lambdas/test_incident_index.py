@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients
-from lambdas.incident import Incident, State, Verdict
-from lambdas.incident_index import IncidentIndex
-from lambdas.incident_table import IncidentTable
-from lambdas.index_fields import index_fields
+from lambdas.incident.index import IncidentIndex
+from lambdas.incident.index_fields import index_fields
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lambdas.incident import Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 

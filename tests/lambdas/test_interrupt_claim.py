@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.environment import InterruptLimits
-from lambdas.errors import BudgetsUnread
-from lambdas.incident import Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State
+from lambdas.incident.table import IncidentTable
 from lambdas.interrupt_claim import PastInterrupts, Place, claim, past_interrupts
+from lambdas.runtime.environment import InterruptLimits
+from lambdas.runtime.errors import BudgetsUnread
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import VARIABLES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lambdas.incident import ConsoleBaseline, DumpWatch
+from lambdas.incident.record import ConsoleBaseline, DumpWatch
 from lambdas.watch_dump.judge_progress import Bounds, advance, judge
 from lambdas.watch_dump.read_progress import Progress, count_crash_kernels, mark_end, read_progress
 from tests.lambdas.consoles import (

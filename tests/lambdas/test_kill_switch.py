@@ -6,8 +6,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from lambdas import send_diagnostic_interrupt
-from lambdas.incident import Incident, State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
 from lambdas.kill_switch import read_stop
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from lambdas.errors import VmcoreUnreadable
 from lambdas.open_vmcore import flattened as reader
 from lambdas.open_vmcore.bytes_by_range import BytesByRange
 from lambdas.open_vmcore.open_dump import OpenedDump, open_dump
+from lambdas.runtime.errors import VmcoreUnreadable
 from tests.lambdas.composed_dump import (
     BUILD_ID,
     LOG_TEXT,

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from lambdas import open_vmcore
-from lambdas.errors import BucketRefused, VmcoreUnreadable
-from lambdas.incident import keys
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.object_keys import keys
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime.errors import BucketRefused, VmcoreUnreadable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.composed_dump import BUILD_ID, LOG_TEXT, RELEASE, flattened, kdump_compressed, memory_with_log

@@ -2,8 +2,9 @@
 
 import pytest
 
-from lambdas.errors import VmcoreTooLarge
-from lambdas.part_plan import (
+from lambdas.plan_upload.presign import URL_SECONDS
+from lambdas.runtime.errors import VmcoreTooLarge
+from lambdas.upload.part_plan import (
     BATCH_SECONDS,
     GIB,
     LARGEST_PART_BYTES,
@@ -14,7 +15,6 @@ from lambdas.part_plan import (
     PartPlan,
     plan_parts,
 )
-from lambdas.plan_upload.presign import URL_SECONDS
 
 TIB = 1024 * GIB
 SIZES = [1, 5 * MIB, 60 * MIB, 64 * MIB + 1, GIB, 100 * GIB, TIB, 24 * TIB, LARGEST_VMCORE_BYTES]

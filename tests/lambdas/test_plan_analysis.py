@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from lambdas import plan_analysis
-from lambdas.errors import (
+from lambdas.runtime.errors import (
     AnalysisHostRefused,
     BucketRefused,
     InstanceNotFound,
@@ -31,7 +31,7 @@ DUMP = b"KDUMP   a dump"
 @pytest.fixture
 def host_id(account: Account, instance_id: str) -> str:
     """A running instance that its owner gave for analyses, and an incident with its vmcore."""
-    from lambdas.incident_table import IncidentTable  # noqa: PLC0415 - after the account's clients are made
+    from lambdas.incident.table import IncidentTable  # noqa: PLC0415 - after the account's clients are made
 
     IncidentTable(aws.TABLE).create(INTERRUPTED)
     account.bucket.PutObject({"Key": f"{PREFIX}vmcore", "Body": DUMP})

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients, plan_dump_volume
-from lambdas.errors import (
+from lambdas import plan_dump_volume
+from lambdas.instance_facts import Instance
+from lambdas.runtime import clients
+from lambdas.runtime.errors import (
     HangdumpError,
     InstanceNotEnrolled,
     InstanceNotFound,
@@ -17,7 +19,6 @@ from lambdas.errors import (
     UnsupportedHypervisor,
     UnsupportedPlatform,
 )
-from lambdas.instance_facts import Instance
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch
 from tests.lambdas.provisioning import plan

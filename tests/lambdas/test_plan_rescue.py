@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients, open_rescue, plan_rescue
-from lambdas.environment import CollectorPlace
-from lambdas.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes
-from lambdas.incident import Incident, State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas import open_rescue, plan_rescue
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
 from lambdas.plan_rescue.choose_source import Source, choose_source
 from lambdas.plan_rescue.place_collector import place_collector
+from lambdas.runtime import clients
+from lambdas.runtime.environment import CollectorPlace
+from lambdas.runtime.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 

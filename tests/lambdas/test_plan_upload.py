@@ -6,7 +6,7 @@ import pytest
 
 from lambdas import plan_upload
 from lambdas.digest_lists import key_of
-from lambdas.errors import BucketRefused, InvalidInput
+from lambdas.runtime.errors import BucketRefused, InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas import planning
 from tests.lambdas.account import Account

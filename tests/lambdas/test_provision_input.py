@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas import document_patterns, plan_dump_volume
-from lambdas.errors import (
-    InvalidInput,
-)
+from lambdas.runtime.errors import InvalidInput
 from ssm_documents.assemble import assemble
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch

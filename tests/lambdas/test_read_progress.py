@@ -2,7 +2,7 @@
 
 import pytest
 
-from lambdas.incident import ConsoleBaseline
+from lambdas.incident.record import ConsoleBaseline
 from lambdas.watch_dump.read_progress import read_progress
 from tests.lambdas.consoles import (
     BEFORE,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lambdas import clients
-from lambdas.incident import State, Verdict
+from lambdas.incident.record import State, Verdict
+from lambdas.runtime import clients
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Deliver, Launch
 from tests.lambdas.events import HEARTBEAT, alarm_action, query

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients, remove_rescue
+from lambdas import remove_rescue
+from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 

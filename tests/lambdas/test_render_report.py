@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients, render_report
-from lambdas.errors import InvalidInput
-from lambdas.incident import INDEX_KEY, Incident, State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas import render_report
+from lambdas.incident.object_keys import INDEX_KEY
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, PREFIX, captured

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients
-from lambdas.errors import InvalidInput
-from lambdas.incident import State
+from lambdas.incident.record import State
+from lambdas.runtime import clients
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Clock, Deliver, Launch

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients, retire_instance
-from lambdas.errors import InvalidInput
+from lambdas import retire_instance
+from lambdas.runtime import clients
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch
 

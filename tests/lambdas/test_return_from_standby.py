@@ -7,8 +7,8 @@ from botocore.exceptions import ConnectTimeoutError
 
 from infra.respond.standby import LONGEST_SECONDS
 from lambdas import return_from_standby
-from lambdas.incident import Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.auto_scaling_group import GROUP, AutoScalingGroup

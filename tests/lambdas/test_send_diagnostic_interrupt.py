@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from lambdas import clients, send_diagnostic_interrupt
-from lambdas.errors import InvalidInput
-from lambdas.incident import Incident, State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas import send_diagnostic_interrupt
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Launch

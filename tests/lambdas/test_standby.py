@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from lambdas import send_diagnostic_interrupt
-from lambdas.incident import Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Incident, State
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
 from tests.lambdas.auto_scaling_group import GROUP, AutoScalingGroup

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import clients, sweep
-from lambdas.errors import VmcoreNotFound
-from lambdas.incident import Incident, State, Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas import sweep
+from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients
+from lambdas.runtime.errors import VmcoreNotFound
 from lambdas.sweep import check_instances
 from tests.lambdas.account import NOW, TABLE, Account
 from tests.lambdas.bucket import Upload

@@ -7,8 +7,8 @@ import pytest
 
 from lambdas import conclude_incident
 from lambdas.conclude_incident.verdict_of_rescue import RescueEnding, decide_rescue
-from lambdas.incident import Verdict
-from lambdas.incident_table import IncidentTable
+from lambdas.incident.record import Verdict
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, SAYS, VERIFIED

@@ -9,10 +9,11 @@ import pytest
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import StateReason
 
-from lambdas import clients, moment, open_incident, watch_dump
-from lambdas.errors import InvalidInput
-from lambdas.incident import ConsoleBaseline, Incident, State
-from lambdas.incident_table import IncidentTable
+from lambdas import open_incident, watch_dump
+from lambdas.incident.record import ConsoleBaseline, Incident, State
+from lambdas.incident.table import IncidentTable
+from lambdas.runtime import clients, moment
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lambdas import moment, plan_upload, watch_upload
+from lambdas import plan_upload, watch_upload
+from lambdas.runtime import moment
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock
 from tests.lambdas.planning import ID, INCIDENT, OPENED, create_incident

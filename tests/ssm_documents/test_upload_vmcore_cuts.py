@@ -19,7 +19,7 @@ import pytest
 from bench.broker import Broker
 from lab.s3_server import Answer, Expire, Fault, FlipByte, LoseAnswer, Reset, S3Server
 from lab.s3_server.client import s3_client
-from lambdas.part_plan import PartPlan
+from lambdas.upload.part_plan import PartPlan
 from ssm_documents.assemble import assemble, script_of
 from tests.ssm_documents.dumps import CRASHED_AT, STAMP, VMCORE, digest_of, flattened, put
 from tests.ssm_documents.fake_root import MIB, FakeRoot, Run

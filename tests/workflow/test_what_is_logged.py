@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from lab.aws.lambda_ import FunctionFailed
-from lambdas.log_fields import Line, LogField
-from lambdas.metric_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Metric
+from lambdas.runtime.telemetry_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Line, LogField, Metric
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 from tests.workflow.test_collect_vmcore import alarm_event, collection_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from lambdas.incident import Verdict
+from lambdas.incident.record import Verdict
 from tests.lambdas.incident_report.incidents import CAPTURED
 
 ATTACKS = [

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas.incident_report.fleet import IndexedIncident
+from lambdas.incident.summary import IndexedIncident, SimilarIncident
 from lambdas.incident_report.page import Exhibits
-from lambdas.incident_report.similar import SimilarIncident
 from lambdas.triage.model import (
     BlockedTask,
     Cpu,

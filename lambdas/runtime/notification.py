@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas import clients
+from lambdas.runtime import clients
 
 # SNS: at most 100 characters of printable ASCII
 _SUBJECT_LENGTH = 100

@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import clients
-from lambdas.incident import Incident, State, timeline_entry
-from lambdas.index_fields import index_fields
-from lambdas.update_expression import UpdateExpression, deserialize, serialize
+from lambdas.incident.index_fields import index_fields
+from lambdas.incident.record import Incident, State, timeline_entry
+from lambdas.incident.update_expression import UpdateExpression, deserialize, serialize
+from lambdas.runtime import clients
 
 
 class IncidentTable:
@@ -91,3 +91,23 @@ def _key(pk: str) -> dict[str, Any]:
 
 def _code(error: ClientError) -> str:
     return error.response["Error"]["Code"]
+
+
+class RecordToAmend:
+    """The item `incident#<id>`."""
+
+    def __init__(self, table_name: str, incident_id: str) -> None:
+        self._name = table_name
+        self._key = {"pk": {"S": f"incident#{incident_id}"}}
+
+    def read(self) -> Incident | None:
+        """As last written, or None."""
+        item = clients.dynamodb().get_item(TableName=self._name, Key=self._key, ConsistentRead=True).get("Item")
+        return Incident.model_validate(deserialize(item)) if item else None
+
+    def set_keys(self, keys: dict[str, str]) -> None:
+        """The names of the incident's objects, as incident.json has them and with the report."""
+        update = UpdateExpression({"keys": keys})
+        clients.dynamodb().update_item(
+            TableName=self._name, Key=self._key, ConditionExpression="attribute_exists(pk)", **update.arguments()
+        )

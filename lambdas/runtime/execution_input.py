@@ -1,16 +1,24 @@
 """Checks what a human or a program gave to an execution; names field, value and what is allowed."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from lambdas.errors import InvalidInput
-from lambdas.incident import INSTANCE_ID
+from lambdas.runtime.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+# 20261123T040000Z-i-0123456789abcdef0
+IncidentId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$")]
+
+
+# i-0123456789abcdef0, or the eight digits of instances from before 2016
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
+
 
 InstanceId = Annotated[str, Field(pattern=f"^{INSTANCE_ID.pattern}$")]
 

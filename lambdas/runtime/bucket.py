@@ -2,10 +2,10 @@
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas import clients
-from lambdas.environment import VmcoreBucket
-from lambdas.observability import logger
-from lambdas.s3_errors import code
+from lambdas.runtime import clients
+from lambdas.runtime.environment import VmcoreBucket
+from lambdas.runtime.errors import BucketRefused
+from lambdas.runtime.observability import logger
 
 
 def read(bucket: VmcoreBucket, key: str, *, longest_bytes: int) -> bytes | None:
@@ -40,4 +40,28 @@ def write(bucket: VmcoreBucket, key: str, text: str, *, content_type: str) -> No
         ContentType=content_type,
         ServerSideEncryption="aws:kms",
         SSEKMSKeyId=bucket.key_arn,
+    )
+
+
+# How S3 says no to the caller, to the key's user, or to both: the bucket is there but not for us.
+_REFUSALS = ("AccessDenied", "AllAccessDisabled", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+
+
+_KEY_REFUSAL_PREFIX = "KMS."
+
+
+def code(error: ClientError) -> str:
+    """S3's error code; HEAD has no body, so there it is the HTTP status."""
+    return error.response["Error"]["Code"]
+
+
+def explain_refusal(error: ClientError, bucket: str) -> BucketRefused | None:
+    """The named error when the bucket or its key says no; None for every other error."""
+    seen = code(error)
+    if seen not in (*_REFUSALS, "403") and not seen.startswith(_KEY_REFUSAL_PREFIX):
+        return None
+    return BucketRefused(
+        f"The bucket {bucket} refused {error.operation_name}: {seen} {error.response['Error'].get('Message', '')}.",
+        "Check that the bucket exists, its policy, the function's role, the state and policy of its KMS key, and the"
+        " organization's policies; then start CollectVmcore again: the vmcore is still on the instance.",
     )

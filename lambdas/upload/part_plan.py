@@ -5,7 +5,7 @@ Pure arithmetic, decided once per upload and kept in the incident record. Owns S
 
 from dataclasses import dataclass
 
-from lambdas.errors import VmcoreTooLarge
+from lambdas.runtime.errors import VmcoreTooLarge
 
 MIB = 1024**2
 GIB = 1024**3

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lambdas import clients, moment
-from lambdas.incident_report.fleet import IndexedIncident
-from lambdas.incident_report.similar import SimilarIncident
-from lambdas.index_fields import ALL, BY_SIGNATURE, BY_TIME, LISTED_UNDER, REPEATS
-from lambdas.update_expression import deserialize, serialize
+from lambdas.incident.index_fields import ALL, BY_SIGNATURE, BY_TIME, LISTED_UNDER, REPEATS
+from lambdas.incident.summary import IndexedIncident, SimilarIncident
+from lambdas.incident.update_expression import deserialize, serialize
+from lambdas.runtime import clients, moment
 
 _MOST_LISTED = 500
 _MOST_SIMILAR = 100

@@ -1,6 +1,5 @@
 """The incident record: its fields, states and identifiers. Reading and writing it is incident_table's."""
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -8,11 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from lambdas import moment
-from lambdas.part_plan import PartPlan
-
-# i-0123456789abcdef0, or the eight digits of instances from before 2016
-INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
+from lambdas.incident.object_keys import key_prefix, keys
+from lambdas.runtime import moment
+from lambdas.upload.part_plan import PartPlan
 
 # The guest's clock, which dates its boot and its vmcore, may be behind AWS' clock by this much.
 CLOCK_SLACK_SECONDS = 60
@@ -122,7 +119,7 @@ class Incident(BaseModel):
     # The group in whose Standby this incident holds, or may hold, the instance; "" once it was brought back.
     auto_scaling_group: str | None = None
     # What was stored before the interrupt, name -> key, and what of it could not be.
-    evidence_keys: dict[str, str] = Field(default_factory=dict)
+    evidence_object_keys: dict[str, str] = Field(default_factory=dict)
     evidence_problems: list[str] = Field(default_factory=list)
     last_phase: str | None = None
     # By any look at the console since the interrupt.
@@ -195,42 +192,6 @@ class Incident(BaseModel):
 def incident_id(at: datetime, instance_id: str) -> str:
     """20261123T040000Z-i-0123456789abcdef0: the same for each delivery of the same state change."""
     return f"{moment.compact(at)}-{instance_id}"
-
-
-def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str) -> str:
-    """Where in the bucket everything about an incident lies; ends with a slash."""
-    return f"vmcores/{account_id}/{region}/{instance_id}/{incident}/"
-
-
-# Below an incident's prefix; written by the analysis.
-ANALYSIS = "analysis.json"
-# The page of all incidents.
-INDEX_KEY = "reports/index.html"
-
-
-def keys(prefix: str) -> dict[str, str]:
-    """The names of an incident's objects."""
-    return {
-        "vmcore": f"{prefix}vmcore",
-        "dmesg": f"{prefix}vmcore-dmesg.txt",
-        # Only where the vmcore holds more of the kernel's log than that.
-        "log": f"{prefix}vmcore-log.txt",
-        "incident": f"{prefix}incident.json",
-        "triage": f"{prefix}triage.json",
-        "console": f"{prefix}console.txt",
-        "manifest": f"{prefix}manifest.json",
-        "report": f"{prefix}report.html",
-    }
-
-
-def evidence_keys(prefix: str) -> dict[str, str]:
-    """The names of what is stored before the interrupt; they go into incident.json beside the others."""
-    return {
-        "consoleBefore": f"{prefix}before/console.txt",
-        "screenshotBefore": f"{prefix}before/screenshot.jpg",
-        "statusBefore": f"{prefix}before/status.json",
-        "metricsBefore": f"{prefix}before/metrics.json",
-    }
 
 
 def timeline_entry(at: datetime, event: str, detail: str = "") -> dict[str, str]:

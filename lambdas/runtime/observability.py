@@ -11,9 +11,8 @@ from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.errors import HangdumpError
-from lambdas.log_fields import LogField
-from lambdas.metric_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
+from lambdas.runtime.errors import HangdumpError
+from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, LogField, Metric
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
