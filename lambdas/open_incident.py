@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.instance_facts import read_instance, read_ping
+from lambdas.instance.facts import read_instance, read_ping
 from lambdas.runtime import moment
 from lambdas.runtime.environment import DumpDeadline, RecordKeeping
 from lambdas.runtime.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from lambdas.incident.object_keys import ANALYSIS
 from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import deserialize
-from lambdas.instance_facts import read_instance, read_ping
+from lambdas.instance.facts import read_instance, read_ping
 from lambdas.runtime import clients
 from lambdas.runtime.bucket import code, explain_refusal
 from lambdas.runtime.environment import ReaderRole, RecordKeeping, VmcoreBucket

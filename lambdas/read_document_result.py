@@ -1,74 +1,14 @@
 """Turns how a document's command ended into its JSON result or into a named error. Reads nothing from AWS."""
 
-import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, InstanceUnreachable
+from lambdas.instance.document_result import read_result
 from lambdas.runtime.observability import entry_point
-
-# GetCommandInvocation keeps this much of stdout.
-_STDOUT_LIMIT = 24_000
-_STDERR_TAIL = 1_000
-_TIMED_OUT = {"TimedOut", "ExecutionTimedOut"}
-_UNREACHED = {"Undeliverable", "DeliveryTimedOut"}
 
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"document","invocation"}`, gives the document's result; the latter is GetCommandInvocation's answer."""
     return read_result(event["document"], event["invocation"])
-
-
-def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
-    """Raises the error that the document named, or InstanceUnreachable, DocumentTimedOut, DocumentFailed."""
-    command = f"{document} on {invocation.get('InstanceId', '?')} (command {invocation.get('CommandId', '?')})"
-    status = invocation.get("Status", "")
-    details = (invocation.get("StatusDetails") or status).replace(" ", "")
-    if details in _UNREACHED:
-        raise InstanceUnreachable(
-            f"{command} never reached the instance: {details}.",
-            "See whether the instance runs and its SSM agent is connected, then start again.",
-        )
-    if details in _TIMED_OUT or status == "TimedOut":
-        raise DocumentTimedOut(
-            f"{command} did not end in time: {details}.{_stderr(invocation)}",
-            "See what it was waiting for; raise documentTimeoutSeconds or uploadTimeoutSeconds if it was only slow.",
-        )
-    result = _parse(invocation.get("StandardOutputContent") or "")
-    if status == "Success":
-        if result is not None:
-            return result
-        raise DocumentFailed(f"{command} succeeded, but {_why_unreadable(invocation)}", "See the command's output.")
-    if result is not None and result.get("error") in DOCUMENT_ERRORS:
-        raise DOCUMENT_ERRORS[result["error"]](f"{result.get('message', '')} [{command}]")
-    raise DocumentFailed(
-        f"{command} ended as {details or 'unknown'} with exit code {invocation.get('ResponseCode', '?')}."
-        f"{_stderr(invocation)}",
-        "See the command's output in Systems Manager.",
-    )
-
-
-def _parse(stdout: str) -> dict[str, Any] | None:
-    """The last line: a document that ran again after its own reboot may have the first run's output before it."""
-    lines = stdout.strip().splitlines()
-    try:
-        result = json.loads(lines[-1]) if lines else None
-    except json.JSONDecodeError:
-        return None
-    return result if isinstance(result, dict) else None
-
-
-def _why_unreadable(invocation: dict[str, Any]) -> str:
-    stdout = invocation.get("StandardOutputContent") or ""
-    if len(stdout) >= _STDOUT_LIMIT or "--output truncated--" in stdout:
-        return f"its output was cut at {_STDOUT_LIMIT} characters."
-    if not stdout.strip():
-        return "it printed nothing."
-    return f"its output is no JSON object: {stdout.strip()[:200]!r}."
-
-
-def _stderr(invocation: dict[str, Any]) -> str:
-    text = (invocation.get("StandardErrorContent") or "").strip()
-    return f" Its last words: {text[-_STDERR_TAIL:]}" if text else ""

@@ -7,7 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.instance_facts import (
+from lambdas.instance.alarms import METRICS, read_rival_alarms
+from lambdas.instance.facts import (
     Instance,
     InstanceType,
     read_instance,
@@ -15,7 +16,6 @@ from lambdas.instance_facts import (
     read_ping,
     read_shutdown_behavior,
 )
-from lambdas.other_alarms import METRICS, read_rival_alarms
 from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, client_token, plan_size_gib
 from lambdas.plan_dump_volume.provision_input import (
     IN_GUEST_TRIGGERS,

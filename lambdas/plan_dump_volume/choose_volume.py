@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lambdas.instance_facts import Instance
+from lambdas.instance.facts import Instance
 from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 from lambdas.runtime.tags import OWNER_TAG
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.record import ConsoleBaseline
-from lambdas.instance_facts import (
+from lambdas.instance.alarms import METRICS, RivalAlarm, read_mute, read_rival_alarms
+from lambdas.instance.facts import (
     Instance,
     InstanceType,
     StatusChecks,
@@ -21,7 +22,6 @@ from lambdas.instance_facts import (
 )
 from lambdas.interrupt_claim import PastInterrupts, Place, past_interrupts
 from lambdas.maintenance_windows import open_window
-from lambdas.other_alarms import METRICS, RivalAlarm, read_mute, read_rival_alarms
 from lambdas.respond_to_hang.alarm_event import Alarm
 from lambdas.respond_to_hang.console_facts import read_console_facts
 from lambdas.respond_to_hang.decision import Evidence, Policy

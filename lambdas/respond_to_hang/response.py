@@ -13,13 +13,13 @@ from lambdas.budget_notice import tell_once
 from lambdas.diagnostic_interrupt import interrupt_once, verdict_of_refusal
 from lambdas.incident.record import Incident, State, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.instance.probe import probe
 from lambdas.interrupt_claim import BUDGETS_SPENT, DUPLICATE
 from lambdas.obstacle import Obstacle
 from lambdas.respond_to_hang.alarm_event import Alarm
 from lambdas.respond_to_hang.decide import decide, is_probe_needed
 from lambdas.respond_to_hang.decision import Evidence
 from lambdas.respond_to_hang.evidence import gather, policy
-from lambdas.run_command import probe
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
 from lambdas.runtime.errors import InvalidInput

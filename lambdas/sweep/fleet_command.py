@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.read_document_result import read_result
+from lambdas.instance.document_result import read_result
 from lambdas.runtime import clients
 from lambdas.runtime.errors import HangdumpError
 from lambdas.sweep.time_left import TimeLeft

@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.record import DumpWatch, Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.instance_facts import Instance, read_console, read_instance, read_ping
-from lambdas.run_command import probe
+from lambdas.instance.facts import Instance, read_console, read_instance, read_ping
+from lambdas.instance.probe import probe
 from lambdas.runtime import moment
 from lambdas.runtime.environment import DumpStall, Probe, RecordKeeping
 from lambdas.runtime.errors import InvalidInput

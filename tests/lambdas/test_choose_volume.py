@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lambdas.instance_facts import Instance
+from lambdas.instance.facts import Instance
 from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, plan_size_gib
 from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 

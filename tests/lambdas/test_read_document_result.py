@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lambdas import read_document_result
-from lambdas.read_document_result import read_result
+from lambdas.instance.document_result import read_result
 from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, HangdumpError, InstanceUnreachable
 
 INSTANCE = "i-0123456789abcdef0"

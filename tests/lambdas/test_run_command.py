@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lambdas.run_command import ProbeAnswer, probe
+from lambdas.instance.probe import ProbeAnswer, probe
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock

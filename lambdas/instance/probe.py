@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.instance_facts import read_ping
+from lambdas.instance.facts import read_ping
 from lambdas.runtime import clients
 
 _POLL_SECONDS = 1.5
