@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from lambdas.open_vmcore.decompress import LZO, SNAPPY, ZLIB, ZSTD, decompress
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.decompress import LZO, SNAPPY, ZLIB, ZSTD, decompress
 
 # A page of a Linux 6.12 that makedumpfile -l wrote.
 _LZO_PAGE = base64.b64decode(

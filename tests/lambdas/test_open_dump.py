@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from lambdas.open_vmcore import flattened as reader
-from lambdas.open_vmcore.bytes_by_range import BytesByRange
-from lambdas.open_vmcore.open_dump import OpenedDump, open_dump
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore import flattened as reader
+from lambdas.vmcore.bytes_by_range import BytesByRange
+from lambdas.vmcore.open_dump import OpenedDump, open_dump
 from tests.lambdas.composed_dump import (
     BUILD_ID,
     LOG_TEXT,

@@ -10,8 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lambdas.open_vmcore.bytes_by_range import BytesByRange
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.bytes_by_range import BytesByRange
 
 SIGNATURE = b"makedumpfile"
 # Signature (16 bytes), type and version (8 each), big-endian; padded to a page.

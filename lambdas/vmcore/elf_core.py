@@ -4,9 +4,9 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from lambdas.open_vmcore.bytes_by_range import BytesByRange
-from lambdas.open_vmcore.flattened import Flattened
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.bytes_by_range import BytesByRange
+from lambdas.vmcore.flattened import Flattened
 
 _PT_LOAD, _PT_NOTE = 1, 4
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")

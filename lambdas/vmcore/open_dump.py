@@ -8,15 +8,15 @@ import re
 import struct
 from dataclasses import dataclass
 
-from lambdas.open_vmcore import flattened
-from lambdas.open_vmcore.bytes_by_range import BytesByRange
-from lambdas.open_vmcore.elf_core import ElfCore
-from lambdas.open_vmcore.flattened import Flattened, PieceNotFound
-from lambdas.open_vmcore.kdump_compressed import KdumpCompressed
-from lambdas.open_vmcore.kernel_log import read_kernel_log
-from lambdas.open_vmcore.kernel_memory import KernelMemory, MemoryUnreadable
-from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore import flattened
+from lambdas.vmcore.bytes_by_range import BytesByRange
+from lambdas.vmcore.elf_core import ElfCore
+from lambdas.vmcore.flattened import Flattened, PieceNotFound
+from lambdas.vmcore.kdump_compressed import KdumpCompressed
+from lambdas.vmcore.kernel_log import read_kernel_log
+from lambdas.vmcore.kernel_memory import KernelMemory, MemoryUnreadable
+from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
 # [   63.512400] Kernel panic - not syncing: NMI: Not continuing
 _PANIC = re.compile(r"Kernel panic - not syncing: .*")

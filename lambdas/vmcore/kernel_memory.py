@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
+from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
 _KERNEL_MAP = 0xFFFFFFFF80000000
 _ADDRESS_BITS = 0x000FFFFFFFFFF000

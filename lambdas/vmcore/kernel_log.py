@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lambdas.open_vmcore.kernel_memory import KernelMemory, MemoryUnreadable
-from lambdas.open_vmcore.vmcoreinfo import Vmcoreinfo
+from lambdas.vmcore.kernel_memory import KernelMemory, MemoryUnreadable
+from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
 # The end of a log tells of the crash; a log of 16 MiB and more is read from there.
 _MOST_BYTES = 4 * 1024**2

@@ -3,10 +3,10 @@
 import struct
 from functools import cached_property, lru_cache
 
-from lambdas.open_vmcore.bytes_by_range import BytesByRange
-from lambdas.open_vmcore.decompress import decompress
-from lambdas.open_vmcore.flattened import Flattened
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.bytes_by_range import BytesByRange
+from lambdas.vmcore.decompress import decompress
+from lambdas.vmcore.flattened import Flattened
 
 # struct disk_dump_header, from the end of its signature: header_version, utsname (six texts of 65 bytes), the time,
 # status, block_size, sub_hdr_size, bitmap_blocks.
