@@ -4,14 +4,13 @@ import re
 from itertools import pairwise
 
 from lambdas.triage import read_machine
-from lambdas.triage.blame import blamed_frame
 from lambdas.triage.find_culprit import Culprit, find_culprit
 from lambdas.triage.model import CrashClass, Triage
 from lambdas.triage.printk import Line, Log, read_log
 from lambdas.triage.put_in_words import put_in_words
 from lambdas.triage.read_trouble import blocked_tasks, cpus, warnings
 from lambdas.triage.reports import Report, read_reports
-from lambdas.triage.sign import sign
+from lambdas.triage.signature import blamed_frame, sign
 from lambdas.triage.titles import OOPS
 
 __all__ = ["CrashClass", "Triage", "triage"]

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from lambdas.triage.blame import blamed_frame
 from lambdas.triage.find_culprit import Culprit
 from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Frame, InstructionPointer, Memory, Task
-from lambdas.triage.sign import function_name
+from lambdas.triage.signature import blamed_frame, function_name
 
 _WORDS = {
     CrashClass.NMI_HANG: "The machine hung: {cpu} ran {where}{stuck}{others}{waiting}.",

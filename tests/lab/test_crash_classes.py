@@ -13,7 +13,7 @@ from analysis.compare_with_crash import compare, stacks_by_crash
 from analysis.debuginfo import Sources
 from lab.guest.saved_state import restored
 from lambdas.triage import triage
-from lambdas.triage.sign import function_name
+from lambdas.triage.signature import function_name
 from tests.lab import crash_module
 from tests.lab.crash_classes import CRASH_CLASSES, PAGE, Finding, Row, page
 from tests.lab.crash_guest import CrashClass, Dump, crash_guest

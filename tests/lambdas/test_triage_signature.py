@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lambdas.triage import triage
-from lambdas.triage.sign import function_name
+from lambdas.triage.signature import function_name
 from tests.lambdas.triage_cases import CASES, read
 
 KNOWN = sorted(name for name in CASES if name not in ("machine-check", "warnings-only"))
