@@ -9,12 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from lambdas.runtime import clients, moment
-from lambdas.runtime.bucket import code
-from lambdas.runtime.environment import VmcoreBucketName
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.vmcore_upload import read_parts
+from lambdas.upload.progress import held_bytes, progress
 
-MIB = 1024**2
 _WHAT_IS_KEPT = (
     *("CommandId", "InstanceId", "DocumentName", "Status", "StatusDetails"),
     *("ResponseCode", "StandardOutputContent", "StandardErrorContent"),
@@ -28,7 +25,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     upload = event["upload"]
     if not upload.get("uploadId"):
         return seen
-    held_bytes = _held_bytes(upload)
+    held_bytes = held_bytes(upload)
     if held_bytes is None:
         return seen
     now = moment.epoch(moment.now())
@@ -42,17 +39,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     return seen | {"Progress": made}
 
 
-def progress(*, size_bytes: int, held_bytes: int, before_bytes: int, seconds: int) -> dict[str, float | int | None]:
-    """Percent of the whole; MiB/s since the round was planned; seconds left at that speed, None while it is unknown."""
-    speed = (held_bytes - before_bytes) / seconds if seconds > 0 else 0.0
-    return {
-        "percent": 100 * held_bytes // size_bytes,
-        "heldBytes": held_bytes,
-        "mibPerSecond": round(speed / MIB, 1),
-        "secondsLeft": round((size_bytes - held_bytes) / speed) if speed > 0 else None,
-    }
-
-
 def _invocation(command_id: str, instance_id: str) -> dict[str, Any]:
     try:
         invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
@@ -62,13 +48,3 @@ def _invocation(command_id: str, instance_id: str) -> dict[str, Any]:
             raise
         return {"CommandId": command_id, "InstanceId": instance_id, "Status": "Pending"}
     return {name: invocation[name] for name in _WHAT_IS_KEPT if name in invocation}  # type: ignore[literal-required]
-
-
-def _held_bytes(upload: dict[str, Any]) -> int | None:
-    """None when S3 does not say: the look at the command is worth more than the figure."""
-    try:
-        held = read_parts(VmcoreBucketName.read().bucket_name, upload["keys"]["vmcore"], upload["uploadId"])
-    except ClientError as error:
-        logger.warning("ListParts failed: %s", code(error))
-        return None
-    return sum(int(part["Size"]) for part in held.values())

@@ -9,23 +9,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas.digest_lists import read_lists
 from lambdas.incident.object_keys import keys
 from lambdas.incident.record import Incident, Upload
 from lambdas.incident.table import IncidentTable
-from lambdas.plan_upload.manifest import Line, write_manifest
-from lambdas.plan_upload.multipart import upload_for
-from lambdas.plan_upload.presign import Signer
 from lambdas.runtime import clients, moment
 from lambdas.runtime.bucket import code, explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.vmcore_upload import Dmesg, Found, is_part_right, read_found, read_parts
-
-# Fruitless rounds after which the batch is described once more: a list that was damaged on its way, or digests of bytes
-# that were read wrongly, would have S3 refuse the right bytes for ever.
-DOUBTED_AFTER = 1
+from lambdas.upload.digest_lists import read_lists
+from lambdas.upload.found import Dmesg, Found, is_part_right, read_found, read_parts
+from lambdas.upload.manifest import Line, Signer, write_manifest
+from lambdas.upload.multipart import upload_for
+from lambdas.upload.plan import plan_round
 
 
 @entry_point
@@ -38,80 +34,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if incident is None:
         raise InvalidInput(f"No incident {event['incident']['incidentId']} in the table.", "Start CollectVmcore again.")
     try:
-        planned = _plan(incident, found, names=keys(event["incident"]["keyPrefix"]), bucket=bucket, records=records)
+        planned = plan_round(
+            incident, found, names=keys(event["incident"]["keyPrefix"]), bucket=bucket, records=records
+        )
     except ClientError as error:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
     return planned | _judge(incident, planned, is_first=event["round"] == 0, records=records)
-
-
-def _plan(
-    incident: Incident, found: Found, *, names: dict[str, str], bucket: VmcoreBucket, records: IncidentTable
-) -> dict[str, Any]:
-    vmcore = found.complete_vmcore
-    signer = Signer(bucket, incident.incident_id, names=names)
-    lines: list[Line] = []
-    planned: dict[str, Any] = {
-        "keys": names,
-        "vmcorePath": found.vmcore.path if found.vmcore else "none",
-        "sizeBytes": found.vmcore.size_bytes if found.vmcore else 0,
-        "modifiedEpoch": found.vmcore.modified_epoch if found.vmcore else 0,
-        "parts": 0,
-        "heldParts": 0,
-        "heldBytes": 0,
-        "plannedEpoch": moment.epoch(moment.now()),
-    }
-    if found.dmesg is not None and not _holds_dmesg(bucket.bucket_name, names["dmesg"], found.dmesg):
-        lines.append(signer.dmesg(found.dmesg))
-    if vmcore is not None:
-        upload = upload_for(incident, found, vmcore, key=names["vmcore"], bucket=bucket, records=records)
-        part_lines, progress = _next_lines(incident, upload, key=names["vmcore"], bucket=bucket, signer=signer)
-        lines += part_lines
-        planned |= {"uploadId": upload.upload_id, "parts": upload.plan.parts, **progress}
-    manifest_url = write_manifest(incident, lines, signer=signer, bucket=bucket, records=records) if lines else "none"
-    return planned | {"manifestUrl": manifest_url, "isAnythingLeft": bool(lines)}
-
-
-def _next_lines(
-    incident: Incident, upload: Upload, *, key: str, bucket: VmcoreBucket, signer: Signer
-) -> tuple[list[Line], dict[str, int]]:
-    """The missing parts of the first described batch that has any, and the first batch that is not described."""
-    plan = upload.plan
-    held = read_parts(bucket.bucket_name, key, upload.upload_id)
-    lists = read_lists(bucket.bucket_name, incident.incident_id, upload.upload_id, plan)
-    lines: list[Line] = []
-    held_numbers: list[int] = []
-    for batch, digests in lists.items():
-        right = {n for n in digests if is_part_right(held.get(n, {}), length=plan.length_of(n), digest=digests[n])}
-        held_numbers += right
-        if lines or len(right) == len(digests):
-            continue
-        if incident.stalled_rounds == DOUBTED_AFTER:
-            lines.append(signer.description(plan, batch, upload_id=upload.upload_id))
-        else:
-            missing = {number: digest for number, digest in digests.items() if number not in right}
-            lines = list(signer.parts(plan, missing, upload_id=upload.upload_id))
-    # The instance describes one batch a round.
-    if len(lists) < plan.batches and all(line.kind != "describe" for line in lines):
-        lines.append(signer.description(plan, len(lists), upload_id=upload.upload_id))
-    logger.info(
-        *("%d of %d parts are in S3, %d of %d batches described", len(held_numbers), plan.parts),
-        *(len(lists), plan.batches),
-    )
-    return lines, {
-        "heldParts": len(held_numbers),
-        "heldBytes": sum(plan.length_of(number) for number in held_numbers),
-        "describedBatches": len(lists),
-    }
-
-
-def _holds_dmesg(bucket: str, key: str, dmesg: Dmesg) -> bool:
-    try:
-        head = clients.s3().head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-    except ClientError as error:
-        if code(error) in ("404", "NoSuchKey", "NotFound"):
-            return False
-        raise
-    return head.get("ChecksumSHA256") == dmesg.digest
 
 
 def _judge(incident: Incident, planned: dict[str, Any], *, is_first: bool, records: IncidentTable) -> dict[str, int]:

@@ -13,8 +13,7 @@ from infra.settings import Settings
 from infra.states.poll import polling
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.upload.states import STALLED_ROUNDS, UPLOAD_LOOKS, UPLOAD_ROUNDS
-from lambdas.plan_upload.manifest import Line
-from lambdas.plan_upload.presign import SESSION_SECONDS, URL_SECONDS
+from lambdas.upload.manifest import SESSION_SECONDS, URL_SECONDS, Line
 from lambdas.upload.part_plan import MIB, PartPlan, plan_parts
 from tests.infra.template import Machine, Template
 

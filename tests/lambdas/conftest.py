@@ -14,8 +14,8 @@ from moto.ec2 import ec2_backends
 from lambdas import respond_to_hang, return_from_standby, standby
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.instance import probe as run_command
-from lambdas.plan_upload import multipart
 from lambdas.runtime import clients, moment
+from lambdas.upload import multipart
 from lambdas.upload.part_plan import PartPlan
 from tests.lambdas import account as aws
 from tests.lambdas import vmcores

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lambdas.plan_upload.presign import URL_SECONDS
 from lambdas.runtime.errors import VmcoreTooLarge
+from lambdas.upload.manifest import URL_SECONDS
 from lambdas.upload.part_plan import (
     BATCH_SECONDS,
     GIB,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lambdas import plan_upload
-from lambdas.digest_lists import key_of
 from lambdas.runtime.errors import BucketRefused, InvalidInput
+from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws
 from tests.lambdas import planning
 from tests.lambdas.account import Account

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lambdas.digest_lists import key_of
 from lambdas.runtime.errors import BucketRefused
+from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws
 from tests.lambdas import planning
 from tests.lambdas.account import Account

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from lambdas import plan_upload, verify_vmcore
-from lambdas.digest_lists import key_of
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime.errors import BucketRefused, InvalidInput, UploadIncomplete, VmcoreNotIdentical
+from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.planning import ID, INCIDENT, OPENED, PREFIX, create_incident

@@ -14,9 +14,9 @@ from lab.s3_server import Credentials, S3Server
 from lambdas import plan_upload, verify_vmcore
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
-from lambdas.plan_upload import multipart
-from lambdas.plan_upload.presign import Signer
 from lambdas.runtime import clients
+from lambdas.upload import multipart
+from lambdas.upload.manifest import Signer
 from tests.lambdas import account as aws
 from tests.lambdas.conftest import VARIABLES, Context
 from tests.ssm_documents.dumps import STAMP, VMCORE, put

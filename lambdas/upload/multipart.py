@@ -7,8 +7,8 @@ from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients, moment
 from lambdas.runtime.bucket import code
 from lambdas.runtime.environment import UploadRates, VmcoreBucket
+from lambdas.upload.found import Found, Vmcore
 from lambdas.upload.part_plan import PartPlan, plan_parts
-from lambdas.vmcore_upload import Found, Vmcore
 
 
 def upload_for(

@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.digest_lists import Digests
 from lambdas.incident.record import Incident, Upload
 from lambdas.runtime import clients, moment
-from lambdas.vmcore_upload import Found
+from lambdas.upload.digest_lists import Digests
+from lambdas.upload.found import Found
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from lambdas.digest_lists import DIGEST
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
+from lambdas.upload.digest_lists import DIGEST
 
 Held = dict[int, dict[str, Any]]
 
