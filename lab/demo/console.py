@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from lab.guest.qemu_guest import QemuGuest
+from lambdas.collect.console_progress import Progress, read_progress
 from lambdas.incident.record import ConsoleBaseline
-from lambdas.watch_dump.read_progress import Progress, read_progress
 
 
 class ConsoleWatch:

@@ -12,7 +12,7 @@ import pytest
 
 from lab.demo.proof import prove
 from lab.guest import QemuGuest, hang, wait_until
-from lambdas.watch_dump.read_progress import read_progress
+from lambdas.collect.console_progress import read_progress
 from tests.lab.conftest import UploadSink
 from tests.lab.redhat_stand_in import become_redhat
 from tests.ssm_documents.guest_agent import BOOT_SECONDS, Agent

@@ -2,9 +2,9 @@
 
 import pytest
 
+from lambdas.collect.console_progress import Progress, count_crash_kernels, mark_end, read_progress
+from lambdas.collect.judge_progress import Bounds, advance, judge
 from lambdas.incident.record import ConsoleBaseline, DumpWatch
-from lambdas.watch_dump.judge_progress import Bounds, advance, judge
-from lambdas.watch_dump.read_progress import Progress, count_crash_kernels, mark_end, read_progress
 from tests.lambdas.consoles import (
     BEFORE,
     CRASH_KERNEL,

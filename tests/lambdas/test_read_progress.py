@@ -2,8 +2,8 @@
 
 import pytest
 
+from lambdas.collect.console_progress import read_progress
 from lambdas.incident.record import ConsoleBaseline
-from lambdas.watch_dump.read_progress import read_progress
 from tests.lambdas.consoles import (
     BEFORE,
     CRASH_KERNEL,

@@ -6,8 +6,8 @@ cannot be read nor a collector that tells nothing of its progress ends a wait be
 
 from dataclasses import dataclass
 
+from lambdas.collect.console_progress import Progress, count_crash_kernels, mark_end
 from lambdas.incident.record import ConsoleBaseline, DumpWatch
-from lambdas.watch_dump.read_progress import Progress, count_crash_kernels, mark_end
 
 # The first is the interrupt's. A second may follow it: when the instance boots again, its kernel may panic by itself.
 CRASH_KERNELS_OF_A_LOOP = 3
