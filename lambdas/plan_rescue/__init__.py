@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.plan_dump_volume.choose_volume import client_token
 from lambdas.plan_rescue.choose_source import Source, choose_source
 from lambdas.plan_rescue.place_collector import place_collector
+from lambdas.provision.choose_volume import client_token
 from lambdas.rescue_marks import marks
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import CollectorPlace, RecordKeeping

@@ -9,7 +9,7 @@ import pytest
 
 from lab.demo import options
 from lab.demo.variant import Observed, Variant
-from lambdas.plan_dump_volume.provision_input import ProvisionInput
+from lambdas.provision.provision_input import ProvisionInput
 
 MAKEFILE = Path(__file__).resolve().parents[2] / "Makefile"
 

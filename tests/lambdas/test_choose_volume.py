@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lambdas.instance.facts import Instance
-from lambdas.plan_dump_volume.choose_volume import Choice, DumpVolume, choose_volume, plan_size_gib
+from lambdas.provision.choose_volume import Choice, DumpVolume, choose_volume, plan_size_gib
 from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 
 INSTANCE = Instance(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lambdas import document_patterns, plan_dump_volume
+from lambdas import plan_dump_volume
+from lambdas.provision import provision_input as document_patterns
 from lambdas.runtime.errors import InvalidInput
 from ssm_documents.assemble import assemble
 from tests.lambdas.account import Account

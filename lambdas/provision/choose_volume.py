@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lambdas.instance.facts import Instance
+from lambdas.runtime import clients
 from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 from lambdas.runtime.tags import OWNER_TAG
 
@@ -103,3 +104,27 @@ def _free_device(instance: Instance) -> str:
         f"{instance.instance_id} uses every device name from /dev/sdf to /dev/sdp.",
         "Detach a volume that it does not need, then run ProvisionDumpVolume again.",
     )
+
+
+def read_dump_volumes(instance_id: str) -> list[DumpVolume]:
+    pages = (
+        clients.ec2()
+        .get_paginator("describe_volumes")
+        .paginate(Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}])
+    )
+    volumes = []
+    for volume in (volume for page in pages for volume in page["Volumes"]):
+        # gp3 has no Multi-Attach: one attachment at most
+        attachment = volume["Attachments"][0] if volume.get("Attachments") else {}
+        volumes.append(
+            DumpVolume(
+                volume_id=volume["VolumeId"],
+                state=volume["State"],
+                availability_zone=volume["AvailabilityZone"],
+                size_gib=volume["Size"],
+                attached_to=attachment.get("InstanceId", ""),
+                attachment_state=attachment.get("State", ""),
+                device=attachment.get("Device", ""),
+            )
+        )
+    return volumes
