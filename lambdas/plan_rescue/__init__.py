@@ -10,10 +10,8 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.plan_rescue.choose_source import Source, choose_source
-from lambdas.plan_rescue.place_collector import place_collector
 from lambdas.provision.choose_volume import client_token
-from lambdas.rescue_marks import marks
+from lambdas.rescue.plan import Source, choose_source, marks, place_collector, read_instance_or_none, read_sources
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import CollectorPlace, RecordKeeping
 from lambdas.runtime.errors import InstanceNotEnrolled
@@ -23,17 +21,15 @@ from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-_UNKNOWN = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
-
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"incident","executionId","executionName"}`; raises NoDumpVolume, SeveralDumpVolumes and more."""
     incident = event["incident"]
     instance_id = incident["instanceId"]
-    instance = _read_instance(instance_id)
+    instance = read_instance_or_none(instance_id)
     _require_consent(instance, instance_id)
-    source = choose_source(instance_id, _read_sources(instance_id))
+    source = choose_source(instance_id, read_sources(instance_id))
     interface = place_collector(instance, instance_id, CollectorPlace.read())
     tags = marks(
         execution_name=event["executionName"],
@@ -54,18 +50,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def _read_instance(instance_id: str) -> "InstanceTypeDef | None":
-    """None when EC2 has forgotten it, as an hour after its termination: its dump volume may be there all the same."""
-    try:
-        answer = clients.ec2().describe_instances(InstanceIds=[instance_id])
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _UNKNOWN:
-            return None
-        raise
-    found = [each for reservation in answer["Reservations"] for each in reservation.get("Instances", [])]
-    return found[0] if found else None
-
-
 def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> None:
     """What is in its memory is its owner's, as long as there is an instance that says who that is."""
     if instance is None or instance["State"]["Name"] == "terminated":
@@ -74,17 +58,3 @@ def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> No
         raise InstanceNotEnrolled(
             f"{instance_id} is not tagged {ENROLLED_TAG}=true.", "If its owner agrees, tag it and run this again."
         )
-
-
-def _read_sources(instance_id: str) -> list[Source]:
-    filters = [{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}]
-    pages = clients.ec2().get_paginator("describe_volumes").paginate(Filters=filters)  # type: ignore[arg-type]
-    return [
-        Source(
-            volume_id=volume["VolumeId"],
-            state=volume["State"],
-            attached_to=volume["Attachments"][0]["InstanceId"] if volume.get("Attachments") else "",
-        )
-        for page in pages
-        for volume in page["Volumes"]
-    ]

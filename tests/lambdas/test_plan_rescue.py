@@ -7,8 +7,7 @@ import pytest
 from lambdas import open_rescue, plan_rescue
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
-from lambdas.plan_rescue.choose_source import Source, choose_source
-from lambdas.plan_rescue.place_collector import place_collector
+from lambdas.rescue.plan import Source, choose_source, place_collector
 from lambdas.runtime import clients
 from lambdas.runtime.environment import CollectorPlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes

@@ -1,0 +1,120 @@
+"""Which volume holds the dump of an instance: the one that it has, or the only one that it had. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.runtime import clients
+from lambdas.runtime.environment import CollectorPlace
+from lambdas.runtime.errors import InstanceNotFound, NoDumpVolume, SeveralDumpVolumes
+from lambdas.runtime.tags import (
+    COPIED_VOLUME_TAG,
+    INCIDENT_TAG,
+    OWNER_TAG,
+    RESCUE_EXECUTION_TAG,
+    RESCUED_INSTANCE_TAG,
+    STACK,
+    STACK_TAG,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef, TagTypeDef
+
+_GONE = ("creating", "deleting", "deleted", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A volume tagged as the instance's dump volume; attached_to "" when it is attached to none."""
+
+    volume_id: str
+    state: str
+    attached_to: str = ""
+
+
+def choose_source(instance_id: str, volumes: Sequence[Source]) -> Source:
+    """Raises NoDumpVolume, SeveralDumpVolumes."""
+    present = [volume for volume in volumes if volume.state not in _GONE]
+    attached = [volume for volume in present if volume.attached_to == instance_id]
+    candidates = attached or present
+    if not candidates:
+        raise NoDumpVolume(
+            f"No volume is tagged {OWNER_TAG}={instance_id}: there is nothing to read its vmcore from.",
+            "If it dumped to its root volume, copy that yourself.",
+        )
+    if len(candidates) > 1:
+        named = ", ".join(volume.volume_id for volume in candidates)
+        raise SeveralDumpVolumes(
+            f"{instance_id} has several dump volumes: {named}.",
+            f"Take the tag {OWNER_TAG} from all but the one with the vmcore, then start RescueVmcore again.",
+        )
+    return candidates[0]
+
+
+_UNKNOWN = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
+
+
+def read_instance_or_none(instance_id: str) -> "InstanceTypeDef | None":
+    """None when EC2 has forgotten it, as an hour after its termination: its dump volume may be there all the same."""
+    try:
+        answer = clients.ec2().describe_instances(InstanceIds=[instance_id])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _UNKNOWN:
+            return None
+        raise
+    found = [each for reservation in answer["Reservations"] for each in reservation.get("Instances", [])]
+    return found[0] if found else None
+
+
+def read_sources(instance_id: str) -> list[Source]:
+    filters = [{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}]
+    pages = clients.ec2().get_paginator("describe_volumes").paginate(Filters=filters)  # type: ignore[arg-type]
+    return [
+        Source(
+            volume_id=volume["VolumeId"],
+            state=volume["State"],
+            attached_to=volume["Attachments"][0]["InstanceId"] if volume.get("Attachments") else "",
+        )
+        for page in pages
+        for volume in page["Volumes"]
+    ]
+
+
+def place_collector(instance: "InstanceTypeDef | None", instance_id: str, place: CollectorPlace) -> dict[str, Any]:
+    """A network interface for RunInstances; raises InstanceNotFound when nobody says where."""
+    subnet_id = place.collector_subnet_id or (instance or {}).get("SubnetId", "")
+    groups = [place.collector_security_group_id] if place.collector_security_group_id else _groups_of(instance, place)
+    if not subnet_id:
+        raise InstanceNotFound(
+            f"{instance_id} is gone, so there is no subnet to launch a collector beside it.",
+            "Give the setting collectorSubnetId (and collectorSecurityGroupId), deploy, then start RescueVmcore again.",
+        )
+    interface: dict[str, Any] = {"DeviceIndex": 0, "SubnetId": subnet_id, "DeleteOnTermination": True}
+    if groups:
+        interface["Groups"] = groups
+    # A public subnet does not always give addresses by itself; without one there is no way to Systems Manager and S3.
+    if not place.collector_subnet_id and (instance or {}).get("PublicIpAddress"):
+        interface["AssociatePublicIpAddress"] = True
+    return interface
+
+
+def _groups_of(instance: "InstanceTypeDef | None", place: CollectorPlace) -> list[str]:
+    """Those of the instance belong to its own VPC; elsewhere the VPC's default one serves."""
+    if instance is None or place.collector_subnet_id:
+        return []
+    return [group["GroupId"] for group in instance.get("SecurityGroups", [])]
+
+
+def marks(*, execution_name: str, incident_id: str, instance_id: str, volume_id: str) -> "list[TagTypeDef]":
+    """As EC2 takes them."""
+    tags = {
+        "Name": f"hangdump rescue of {instance_id}",
+        STACK_TAG: STACK,
+        RESCUE_EXECUTION_TAG: execution_name,
+        INCIDENT_TAG: incident_id,
+        RESCUED_INSTANCE_TAG: instance_id,
+        COPIED_VOLUME_TAG: volume_id,
+    }
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
