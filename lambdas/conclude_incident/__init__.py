@@ -10,9 +10,10 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.conclude_incident.bucket_report import BucketReport
-from lambdas.conclude_incident.decide_verdict import Conclusion, conclude
-from lambdas.conclude_incident.tell import tell
+from lambdas.conclude.compose import compose, opened_fields
+from lambdas.conclude.decide_verdict import Conclusion, conclude
+from lambdas.conclude.incident_objects import BucketReport
+from lambdas.conclude.notify import tell
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import SAFE_VERDICTS, Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable
@@ -23,14 +24,6 @@ from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.observability import count, entry_point, logger, measure
 from lambdas.runtime.telemetry_names import LogField, Metric
 from lambdas.triage import CrashClass, Triage
-
-# From the first to the second event of the timeline, where both are there.
-_DURATIONS = {
-    "alarmToInterruptSeconds": ("alarm", "interrupt-sent"),
-    "interruptToOnlineSeconds": ("interrupt-sent", "online"),
-    "interruptToVerifiedSeconds": ("interrupt-sent", "verified"),
-    "uploadSeconds": ("upload-started", "verified"),
-}
 
 
 @entry_point
@@ -102,7 +95,7 @@ def _write_report(
 ) -> dict[str, Any]:
     """The objects of the bucket, as far as there is an instance to file them under."""
     told = Triage()
-    opened = _opened(event)
+    opened = opened_fields(event)
     objects.problems += opened.get("problems", [])
     if incident.instance_id:
         log = objects.read_log(has_own=opened.get("isLogWritten") is True)
@@ -112,7 +105,7 @@ def _write_report(
     verified = event.get("verified")
     if isinstance(verified, dict):
         objects.written["vmcore"] = verified["key"]
-    report = _compose(event, incident, conclusion, told=told, now=moment.now())
+    report = compose(event, incident, conclusion, told=told, now=moment.now())
     report |= {"bucket": objects.bucket_name, "problems": objects.problems}
     if incident.instance_id and _is_worth_recording(incident, conclusion):
         # Each of the two names both; what could not be written is taken out again.
@@ -131,47 +124,6 @@ def _write_index(pages: IncidentPages, report: Mapping[str, Any], own: Mapping[s
         pages.write_index(region=report["region"], own=own)
     except Exception:
         logger.exception("reports/index.html is not up to date")
-
-
-def _compose(
-    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, told: Triage, now: datetime
-) -> dict[str, Any]:
-    ended = timeline_entry(now, "concluded", f"{conclusion.verdict.value}: {conclusion.reason}")
-    timeline = [*incident.timeline, ended]
-    found, verified = event.get("found"), event.get("verified")
-    opened = _opened(event)
-    booted = found.get("kernel", "") if isinstance(found, dict) else ""
-    kernel = opened.get("kernelRelease") or told.kernel_release or booted
-    facts = incident.as_json()
-    # What the console showed is in console.txt, if it is anywhere.
-    for console in ("consoleBaseline", "dumpWatch"):
-        facts.pop(console, None)
-    facts |= {"decisionReason": incident.reason, "timeline": timeline, "durations": _durations(timeline)}
-    facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
-    facts |= {"panicLine": told.panic_message, "crashClass": told.crash_class.value, "kernel": kernel}
-    facts |= {"sentence": told.sentence, "signature": told.signature}
-    if opened:
-        facts["opened"] = opened
-    if isinstance(verified, dict):
-        facts["vmcore"] = {name: verified.get(name) for name in ("key", "sizeBytes", "digest", "parts")}
-    return facts
-
-
-def _opened(event: dict[str, Any]) -> dict[str, Any]:
-    """What open_vmcore said; nothing when the execution did not come so far."""
-    opened = event.get("opened")
-    return opened if isinstance(opened, dict) else {}
-
-
-def _durations(timeline: list[dict[str, str]]) -> dict[str, int]:
-    first = {entry["event"]: moment.parse(entry["at"]) for entry in reversed(timeline)}
-    spans = {
-        name: int((first[end] - first[start]).total_seconds())
-        for name, (start, end) in _DURATIONS.items()
-        if start in first and end in first
-    }
-    began = moment.parse(timeline[0]["at"])
-    return spans | {"totalSeconds": int((moment.parse(timeline[-1]["at"]) - began).total_seconds())}
 
 
 def _is_worth_recording(incident: Incident, conclusion: Conclusion) -> bool:

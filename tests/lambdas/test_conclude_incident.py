@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.conclude_incident import bucket_report
+from lambdas.conclude import incident_objects as bucket_report
 from lambdas.incident.record import State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.triage import CrashClass, Triage

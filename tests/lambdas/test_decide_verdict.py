@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.conclude_incident.decide_verdict import Ending, decide_verdict, read_cause, read_ending
+from lambdas.conclude.decide_verdict import Ending, decide_verdict, read_cause, read_ending
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.runtime import errors
 from lambdas.runtime.errors import HangdumpError

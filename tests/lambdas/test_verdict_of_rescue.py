@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lambdas import conclude_incident
-from lambdas.conclude_incident.verdict_of_rescue import RescueEnding, decide_rescue
+from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
 from lambdas.incident.record import Verdict
 from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.conclude_incident.verdict_of_rescue import RescueEnding, decide_rescue
+from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
 from lambdas.diagnostic_interrupt import verdict_of_refusal
 from lambdas.incident.record import Incident, Verdict
 

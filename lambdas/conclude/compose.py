@@ -1,0 +1,58 @@
+"""Composes incident.json: all that is known of an incident at its end. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from lambdas.conclude.decide_verdict import Conclusion
+from lambdas.incident.record import Incident, timeline_entry
+from lambdas.runtime import moment
+from lambdas.triage import Triage
+
+# From the first to the second event of the timeline, where both are there.
+_DURATIONS = {
+    "alarmToInterruptSeconds": ("alarm", "interrupt-sent"),
+    "interruptToOnlineSeconds": ("interrupt-sent", "online"),
+    "interruptToVerifiedSeconds": ("interrupt-sent", "verified"),
+    "uploadSeconds": ("upload-started", "verified"),
+}
+
+
+def compose(
+    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, told: Triage, now: datetime
+) -> dict[str, Any]:
+    ended = timeline_entry(now, "concluded", f"{conclusion.verdict.value}: {conclusion.reason}")
+    timeline = [*incident.timeline, ended]
+    found, verified = event.get("found"), event.get("verified")
+    opened = opened_fields(event)
+    booted = found.get("kernel", "") if isinstance(found, dict) else ""
+    kernel = opened.get("kernelRelease") or told.kernel_release or booted
+    facts = incident.as_json()
+    # What the console showed is in console.txt, if it is anywhere.
+    for console in ("consoleBaseline", "dumpWatch"):
+        facts.pop(console, None)
+    facts |= {"decisionReason": incident.reason, "timeline": timeline, "durations": _durations(timeline)}
+    facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
+    facts |= {"panicLine": told.panic_message, "crashClass": told.crash_class.value, "kernel": kernel}
+    facts |= {"sentence": told.sentence, "signature": told.signature}
+    if opened:
+        facts["opened"] = opened
+    if isinstance(verified, dict):
+        facts["vmcore"] = {name: verified.get(name) for name in ("key", "sizeBytes", "digest", "parts")}
+    return facts
+
+
+def opened_fields(event: dict[str, Any]) -> dict[str, Any]:
+    """What open_vmcore said; nothing when the execution did not come so far."""
+    opened = event.get("opened")
+    return opened if isinstance(opened, dict) else {}
+
+
+def _durations(timeline: list[dict[str, str]]) -> dict[str, int]:
+    first = {entry["event"]: moment.parse(entry["at"]) for entry in reversed(timeline)}
+    spans = {
+        name: int((first[end] - first[start]).total_seconds())
+        for name, (start, end) in _DURATIONS.items()
+        if start in first and end in first
+    }
+    began = moment.parse(timeline[0]["at"])
+    return spans | {"totalSeconds": int((moment.parse(timeline[-1]["at"]) - began).total_seconds())}
