@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.incident_pages import IncidentPages
 from lambdas.instance.facts import read_console
+from lambdas.report.pages import IncidentPages
 from lambdas.runtime import bucket as bucket_objects
 from lambdas.runtime.environment import VmcoreBucket
 from lambdas.runtime.observability import logger

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambdas.incident.record import Verdict
-from lambdas.incident_report.links import console_link
-from lambdas.report_link import sign_link
+from lambdas.report.pages import sign_link
+from lambdas.report.text import console_link
 from lambdas.runtime.environment import Notifications, ReportLink
 from lambdas.runtime.notification import next_step, publish, table
 

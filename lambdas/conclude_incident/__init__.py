@@ -17,7 +17,7 @@ from lambdas.conclude.notify import tell
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import SAFE_VERDICTS, Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.incident_pages import IncidentPages
+from lambdas.report.pages import IncidentPages
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, ReportPages
 from lambdas.runtime.execution_input import INSTANCE_ID

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Incident
 from lambdas.incident.table import RecordToAmend
-from lambdas.incident_pages import IncidentPages
+from lambdas.report.pages import IncidentPages
 from lambdas.runtime import bucket as bucket_objects
 from lambdas.runtime.environment import RecordKeeping, ReportPages
 from lambdas.runtime.errors import InvalidInput

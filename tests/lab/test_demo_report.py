@@ -6,7 +6,7 @@ import pytest
 
 from lab.demo.proof import Culprit, NotProven, prove_report
 from lab.guest.hang import SPINNER
-from lambdas.incident_report import render
+from lambdas.report import render
 from lambdas.triage import Triage, triage
 from lambdas.triage.model import Task
 

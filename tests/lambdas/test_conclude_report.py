@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lambdas import incident_pages
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Verdict
 from lambdas.incident.table import IncidentTable
+from lambdas.report import pages as incident_pages
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json

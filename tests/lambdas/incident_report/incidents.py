@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.incident.summary import IndexedIncident, SimilarIncident
-from lambdas.incident_report.page import Exhibits
+from lambdas.report.page import Exhibits
 from lambdas.triage.model import (
     BlockedTask,
     Cpu,

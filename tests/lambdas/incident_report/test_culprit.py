@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.incident_report import render
+from lambdas.report import render
 from tests.lambdas.incident_report.documents import parse
 from tests.lambdas.incident_report.incidents import ANALYSIS, CAPTURED, SPINNING
 

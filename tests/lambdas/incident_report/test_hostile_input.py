@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambdas.incident.summary import IndexedIncident, SimilarIncident
-from lambdas.incident_report import render, render_index
-from lambdas.incident_report.page import Exhibits
+from lambdas.report import render, render_index
+from lambdas.report.page import Exhibits
 from lambdas.triage.model import Triage
 from tests.lambdas.incident_report.documents import Document, parse
 from tests.lambdas.incident_report.hostile_values import ATTACKS, altered, hostile, incidents, triages

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from lambdas.incident_report import render
-from lambdas.incident_report.page import Exhibits
+from lambdas.report import render
+from lambdas.report.page import Exhibits
 from lambdas.triage import triage
 from lambdas.triage.model import Triage
 from tests.lambdas.incident_report.documents import parse

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.incident_report import render, render_index
+from lambdas.report import render, render_index
 from tests.lambdas.incident_report import incidents
 from tests.lambdas.incident_report.conftest import Show
 

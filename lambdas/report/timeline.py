@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from lambdas.incident_report.facts import Facts
-from lambdas.incident_report.wording import clock, day_and_clock, duration
+from lambdas.report.facts import Facts
+from lambdas.report.text import clock, day_and_clock, duration
 
 # The event that ends a phase, and what the phase is called. In the order of the story; other events are in the log.
 _PHASES = {

@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lambdas.incident.summary import IndexedIncident, SimilarIncident
-from lambdas.incident_report.fleet import compose_index
-from lambdas.incident_report.page import Exhibits, compose
-from lambdas.incident_report.visible_text import visible
+from lambdas.report.index_page import compose_index
+from lambdas.report.page import Exhibits, compose
+from lambdas.report.text import visible
 from lambdas.runtime import moment
 from lambdas.triage.model import Triage
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from lambdas.incident.record import Verdict
-from lambdas.incident_report.facts import Facts
-from lambdas.incident_report.links import argument, uri
+from lambdas.report.facts import Facts
+from lambdas.report.text import argument, uri
 from lambdas.runtime.notification import next_step
 from lambdas.triage.model import CrashClass, Triage
 

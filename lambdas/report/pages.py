@@ -9,9 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.incident.index import IncidentIndex, as_indexed, replaced
 from lambdas.incident.object_keys import ANALYSIS, INDEX_KEY
 from lambdas.incident.summary import SimilarIncident
-from lambdas.incident_report import render, render_index
-from lambdas.incident_report.page import Exhibits
+from lambdas.report import render, render_index
+from lambdas.report.page import Exhibits
 from lambdas.runtime import bucket as bucket_objects
+from lambdas.runtime import clients
 from lambdas.runtime.environment import ReportPages
 from lambdas.runtime.observability import logger
 from lambdas.triage import Triage
@@ -75,3 +76,17 @@ class IncidentPages:
             logger.warning("%s: %s", key, error)
             return None
         return read if isinstance(read, dict) else None
+
+
+def sign_link(*, bucket: str, key: str, hours: int) -> str:
+    """A presigned GET; "" for 0 hours, or when it cannot be signed."""
+    if not hours:
+        return ""
+    try:
+        return clients.s3_for_links().generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=hours * 3600
+        )
+    except BotoCoreError as error:
+        # Its class alone: the message of one about signing could hold what it signed.
+        logger.warning("The link to the report could not be signed: %s", type(error).__name__)
+        return ""

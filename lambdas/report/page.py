@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.incident.summary import SimilarIncident
-from lambdas.incident_report.advice import Step, next_steps
-from lambdas.incident_report.analysis_model import Analysis, Culprit, read_analysis
-from lambdas.incident_report.bars import Memory, draw_memory
-from lambdas.incident_report.evidence_table import Row, cost_rows, custody_rows, evidence_rows, notes
-from lambdas.incident_report.facts import Facts
-from lambdas.incident_report.links import console_link, file_name
-from lambdas.incident_report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
-from lambdas.incident_report.similar import Similar, draw_similar
-from lambdas.incident_report.timeline import Timeline, draw_timeline
-from lambdas.incident_report.verdicts import Headline, headline
-from lambdas.incident_report.visible_text import clip
-from lambdas.incident_report.wording import day, duration, size
+from lambdas.report.advice import Step, next_steps
+from lambdas.report.analysis_model import Analysis, Culprit, read_analysis
+from lambdas.report.bars import Memory, draw_memory
+from lambdas.report.evidence_table import Row, cost_rows, custody_rows, evidence_rows, notes
+from lambdas.report.facts import Facts, Headline, headline
+from lambdas.report.index_page import Similar, draw_similar
+from lambdas.report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
+from lambdas.report.text import clip, console_link, day, duration, file_name, size
+from lambdas.report.timeline import Timeline, draw_timeline
 from lambdas.triage.model import CrashClass, Triage
 
 _MOST_LINES = 120

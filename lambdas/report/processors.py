@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lambdas.incident_report.analysis_model import Analysis
-from lambdas.incident_report.analysis_model import Frame as AnalysedFrame
-from lambdas.incident_report.visible_text import clip
-from lambdas.incident_report.wording import duration
+from lambdas.report.analysis_model import Analysis
+from lambdas.report.analysis_model import Frame as AnalysedFrame
+from lambdas.report.text import clip, duration
 from lambdas.triage.model import CrashClass, InstructionPointer, Triage
 from lambdas.triage.model import Frame as LoggedFrame
 

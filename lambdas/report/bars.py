@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lambdas.incident_report.analysis_model import Analysis
-from lambdas.incident_report.visible_text import clip
-from lambdas.incident_report.wording import size
+from lambdas.report.analysis_model import Analysis
+from lambdas.report.text import clip, size
 from lambdas.triage.model import Triage
 
 _MOST_BARS = 12

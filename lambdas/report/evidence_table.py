@@ -4,10 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.incident_report.facts import Facts
-from lambdas.incident_report.links import file_name
-from lambdas.incident_report.visible_text import clip
-from lambdas.incident_report.wording import day_and_clock, exact, size
+from lambdas.report.facts import Facts
+from lambdas.report.text import clip, day_and_clock, exact, file_name, size
 from lambdas.runtime import moment
 
 _DAYS_PER_MONTH = 365 / 12

@@ -1,0 +1,107 @@
+"""Numbers as people read them: durations, sizes, times. Pure."""
+
+import re
+import shlex
+from datetime import datetime
+from urllib.parse import quote
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def duration(seconds: float) -> str:
+    """< 1 s · 54 s · 1 min 54 s · 2 h 3 min · 4 d 5 h"""
+    if seconds < 1:
+        return "< 1 s"
+    whole = round(seconds)
+    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def size(count: float) -> str:
+    """512 bytes · 29.5 MiB · 118 MiB · 1.2 TiB"""
+    value, unit = float(count), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    digits = 0 if unit == 0 or value >= 100 else 1
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def exact(count: int) -> str:
+    """30 921 973, grouped by narrow spaces that do not break."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def day(at: datetime | None) -> str:
+    """23 November 2026"""
+    return f"{at.day} {at:%B %Y}" if at else ""
+
+
+def clock(at: datetime | None) -> str:
+    """05:53:28"""
+    return f"{at:%H:%M:%S}" if at else ""
+
+
+def day_and_clock(at: datetime | None) -> str:
+    """2026-11-23 05:53"""
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+
+
+# C0 and C1 controls but tab and newline, soft hyphen, zero-width and bidirectional controls, line and paragraph
+# separators, byte order mark, interlinear annotations, lone surrogates, tags. A right-to-left override could make
+# "refused" out of "desufer".
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+
+
+def visible(text: str) -> str:
+    """The same with each such character as `\\x1b` or `\\u202e`; a line end of CR LF is a line end."""
+    return _INVISIBLE.sub(lambda match: _named(match[0]), text.replace("\r\n", "\n"))
+
+
+def clip(text: str, longest: int) -> str:
+    """At most that many characters, the last of them an ellipsis if some were left out."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _named(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+# eu-central-1
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
+
+
+_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
+
+
+def file_name(key: str) -> str:
+    """The last part of a key; `before/console.txt` is another one than `console.txt`."""
+    folder, _, name = key.rpartition("/")
+    return f"before/{name}" if folder.endswith("/before") else name
+
+
+def uri(bucket: str, key: str) -> str:
+    """s3://bucket/key, or "" when one of them is unknown."""
+    return f"s3://{bucket}/{key}" if bucket and key else ""
+
+
+def console_link(*, bucket: str, region: str, key: str) -> str:
+    """The object's page in the console; "" when one of them is unknown or the Region is none."""
+    if not bucket or not key or not _REGION.fullmatch(region):
+        return ""
+    domain = next((name for start, name in _CONSOLES.items() if region.startswith(start)), "console.aws.amazon.com")
+    path = f"s3/object/{quote(bucket, safe='', errors='replace')}"
+    return f"https://{region}.{domain}/{path}?region={region}&prefix={quote(key, safe='', errors='replace')}"
+
+
+def argument(text: str) -> str:
+    """As a shell takes it for one word, whatever it holds."""
+    return shlex.quote(text)
