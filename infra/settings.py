@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from lambdas.maintenance_windows import parse as parse_window
 from lambdas.provision.provision_input import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
+from lambdas.respond.maintenance_windows import parse as parse_window
 
 # What respond_to_hang needs beside its waiting.
 RESPONSE_OVERHEAD_SECONDS = 120

@@ -7,12 +7,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.diagnostic_interrupt import interrupt_once
 from lambdas.incident.record import Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.interrupt_claim import DUPLICATE
-from lambdas.respond_to_hang.decide import decide
-from lambdas.respond_to_hang.evidence import gather, policy
+from lambdas.respond.claim import DUPLICATE
+from lambdas.respond.evidence import gather, policy
+from lambdas.respond.interrupt import interrupt_once
+from lambdas.respond.timing_rules import decide
 from lambdas.runtime import moment
 from lambdas.runtime.environment import InterruptLimits, RecordKeeping
 from lambdas.runtime.errors import InvalidInput

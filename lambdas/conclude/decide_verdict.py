@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
-from lambdas.diagnostic_interrupt import verdict_of_refusal
 from lambdas.incident.record import Incident, Verdict
+from lambdas.respond.interrupt import verdict_of_refusal
 
 _UNSUPPORTED = {
     "UnsupportedHypervisor",

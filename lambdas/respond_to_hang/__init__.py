@@ -9,9 +9,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.incident.record import incident_id
-from lambdas.respond_to_hang import alarm_event, lease
-from lambdas.respond_to_hang.lease import Lease
-from lambdas.respond_to_hang.response import report_invalid_alarm, respond, resume_collection
+from lambdas.respond import alarm_event, lease
+from lambdas.respond.lease import Lease
+from lambdas.respond.response import report_invalid_alarm, respond, resume_collection
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import RecordKeeping
 from lambdas.runtime.errors import InvalidInput

@@ -10,27 +10,13 @@ from typing import Any, Literal
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.auto_scaling import ENTERING_STANDBY, STANDBY, exit_standby, read_membership
 from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.respond.standby import ENTERING_STANDBY, STANDBY, Return, bring_back, exit_standby, read_membership
 from lambdas.runtime import moment
 from lambdas.runtime.environment import Notifications, RecordKeeping
 from lambdas.runtime.notification import publish, table
 from lambdas.runtime.observability import entry_point, logger
-
-# Less than the function's own time: the rest is for the telling.
-WAIT_SECONDS = 780
-_LOOK_SECONDS = 10
-# Another change of the group is under way: asked again at the next look.
-_PASSING = ("ResourceContention", "ScalingActivityInProgress", "Throttling", "InternalFailure", "ServiceUnavailable")
-
-
-@dataclass(frozen=True)
-class Return:
-    """none: this incident holds nothing in Standby · returned · gone: no longer in Standby, by other hands · left."""
-
-    status: Literal["none", "returned", "gone", "left"]
-    detail: str = ""
 
 
 @entry_point
@@ -42,7 +28,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     known = records.read(name) if name else None
     if known is None or not known.auto_scaling_group:
         return {"status": "none", "detail": ""}
-    returned = _bring_back(known.instance_id, known.auto_scaling_group)
+    returned = bring_back(known.instance_id, known.auto_scaling_group)
     logger.info("%s: %s. %s", known.instance_id, returned.status, returned.detail)
     entry = timeline_entry(moment.now(), f"standby-{returned.status}", returned.detail)
     if returned.status == "left":
@@ -51,32 +37,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     else:
         records.update(known.incident_id, {"autoScalingGroup": ""}, timeline=[entry])
     return {"status": returned.status, "detail": returned.detail}
-
-
-def _bring_back(instance_id: str, group: str) -> Return:
-    began = moment.now()
-    while True:
-        problem = ""
-        try:
-            member = read_membership(instance_id)
-            if member is None:
-                return Return("gone", f"It is no longer in the Auto Scaling group {group}.")
-            if member.lifecycle_state == STANDBY:
-                exit_standby(instance_id, member.group)
-                return Return("returned", f"It goes back into service in the Auto Scaling group {member.group}.")
-            if member.lifecycle_state != ENTERING_STANDBY:
-                return Return("gone", f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
-            problem = f"It is still {ENTERING_STANDBY}."
-        except ClientError as error:
-            problem = f"{error}."
-            if error.response["Error"]["Code"] not in _PASSING:
-                return Return("left", problem)
-        except BotoCoreError as error:
-            problem = f"{error}."
-        # A call whose answer got lost is settled by the next look.
-        if (moment.now() - began).total_seconds() >= WAIT_SECONDS:
-            return Return("left", problem)
-        time.sleep(_LOOK_SECONDS)
 
 
 def _tell(known: Incident, left: Return) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.respond_to_hang.alarm_event import Alarm, parse, resolve
+from lambdas.respond.alarm_event import Alarm, parse, resolve
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas.account import ACCOUNT_ID, REGION

@@ -10,7 +10,7 @@ import pytest
 from lambdas import respond_to_hang, send_diagnostic_interrupt
 from lambdas.incident.record import INTERRUPT_STARTED, Incident, State
 from lambdas.incident.table import IncidentTable
-from lambdas.respond_to_hang import lease
+from lambdas.respond import lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
 from tests.lambdas.conftest import Context, Launch

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lambdas.respond_to_hang.console_facts import ConsoleFacts, read_console_facts
+from lambdas.respond.console_facts import ConsoleFacts, read_console_facts
 
 BANNER = "[    0.000000] Linux version {} (builder@host) (gcc 12.2.0) #1 SMP\n"
 COMMAND_LINE = "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/nvme0n1p1 crashkernel=256M\n"

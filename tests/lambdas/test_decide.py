@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.respond_to_hang.decide import decide, is_probe_needed
-from lambdas.respond_to_hang.decision import Evidence, Policy
+from lambdas.respond.decision import Evidence, Policy
+from lambdas.respond.timing_rules import decide, is_probe_needed
 
 NOW = 1_795_406_400
 

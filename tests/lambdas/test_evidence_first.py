@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from lambdas.incident.record import Incident
-from lambdas.instance_looks import METRICS
+from lambdas.respond.evidence_first import METRICS
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Deliver

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.respond_to_hang import evidence
+from lambdas.respond import evidence
 from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
-from lambdas.interrupt_claim import PastInterrupts, Place, claim, past_interrupts
+from lambdas.respond.claim import PastInterrupts, Place, claim, past_interrupts
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
 from tests.lambdas import account as aws

@@ -8,7 +8,7 @@ from botocore.exceptions import ReadTimeoutError
 from lambdas import send_diagnostic_interrupt
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
-from lambdas.kill_switch import read_stop
+from lambdas.respond.kill_switch import read_stop
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Deliver

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from lambdas.respond_to_hang import lease
-from lambdas.respond_to_hang.lease import Lease
+from lambdas.respond import lease
+from lambdas.respond.lease import Lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 

@@ -3,11 +3,21 @@
 Owns reading it; diagnostic_interrupt.py asks last of all, right before the call, whoever wants the interrupt.
 """
 
+from dataclasses import dataclass
+
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.obstacle import Obstacle
 from lambdas.runtime import clients
 from lambdas.runtime.environment import KillSwitch
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """`reason` is the code that the record and the advice go by, `detail` the same in words."""
+
+    reason: str
+    detail: str
+
 
 # Exactly this; every other value, also " on" or "On", leaves doubt.
 _ON = "on"

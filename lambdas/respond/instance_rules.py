@@ -1,7 +1,7 @@
 """Rules about the instance itself: that it takes part, can dump, has booted, and that its host is not to blame."""
 
 from lambdas.incident.record import CLOCK_SLACK_SECONDS
-from lambdas.respond_to_hang.decision import Decision, Evidence, Policy, missing, refusal
+from lambdas.respond.decision import Decision, Evidence, Policy, missing, refusal
 from lambdas.runtime import moment
 
 _PROVE = "Run ProvisionDumpVolume for it, or wait for the next sweep, which proves it again."

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import serialize
-from lambdas.interrupt_claim import FLEET_BUDGET_SPENT, window_start
+from lambdas.respond.claim import FLEET_BUDGET_SPENT, window_start
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits, Notifications
 from lambdas.runtime.notification import next_step, publish, table

@@ -9,24 +9,24 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from lambdas.budget_notice import tell_once
-from lambdas.diagnostic_interrupt import interrupt_once, verdict_of_refusal
 from lambdas.incident.record import Incident, State, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.probe import probe
-from lambdas.interrupt_claim import BUDGETS_SPENT, DUPLICATE
-from lambdas.obstacle import Obstacle
-from lambdas.respond_to_hang.alarm_event import Alarm
-from lambdas.respond_to_hang.decide import decide, is_probe_needed
-from lambdas.respond_to_hang.decision import Evidence
-from lambdas.respond_to_hang.evidence import gather, policy
+from lambdas.respond.alarm_event import Alarm
+from lambdas.respond.budget_notice import tell_once
+from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE
+from lambdas.respond.decision import Evidence
+from lambdas.respond.evidence import gather, policy
+from lambdas.respond.interrupt import interrupt_once, verdict_of_refusal
+from lambdas.respond.kill_switch import Obstacle
+from lambdas.respond.standby import ask_for_return
+from lambdas.respond.timing_rules import decide, is_probe_needed
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.notification import next_step, publish, table
 from lambdas.runtime.observability import count, logger
 from lambdas.runtime.telemetry_names import LogField, Metric
-from lambdas.standby import ask_for_return
 
 
 def respond(incident: str, alarm: Alarm, *, is_first: bool) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from lambdas.instance.facts import (
     read_instance_type,
     read_status_checks,
 )
-from lambdas.interrupt_claim import PastInterrupts, Place, past_interrupts
-from lambdas.maintenance_windows import open_window
-from lambdas.respond_to_hang.alarm_event import Alarm
-from lambdas.respond_to_hang.console_facts import read_console_facts
-from lambdas.respond_to_hang.decision import Evidence, Policy
+from lambdas.respond.alarm_event import Alarm
+from lambdas.respond.claim import PastInterrupts, Place, past_interrupts
+from lambdas.respond.console_facts import read_console_facts
+from lambdas.respond.decision import Evidence, Policy
+from lambdas.respond.maintenance_windows import open_window
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread

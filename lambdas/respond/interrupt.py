@@ -13,18 +13,17 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.evidence_first import EvidenceFirst, Kept
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import Incident, State, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.interrupt_claim import Place, claim
-from lambdas.kill_switch import read_stop
-from lambdas.obstacle import Obstacle
+from lambdas.respond.claim import Place, claim
+from lambdas.respond.evidence_first import EvidenceFirst, Kept
+from lambdas.respond.kill_switch import Obstacle, read_stop
+from lambdas.respond.standby import stand_by
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.observability import count, logger
 from lambdas.runtime.telemetry_names import LogField, Metric
-from lambdas.standby import stand_by
 
 # EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.
 _DEFINITE_REFUSALS = ("UnsupportedOperation", "IncorrectInstanceState", "UnauthorizedOperation", "RequestLimitExceeded")

@@ -1,6 +1,11 @@
 """Rules about now: that it still hangs, that nobody else acts or forbids it, and that the budgets are not spent."""
 
-from lambdas.respond_to_hang.decision import Decision, Evidence, Policy, Reason, missing, refusal
+from collections.abc import Callable
+from dataclasses import replace
+
+from lambdas.respond import instance_rules as rules_of_readiness
+from lambdas.respond import timing_rules as rules_of_moment
+from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 
 
 def _instance_check(evidence: Evidence, policy: Policy) -> Decision | None:
@@ -108,3 +113,30 @@ RULES = (
     _group_budget,
     _probe,
 )
+
+
+# What the instance is, how it is, whether now is the time, and last what takes most of a minute to find out.
+RULES: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (
+    *rules_of_readiness.RULES,
+    *rules_of_moment.RULES,
+)
+
+
+def decide(evidence: Evidence, policy: Policy) -> Decision:
+    """The first rule that objects refuses; when none does: interrupt, or dry-run if that is the policy."""
+    for rule in RULES:
+        objection = rule(evidence, policy)
+        if objection is not None:
+            return objection
+    if policy.is_dry_run:
+        return Decision("dry-run", "dry-run", "Every rule agrees to an interrupt, but the setting dryRun is true.")
+    if policy.is_requested:
+        return Decision("interrupt", "requested", "A human asked for the interrupt.")
+    return Decision("interrupt", "hang-confirmed", "The instance did not execute the probe in time.")
+
+
+def is_probe_needed(evidence: Evidence, policy: Policy) -> bool:
+    """The probe takes most of a minute: true when nothing cheaper refuses and its answer decides."""
+    if policy.is_requested:
+        return False
+    return decide(replace(evidence, is_probe_answered=False), policy).action != "refuse"

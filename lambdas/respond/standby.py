@@ -7,18 +7,60 @@ whatever becomes of the interrupt; what nobody brings back, the sweep tells of.
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.auto_scaling import ENTERING_STANDBY, IN_SERVICE, STANDBY, Membership, enter_standby, read_membership
 from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.kill_switch import read_stop
-from lambdas.obstacle import Obstacle
-from lambdas.runtime import clients
+from lambdas.respond.kill_switch import Obstacle, read_stop
+from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import ReturnFunction, Standby
 from lambdas.runtime.observability import logger
+
+IN_SERVICE = "InService"
+
+
+ENTERING_STANDBY = "EnteringStandby"
+
+
+STANDBY = "Standby"
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The group that an instance belongs to, and its lifecycle state there (API_AutoScalingInstanceDetails)."""
+
+    group: str
+    lifecycle_state: str
+
+
+def read_membership(instance_id: str) -> Membership | None:
+    """None when the instance belongs to no group. Raises ClientError and BotoCoreError."""
+    described = clients.autoscaling().describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
+    return _membership(described[0]) if described else None
+
+
+def enter_standby(instance_id: str, group: str) -> None:
+    """Asked once: what an answer that got lost left behind is seen by read_membership.
+
+    The desired capacity stays, so the group launches another in its place: whoever hangs serves nobody.
+    """
+    clients.autoscaling_without_retries().enter_standby(
+        InstanceIds=[instance_id], AutoScalingGroupName=group, ShouldDecrementDesiredCapacity=False
+    )
+
+
+def exit_standby(instance_id: str, group: str) -> None:
+    """Raises the group's desired capacity by one, which Auto Scaling refuses to a group that is at its maximum."""
+    clients.autoscaling_without_retries().exit_standby(InstanceIds=[instance_id], AutoScalingGroupName=group)
+
+
+def _membership(described: dict[str, Any]) -> Membership:
+    return Membership(described["AutoScalingGroupName"], described["LifecycleState"])
+
 
 UNAVAILABLE = "standby-unavailable"
 
@@ -112,4 +154,49 @@ def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
         if waited_seconds >= settings.standby_timeout_seconds:
             why = "is a lifecycle hook or a deregistration delay longer than that?"
             return Obstacle(UNAVAILABLE, f"It is still {state} after {waited_seconds} s: {why}")
+        time.sleep(_LOOK_SECONDS)
+
+
+# Less than the function's own time: the rest is for the telling.
+WAIT_SECONDS = 780
+
+
+_LOOK_SECONDS = 10
+
+
+# Another change of the group is under way: asked again at the next look.
+_PASSING = ("ResourceContention", "ScalingActivityInProgress", "Throttling", "InternalFailure", "ServiceUnavailable")
+
+
+@dataclass(frozen=True)
+class Return:
+    """none: this incident holds nothing in Standby · returned · gone: no longer in Standby, by other hands · left."""
+
+    status: Literal["none", "returned", "gone", "left"]
+    detail: str = ""
+
+
+def bring_back(instance_id: str, group: str) -> Return:
+    began = moment.now()
+    while True:
+        problem = ""
+        try:
+            member = read_membership(instance_id)
+            if member is None:
+                return Return("gone", f"It is no longer in the Auto Scaling group {group}.")
+            if member.lifecycle_state == STANDBY:
+                exit_standby(instance_id, member.group)
+                return Return("returned", f"It goes back into service in the Auto Scaling group {member.group}.")
+            if member.lifecycle_state != ENTERING_STANDBY:
+                return Return("gone", f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
+            problem = f"It is still {ENTERING_STANDBY}."
+        except ClientError as error:
+            problem = f"{error}."
+            if error.response["Error"]["Code"] not in _PASSING:
+                return Return("left", problem)
+        except BotoCoreError as error:
+            problem = f"{error}."
+        # A call whose answer got lost is settled by the next look.
+        if (moment.now() - began).total_seconds() >= WAIT_SECONDS:
+            return Return("left", problem)
         time.sleep(_LOOK_SECONDS)
