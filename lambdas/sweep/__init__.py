@@ -13,12 +13,10 @@ from lambdas.runtime import moment
 from lambdas.runtime.environment import SweepPolicy
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.telemetry_names import LogField
-from lambdas.sweep.act import act
-from lambdas.sweep.finding import Action, Finding, Policy
-from lambdas.sweep.fleet import readiness_of_fleet
+from lambdas.sweep.act import act, renew_readiness
+from lambdas.sweep.case import Action, Finding, Policy
 from lambdas.sweep.judge import judge
-from lambdas.sweep.renew_readiness import renew_readiness
-from lambdas.sweep.report import Outcome, Sweep, emit_metrics, tell, write
+from lambdas.sweep.report import Outcome, Sweep, emit_metrics, readiness_of_fleet, tell, write
 from lambdas.sweep.search import Search
 from lambdas.sweep.time_left import TimeLeft
 

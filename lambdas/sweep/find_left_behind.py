@@ -1,8 +1,11 @@
 """Searches EC2 for what carries our tags: dump volumes, and what rescues made."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lambdas.runtime import clients
+from lambdas.runtime.environment import VmcoreBucketName
+from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.tags import (
     COPIED_VOLUME_TAG,
     INCIDENT_TAG,
@@ -12,7 +15,7 @@ from lambdas.runtime.tags import (
     STACK,
     STACK_TAG,
 )
-from lambdas.sweep.found import GONE, Collector, Snapshot, Volume
+from lambdas.sweep.found import GONE, Alarm, Collector, Snapshot, Upload, Volume
 from lambdas.sweep.time_left import TimeLeft
 
 if TYPE_CHECKING:
@@ -127,3 +130,59 @@ def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
         "incident_id": marks.get(INCIDENT_TAG, ""),
         "is_of_this_stack": marks.get(STACK_TAG) == STACK,
     }
+
+
+_PREFIX = "hangdump-"
+
+
+# hangdump-i-0123456789abcdef0
+_NAME = re.compile(f"{_PREFIX}({INSTANCE_ID.pattern})")
+
+
+_METRIC = ("AWS/EC2", "StatusCheckFailed_Instance")
+
+
+def find_alarms(time_left: TimeLeft) -> tuple[Alarm, ...]:
+    """Ours by name, metric and dimension: somebody's own alarm that only begins with our word is left alone."""
+    pages = (
+        clients.cloudwatch()
+        .get_paginator("describe_alarms")
+        .paginate(AlarmNamePrefix=_PREFIX, AlarmTypes=["MetricAlarm"])
+    )
+    found = []
+    for page in time_left.pages("alarms", pages):
+        for alarm in page["MetricAlarms"]:
+            named = _NAME.fullmatch(alarm["AlarmName"])
+            dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", [])}
+            if named is None or dimensions != {"InstanceId": named[1]}:
+                continue
+            if (alarm.get("Namespace"), alarm.get("MetricName")) != _METRIC:
+                continue
+            updated_at = alarm["AlarmConfigurationUpdatedTimestamp"]
+            found.append(Alarm(name=alarm["AlarmName"], instance_id=named[1], updated_at=updated_at))
+    return tuple(found)
+
+
+_PREFIX = "vmcores/"
+
+
+# vmcores/123456789012/eu-west-1/i-0123456789abcdef0/20261123T040000Z-i-0123456789abcdef0/vmcore
+_KEY = re.compile(r"vmcores/[0-9]{12}/[a-z0-9-]+/(?P<instance>i-[0-9a-f]+)/(?P<incident>[^/]+)/[^/]+")
+
+
+def find_uploads(time_left: TimeLeft) -> tuple[Upload, ...]:
+    """Of keys that are named as ours."""
+    bucket = VmcoreBucketName.read().bucket_name
+    pages = clients.s3().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=_PREFIX)
+    return tuple(
+        Upload(
+            key=upload["Key"],
+            upload_id=upload["UploadId"],
+            instance_id=named["instance"],
+            incident_id=named["incident"],
+            initiated_at=upload["Initiated"],
+        )
+        for page in time_left.pages("multipart uploads", pages)
+        for upload in page.get("Uploads", [])
+        if (named := _KEY.fullmatch(upload["Key"]))
+    )

@@ -3,8 +3,7 @@
 from datetime import datetime
 
 from lambdas.sweep import judge_instances, judge_left_behind
-from lambdas.sweep.case import Case
-from lambdas.sweep.finding import Finding, Policy
+from lambdas.sweep.case import Case, Finding, Policy
 from lambdas.sweep.found import Found
 
 

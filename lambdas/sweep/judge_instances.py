@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from lambdas.incident.record import INTERRUPT_STARTED, State
-from lambdas.sweep.case import Case
-from lambdas.sweep.finding import Action, Finding
+from lambdas.sweep.case import Action, Case, Finding
 from lambdas.sweep.found import Checked, IncidentFacts, InStandby
 
 # With these no dump can happen, wherever the dump volume is mounted: the other faults depend on where that is, which a

@@ -7,8 +7,7 @@ volume is never removed: it may hold the only vmcore of a crash. When in doubt, 
 from collections.abc import Iterator
 from datetime import datetime
 
-from lambdas.sweep.case import Case, is_over, is_safe
-from lambdas.sweep.finding import Action, Finding
+from lambdas.sweep.case import Action, Case, Finding, is_over, is_safe
 from lambdas.sweep.found import Alarm, Collector, Snapshot, Upload, Volume
 
 

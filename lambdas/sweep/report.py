@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -15,7 +16,8 @@ from lambdas.runtime.environment import Notifications, VmcoreBucket
 from lambdas.runtime.notification import publish
 from lambdas.runtime.observability import count, measure
 from lambdas.runtime.telemetry_names import Metric
-from lambdas.sweep.finding import Action, Finding
+from lambdas.sweep.case import Action, Finding
+from lambdas.sweep.found import Checked, Found
 
 # SNS takes 256 KiB; what nobody reads to its end is in the bucket.
 _MOST_TOLD = 100
@@ -117,3 +119,36 @@ def _lines(outcome: Outcome) -> list[str]:
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     known = {to_camel(name): value for name, value in asdict(outcome.finding).items() if value}
     return known | {"isDone": outcome.is_done} | ({"error": outcome.error} if outcome.error else {})
+
+
+class Readiness(StrEnum):
+    """Of an instance that runs and is enrolled; each is exactly one of these."""
+
+    READY = "ready"  # it says so, and its own check agrees
+    BROKEN = "broken"  # it says so, and its own check does not agree
+    UNREACHABLE = "unreachable"  # it says so, and Systems Manager does not reach it
+    NOT_ASKED = "not-asked"  # it says so; its incident is being worked on, or there was no time
+    NOT_PROVISIONED = "not-provisioned"  # enrolled, and nobody made it ready
+
+
+def readiness_of_fleet(found: Found) -> Mapping[str, int]:
+    """All kinds, also those with none, so that a line goes down to 0; empty when nobody looked."""
+    if found.fleet is None:
+        return {}
+    checked = {each.instance_id: each for each in found.checked}
+    counted = Counter(
+        _readiness(checked.get(instance_id), is_marked=is_marked) for instance_id, is_marked in found.fleet.items()
+    )
+    return {kind.value: counted[kind] for kind in Readiness}
+
+
+def _readiness(seen: Checked | None, *, is_marked: bool) -> Readiness:
+    if not is_marked:
+        return Readiness.NOT_PROVISIONED
+    if seen is None:
+        return Readiness.NOT_ASKED
+    if not seen.is_reachable:
+        return Readiness.UNREACHABLE
+    if seen.is_ready is None:
+        return Readiness.NOT_ASKED
+    return Readiness.READY if seen.is_ready else Readiness.BROKEN

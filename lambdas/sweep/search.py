@@ -8,11 +8,16 @@ from pydantic import ValidationError
 
 from lambdas.runtime.observability import logger
 from lambdas.sweep.check_instances import check_instances, find_fleet
-from lambdas.sweep.find_alarms import find_alarms
-from lambdas.sweep.find_incidents import find_running, find_unfinished, read_incidents
-from lambdas.sweep.find_left_behind import find_collectors, find_copies, find_dump_volumes, find_snapshots, find_states
-from lambdas.sweep.find_standby import find_in_standby
-from lambdas.sweep.find_uploads import find_uploads
+from lambdas.sweep.find_incidents import find_in_standby, find_running, find_unfinished, read_incidents
+from lambdas.sweep.find_left_behind import (
+    find_alarms,
+    find_collectors,
+    find_copies,
+    find_dump_volumes,
+    find_snapshots,
+    find_states,
+    find_uploads,
+)
 from lambdas.sweep.found import Found, IncidentFacts
 from lambdas.sweep.time_left import TimeLeft
 

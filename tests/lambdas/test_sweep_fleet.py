@@ -1,7 +1,7 @@
 """The fleet in numbers: each enrolled instance is counted once, as what was really seen of it."""
 
-from lambdas.sweep.fleet import Readiness, readiness_of_fleet
 from lambdas.sweep.found import Checked, Found
+from lambdas.sweep.report import Readiness, readiness_of_fleet
 
 
 def checked(instance_id: str, *, is_reachable: bool = True, is_ready: bool | None = None) -> Checked:

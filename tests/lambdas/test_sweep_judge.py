@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.sweep.finding import Action, Finding, Policy
+from lambdas.sweep.case import Action, Finding, Policy
 from lambdas.sweep.found import (
     GONE,
     Alarm,
