@@ -3,23 +3,18 @@
 Owns which hosts may read a vmcore, and the manifest: presigned URLs for the dump, for our analysis, for its result.
 """
 
-import io
-import json
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas.incident.object_keys import ANALYSIS
+from lambdas.analyze.manifest import write_manifest
 from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import deserialize
 from lambdas.instance.facts import read_instance, read_ping
 from lambdas.runtime import clients
 from lambdas.runtime.bucket import code, explain_refusal
-from lambdas.runtime.environment import ReaderRole, RecordKeeping, VmcoreBucket
+from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
 from lambdas.runtime.errors import (
     AnalysisHostRefused,
     InstanceNotFound,
@@ -33,17 +28,7 @@ from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import ANALYSIS_HOST_TAG
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-# The package that the host runs; beside `lambdas` here as in the functions' bundle.
-_PACKAGE = Path(__file__).resolve().parent.parent / "analysis"
-# A role that is assumed by another role's session has an hour at most, and its URLs die with it.
-SESSION_SECONDS = 3600
-# Less than the session, which is a second old when they are signed.
-URL_SECONDS = 3590
-# Before that the host has begun.
-MANIFEST_SECONDS = 900
-_OLDEST = (1980, 1, 1, 0, 0, 0)
+    pass
 
 
 class AnalysisInput(GivenInput):
@@ -51,16 +36,6 @@ class AnalysisInput(GivenInput):
 
     incident_id: IncidentId
     analysis_instance_id: InstanceId
-
-
-@dataclass(frozen=True)
-class _Line:
-    kind: str
-    size_bytes: int
-    url: str
-
-    def as_tsv(self) -> str:
-        return f"{self.kind}\t{self.size_bytes}\t{self.url}\n"
 
 
 @entry_point
@@ -74,7 +49,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     try:
         size_bytes = _vmcore_bytes(bucket, incident)
         _require_host(given.analysis_instance_id)
-        manifest_url = _write(bucket, incident, size_bytes)
+        manifest_url = write_manifest(bucket, incident, size_bytes)
     except ClientError as error:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
     logger.append_keys(incident_id=incident.incident_id)
@@ -124,65 +99,3 @@ def _require_host(instance_id: str) -> None:
             f"Systems Manager does not reach {instance_id}: {ping.status if ping else 'not registered'}.",
             "Bring its SSM agent back, then try again.",
         )
-
-
-def _write(bucket: VmcoreBucket, incident: Incident, size_bytes: int) -> str:
-    """The manifest and our analysis, where objects live for a day; the URL to read the manifest."""
-    names = incident.object_keys
-    result = names["vmcore"].removesuffix("vmcore") + ANALYSIS
-    place = f"manifests/{incident.incident_id}/analysis"
-    package = pack()
-    _put(bucket, f"{place}.zip", package, "application/zip")
-    client = _signing_client(bucket, incident, names["vmcore"], result)
-
-    def sign(operation: str, key: str, seconds: int = URL_SECONDS) -> str:
-        params = {"Bucket": bucket.bucket_name, "Key": key}
-        return client.generate_presigned_url(operation, Params=params, ExpiresIn=seconds)
-
-    lines = [
-        _Line("bundle", len(package), sign("get_object", f"{place}.zip")),
-        _Line("vmcore", size_bytes, sign("get_object", names["vmcore"])),
-        # No encryption header is signed: the host would have to send it, and the bucket encrypts by default.
-        _Line("result", 0, sign("put_object", result)),
-    ]
-    _put(bucket, f"{place}.tsv", "".join(line.as_tsv() for line in lines).encode(), "text/tab-separated-values")
-    return sign("get_object", f"{place}.tsv", MANIFEST_SECONDS)
-
-
-def _put(bucket: VmcoreBucket, key: str, data: bytes, content_type: str) -> None:
-    clients.s3().put_object(
-        Bucket=bucket.bucket_name,
-        Key=key,
-        Body=data,
-        ContentType=content_type,
-        ServerSideEncryption="aws:kms",
-        SSEKMSKeyId=bucket.key_arn,
-    )
-
-
-def pack() -> bytes:
-    """The package `analysis`, as Python imports it from a zip file; the same bytes each time."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(_PACKAGE.glob("*.py")):
-            archive.writestr(zipfile.ZipInfo(f"analysis/{path.name}", _OLDEST), path.read_bytes())
-    return buffer.getvalue()
-
-
-def _signing_client(bucket: VmcoreBucket, incident: Incident, vmcore: str, result: str) -> "S3Client":
-    """As a role of its own, in a session that reads this vmcore and writes this result. Nothing else."""
-    objects = f"{bucket.bucket_arn}/"
-    readable = [f"{objects}{vmcore}", f"{objects}manifests/{incident.incident_id}/*"]
-    statements = [
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": readable},
-        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{objects}{result}"},
-        {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": bucket.key_arn},
-    ]
-    session = clients.sts().assume_role(
-        RoleArn=ReaderRole.read().reader_role_arn,
-        RoleSessionName=incident.incident_id[:64],
-        DurationSeconds=SESSION_SECONDS,
-        Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}),
-    )["Credentials"]
-    credentials = clients.Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
-    return clients.s3_for_presigning(bucket.upload_endpoint_url, credentials)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lambdas.plan_analysis import pack
+from lambdas.analyze.manifest import pack
 from tests.ssm_documents.bucket import Bucket
 from tests.ssm_documents.fake_root import FakeRoot, Run
 
