@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.ec2 import ec2_backends
 
-from lambdas import respond_to_hang, return_from_standby
+from lambdas.handlers import respond_to_hang, return_from_standby
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.instance import probe as run_command
 from lambdas.respond import standby

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from lambdas import conclude_incident
+from lambdas.handlers import conclude_incident
 from lambdas.incident.record import ConsoleBaseline, Incident, State, timeline_entry
 from lambdas.runtime.moment import parse
 from tests.lambdas import account as aws

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lambdas import plan_upload
+from lambdas.handlers import plan_upload
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lambdas import plan_dump_volume
+from lambdas.handlers import plan_dump_volume
 
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:ProvisionDumpVolume:first"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import respond_to_hang, send_diagnostic_interrupt
+from lambdas.handlers import respond_to_hang, send_diagnostic_interrupt
 from lambdas.incident.record import INTERRUPT_STARTED, Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.respond import lease

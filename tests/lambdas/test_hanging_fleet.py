@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.ec2 import ec2_backends
 
-from lambdas import respond_to_hang
+from lambdas.handlers import respond_to_hang
 from lambdas.incident.record import State, Verdict
 from lambdas.runtime import clients
 from tests.lambdas import account as aws

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from lambdas import send_diagnostic_interrupt
+from lambdas.handlers import send_diagnostic_interrupt
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.respond.kill_switch import read_stop

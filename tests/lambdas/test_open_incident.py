@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import open_incident
+from lambdas.handlers import open_incident
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients

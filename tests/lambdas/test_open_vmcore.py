@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import open_vmcore
+from lambdas.handlers import open_vmcore
 from lambdas.incident.object_keys import keys
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime.errors import BucketRefused, VmcoreUnreadable

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 
-from lambdas import plan_analysis
+from lambdas.handlers import plan_analysis
 from lambdas.runtime.errors import (
     AnalysisHostRefused,
     BucketRefused,

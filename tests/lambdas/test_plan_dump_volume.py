@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import plan_dump_volume
+from lambdas.handlers import plan_dump_volume
 from lambdas.instance.facts import Instance
 from lambdas.runtime import clients
 from lambdas.runtime.errors import (

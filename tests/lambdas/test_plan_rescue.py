@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import open_rescue, plan_rescue
+from lambdas.handlers import open_rescue, plan_rescue
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.rescue.plan import Source, choose_source, place_collector

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import plan_upload
+from lambdas.handlers import plan_upload
 from lambdas.runtime.errors import BucketRefused, InvalidInput
 from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import plan_dump_volume
+from lambdas.handlers import plan_dump_volume
 from lambdas.provision import provision_input as document_patterns
 from lambdas.runtime.errors import InvalidInput
 from ssm_documents.assemble import assemble

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import read_document_result
+from lambdas.handlers import read_document_result
 from lambdas.instance.document_result import read_result
 from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, HangdumpError, InstanceUnreachable
 

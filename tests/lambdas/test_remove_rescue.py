@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import remove_rescue
+from lambdas.handlers import remove_rescue
 from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account

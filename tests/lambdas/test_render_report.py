@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import render_report
+from lambdas.handlers import render_report
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import retire_instance
+from lambdas.handlers import retire_instance
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas.account import Account

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from infra.respond.standby import LONGEST_SECONDS
-from lambdas import return_from_standby
+from lambdas.handlers import return_from_standby
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import send_diagnostic_interrupt
+from lambdas.handlers import send_diagnostic_interrupt
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients

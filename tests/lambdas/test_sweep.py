@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas import sweep
+from lambdas.handlers import sweep
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lambdas import conclude_incident
 from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
+from lambdas.handlers import conclude_incident
 from lambdas.incident.record import Verdict
 from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws

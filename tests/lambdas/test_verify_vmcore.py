@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import plan_upload, verify_vmcore
+from lambdas.handlers import plan_upload, verify_vmcore
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime.errors import BucketRefused, InvalidInput, UploadIncomplete, VmcoreNotIdentical
 from lambdas.upload.digest_lists import key_of

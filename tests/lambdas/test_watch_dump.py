@@ -9,7 +9,7 @@ import pytest
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import StateReason
 
-from lambdas import open_incident, watch_dump
+from lambdas.handlers import open_incident, watch_dump
 from lambdas.incident.record import ConsoleBaseline, Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients, moment

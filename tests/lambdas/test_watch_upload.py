@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambdas import plan_upload, watch_upload
+from lambdas.handlers import plan_upload, watch_upload
 from lambdas.runtime import moment
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from lab.s3_server import Credentials, S3Server
-from lambdas import plan_upload, verify_vmcore
+from lambdas.handlers import plan_upload, verify_vmcore
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients

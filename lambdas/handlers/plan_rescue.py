@@ -6,17 +6,16 @@ Owns the looking; the choices are in choose_source.py and place_collector.py.
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.provision.choose_volume import client_token
-from lambdas.rescue.plan import Source, choose_source, marks, place_collector, read_instance_or_none, read_sources
-from lambdas.runtime import clients, moment
+from lambdas.rescue.plan import choose_source, marks, place_collector, read_instance_or_none, read_sources
+from lambdas.runtime import moment
 from lambdas.runtime.environment import CollectorPlace, RecordKeeping
 from lambdas.runtime.errors import InstanceNotEnrolled
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG
+from lambdas.runtime.tags import ENROLLED_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas.incident.record import Incident, Upload, timeline_entry
+from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.runtime import clients, moment
-from lambdas.runtime.bucket import code, explain_refusal
+from lambdas.runtime import moment
+from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucketName
-from lambdas.runtime.errors import InvalidInput, UploadIncomplete, VmcoreNotIdentical
+from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.upload.custody import Verified, Way, write_custody
-from lambdas.upload.digest_lists import Digests, read_lists
-from lambdas.upload.found import Held, composite_digest, is_part_right, read_found, read_parts
+from lambdas.upload.custody import Way, write_custody
+from lambdas.upload.found import read_found
 from lambdas.upload.verify import _AGAIN, verify
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    pass
 
 
 @entry_point

@@ -11,38 +11,23 @@ from lambdas.instance.alarms import METRICS, read_rival_alarms
 from lambdas.instance.facts import (
     Instance,
     InstanceType,
-    read_instance,
-    read_instance_type,
-    read_ping,
-    read_shutdown_behavior,
 )
 from lambdas.provision.check_instance import find_instance, inspect, require_survival
 from lambdas.provision.choose_volume import (
     Choice,
-    DumpVolume,
     choose_volume,
     client_token,
     plan_size_gib,
     read_dump_volumes,
 )
 from lambdas.provision.provision_input import IN_GUEST_TRIGGERS, Parameters, ProvisionInput, document_parameters
-from lambdas.runtime import clients
 from lambdas.runtime.environment import Provisioning
 from lambdas.runtime.errors import (
-    InstanceNotEnrolled,
-    InstanceNotFound,
-    InstanceNotManaged,
-    InstanceNotRunning,
-    InstanceTerminatesOnShutdown,
-    InsufficientMemory,
     InvalidInput,
-    UnsupportedArchitecture,
-    UnsupportedHypervisor,
-    UnsupportedPlatform,
 )
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG
+from lambdas.runtime.tags import OWNER_TAG, STACK, STACK_TAG
 
 _LARGEST_VOLUME_GIB = 65_536
 

@@ -10,17 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from lambdas.incident.object_keys import keys
-from lambdas.incident.record import Incident, Upload
+from lambdas.incident.record import Incident
 from lambdas.incident.table import IncidentTable
-from lambdas.runtime import clients, moment
-from lambdas.runtime.bucket import code, explain_refusal
+from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
 from lambdas.runtime.errors import InvalidInput
-from lambdas.runtime.observability import entry_point, logger
-from lambdas.upload.digest_lists import read_lists
-from lambdas.upload.found import Dmesg, Found, is_part_right, read_found, read_parts
-from lambdas.upload.manifest import Line, Signer, write_manifest
-from lambdas.upload.multipart import upload_for
+from lambdas.runtime.observability import entry_point
+from lambdas.upload.found import read_found
 from lambdas.upload.plan import plan_round
 
 

@@ -5,23 +5,15 @@ console is read in read_progress.py and judged in judge_progress.py; only a boot
 by an active probe, proves that the instance is back.
 """
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.collect.console_progress import Progress, read_progress
 from lambdas.collect.dump_status import DumpStatus, read_dump_status
-from lambdas.collect.judge_progress import Bounds, advance, judge
-from lambdas.incident.record import DumpWatch, Incident, timeline_entry
+from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.instance.facts import Instance, read_console, read_instance, read_ping
-from lambdas.instance.probe import probe
 from lambdas.runtime import moment
-from lambdas.runtime.environment import DumpStall, Probe, RecordKeeping
+from lambdas.runtime.environment import RecordKeeping
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.telemetry_names import LogField

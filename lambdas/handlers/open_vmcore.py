@@ -11,14 +11,11 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.runtime import bucket as bucket_objects
-from lambdas.runtime import clients, moment
+from lambdas.runtime import moment
 from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.triage.printk import read_log
-from lambdas.vmcore.bytes_by_range import BytesByRange
-from lambdas.vmcore.open_dump import OpenedDump, open_dump
+from lambdas.vmcore.open_dump import open_dump
 from lambdas.vmcore.open_object import open_object, write_missing_log
 
 

@@ -4,7 +4,6 @@ Owns the order and the report; the verdict is decided in decide_verdict.py. Work
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -15,7 +14,7 @@ from lambdas.conclude.decide_verdict import Conclusion, conclude
 from lambdas.conclude.incident_objects import BucketReport
 from lambdas.conclude.notify import tell
 from lambdas.incident.index_fields import index_fields
-from lambdas.incident.record import SAFE_VERDICTS, Incident, State, timeline_entry
+from lambdas.incident.record import SAFE_VERDICTS, Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.report.pages import IncidentPages
 from lambdas.runtime import moment

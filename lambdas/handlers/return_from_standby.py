@@ -3,16 +3,13 @@
 Owns what is written and told when it cannot be brought back. Running it twice does no more than once.
 """
 
-import time
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.respond.standby import ENTERING_STANDBY, STANDBY, Return, bring_back, exit_standby, read_membership
+from lambdas.respond.standby import Return, bring_back
 from lambdas.runtime import moment
 from lambdas.runtime.environment import Notifications, RecordKeeping
 from lambdas.runtime.notification import publish, table
