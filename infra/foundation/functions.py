@@ -50,7 +50,7 @@ class Needs:
 
 
 class Function(lambda_.Function):
-    """`Hangdump-<verb_phrase>`, handler `lambdas.<verb_phrase>.handler`."""
+    """`Hangdump-<verb_phrase>`, handler `lambdas.handlers.<verb_phrase>.handler`."""
 
     def __init__(self, scope: Construct, verb_phrase: str, *, shared: Shared, needs: Needs | None = None) -> None:
         needs = needs or Needs()
@@ -65,7 +65,7 @@ class Function(lambda_.Function):
             scope,
             verb_phrase,
             function_name=name,
-            handler=f"lambdas.{verb_phrase}.handler",
+            handler=f"lambdas.handlers.{verb_phrase}.handler",
             code=shared.code,
             runtime=RUNTIME,
             architecture=lambda_.Architecture.ARM_64,

@@ -11,8 +11,6 @@ from infra.states.tasks import ApiCall, ClosedFragment, note, task
 
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300
-
-
 _IS_FOUND = sfn.Condition.is_present("$.seen.Volumes[0]")
 
 

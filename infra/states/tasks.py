@@ -41,8 +41,6 @@ _TRANSIENT = {
         "Lambda.TooManyRequestsException",
     ],
 }
-
-
 # A None would be lost on its way through jsii, and a Task without ResultPath replaces the whole state by its result.
 DISCARD = sfn.JsonPath.DISCARD
 

@@ -11,7 +11,8 @@ from infra.states.run_document import Command, DocumentRunner, Paths, RunDocumen
 from infra.states.tasks import FunctionCall, note, task
 from infra.upload.functions import UploadFunctions
 
-# A round sends one batch (lambdas/upload/part_plan.py); tests/infra/test_upload_quotas.py computes what that means for 24 TiB.
+# A round sends one batch (lambdas/upload/part_plan.py). tests/infra/test_upload_quotas.py computes the rounds that
+# 24 TiB of memory take.
 UPLOAD_ROUNDS = 45
 # Rounds one after another that brought nothing new.
 STALLED_ROUNDS = 4

@@ -17,21 +17,13 @@ if TYPE_CHECKING:
 
 
 # The package that the host runs; beside `lambdas` here as in the functions' bundle.
-_PACKAGE = Path(__file__).resolve().parent.parent / "analysis"
-
-
+_PACKAGE = Path(__file__).resolve().parents[2] / "analysis"
 # A role that is assumed by another role's session has an hour at most, and its URLs die with it.
 SESSION_SECONDS = 3600
-
-
 # Less than the session, which is a second old when they are signed.
 URL_SECONDS = 3590
-
-
 # Before that the host has begun.
 MANIFEST_SECONDS = 900
-
-
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 
 

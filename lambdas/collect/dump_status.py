@@ -17,8 +17,6 @@ from lambdas.runtime.environment import DumpStall, Probe
 from lambdas.runtime.observability import logger
 
 _OFF = ("stopped", "shutting-down", "terminated")
-
-
 # StateReason of an instance whose own operating system powered off, as the crash kernel does with finalAction poweroff.
 _BY_ITSELF = "Client.InstanceInitiatedShutdown"
 

@@ -3,7 +3,7 @@
 Owns which hosts may read a vmcore, and the manifest: presigned URLs for the dump, for our analysis, for its result.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -26,9 +26,6 @@ from lambdas.runtime.errors import (
 from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, read_input
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import ANALYSIS_HOST_TAG
-
-if TYPE_CHECKING:
-    pass
 
 
 class AnalysisInput(GivenInput):

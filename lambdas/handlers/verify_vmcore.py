@@ -3,7 +3,7 @@
 Only after this may anything be removed from the instance's disk. What is not identical is deleted from the bucket.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -18,9 +18,6 @@ from lambdas.runtime.observability import entry_point, logger
 from lambdas.upload.custody import Way, write_custody
 from lambdas.upload.found import read_found
 from lambdas.upload.verify import _AGAIN, verify
-
-if TYPE_CHECKING:
-    pass
 
 
 @entry_point

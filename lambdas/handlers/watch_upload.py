@@ -25,13 +25,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     upload = event["upload"]
     if not upload.get("uploadId"):
         return seen
-    held_bytes = held_bytes(upload)
-    if held_bytes is None:
+    in_s3 = held_bytes(upload)
+    if in_s3 is None:
         return seen
     now = moment.epoch(moment.now())
     made = progress(
         size_bytes=upload["sizeBytes"],
-        held_bytes=held_bytes,
+        held_bytes=in_s3,
         before_bytes=upload["heldBytes"],
         seconds=now - upload["plannedEpoch"],
     )

@@ -1,17 +1,9 @@
 """Where the objects of Hangdump lie in the vmcore bucket: prefixes, and the keys of one incident."""
 
 VMCORES = "vmcores/"
-
-
 MANIFESTS = "manifests/"
-
-
 DIGESTS = "digests/"
-
-
 SWEEPS = "sweeps/"
-
-
 REPORTS = "reports/"
 
 
@@ -22,8 +14,6 @@ def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str)
 
 # Below an incident's prefix; written by the analysis.
 ANALYSIS = "analysis.json"
-
-
 # The page of all incidents.
 INDEX_KEY = "reports/index.html"
 

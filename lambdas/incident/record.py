@@ -119,7 +119,7 @@ class Incident(BaseModel):
     # The group in whose Standby this incident holds, or may hold, the instance; "" once it was brought back.
     auto_scaling_group: str | None = None
     # What was stored before the interrupt, name -> key, and what of it could not be.
-    evidence_object_keys: dict[str, str] = Field(default_factory=dict)
+    evidence_keys: dict[str, str] = Field(default_factory=dict)
     evidence_problems: list[str] = Field(default_factory=list)
     last_phase: str | None = None
     # By any look at the console since the interrupt.

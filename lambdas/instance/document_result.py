@@ -7,14 +7,8 @@ from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTime
 
 # GetCommandInvocation keeps this much of stdout.
 _STDOUT_LIMIT = 24_000
-
-
 _STDERR_TAIL = 1_000
-
-
 _TIMED_OUT = {"TimedOut", "ExecutionTimedOut"}
-
-
 _UNREACHED = {"Undeliverable", "DeliveryTimedOut"}
 
 

@@ -9,21 +9,11 @@ from lambdas.runtime.environment import DocumentDefaults
 from lambdas.runtime.execution_input import ExecutionInput
 
 MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
-
-
 _SIZE = "[1-9][0-9]{0,5}[KMGT]"
-
-
 _RANGE = f"(0|{_SIZE})-({_SIZE})?:{_SIZE}"
-
-
 # auto · 256M · 256M@16M · 512M,high · 512M,high 72M,low · 1G-4G:192M,4G-:256M
 CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE})?|{_SIZE},high( {_SIZE},low)?|{_RANGE}(,{_RANGE}){{0,9}}(@{_SIZE})?)$"
-
-
 CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
-
-
 _Switch = Literal[0, 1]
 # gp3's own limit
 _LARGEST_VOLUME_GIB = 65_536

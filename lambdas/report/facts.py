@@ -76,8 +76,6 @@ _HEADLINES = {
     Verdict.REFUSED: Headline("The instance was not interrupted: the gate refused.", "quiet"),
     Verdict.FAILED: Headline("The collection stopped before there was a vmcore.", "bad"),
 }
-
-
 _UNDER_WAY = Headline("This incident is under way.", "warn")
 
 

@@ -77,8 +77,6 @@ def _named(character: str) -> str:
 
 # eu-central-1
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
-
-
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 
 _GONE = {"InvalidInstanceID.NotFound", "InvalidSnapshot.NotFound", "InvalidVolume.NotFound"}
-
-
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 

@@ -20,11 +20,7 @@ from lambdas.runtime.environment import EvidenceBound, VmcoreBucket
 from lambdas.runtime.observability import logger
 
 METRICS_HOURS = 3
-
-
 _METRICS_PERIOD_SECONDS = 60
-
-
 # Metric -> statistic, all of AWS/EC2 by InstanceId. What a type does not have comes back without values.
 METRICS = {
     "StatusCheckFailed_Instance": "Maximum",

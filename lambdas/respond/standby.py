@@ -21,11 +21,7 @@ from lambdas.runtime.environment import ReturnFunction, Standby
 from lambdas.runtime.observability import logger
 
 IN_SERVICE = "InService"
-
-
 ENTERING_STANDBY = "EnteringStandby"
-
-
 STANDBY = "Standby"
 
 
@@ -159,11 +155,7 @@ def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
 
 # Less than the function's own time: the rest is for the telling.
 WAIT_SECONDS = 780
-
-
 _LOOK_SECONDS = 10
-
-
 # Another change of the group is under way: asked again at the next look.
 _PASSING = ("ResourceContention", "ScalingActivityInProgress", "Throttling", "InternalFailure", "ServiceUnavailable")
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from lambdas.respond import instance_rules as rules_of_readiness
-from lambdas.respond import timing_rules as rules_of_moment
+from lambdas.respond import instance_rules
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 
 
@@ -102,7 +101,7 @@ def _probe(evidence: Evidence, policy: Policy) -> Decision | None:
     return None
 
 
-RULES = (
+_TIMING_RULES = (
     _instance_check,
     _mute,
     _maintenance_window,
@@ -113,12 +112,10 @@ RULES = (
     _group_budget,
     _probe,
 )
-
-
 # What the instance is, how it is, whether now is the time, and last what takes most of a minute to find out.
 RULES: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (
-    *rules_of_readiness.RULES,
-    *rules_of_moment.RULES,
+    *instance_rules.RULES,
+    *_TIMING_RULES,
 )
 
 

@@ -45,8 +45,6 @@ def write(bucket: VmcoreBucket, key: str, text: str, *, content_type: str) -> No
 
 # How S3 says no to the caller, to the key's user, or to both: the bucket is there but not for us.
 _REFUSALS = ("AccessDenied", "AllAccessDisabled", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch")
-
-
 _KEY_REFUSAL_PREFIX = "KMS."
 
 

@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 
 # 20261123T040000Z-i-0123456789abcdef0
 IncidentId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$")]
-
-
 # i-0123456789abcdef0, or the eight digits of instances from before 2016
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
-
-
 InstanceId = Annotated[str, Field(pattern=f"^{INSTANCE_ID.pattern}$")]
 
 _LONGEST_VALUE = 100

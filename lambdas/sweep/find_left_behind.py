@@ -133,12 +133,8 @@ def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
 
 
 _PREFIX = "hangdump-"
-
-
 # hangdump-i-0123456789abcdef0
 _NAME = re.compile(f"{_PREFIX}({INSTANCE_ID.pattern})")
-
-
 _METRIC = ("AWS/EC2", "StatusCheckFailed_Instance")
 
 
@@ -164,8 +160,6 @@ def find_alarms(time_left: TimeLeft) -> tuple[Alarm, ...]:
 
 
 _PREFIX = "vmcores/"
-
-
 # vmcores/123456789012/eu-west-1/i-0123456789abcdef0/20261123T040000Z-i-0123456789abcdef0/vmcore
 _KEY = re.compile(r"vmcores/[0-9]{12}/[a-z0-9-]+/(?P<instance>i-[0-9a-f]+)/(?P<incident>[^/]+)/[^/]+")
 

@@ -19,8 +19,6 @@ from lambdas.upload.part_plan import PartPlan
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from lambdas.upload.manifest import Signer
-
 
 @dataclass(frozen=True)
 class Line:

@@ -92,12 +92,12 @@ def aws_calls(handler_module: str) -> set[tuple[str, str]]:
 
 
 def environment_models(handler_module: str) -> set[str]:
-    """The names of the models of lambdas.environment that are read."""
+    """The names of the models of lambdas.runtime.environment that are read."""
     models: set[str] = set()
     for where, _, definition in reachable(handler_module):
         for node in ast.walk(definition):
             if isinstance(node, ast.Attribute) and node.attr == "read" and isinstance(node.value, ast.Name):
                 target, name = module(where).imported.get(node.value.id, ("", ""))
-                if target == "lambdas.environment":
+                if target == "lambdas.runtime.environment":
                     models.add(name)
     return models

@@ -94,7 +94,7 @@ def test_the_template_deploys_without_docker(assembly: Path) -> None:
 
 def test_the_bundle_holds_the_templates_of_the_report(tmp_path: Path) -> None:
     bundle.write_bundle(tmp_path)
-    templates = {path.name for path in (bundle.ROOT / "lambdas/incident_report/templates").iterdir()}
+    templates = {path.name for path in (bundle.ROOT / "lambdas/report/templates").iterdir()}
     assert {"report.html", "style.css"} <= templates
-    assert {path.name for path in (tmp_path / "lambdas/incident_report/templates").iterdir()} == templates
+    assert {path.name for path in (tmp_path / "lambdas/report/templates").iterdir()} == templates
     assert (tmp_path / "jinja2" / "__init__.py").is_file()

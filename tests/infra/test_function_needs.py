@@ -49,7 +49,7 @@ BESIDES = {
 
 def _asked(verb_phrase: str) -> set[str]:
     asked: set[str] = set()
-    for client, method in aws_calls(f"lambdas.{verb_phrase}"):
+    for client, method in aws_calls(f"lambdas.handlers.{verb_phrase}"):
         service = SERVICES.get(client, client)
         api = "".join(word.capitalize() for word in method.split("_"))
         asked |= RIGHTS.get((client, method), {f"{service}:{api}"})
@@ -76,8 +76,8 @@ def test_a_function_may_do_nothing_that_it_never_does(template: Template, verb_p
 
 
 def test_the_calls_are_really_found() -> None:
-    assert ("ec2_without_retries", "send_diagnostic_interrupt") in aws_calls("lambdas.respond_to_hang")
-    assert ("s3", "complete_multipart_upload") in aws_calls("lambdas.verify_vmcore")
+    assert ("ec2_without_retries", "send_diagnostic_interrupt") in aws_calls("lambdas.handlers.respond_to_hang")
+    assert ("s3", "complete_multipart_upload") in aws_calls("lambdas.handlers.verify_vmcore")
     interrupting = {each for each in BEHAVIOURS if "ec2:SendDiagnosticInterrupt" in _asked(each)}
     assert interrupting == {"respond_to_hang", "send_diagnostic_interrupt"}
 
@@ -87,7 +87,7 @@ def test_a_function_finds_every_variable_that_it_reads(functions: dict[str, dict
     given = set(functions[f"Hangdump-{verb_phrase}"]["Environment"]["Variables"])
     needed = {
         name.upper()
-        for model in environment_models(f"lambdas.{verb_phrase}")
+        for model in environment_models(f"lambdas.handlers.{verb_phrase}")
         for name, variable in getattr(environment, model).model_fields.items()
         if variable.is_required()
     }
@@ -102,7 +102,7 @@ def test_the_variables_hold_values_that_their_models_accept(
         with monkeypatch.context() as patched:
             for name, value in functions[f"Hangdump-{verb_phrase}"]["Environment"]["Variables"].items():
                 patched.setenv(name, value if isinstance(value, str) else "known-when-deployed")
-            for model in environment_models(f"lambdas.{verb_phrase}"):
+            for model in environment_models(f"lambdas.handlers.{verb_phrase}"):
                 getattr(environment, model).read()
                 checked.add(model)
             if verb_phrase == "plan_dump_volume":

@@ -143,7 +143,7 @@ def test_the_table_has_the_key_that_the_functions_use(template: Template) -> Non
 def test_there_is_one_function_for_each_behaviour(functions: dict[str, dict[str, Any]]) -> None:
     assert set(functions) == {f"Hangdump-{verb_phrase}" for verb_phrase in BEHAVIOURS}
     for verb_phrase in BEHAVIOURS:
-        assert functions[f"Hangdump-{verb_phrase}"]["Handler"] == f"lambdas.{verb_phrase}.handler"
+        assert functions[f"Hangdump-{verb_phrase}"]["Handler"] == f"lambdas.handlers.{verb_phrase}.handler"
 
 
 def test_every_function_runs_the_newest_python_on_arm_and_is_traced(functions: dict[str, dict[str, Any]]) -> None:

@@ -10,24 +10,13 @@ from typing import Any
 
 import pytest
 
-HANDLERS = [
-    "conclude_incident",
-    "open_incident",
-    "plan_dump_volume",
-    "plan_upload",
-    "read_document_result",
-    "respond_to_hang",
-    "retire_instance",
-    "send_diagnostic_interrupt",
-    "verify_vmcore",
-    "watch_dump",
-]
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
+HANDLERS = sorted(path.stem for path in (LAMBDAS / "handlers").glob("[!_]*.py"))
 
 
 @pytest.mark.parametrize("name", HANDLERS)
 def test_has_a_handler_under_its_verb_phrase(name: str) -> None:
-    assert callable(importlib.import_module(f"lambdas.{name}").handler)
+    assert callable(importlib.import_module(f"lambdas.handlers.{name}").handler)
 
 
 def test_imports_without_environment_credentials_or_network() -> None:
@@ -37,7 +26,7 @@ import boto3
 def refuse(*_, **__): raise AssertionError("a client or a connection at import")
 socket.socket.connect = boto3.client = boto3.resource = boto3.session.Session.client = refuse
 for name in {HANDLERS}:
-    importlib.import_module("lambdas." + name)
+    importlib.import_module("lambdas.handlers." + name)
 """
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(LAMBDAS.parent)}
     done = subprocess.run(
@@ -56,7 +45,7 @@ def test_neither_event_nor_result_is_logged_even_when_the_environment_asks_for_i
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_LOGGER_LOG_EVENT", "true")
     monkeypatch.setenv("POWERTOOLS_TRACER_CAPTURE_RESPONSE", "true")
-    handler = importlib.import_module("lambdas.read_document_result").handler
+    handler = importlib.import_module("lambdas.handlers.read_document_result").handler
     stdout = json.dumps({"secret": "X-Amz-Signature=1"})
     handler(
         {"document": "probe_instance", "invocation": {"Status": "Success", "StandardOutputContent": stdout}}, context
@@ -67,6 +56,6 @@ def test_neither_event_nor_result_is_logged_even_when_the_environment_asks_for_i
 
 def test_only_one_place_calls_the_interrupt_and_only_one_reads_the_clock() -> None:
     sources = {path.relative_to(LAMBDAS).as_posix(): path.read_text() for path in LAMBDAS.rglob("*.py")}
-    assert [name for name in sources if "send_diagnostic_interrupt(" in sources[name]] == ["diagnostic_interrupt.py"]
-    assert [name for name in sources if "datetime.now(" in sources[name]] == ["moment.py"]
-    assert [name for name in sources if "os.environ" in sources[name]] == ["environment.py"]
+    assert [name for name in sources if "send_diagnostic_interrupt(" in sources[name]] == ["respond/interrupt.py"]
+    assert [name for name in sources if "datetime.now(" in sources[name]] == ["runtime/moment.py"]
+    assert [name for name in sources if "os.environ" in sources[name]] == ["runtime/environment.py"]

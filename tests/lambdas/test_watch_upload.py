@@ -43,7 +43,7 @@ def test_progress_is_what_s3_holds(account: Account, planned: dict[str, Any], co
 
 
 def test_speed_is_that_of_this_round() -> None:
-    made = watch_upload.progress(size_bytes=100 << 20, held_bytes=60 << 20, before_bytes=40 << 20, seconds=4)
+    made = progress(size_bytes=100 << 20, held_bytes=60 << 20, before_bytes=40 << 20, seconds=4)
     assert (made["percent"], made["mibPerSecond"], made["secondsLeft"]) == (60, 5.0, 8)
 
 
