@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-LOGS = Path("tests/lambdas/triage_logs")
+LOGS = Path("tests/lambdas/triage/logs")
 SIZES_BYTES = (2**20, 8 * 2**20)
 # Lines that make a careless regular expression try again and again.
 HOSTILE = ("CPU: 1 PID: ", "Kernel panic - not syncing: \n", " foo+0x1/0x2\n", "[    1.000000] ")

@@ -29,6 +29,7 @@ from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner,
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
 from lambdas.incident.object_keys import ANALYSIS, MANIFESTS, VMCORES, keys
+from lambdas.runtime.tags import ANALYSIS_HOST_TAG
 
 NAME = "AnalyzeVmcore"
 _DOCUMENT = "analyze_vmcore"
@@ -143,6 +144,6 @@ class AnalyzeVmcore(Construct):
     def _statements(self) -> list[iam.PolicyStatement]:
         stack, runner = cdk.Stack.of(self), self._parts.runner
         return [
-            *grants.send_command(stack, [runner.documents.name(_DOCUMENT)], tag=grants.ANALYSIS_HOST),
+            *grants.send_command(stack, [runner.documents.name(_DOCUMENT)], tag=ANALYSIS_HOST_TAG),
             grants.invoke(runner.read_document_result, self._plan_analysis, self._parts.render_report),
         ]

@@ -22,6 +22,7 @@ from infra.respond import functions as respond
 from infra.respond.standby import ReturnFromStandby
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
+from lambdas.runtime.tags import STACK_TAG
 
 
 class HangdumpStack(cdk.Stack):
@@ -31,7 +32,7 @@ class HangdumpStack(cdk.Stack):
         super().__init__(
             scope, construct_id, description="Hangdump: turns a hung EC2 instance into an explained kernel crash dump"
         )
-        cdk.Tags.of(self).add("hangdump:stack", construct_id)
+        cdk.Tags.of(self).add(STACK_TAG, construct_id)
         acknowledge(self, EVERYWHERE)
         incidents = Incidents(self, "Incidents", settings=settings)
         vmcores = VmcoreBucket(self, "VmcoreBucket", settings=settings)

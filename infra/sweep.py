@@ -16,11 +16,11 @@ from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket, any_key_acknowledged, bucket_environment, objects
-from infra.provision.mark_ready import ALARM_PREFIX
 from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 from lambdas.incident.object_keys import SWEEPS, VMCORES
+from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 # Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
 _LONGEST_SECONDS = 900
@@ -79,7 +79,7 @@ class Sweep(Construct):
                 acknowledged={
                     **any_instance_acknowledged(),
                     **any_key_acknowledged(parts.vmcores, VMCORES, SWEEPS),
-                    grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
+                    grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
                     ANY_SNAPSHOT: grants.ANY_INSTANCE,
                 },
@@ -133,6 +133,8 @@ def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]
         *remove_what_rescues_made(stack),
         grants.unmark_ready(stack),
         grants.mark_ready(stack),
-        iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[grants.alarms(stack, f"{ALARM_PREFIX}*")]),
+        iam.PolicyStatement(
+            actions=["cloudwatch:DeleteAlarms"], resources=[grants.alarms(stack, f"{HANG_ALARM_PREFIX}*")]
+        ),
         objects(vmcores, VMCORES, "s3:AbortMultipartUpload"),
     ]

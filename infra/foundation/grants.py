@@ -11,11 +11,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
-from lambdas.runtime.tags import READY_KERNEL_TAG, READY_TAG
+from lambdas.runtime.tags import ENROLLED_TAG, HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG, STACK_TAG
 
-ENROLLED = "hangdump:enrolled"
-ANALYSIS_HOST = "hangdump:analysis-host"
-STACK_TAG = "hangdump:stack"
 READY_TAGS = [READY_TAG, READY_KERNEL_TAG]
 
 CANNOT_BE_LIMITED = (
@@ -69,7 +66,7 @@ def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[each.function_arn for each in functions])
 
 
-def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENROLLED) -> list[iam.PolicyStatement]:
+def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENROLLED_TAG) -> list[iam.PolicyStatement]:
     """Run these documents, on instances only whose owner gave them this tag, and see what became of it."""
     documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
     return [
@@ -88,7 +85,7 @@ def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=["ec2:SendDiagnosticInterrupt"],
         resources=[instances(stack)],
-        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
     )
 
 
@@ -97,7 +94,7 @@ def see_screen(stack: cdk.Stack) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=["ec2:GetConsoleScreenshot"],
         resources=[instances(stack)],
-        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
     )
 
 
@@ -109,7 +106,7 @@ def start_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             actions=["ec2:StartInstances"],
             resources=[instances(stack)],
-            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
         ),
         iam.PolicyStatement(
             actions=["kms:CreateGrant"],
@@ -181,7 +178,7 @@ def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             actions=["ec2:AttachVolume", "ec2:DetachVolume"],
             resources=[instances(stack)],
-            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"}},
+            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
         ),
     ]
 
@@ -192,7 +189,7 @@ def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
         actions=["ec2:CreateTags"],
         resources=[instances(stack)],
         conditions={
-            "StringEquals": {f"aws:ResourceTag/{ENROLLED}": "true"},
+            "StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"},
             "ForAllValues:StringEquals": {"aws:TagKeys": READY_TAGS},
         },
     )
@@ -212,7 +209,8 @@ def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     return [
         mark_ready(stack),
         iam.PolicyStatement(
-            actions=["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"], resources=[alarms(stack, "hangdump-*")]
+            actions=["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"],
+            resources=[alarms(stack, f"{HANG_ALARM_PREFIX}*")],
         ),
     ]
 

@@ -23,13 +23,14 @@ from infra.provision.dump_volume import (
     RemoveUnusedVolume,
 )
 from infra.provision.lease import TakeLease, release_lease
-from infra.provision.mark_ready import ALARM_PREFIX, mark_instance_ready, put_hang_alarm
+from infra.provision.mark_ready import mark_instance_ready, put_hang_alarm
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
+from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
 DOCUMENTS = ["prepare_dump_volume", "configure_kdump", "check_kdump"]
@@ -64,7 +65,7 @@ class ProvisionDumpVolume(Construct):
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
-                    grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
+                    grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     grants.wildcard(f"states:execution:{NAME}:*"): (
                         "Whether the execution that holds a lease still runs; which one is known only then."
                     ),

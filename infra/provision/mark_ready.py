@@ -6,9 +6,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.states.tasks import ApiCall, task
-from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG
-
-ALARM_PREFIX = HANG_ALARM_PREFIX
+from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG, STACK, STACK_TAG
 
 # "2026-11-23T04:00:00.123Z" without its fraction; splitting at "Z" too leaves alone a time that has none.
 _NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
@@ -34,7 +32,7 @@ def put_hang_alarm(
     Graviton gets one too, although its interrupt can only be refused: that refusal is how somebody hears of the hang.
     """
     parameters = {
-        "AlarmName.$": f"States.Format('{ALARM_PREFIX}{{}}', $.instanceId)",
+        "AlarmName.$": f"States.Format('{HANG_ALARM_PREFIX}{{}}', $.instanceId)",
         "AlarmDescription": "The operating system does not answer: Hangdump looks closer and may interrupt it",
         "Namespace": "AWS/EC2",
         "MetricName": "StatusCheckFailed_Instance",
@@ -47,6 +45,6 @@ def put_hang_alarm(
         # A stopped instance sends no data: that is no hang.
         "TreatMissingData": "missing",
         "AlarmActions": [respond_to_hang.function_arn],
-        "Tags": [{"Key": "hangdump:stack", "Value": "Hangdump"}],
+        "Tags": [{"Key": STACK_TAG, "Value": STACK}],
     }
     return task(scope, name, ApiCall("cloudwatch", "putMetricAlarm", parameters))

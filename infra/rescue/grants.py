@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.foundation import grants
 from infra.rescue.short_lived_instance import CollectorProfile
-from lambdas.runtime.tags import RESCUE_EXECUTION_TAG
+from lambdas.runtime.tags import RESCUE_EXECUTION_TAG, STACK_TAG
 
 MADE_BY_A_RESCUE = (
     "What a rescue makes has an id that nobody knows before: the grant is limited by a condition, to what carries its "
@@ -21,7 +21,7 @@ def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             actions=["ec2:CreateSnapshot"],
             resources=[grants.volumes(stack)],
-            conditions={"StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name}},
+            conditions={"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name}},
         ),
         iam.PolicyStatement(
             actions=["ec2:CreateSnapshot"], resources=[snapshots(stack)], conditions=_marked_when_made(stack)
@@ -105,7 +105,7 @@ def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.
             actions=["ssm:SendCommand"],
             resources=[grants.instances(stack)],
             conditions={
-                "StringEquals": {f"ssm:resourceTag/{grants.STACK_TAG}": stack.stack_name},
+                "StringEquals": {f"ssm:resourceTag/{STACK_TAG}": stack.stack_name},
                 "Null": {f"ssm:resourceTag/{RESCUE_EXECUTION_TAG}": "false"},
             },
         ),
@@ -115,7 +115,7 @@ def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.
 
 def _marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str]]:
     return {
-        "StringEquals": {f"aws:RequestTag/{grants.STACK_TAG}": stack.stack_name},
+        "StringEquals": {f"aws:RequestTag/{STACK_TAG}": stack.stack_name},
         "Null": {f"aws:RequestTag/{RESCUE_EXECUTION_TAG}": "false"},
     }
 
@@ -147,7 +147,7 @@ def snapshots(stack: cdk.Stack) -> str:
 def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
     """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
     return {
-        "StringEquals": {f"aws:ResourceTag/{grants.STACK_TAG}": stack.stack_name},
+        "StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name},
         "Null": {f"aws:ResourceTag/{RESCUE_EXECUTION_TAG}": "false"},
     }
 

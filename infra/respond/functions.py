@@ -14,7 +14,6 @@ from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
-from infra.provision.mark_ready import ALARM_PREFIX
 from infra.respond.gate import (
     beforehand_acknowledged,
     beforehand_environment,
@@ -27,6 +26,7 @@ from infra.respond.gate import (
 from infra.respond.standby import ReturnFromStandby, standby_acknowledged, standby_environment, standby_statements
 from infra.settings import RESPONSE_OVERHEAD_SECONDS, Settings
 from infra.states.run_document import DocumentRunner
+from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 # An alarm's news is old after this; the evidence is gathered anew in any case.
 RESPONSE_MINUTES = 15
@@ -104,7 +104,7 @@ class HangResponse(Construct):
 
     def _retire_instance(self, parts: Parts) -> Function:
         stack = cdk.Stack.of(self)
-        our_alarms = grants.alarms(stack, f"{ALARM_PREFIX}*")
+        our_alarms = grants.alarms(stack, f"{HANG_ALARM_PREFIX}*")
         function = Function(
             self,
             "retire_instance",
@@ -117,7 +117,7 @@ class HangResponse(Construct):
                 ],
                 acknowledged={
                     **any_instance_acknowledged(),
-                    grants.wildcard(f"cloudwatch:alarm:{ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
+                    grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                 },
             ),
         )

@@ -10,6 +10,7 @@ from infra.foundation import grants
 from infra.foundation.functions import Function, Needs, Shared
 from infra.foundation.incidents import Incidents
 from infra.settings import Settings
+from lambdas.runtime.tags import ENROLLED_TAG
 
 # Lambda's longest. A deregistration delay may hold an instance on its way into Standby; the function stops waiting
 # before (WAIT_SECONDS), to tell of it.
@@ -77,5 +78,5 @@ def _of_enrolled_groups(scope: Construct, action: str) -> iam.PolicyStatement:
                 service="autoscaling", resource=resource, resource_name=name, arn_format=colon
             )
         ],
-        conditions={"StringEquals": {f"aws:ResourceTag/{grants.ENROLLED}": "true"}},
+        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
     )

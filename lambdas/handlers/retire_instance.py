@@ -12,14 +12,14 @@ from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution_input import ExecutionInput, read_input
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import OWNER_TAG, READY_KERNEL_TAG, READY_TAG
+from lambdas.runtime.tags import OWNER_TAG, READY_KERNEL_TAG, READY_TAG, hang_alarm_name
 
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"instanceId"}` or EC2's state-change event, gives `{"instanceId","alarmDeleted","volumes"}`."""
     instance_id = _instance_id(event)
-    is_alarm_deleted = _delete_alarm(f"hangdump-{instance_id}")
+    is_alarm_deleted = _delete_alarm(hang_alarm_name(instance_id))
     _remove_mark(instance_id)
     volumes = _list_volumes(instance_id)
     logger.info("Retired %s; alarm deleted: %s; volumes kept: %s", instance_id, is_alarm_deleted, volumes)

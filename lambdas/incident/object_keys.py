@@ -9,13 +9,13 @@ REPORTS = "reports/"
 
 def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str) -> str:
     """Where in the bucket everything about an incident lies; ends with a slash."""
-    return f"vmcores/{account_id}/{region}/{instance_id}/{incident}/"
+    return f"{VMCORES}{account_id}/{region}/{instance_id}/{incident}/"
 
 
 # Below an incident's prefix; written by the analysis.
 ANALYSIS = "analysis.json"
 # The page of all incidents.
-INDEX_KEY = "reports/index.html"
+INDEX_KEY = f"{REPORTS}index.html"
 
 
 def keys(prefix: str) -> dict[str, str]:

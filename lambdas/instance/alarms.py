@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.runtime import clients
-from lambdas.runtime.tags import HANG_ALARM_PREFIX
+from lambdas.runtime.tags import hang_alarm_name
 
 # The checks that a hang fails. An alarm on the system check is no rival: where that fails nothing is interrupted.
 METRICS = ("StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed_AttachedEBS")
@@ -51,7 +51,7 @@ def read_mute(instance_id: str, alarm_name: str) -> str:
     CloudWatch does not run the actions of such an alarm, but EventBridge hears of it all the same.
     """
     answer = clients.cloudwatch().describe_alarms(
-        AlarmNames=sorted({alarm_name, f"{HANG_ALARM_PREFIX}{instance_id}"}),
+        AlarmNames=sorted({alarm_name, hang_alarm_name(instance_id)}),
         AlarmTypes=["MetricAlarm", "CompositeAlarm"],
         MaxRecords=100,
     )

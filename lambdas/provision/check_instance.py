@@ -45,7 +45,7 @@ def find_instance(instance_id: str) -> Instance:
 def inspect(instance: Instance) -> InstanceType:
     if instance.is_windows:
         raise UnsupportedPlatform(
-            f"{instance.instance_id} runs Windows.", "Only Linux is supported: remove the tag hangdump:enrolled."
+            f"{instance.instance_id} runs Windows.", f"Only Linux is supported: remove the tag {ENROLLED_TAG}."
         )
     described = read_instance_type(instance.instance_type)
     name = f"{instance.instance_id} is a {instance.instance_type}"
@@ -77,7 +77,7 @@ def _require_systems_manager(instance: Instance) -> None:
         )
     if ping.platform_type == "Windows":
         raise UnsupportedPlatform(
-            f"{instance.instance_id} runs Windows.", "Only Linux is supported: remove the tag hangdump:enrolled."
+            f"{instance.instance_id} runs Windows.", f"Only Linux is supported: remove the tag {ENROLLED_TAG}."
         )
     if ping.status != "Online":
         raise InstanceNotManaged(

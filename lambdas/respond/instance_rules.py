@@ -3,6 +3,7 @@
 from lambdas.incident.record import CLOCK_SLACK_SECONDS
 from lambdas.respond.decision import Decision, Evidence, Policy, missing, refusal
 from lambdas.runtime import moment
+from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
 _PROVE = "Run ProvisionDumpVolume for it, or wait for the next sweep, which proves it again."
 
@@ -19,7 +20,7 @@ def _enrolled(evidence: Evidence, _: Policy) -> Decision | None:
     if evidence.is_enrolled is None:
         return missing("the instance's tags", evidence)
     if not evidence.is_enrolled:
-        return refusal("not-enrolled", "The instance has no tag hangdump:enrolled with the value true.")
+        return refusal("not-enrolled", f"The instance is not tagged {ENROLLED_TAG}=true.")
     return None
 
 
@@ -27,10 +28,10 @@ def _ready(evidence: Evidence, policy: Policy) -> Decision | None:
     if evidence.ready_epoch is None:
         return missing("the instance's tags", evidence)
     if not evidence.ready_epoch:
-        return refusal("not-ready", "The instance has no tag hangdump:ready: run ProvisionDumpVolume first.")
+        return refusal("not-ready", f"The instance has no tag {READY_TAG}: run ProvisionDumpVolume first.")
     age = evidence.now_epoch - evidence.ready_epoch
     if age < -CLOCK_SLACK_SECONDS:
-        return refusal("ready-stale", f"The tag hangdump:ready lies {-age} s in the future. {_PROVE}")
+        return refusal("ready-stale", f"The tag {READY_TAG} lies {-age} s in the future. {_PROVE}")
     if 0 < policy.ready_max_age_seconds < age:
         limit = f"the limit is {policy.ready_max_age_seconds} s"
         return refusal("ready-stale", f"It was seen ready {age} s ago; {limit}. {_PROVE}")

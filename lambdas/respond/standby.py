@@ -60,7 +60,7 @@ def _membership(described: dict[str, Any]) -> Membership:
 
 UNAVAILABLE = "standby-unavailable"
 
-_LOOK_SECONDS = 5
+_ENTER_POLL_SECONDS = 5
 _NEEDLESS = "off"
 _DISPENSABLE = "preferred"
 
@@ -150,12 +150,12 @@ def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
         if waited_seconds >= settings.standby_timeout_seconds:
             why = "is a lifecycle hook or a deregistration delay longer than that?"
             return Obstacle(UNAVAILABLE, f"It is still {state} after {waited_seconds} s: {why}")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_ENTER_POLL_SECONDS)
 
 
 # Less than the function's own time: the rest is for the telling.
 WAIT_SECONDS = 780
-_LOOK_SECONDS = 10
+_EXIT_POLL_SECONDS = 10
 # Another change of the group is under way: asked again at the next look.
 _PASSING = ("ResourceContention", "ScalingActivityInProgress", "Throttling", "InternalFailure", "ServiceUnavailable")
 
@@ -191,4 +191,4 @@ def bring_back(instance_id: str, group: str) -> Return:
         # A call whose answer got lost is settled by the next look.
         if (moment.now() - began).total_seconds() >= WAIT_SECONDS:
             return Return("left", problem)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_EXIT_POLL_SECONDS)

@@ -1,17 +1,26 @@
-"""Names that Hangdump gives and reads: tags on instances and volumes, names of alarms."""
+"""The tags that Hangdump reads and sets on instances and volumes, and the names of its hang alarms."""
 
+# Set by an instance's owner: it may be crashed when it hangs.
 ENROLLED_TAG = "hangdump:enrolled"
 READY_TAG = "hangdump:ready"
 # The kernel that was running when the instance was seen ready.
 READY_KERNEL_TAG = "hangdump:ready-kernel"
+# Set by the owner of a host that may read vmcores.
 ANALYSIS_HOST_TAG = "hangdump:analysis-host"
+# On a dump volume: the instance that it belongs to.
 OWNER_TAG = "hangdump:instance-id"
 STACK_TAG, STACK = "hangdump:stack", "Hangdump"
-# Its execution, its incident, and the instance whose dump it is after. Never OWNER_TAG: ProvisionDumpVolume would take
-# a copy for a dump volume.
+# On all that a rescue makes: its execution, its incident, the instance that it rescues. Never OWNER_TAG:
+# ProvisionDumpVolume would take a copy for a dump volume.
 RESCUE_EXECUTION_TAG = "hangdump:rescue"
 INCIDENT_TAG = "hangdump:incident"
 RESCUED_INSTANCE_TAG = "hangdump:rescue-of"
 # On the copy: the volume that it is a copy of.
 COPIED_VOLUME_TAG = "hangdump:copy-of"
+# The hang alarm of an instance is hangdump-<instance id>; no other alarm of ours begins so.
 HANG_ALARM_PREFIX = "hangdump-"
+
+
+def hang_alarm_name(instance_id: str) -> str:
+    """hangdump-i-0123456789abcdef0"""
+    return f"{HANG_ALARM_PREFIX}{instance_id}"

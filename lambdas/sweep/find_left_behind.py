@@ -1,13 +1,15 @@
-"""Searches EC2 for what carries our tags: dump volumes, and what rescues made."""
+"""Finds dump volumes, what rescues made, hang alarms and multipart uploads, by our tags, names and keys."""
 
 import re
 from typing import TYPE_CHECKING, Any
 
+from lambdas.incident.object_keys import VMCORES
 from lambdas.runtime import clients
 from lambdas.runtime.environment import VmcoreBucketName
 from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.tags import (
     COPIED_VOLUME_TAG,
+    HANG_ALARM_PREFIX,
     INCIDENT_TAG,
     OWNER_TAG,
     RESCUE_EXECUTION_TAG,
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 # DescribeInstances takes up to 200 values in a filter.
 _IDS_A_CALL = 200
+# hangdump-i-0123456789abcdef0
+_ALARM_NAME = re.compile(f"{HANG_ALARM_PREFIX}({INSTANCE_ID.pattern})")
+_ALARM_METRIC = ("AWS/EC2", "StatusCheckFailed_Instance")
+# vmcores/123456789012/eu-west-1/i-0123456789abcdef0/20261123T040000Z-i-0123456789abcdef0/vmcore
+_KEY = re.compile(VMCORES + r"[0-9]{12}/[a-z0-9-]+/(?P<instance>i-[0-9a-f]+)/(?P<incident>[^/]+)/[^/]+")
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 
@@ -132,42 +139,31 @@ def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
     }
 
 
-_PREFIX = "hangdump-"
-# hangdump-i-0123456789abcdef0
-_NAME = re.compile(f"{_PREFIX}({INSTANCE_ID.pattern})")
-_METRIC = ("AWS/EC2", "StatusCheckFailed_Instance")
-
-
 def find_alarms(time_left: TimeLeft) -> tuple[Alarm, ...]:
     """Ours by name, metric and dimension: somebody's own alarm that only begins with our word is left alone."""
     pages = (
         clients.cloudwatch()
         .get_paginator("describe_alarms")
-        .paginate(AlarmNamePrefix=_PREFIX, AlarmTypes=["MetricAlarm"])
+        .paginate(AlarmNamePrefix=HANG_ALARM_PREFIX, AlarmTypes=["MetricAlarm"])
     )
     found = []
     for page in time_left.pages("alarms", pages):
         for alarm in page["MetricAlarms"]:
-            named = _NAME.fullmatch(alarm["AlarmName"])
+            named = _ALARM_NAME.fullmatch(alarm["AlarmName"])
             dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions", [])}
             if named is None or dimensions != {"InstanceId": named[1]}:
                 continue
-            if (alarm.get("Namespace"), alarm.get("MetricName")) != _METRIC:
+            if (alarm.get("Namespace"), alarm.get("MetricName")) != _ALARM_METRIC:
                 continue
             updated_at = alarm["AlarmConfigurationUpdatedTimestamp"]
             found.append(Alarm(name=alarm["AlarmName"], instance_id=named[1], updated_at=updated_at))
     return tuple(found)
 
 
-_PREFIX = "vmcores/"
-# vmcores/123456789012/eu-west-1/i-0123456789abcdef0/20261123T040000Z-i-0123456789abcdef0/vmcore
-_KEY = re.compile(r"vmcores/[0-9]{12}/[a-z0-9-]+/(?P<instance>i-[0-9a-f]+)/(?P<incident>[^/]+)/[^/]+")
-
-
 def find_uploads(time_left: TimeLeft) -> tuple[Upload, ...]:
     """Of keys that are named as ours."""
     bucket = VmcoreBucketName.read().bucket_name
-    pages = clients.s3().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=_PREFIX)
+    pages = clients.s3().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=VMCORES)
     return tuple(
         Upload(
             key=upload["Key"],

@@ -11,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic.alias_generators import to_camel
 
+from lambdas.incident.object_keys import SWEEPS
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Notifications, VmcoreBucket
 from lambdas.runtime.notification import publish
@@ -51,7 +52,7 @@ class Sweep:
     @property
     def key(self) -> str:
         """sweeps/2026-11-23.json"""
-        return f"sweeps/{moment.iso(self.at)[:10]}.json"
+        return f"{SWEEPS}{moment.iso(self.at)[:10]}.json"
 
     def as_json(self) -> dict[str, Any]:
         """The object in the bucket."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from botocore.exceptions import ClientError
 
+from lambdas.incident.object_keys import DIGESTS
 from lambdas.runtime import clients
 from lambdas.runtime.bucket import code
 from lambdas.upload.part_plan import PartPlan
@@ -25,7 +26,7 @@ Digests = Mapping[int, str]
 def key_of(incident_id: str, upload_id: str, batch: int) -> str:
     """Where the list of a batch lies. Another upload of the same incident has other lists."""
     upload = hashlib.sha256(upload_id.encode()).hexdigest()[:16]
-    return f"digests/{incident_id}/{upload}/{batch:05}.tsv"
+    return f"{DIGESTS}{incident_id}/{upload}/{batch:05}.tsv"
 
 
 def read_lists(bucket: str, incident_id: str, upload_id: str, plan: PartPlan) -> dict[int, Digests]:

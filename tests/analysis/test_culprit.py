@@ -6,7 +6,7 @@ import pytest
 
 from analysis.culprit import class_by_log, class_by_stack
 from lambdas.triage import CrashClass
-from tests.lambdas.triage_cases import CASES, read
+from tests.lambdas.triage.triage_cases import CASES, read
 
 OOPSES = {
     *(CrashClass.NULL_DEREFERENCE, CrashClass.PAGE_FAULT, CrashClass.BUG, CrashClass.STACK_OVERFLOW),

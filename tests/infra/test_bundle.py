@@ -39,7 +39,7 @@ def test_the_bundle_is_the_same_each_time(tmp_path: Path) -> None:
 
 def test_the_bundle_holds_what_the_runtime_needs_and_nothing_else(tmp_path: Path) -> None:
     bundle.write_bundle(tmp_path)
-    assert (tmp_path / "lambdas" / "errors.py").is_file()
+    assert (tmp_path / "lambdas" / "runtime" / "errors.py").is_file()
     assert (tmp_path / "aws_lambda_powertools" / "__init__.py").is_file()
     # The runtime brings its own.
     assert not (tmp_path / "boto3").exists()

@@ -10,7 +10,7 @@ from lambdas.report import render
 from lambdas.triage import Triage, triage
 from lambdas.triage.model import Task
 
-LOG = Path(__file__).parents[1] / "lambdas" / "triage_logs" / "nmi-user-space-real-guest.txt"
+LOG = Path(__file__).parents[1] / "lambdas" / "triage" / "logs" / "nmi-user-space-real-guest.txt"
 
 
 def _report(folder: Path, told: Triage) -> Path:

@@ -11,9 +11,9 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.ec2 import ec2_backends
 
-from lambdas.handlers import respond_to_hang, return_from_standby
+from lambdas.handlers import respond_to_hang
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
-from lambdas.instance import probe as run_command
+from lambdas.instance import probe
 from lambdas.respond import standby
 from lambdas.runtime import clients, moment
 from lambdas.upload import multipart
@@ -136,7 +136,7 @@ def context() -> Any:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(aws.NOW)
     monkeypatch.setattr(moment, "now", clock.now)
-    for waiting in (run_command, standby, return_from_standby):
+    for waiting in (probe, standby):
         monkeypatch.setattr(waiting, "time", clock)
     return clock
 

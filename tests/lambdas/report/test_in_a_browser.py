@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lambdas.report import render, render_index
-from tests.lambdas.incident_report import incidents
-from tests.lambdas.incident_report.conftest import Show
+from tests.lambdas.report import incidents
+from tests.lambdas.report.conftest import Show
 
 PAGES: dict[str, tuple[str, set[str]]] = {
     "captured": (

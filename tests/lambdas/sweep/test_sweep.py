@@ -17,7 +17,7 @@ from lambdas.sweep import check_instances
 from tests.lambdas.account import NOW, TABLE, Account
 from tests.lambdas.bucket import Upload
 from tests.lambdas.conftest import Clock, Launch
-from tests.lambdas.test_retire_instance import alarms, put_alarm
+from tests.lambdas.provision.test_retire_instance import alarms, put_alarm
 
 KEY = "vmcores/123456789012/eu-west-1/{instance}/{incident}/vmcore"
 READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lambdas.triage import CrashClass
 
-LOGS = Path(__file__).parent / "triage_logs"
+LOGS = Path(__file__).parent / "logs"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lambdas.handlers import plan_dump_volume
 from lambdas.instance.facts import Instance
+from lambdas.provision import check_instance
 from lambdas.runtime import clients
 from lambdas.runtime.errors import (
     HangdumpError,
@@ -183,6 +183,6 @@ def test_refuses_windows_by_what_ec2_says(instance_id: str, context: Any, monkey
         tags=ENROLLED,
         device_names=(),
     )
-    monkeypatch.setattr(plan_dump_volume, "read_instance", lambda _: windows)
+    monkeypatch.setattr(check_instance, "read_instance", lambda _: windows)
     with pytest.raises(UnsupportedPlatform, match="runs Windows"):
         plan(context, instance_id)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lambdas.triage import CrashClass, Triage, triage
-from tests.lambdas.triage_cases import CASES, LOGS, Case, read
+from tests.lambdas.triage.triage_cases import CASES, LOGS, Case, read
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\]( ?\[ *[TC]\d+\])? ?", re.MULTILINE)
 

@@ -9,11 +9,11 @@ from lambdas.report import render
 from lambdas.report.page import Exhibits
 from lambdas.triage import triage
 from lambdas.triage.model import Triage
-from tests.lambdas.incident_report.documents import parse
-from tests.lambdas.incident_report.hostile_values import ATTACKS
-from tests.lambdas.incident_report.incidents import CAPTURED
-from tests.lambdas.incident_report.test_hostile_input import check_page
-from tests.lambdas.test_triage_hostile_logs import LOGS, mutated
+from tests.lambdas.report.documents import parse
+from tests.lambdas.report.hostile_values import ATTACKS
+from tests.lambdas.report.incidents import CAPTURED
+from tests.lambdas.report.test_hostile_input import check_page
+from tests.lambdas.triage.test_triage_hostile_logs import LOGS, mutated
 
 LOGS_A_SEED = 1_050
 SEEDS = 10

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lambdas.incident.record import Verdict
-from tests.lambdas.incident_report.incidents import CAPTURED
+from tests.lambdas.report.incidents import CAPTURED
 
 ATTACKS = [
     "<script>alert(1)</script>",

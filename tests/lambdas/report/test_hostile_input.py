@@ -11,9 +11,9 @@ from lambdas.incident.summary import IndexedIncident, SimilarIncident
 from lambdas.report import render, render_index
 from lambdas.report.page import Exhibits
 from lambdas.triage.model import Triage
-from tests.lambdas.incident_report.documents import Document, parse
-from tests.lambdas.incident_report.hostile_values import ATTACKS, altered, hostile, incidents, triages
-from tests.lambdas.incident_report.incidents import ANALYSIS, CAPTURED, SPINNING
+from tests.lambdas.report.documents import Document, parse
+from tests.lambdas.report.hostile_values import ATTACKS, altered, hostile, incidents, triages
+from tests.lambdas.report.incidents import ANALYSIS, CAPTURED, SPINNING
 
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "footer", "div", "p", "h1", "h2"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.triage import triage
-from tests.lambdas.triage_cases import CASES, read
+from tests.lambdas.triage.triage_cases import CASES, read
 
 MUTATIONS = 9_500
 LOGS = {name: read(name) for name in CASES}

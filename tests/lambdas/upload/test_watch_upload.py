@@ -7,6 +7,7 @@ import pytest
 
 from lambdas.handlers import plan_upload, watch_upload
 from lambdas.runtime import moment
+from lambdas.upload.progress import progress
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock
 from tests.lambdas.planning import ID, INCIDENT, OPENED, create_incident

@@ -13,7 +13,7 @@ from lambdas.report import pages as incident_pages
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json
-from tests.lambdas.incident_report.documents import parse
+from tests.lambdas.report.documents import parse
 
 REPORT = f"{PREFIX}report.html"
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lambdas.report import render
-from tests.lambdas.incident_report.documents import parse
-from tests.lambdas.incident_report.incidents import ANALYSIS, CAPTURED, SPINNING
+from tests.lambdas.report.documents import parse
+from tests.lambdas.report.incidents import ANALYSIS, CAPTURED, SPINNING
 
 HOLDER = {
     "crashClass": "hung-task",

@@ -14,7 +14,7 @@ from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, PREFIX, captured
-from tests.lambdas.incident_report.documents import parse
+from tests.lambdas.report.documents import parse
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from lambdas.triage import triage
 from lambdas.triage.signature import function_name
-from tests.lambdas.triage_cases import CASES, read
+from tests.lambdas.triage.triage_cases import CASES, read
 
 KNOWN = sorted(name for name in CASES if name not in ("machine-check", "warnings-only"))
 
