@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
-from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import (
     VmcoreBucket,
@@ -29,6 +29,7 @@ from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner,
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
 from lambdas.incident.object_keys import ANALYSIS, MANIFESTS, VMCORES, keys
+from lambdas.runtime import environment
 from lambdas.runtime.tags import ANALYSIS_HOST_TAG
 
 NAME = "AnalyzeVmcore"
@@ -45,7 +46,7 @@ class Parts:
     incidents: Incidents
     vmcores: VmcoreBucket
     runner: DocumentRunner
-    shared: Shared
+    shared: FunctionDefaults
     render_report: Function
 
 
@@ -106,12 +107,11 @@ class AnalyzeVmcore(Construct):
             self,
             "plan_analysis",
             shared=self._parts.shared,
-            needs=Needs(
-                environment={
-                    "TABLE_NAME": self._parts.incidents.table.table_name,
-                    **bucket_environment(vmcores),
-                    "UPLOAD_ENDPOINT_URL": self._settings.upload_endpoint_url,
-                },
+            config=FunctionConfig(
+                environment=[
+                    self._parts.incidents.records,
+                    bucket_environment(vmcores, upload_endpoint_url=self._settings.upload_endpoint_url),
+                ],
                 statements=[
                     grants.read_incidents(self._parts.incidents.table),
                     grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
@@ -139,7 +139,7 @@ class AnalyzeVmcore(Construct):
         role.add_to_policy(use_key(vmcores))
         acknowledge(role, named_objects_acknowledged(vmcores, [_VMCORE, *_OF_ANALYSES, _RESULT]))
         planner.add_to_principal_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[role.role_arn]))
-        self._plan_analysis.add_environment("READER_ROLE_ARN", role.role_arn)
+        self._plan_analysis.add_variables(environment.ReaderRole(reader_role_arn=role.role_arn))
 
     def _statements(self) -> list[iam.PolicyStatement]:
         stack, runner = cdk.Stack.of(self), self._parts.runner

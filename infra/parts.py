@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.foundation.functions import Function, Shared
+from infra.foundation.functions import Function, FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.states.run_document import DocumentRunner
@@ -20,4 +20,4 @@ class Parts:
     vmcores: VmcoreBucket
     runner: DocumentRunner
     return_from_standby: Function
-    shared: Shared
+    shared: FunctionDefaults

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.settings import PanicSysctls, Settings
+from infra.settings import Settings
+from lambdas.runtime.document_settings import PanicSysctls
 
 CONTEXT_KEY = "hangdump"
 

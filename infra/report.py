@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import (
     VmcoreBucket,
@@ -20,13 +20,15 @@ from infra.foundation.vmcore_bucket import (
 )
 from infra.settings import Settings
 from lambdas.incident.object_keys import ANALYSIS, INDEX_KEY, VMCORES, evidence_object_keys, keys
+from lambdas.runtime import environment
 
 _REPORT = keys(f"{VMCORES}*/")["report"]
 
 
-def report_environment(vmcores: VmcoreBucket, settings: Settings) -> dict[str, str]:
-    """For the environment model ReportPages."""
-    return {**bucket_environment(vmcores), "VMCORE_RETENTION_DAYS": str(settings.vmcore_retention_days)}
+def report_environment(vmcores: VmcoreBucket, settings: Settings) -> environment.ReportPages:
+    """For functions that draw pages."""
+    bucket = bucket_environment(vmcores).model_dump(exclude_unset=True)
+    return environment.ReportPages(**bucket, vmcore_retention_days=settings.vmcore_retention_days)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Parts:
 
     incidents: Incidents
     vmcores: VmcoreBucket
-    shared: Shared
+    shared: FunctionDefaults
 
 
 class ReportPages(Construct):
@@ -48,11 +50,8 @@ class ReportPages(Construct):
             self,
             "render_report",
             shared=parts.shared,
-            needs=Needs(
-                environment={
-                    "TABLE_NAME": parts.incidents.table.table_name,
-                    **report_environment(parts.vmcores, settings),
-                },
+            config=FunctionConfig(
+                environment=[parts.incidents.records, report_environment(parts.vmcores, settings)],
                 statements=[
                     grants.amend_incidents(parts.incidents.table),
                     grants.query_incidents(parts.incidents.table),

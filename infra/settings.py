@@ -4,13 +4,12 @@ read_settings.py reads them from the context key `hangdump` of cdk.json. Not wha
 """
 
 import math
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
 
-from lambdas.provision.provision_input import CORE_COLLECTOR, CRASHKERNEL, MOUNT_POINT
 from lambdas.respond.maintenance_windows import parse as parse_window
+from lambdas.runtime.document_settings import DocumentSettings
 
 # What respond_to_hang needs beside its waiting.
 RESPONSE_OVERHEAD_SECONDS = 120
@@ -25,33 +24,12 @@ RetentionInDays = Literal[
 _PRIVATE_ADDRESS = r"(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01])(\.\d{1,3}){2})"
 _ENDPOINT = rf"^$|^https://[A-Za-z0-9.-]+(:\d{{1,5}})?$|^http://{_PRIVATE_ADDRESS}(:\d{{1,5}})?$"
 
-Switch = Literal[0, 1]
 
+class Settings(DocumentSettings):
+    """The settings of a deployment: keys are the fields' names in camelCase. A wrong value stops the synthesis.
 
-class PanicSysctls(BaseModel):
-    """Kernel switches written to /etc/sysctl.d on the instances: which troubles panic, hence dump."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    unknown_nmi_panic: Switch = Field(1, description="panic on an NMI of unknown origin: what the interrupt needs")
-    panic_on_oops: Switch = Field(1, description="panic on a kernel oops")
-    hardlockup_panic: Switch = Field(0, description="panic when a CPU stops taking interrupts")
-    softlockup_panic: Switch = Field(0, description="panic when a CPU stays in the kernel without scheduling")
-    hung_task_panic: Switch = Field(0, description="panic when a task stays uninterruptible for long")
-    panic_on_rcu_stall: Switch = Field(0, description="panic on an RCU stall")
-    panic_on_io_nmi: Switch = Field(0, description="panic on an NMI caused by an I/O error")
-    panic_on_unrecovered_nmi: Switch = Field(0, description="panic on a parity or unknown hardware NMI")
-    panic_on_stackoverflow: Switch = Field(0, description="panic when the kernel stack is about to overflow")
-    panic_on_warn: Switch = Field(0, description="panic on every kernel warning")
-    kernel_panic: int = Field(
-        0, ge=0, le=9999, description="seconds until a reboot after a panic without dump; 0 = never"
-    )
-
-
-class Settings(BaseModel):
-    """The settings of a deployment: keys are the fields' names in camelCase. A wrong value stops the synthesis."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    Those that the documents apply on the instances are inherited: lambdas/runtime/document_settings.py.
+    """
 
     # ---- The dump volume: what ProvisionDumpVolume creates and attaches.
 
@@ -59,8 +37,6 @@ class Settings(BaseModel):
     minimum_dump_volume_gib: int = Field(8, ge=1, le=65536, description="smallest dump volume, GiB")
     volume_throughput_mibs: int = Field(125, ge=125, le=2000, description="gp3 throughput of the dump volume, MiB/s")
     volume_iops: int = Field(3000, ge=3000, le=80000, description="gp3 IOPS of the dump volume")
-    file_system: Literal["xfs", "ext4"] = Field("xfs", description="file system of the dump volume")
-    mount_point: str = Field("/var/crash", pattern=MOUNT_POINT, description="where it is mounted")
 
     @model_validator(mode="after")
     def _volume_exists_in_gp3(self) -> Self:
@@ -78,23 +54,8 @@ class Settings(BaseModel):
             )
         return self
 
-    # ---- kdump in the guest: what configure_kdump writes.
+    # ---- kdump in the guest.
 
-    crashkernel: str = Field("auto", pattern=CRASHKERNEL, description="auto (by memory) or a kernel crashkernel= value")
-    core_collector: str = Field(
-        "makedumpfile -l --message-level 7",
-        pattern=CORE_COLLECTOR,
-        description="makedumpfile and its options, without the dump level",
-    )
-    dump_level: int = Field(
-        31, ge=0, le=31, description="makedumpfile -d: which pages stay out (31 = all but the kernel's)"
-    )
-    final_action: Literal["reboot", "poweroff"] = Field(
-        "reboot", description="what the crash kernel does after the dump"
-    )
-    panic_sysctls: PanicSysctls = Field(
-        default=PanicSysctls.model_validate({}), description="kernel switches, see PanicSysctls"
-    )
     allow_reboot: bool = Field(False, description="may ProvisionDumpVolume reboot an instance whose owner did not ask")
 
     # ---- The hang: when respond_to_hang interrupts.
@@ -264,11 +225,3 @@ class Settings(BaseModel):
     notification_email: str = Field(
         "", pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="address subscribed to the topic; empty = none"
     )
-
-    def document_defaults(self) -> dict[str, Any]:
-        """What the documents are told when an execution's input does not say otherwise (DOCUMENT_DEFAULTS)."""
-        names = ("mountPoint", "fileSystem", "crashkernel", "coreCollector", "dumpLevel", "finalAction", "panicSysctls")
-        everything = self.model_dump(by_alias=True)
-        # On arm64 other sysctls are on by default, which whoever chose a value here did not ask for.
-        chosen = {"chosenPanicSysctls": sorted(self.panic_sysctls.model_fields_set)}
-        return {name: everything[name] for name in names} | chosen

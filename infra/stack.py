@@ -9,7 +9,7 @@ from infra.collect.machine import CollectVmcore
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
 from infra.foundation.documents import Documents
-from infra.foundation.functions import Shared
+from infra.foundation.functions import FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.operations.dashboard import Dashboard
@@ -18,7 +18,7 @@ from infra.operations.saved_queries import SavedQueries
 from infra.parts import Parts
 from infra.provision import machine as provision
 from infra.rescue.machine import RescueVmcore, SharedFunctions
-from infra.respond import functions as respond
+from infra.respond.functions import HangResponse
 from infra.respond.standby import ReturnFromStandby
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
@@ -37,7 +37,7 @@ class HangdumpStack(cdk.Stack):
         incidents = Incidents(self, "Incidents", settings=settings)
         vmcores = VmcoreBucket(self, "VmcoreBucket", settings=settings)
         documents = Documents(self, "Documents", settings=settings)
-        shared = Shared(bundle.code(), settings.log_retention_days, failures=incidents.topic)
+        shared = FunctionDefaults(bundle.code(), settings.log_retention_days, failures=incidents.topic)
         runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
         standby = ReturnFromStandby(self, "Standby", incidents=incidents, shared=shared)
         parts = Parts(incidents, vmcores, runner, standby.function, shared)
@@ -49,12 +49,7 @@ class HangdumpStack(cdk.Stack):
             functions=SharedFunctions(collect.functions.upload, collect.functions.conclude_incident),
             settings=settings,
         )
-        response = respond.HangResponse(
-            self,
-            "HangResponse",
-            parts=respond.Parts(incidents, vmcores, runner, collect.state_machine, standby, shared),
-            settings=settings,
-        )
+        response = HangResponse(self, parts=parts, collect_vmcore=collect.state_machine, settings=settings)
         provisioned = provision.ProvisionDumpVolume(
             self,
             "ProvisionDumpVolume",

@@ -12,7 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket, any_key_acknowledged, bucket_environment, objects
@@ -20,6 +20,7 @@ from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 from lambdas.incident.object_keys import SWEEPS, VMCORES
+from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 # Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
@@ -36,7 +37,7 @@ class Parts:
     runner: DocumentRunner
     collect_vmcore: sfn.StateMachine
     rescue_vmcore: sfn.StateMachine
-    shared: Shared
+    shared: FunctionDefaults
 
 
 class Sweep(Construct):
@@ -60,20 +61,20 @@ class Sweep(Construct):
             self,
             "sweep",
             shared=parts.shared,
-            needs=Needs(
-                environment={
-                    "TABLE_NAME": parts.incidents.table.table_name,
-                    "TOPIC_ARN": parts.incidents.topic.topic_arn,
-                    "COLLECT_VMCORE_ARN": parts.collect_vmcore.state_machine_arn,
-                    "RESCUE_VMCORE_ARN": parts.rescue_vmcore.state_machine_arn,
-                    **bucket_environment(parts.vmcores),
-                    "CHECK_DOCUMENT": documents.name(_CHECK),
-                    "UPLOAD_DOCUMENT": documents.name(_UPLOAD),
-                    "MOUNT_POINT": settings.mount_point,
-                    "SWEEP_REMOVES": str(settings.sweep_removes).lower(),
-                    "SWEEP_UNMARKS": str(settings.sweep_unmarks).lower(),
-                    "SWEEP_COLLECTS": str(settings.sweep_collects).lower(),
-                },
+            config=FunctionConfig(
+                environment=[
+                    parts.incidents.records,
+                    parts.incidents.notifications,
+                    environment.Collection(collect_vmcore_arn=parts.collect_vmcore.state_machine_arn),
+                    environment.Rescue(rescue_vmcore_arn=parts.rescue_vmcore.state_machine_arn),
+                    bucket_environment(parts.vmcores),
+                    environment.FleetChecks(
+                        check_document=documents.name(_CHECK),
+                        upload_document=documents.name(_UPLOAD),
+                        mount_point=settings.mount_point,
+                    ),
+                    environment.SweepPolicy.of(settings),
+                ],
                 statements=self._statements(parts),
                 timeout_seconds=_LONGEST_SECONDS,
                 acknowledged={

@@ -4,24 +4,15 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, Needs
-from infra.foundation.grants import any_instance_acknowledged
+from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.vmcore_bucket import any_key_acknowledged, bucket_and_key, objects
 from infra.parts import Parts
 from infra.report import report_environment, write_index
-from infra.respond.gate import (
-    beforehand_acknowledged,
-    beforehand_environment,
-    beforehand_statements,
-    gate_environment,
-    gate_statements,
-    probe_environment,
-    probe_statements,
-)
-from infra.respond.standby import standby_acknowledged, standby_environment, standby_statements
+from infra.respond import gate
 from infra.settings import Settings
 from infra.upload.functions import UploadFunctions
 from lambdas.incident.object_keys import VMCORES
+from lambdas.runtime import environment
 
 
 class CollectFunctions:
@@ -31,7 +22,7 @@ class CollectFunctions:
         self._scope = scope
         self._parts = parts
         self._settings = settings
-        self._table = {"TABLE_NAME": parts.incidents.table.table_name}
+        self._table = [parts.incidents.records]
         self.open_incident = self._open_incident()
         self.send_diagnostic_interrupt = self._send_diagnostic_interrupt()
         self.watch_dump = self._watch_dump()
@@ -48,18 +39,14 @@ class CollectFunctions:
             self.conclude_incident,
         ]
 
-    def _function(self, verb_phrase: str, needs: Needs) -> Function:
-        return Function(self._scope, verb_phrase, shared=self._parts.shared, needs=needs)
+    def _function(self, verb_phrase: str, needs: FunctionConfig) -> Function:
+        return Function(self._scope, verb_phrase, shared=self._parts.shared, config=needs)
 
     def _open_incident(self) -> Function:
         return self._function(
             "open_incident",
-            Needs(
-                environment={
-                    **self._table,
-                    "DUMP_TIMEOUT_SECONDS": str(self._settings.dump_timeout_seconds),
-                    "DUMP_LIMIT_SECONDS": str(self._settings.dump_limit_seconds),
-                },
+            FunctionConfig(
+                environment=[*self._table, environment.DumpDeadline.of(self._settings)],
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
                     grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
@@ -68,64 +55,30 @@ class CollectFunctions:
         )
 
     def _send_diagnostic_interrupt(self) -> Function:
-        parts = self._parts
-        return self._function(
-            "send_diagnostic_interrupt",
-            Needs(
-                # No probe: whoever asks for the interrupt by hand waives the second signal.
-                environment={
-                    **gate_environment(parts.incidents, self._settings),
-                    **beforehand_environment(parts.vmcores, self._settings),
-                    **standby_environment(self._settings),
-                },
-                statements=[
-                    *gate_statements(self._scope, parts.incidents),
-                    *beforehand_statements(self._scope, parts.vmcores),
-                    *standby_statements(self._scope),
-                ],
-                timeout_seconds=self._settings.standby_timeout_seconds + 120,
-                acknowledged={
-                    **any_instance_acknowledged(),
-                    **beforehand_acknowledged(parts.vmcores),
-                    **standby_acknowledged(),
-                },
-            ),
-        )
+        # Without the probe: whoever asks for the interrupt by hand waives the second signal.
+        return self._function("send_diagnostic_interrupt", gate.interrupt(self._scope, self._parts, self._settings))
 
     def _watch_dump(self) -> Function:
-        parts = self._parts
-        return self._function(
-            "watch_dump",
-            Needs(
-                environment={
-                    **self._table,
-                    **probe_environment(parts.runner, self._settings),
-                    "DUMP_STALL_SECONDS": str(self._settings.dump_stall_seconds),
-                },
-                statements=[
-                    grants.keep_records(parts.incidents.table),
-                    grants.read(
-                        "ec2:DescribeInstances",
-                        "ec2:GetConsoleOutput",
-                    ),
-                    *probe_statements(self._scope, parts.runner),
-                ],
-                timeout_seconds=self._settings.probe_timeout_seconds + 60,
-                acknowledged=any_instance_acknowledged(),
-            ),
+        own = FunctionConfig(
+            environment=[*self._table, environment.DumpStall.of(self._settings)],
+            statements=[
+                grants.keep_records(self._parts.incidents.table),
+                grants.read("ec2:DescribeInstances", "ec2:GetConsoleOutput"),
+            ],
         )
+        return self._function("watch_dump", own | gate.probe(self._scope, self._parts.runner, self._settings))
 
     def _conclude_incident(self) -> Function:
         parts = self._parts
         return self._function(
             "conclude_incident",
-            Needs(
-                environment={
-                    **self._table,
-                    **report_environment(parts.vmcores, self._settings),
-                    "REPORT_LINK_HOURS": str(self._settings.report_link_hours),
-                    "TOPIC_ARN": parts.incidents.topic.topic_arn,
-                },
+            FunctionConfig(
+                environment=[
+                    *self._table,
+                    parts.incidents.notifications,
+                    report_environment(parts.vmcores, self._settings),
+                    environment.ReportLink.of(self._settings),
+                ],
                 statements=[
                     grants.keep_records(parts.incidents.table),
                     grants.read("ec2:GetConsoleOutput"),

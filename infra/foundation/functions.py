@@ -1,10 +1,10 @@
-"""The one construct for every Lambda function: runtime, role, log group, tracing, Powertools.
+"""The construct of every Lambda function: runtime, role, log group, tracing, Powertools.
 
-What a function may do and what it is told (environment, timeout) is said where it is composed.
+Each act says what its functions need, in a FunctionConfig.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import aws_cdk as cdk
@@ -17,6 +17,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import OF_A_FUNCTION, acknowledge
+from lambdas.runtime.environment import Environment
 from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
@@ -29,8 +30,8 @@ _POWERTOOLS = {
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What all functions have in common."""
+class FunctionDefaults:
+    """What every function gets."""
 
     code: lambda_.Code
     log_retention_days: int
@@ -39,21 +40,32 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What one function is told and may do."""
+class FunctionConfig:
+    """A function's environment and permissions."""
 
-    environment: Mapping[str, str] | None = None
+    environment: Sequence[Environment] = ()
     statements: Sequence[iam.PolicyStatement] = ()
     timeout_seconds: int = 60
     memory_mib: int = 256
-    acknowledged: Mapping[str, str] | None = None
+    acknowledged: Mapping[str, str] = field(default_factory=dict)
+
+    def __or__(self, other: "FunctionConfig") -> "FunctionConfig":
+        """What both need; the longer timeout, the larger memory."""
+        return FunctionConfig(
+            environment=[*self.environment, *other.environment],
+            statements=[*self.statements, *other.statements],
+            timeout_seconds=max(self.timeout_seconds, other.timeout_seconds),
+            memory_mib=max(self.memory_mib, other.memory_mib),
+            acknowledged={**self.acknowledged, **other.acknowledged},
+        )
 
 
 class Function(lambda_.Function):
     """`Hangdump-<verb_phrase>`, handler `lambdas.handlers.<verb_phrase>.handler`."""
 
-    def __init__(self, scope: Construct, verb_phrase: str, *, shared: Shared, needs: Needs | None = None) -> None:
-        needs = needs or Needs()
+    def __init__(
+        self, scope: Construct, verb_phrase: str, *, shared: FunctionDefaults, config: FunctionConfig = FunctionConfig()
+    ) -> None:
         name = f"Hangdump-{verb_phrase}"
         days = shared.log_retention_days
         logs = log_group(scope, f"{verb_phrase}_log", name=f"/aws/lambda/{name}", retention_days=days)
@@ -72,19 +84,24 @@ class Function(lambda_.Function):
             role=role,
             log_group=logs,
             tracing=lambda_.Tracing.ACTIVE,
-            environment={**_POWERTOOLS, **(needs.environment or {})},
-            timeout=cdk.Duration.seconds(needs.timeout_seconds),
-            memory_size=needs.memory_mib,
+            environment=_POWERTOOLS | _variables(config.environment),
+            timeout=cdk.Duration.seconds(config.timeout_seconds),
+            memory_size=config.memory_mib,
         )
         # Set before events are wired up; infra/operations/own_alarms.py asks.
         self.is_event_called = False
         logs.grant_write(role)
-        for statement in needs.statements:
+        for statement in config.statements:
             role.add_to_policy(statement)
         acknowledge(self, OF_A_FUNCTION)
-        acknowledge(role, {"AwsSolutions-IAM5[Resource::*]": grants.CANNOT_BE_LIMITED, **(needs.acknowledged or {})})
+        acknowledge(role, {"AwsSolutions-IAM5[Resource::*]": grants.CANNOT_BE_LIMITED, **config.acknowledged})
 
-    def retry_when_asynchronous(self, shared: Shared, *, for_minutes: int) -> None:
+    def add_variables(self, model: Environment) -> None:
+        """Variables that name a resource which itself names the function."""
+        for name, value in model.variables().items():
+            self.add_environment(name, value)
+
+    def retry_when_asynchronous(self, shared: FunctionDefaults, *, for_minutes: int) -> None:
         """For a function that events call: try twice more, not after `for_minutes`, then tell the topic."""
         self.is_event_called = True
         self.configure_async_invoke(
@@ -92,6 +109,10 @@ class Function(lambda_.Function):
             max_event_age=cdk.Duration.minutes(for_minutes),
             on_failure=destinations.SnsDestination(shared.failures),
         )
+
+
+def _variables(models: Sequence[Environment]) -> dict[str, str]:
+    return {name: value for model in models for name, value in model.variables().items()}
 
 
 def log_group(scope: Construct, construct_id: str, *, name: str, retention_days: int) -> logs.LogGroup:

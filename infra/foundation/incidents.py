@@ -11,6 +11,7 @@ from constructs import Construct
 from infra.foundation.acknowledgements import OF_THE_TABLE, acknowledge
 from infra.settings import Settings
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
+from lambdas.runtime import environment
 
 
 class Incidents(Construct):
@@ -57,5 +58,7 @@ class Incidents(Construct):
             allowed_pattern="^(on|off)$",
             description="on: hung instances may be interrupted. off: Hangdump interrupts nothing, whoever asks.",
         )
+        self.records = environment.RecordKeeping(table_name=self.table.table_name)
+        self.notifications = environment.Notifications(topic_arn=self.topic.topic_arn)
         if settings.notification_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(settings.notification_email))

@@ -11,6 +11,7 @@ from constructs import Construct
 from infra.foundation.acknowledgements import OF_THE_ACCESS_LOGS, OF_THE_VMCORES, acknowledge
 from infra.settings import Settings
 from lambdas.incident.object_keys import DIGESTS, MANIFESTS, REPORTS, SWEEPS, VMCORES
+from lambdas.runtime import environment
 
 
 class VmcoreBucket(Construct):
@@ -134,9 +135,14 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
     return rules
 
 
-def bucket_environment(vmcores: VmcoreBucket) -> dict[str, str]:
-    """For the environment model VmcoreBucket."""
-    return {"BUCKET_NAME": vmcores.bucket.bucket_name, "KEY_ARN": vmcores.key.key_arn}
+def bucket_environment(vmcores: VmcoreBucket, **more: str) -> environment.VmcoreBucket:
+    """For functions that write to the bucket; `more` are further fields of the model."""
+    return environment.VmcoreBucket(bucket_name=vmcores.bucket.bucket_name, key_arn=vmcores.key.key_arn, **more)
+
+
+def bucket_name(vmcores: VmcoreBucket) -> environment.VmcoreBucketName:
+    """For functions that only read, complete and delete."""
+    return environment.VmcoreBucketName(bucket_name=vmcores.bucket.bucket_name)
 
 
 def objects(vmcores: VmcoreBucket, prefix: str, *actions: str) -> iam.PolicyStatement:

@@ -13,7 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, Needs, Shared
+from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.provision.dump_volume import (
     CREATE_SECONDS,
@@ -30,6 +30,7 @@ from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, note, task
+from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
@@ -43,7 +44,7 @@ class Parts:
     incidents: Incidents
     runner: DocumentRunner
     respond_to_hang: lambda_.Function
-    shared: Shared
+    shared: FunctionDefaults
 
 
 class ProvisionDumpVolume(Construct):
@@ -53,7 +54,7 @@ class ProvisionDumpVolume(Construct):
         super().__init__(scope, construct_id)
         self._parts = parts
         self._settings = settings
-        self._plan_dump_volume = Function(self, "plan_dump_volume", shared=parts.shared, needs=self._plan_needs())
+        self._plan_dump_volume = Function(self, "plan_dump_volume", shared=parts.shared, config=self._plan_needs())
         self.state_machine = workflow.state_machine(
             self,
             NAME,
@@ -74,15 +75,17 @@ class ProvisionDumpVolume(Construct):
             settings=settings,
         )
 
-    def _plan_needs(self) -> Needs:
-        knobs = self._settings
-        return Needs(
-            environment={
-                "DUMP_SIZE_FACTOR": str(knobs.dump_size_factor),
-                "MINIMUM_DUMP_VOLUME_GIB": str(knobs.minimum_dump_volume_gib),
-                "ALLOW_REBOOT": str(knobs.allow_reboot).lower(),
-                "DOCUMENT_DEFAULTS": cdk.Stack.of(self).to_json_string(knobs.document_defaults()),
-            },
+    def _plan_needs(self) -> FunctionConfig:
+        settings = self._settings
+        return FunctionConfig(
+            environment=[
+                environment.Provisioning(
+                    dump_size_factor=settings.dump_size_factor,
+                    minimum_dump_volume_gib=settings.minimum_dump_volume_gib,
+                    allow_reboot=settings.allow_reboot,
+                    document_settings=settings.document_settings(),
+                )
+            ],
             statements=[
                 grants.read(
                     "cloudwatch:DescribeAlarmsForMetric",

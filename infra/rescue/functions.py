@@ -5,10 +5,11 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, Needs
+from infra.foundation.functions import Function, FunctionConfig
 from infra.parts import Parts
 from infra.rescue.grants import ANY_SNAPSHOT, MADE_BY_A_RESCUE, remove_what_rescues_made
 from infra.settings import Settings
+from lambdas.runtime import environment
 
 
 class RescueFunctions:
@@ -17,9 +18,9 @@ class RescueFunctions:
     def __init__(self, scope: Construct, *, parts: Parts, settings: Settings) -> None:
         self._scope = scope
         self._parts = parts
-        self._table = {"TABLE_NAME": parts.incidents.table.table_name}
+        self._table = [parts.incidents.records]
         records = grants.keep_records(parts.incidents.table)
-        self.open_rescue = self._function("open_rescue", Needs(environment=self._table, statements=[records]))
+        self.open_rescue = self._function("open_rescue", FunctionConfig(environment=self._table, statements=[records]))
         self.plan_rescue = self._function("plan_rescue", self._needs_to_plan(settings, records))
         self.remove_rescue = self._function("remove_rescue", self._needs_to_remove())
 
@@ -27,21 +28,17 @@ class RescueFunctions:
         """Every function, in the order of the story."""
         return [self.open_rescue, self.plan_rescue, self.remove_rescue]
 
-    def _function(self, verb_phrase: str, needs: Needs) -> Function:
-        return Function(self._scope, verb_phrase, shared=self._parts.shared, needs=needs)
+    def _function(self, verb_phrase: str, needs: FunctionConfig) -> Function:
+        return Function(self._scope, verb_phrase, shared=self._parts.shared, config=needs)
 
-    def _needs_to_plan(self, settings: Settings, records: iam.PolicyStatement) -> Needs:
-        return Needs(
-            environment={
-                **self._table,
-                "COLLECTOR_SUBNET_ID": settings.collector_subnet_id,
-                "COLLECTOR_SECURITY_GROUP_ID": settings.collector_security_group_id,
-            },
+    def _needs_to_plan(self, settings: Settings, records: iam.PolicyStatement) -> FunctionConfig:
+        return FunctionConfig(
+            environment=[*self._table, environment.CollectorPlace.of(settings)],
             statements=[records, grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes")],
         )
 
-    def _needs_to_remove(self) -> Needs:
-        return Needs(
+    def _needs_to_remove(self) -> FunctionConfig:
+        return FunctionConfig(
             statements=[
                 grants.read("ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"),
                 *remove_what_rescues_made(cdk.Stack.of(self._scope)),

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.documents import Documents
-from infra.foundation.functions import Function, Shared
+from infra.foundation.functions import Function, FunctionDefaults
 from infra.settings import Settings
 from infra.states.poll import Poll, Polling, polling
 from infra.states.tasks import ApiCall, FunctionCall, note, task
@@ -56,7 +56,7 @@ class DocumentRunner(Construct):
     """What both workflows share: the documents, and the function read_document_result."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, documents: Documents, shared: Shared, settings: Settings
+        self, scope: Construct, construct_id: str, *, documents: Documents, shared: FunctionDefaults, settings: Settings
     ) -> None:
         super().__init__(scope, construct_id)
         self.documents = documents

@@ -5,11 +5,12 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
-from infra.foundation.functions import Function, Needs
+from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.vmcore_bucket import (
     any_key_acknowledged,
     bucket_and_key,
     bucket_environment,
+    bucket_name,
     named_objects,
     named_objects_acknowledged,
     objects,
@@ -18,6 +19,7 @@ from infra.foundation.vmcore_bucket import (
 from infra.parts import Parts
 from infra.settings import Settings
 from lambdas.incident.object_keys import DIGESTS, MANIFESTS, VMCORES, keys
+from lambdas.runtime import environment
 
 _SEE_PARTS = ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
 
@@ -28,7 +30,7 @@ class UploadFunctions:
     def __init__(self, scope: Construct, *, parts: Parts, settings: Settings) -> None:
         self._scope = scope
         self._parts = parts
-        self._table = {"TABLE_NAME": parts.incidents.table.table_name}
+        self._table = [parts.incidents.records]
         self.plan_upload = self._plan_upload(settings)
         self._let_plan_upload_sign()
         self.watch_upload = self._watch_upload()
@@ -39,21 +41,19 @@ class UploadFunctions:
         """Every function, in the order of the story."""
         return [self.plan_upload, self.watch_upload, self.verify_vmcore, self.open_vmcore]
 
-    def _function(self, verb_phrase: str, needs: Needs) -> Function:
-        return Function(self._scope, verb_phrase, shared=self._parts.shared, needs=needs)
+    def _function(self, verb_phrase: str, needs: FunctionConfig) -> Function:
+        return Function(self._scope, verb_phrase, shared=self._parts.shared, config=needs)
 
     def _plan_upload(self, settings: Settings) -> Function:
         vmcores = self._parts.vmcores
         return self._function(
             "plan_upload",
-            Needs(
-                environment={
-                    **self._table,
-                    **bucket_environment(vmcores),
-                    "UPLOAD_ENDPOINT_URL": settings.upload_endpoint_url,
-                    "VOLUME_THROUGHPUT_MIBS": str(settings.volume_throughput_mibs),
-                    "UPLOAD_LIMIT_MIBS": str(settings.upload_limit_mibs),
-                },
+            FunctionConfig(
+                environment=[
+                    *self._table,
+                    bucket_environment(vmcores, upload_endpoint_url=settings.upload_endpoint_url),
+                    environment.UploadRates.of(settings),
+                ],
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
                     objects(vmcores, VMCORES, "s3:PutObject", "s3:GetObject", *_SEE_PARTS),
@@ -85,14 +85,14 @@ class UploadFunctions:
         role.add_to_policy(use_key(vmcores))
         acknowledge(role, any_key_acknowledged(vmcores, VMCORES, MANIFESTS, DIGESTS))
         planner.add_to_principal_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=[role.role_arn]))
-        self.plan_upload.add_environment("UPLOADER_ROLE_ARN", role.role_arn)
+        self.plan_upload.add_variables(environment.UploaderRole(uploader_role_arn=role.role_arn))
 
     def _watch_upload(self) -> Function:
         vmcores = self._parts.vmcores
         return self._function(
             "watch_upload",
-            Needs(
-                environment={"BUCKET_NAME": vmcores.bucket.bucket_name},
+            FunctionConfig(
+                environment=[bucket_name(vmcores)],
                 statements=[
                     grants.read("ssm:GetCommandInvocation"),
                     objects(vmcores, VMCORES, "s3:ListMultipartUploadParts"),
@@ -105,8 +105,8 @@ class UploadFunctions:
         vmcores = self._parts.vmcores
         return self._function(
             "verify_vmcore",
-            Needs(
-                environment={**self._table, "BUCKET_NAME": vmcores.bucket.bucket_name},
+            FunctionConfig(
+                environment=[*self._table, bucket_name(vmcores)],
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
                     objects(
@@ -130,8 +130,8 @@ class UploadFunctions:
         readable, written = [names["vmcore"], names["dmesg"]], names["log"]
         return self._function(
             "open_vmcore",
-            Needs(
-                environment={**self._table, **bucket_environment(vmcores)},
+            FunctionConfig(
+                environment=[*self._table, bucket_environment(vmcores)],
                 statements=[
                     grants.keep_records(self._parts.incidents.table),
                     named_objects(vmcores, readable, "s3:GetObject"),

@@ -52,7 +52,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     choice = choose_volume(instance, read_dump_volumes(instance.instance_id), size_gib=size_gib)
     reboot = settings.allow_reboot if given.reboot is None else given.reboot
     parameters = document_parameters(
-        given, settings.defaults(), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
+        settings.document_settings.overridden_by(given), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
     )
     require_survival(instance, final_action=parameters.configure["finalAction"][0])
     logger.info("Plan for %s: %s", instance.instance_id, choice)

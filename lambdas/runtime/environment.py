@@ -1,27 +1,43 @@
-"""The environment variables that the template gives each function, one model per need, read when called.
+"""The functions' environment variables, one model per need: the stack writes them, a function reads them when called.
 
 Owns their names and types; the values come from infra/settings.py.
 """
 
+import json
 import os
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Json
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from lambdas.runtime.document_settings import DocumentSettings
 
 Seconds = Annotated[int, Field(ge=0)]
+# A value that is a JSON text in the environment.
+FromJson = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
 
 
 class Environment(BaseModel):
     """Base of all: field `table_name` is the variable TABLE_NAME."""
 
     # Without hide_input_in_errors a missing variable would print the whole environment, credentials included.
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=str.upper, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=str.upper, populate_by_name=True, hide_input_in_errors=True
+    )
 
     @classmethod
     def read(cls) -> Self:
         """Raises pydantic.ValidationError, naming the variables that are missing or wrong."""
         return cls.model_validate(dict(os.environ))
+
+    @classmethod
+    def of(cls, settings: object) -> Self:
+        """For the stack: each field from the setting of the same name."""
+        return cls.model_validate({name: getattr(settings, name) for name in cls.model_fields})
+
+    def variables(self) -> dict[str, str]:
+        """For the stack: the variables from which read() gives this again, but those that were left at a default."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
 
 
 class RecordKeeping(Environment):
@@ -150,7 +166,7 @@ class InterruptLimits(Environment):
     ready_max_age_days: Annotated[int, Field(ge=0)]
     ready_across_boots: bool
     # As maintenance_windows.parse reads them.
-    maintenance_windows: Json[list[str]]
+    maintenance_windows: Annotated[list[str], FromJson]
     dry_run: bool
 
 
@@ -194,30 +210,11 @@ class DumpStall(Environment):
     dump_stall_seconds: Seconds
 
 
-class DocumentDefaults(BaseModel):
-    """What the documents get when the execution input does not say otherwise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True)
-
-    mount_point: str
-    file_system: str
-    crashkernel: str
-    core_collector: str
-    dump_level: int
-    final_action: str
-    panic_sysctls: dict[str, int]
-    # Those of them that the settings name, instead of having them by default.
-    chosen_panic_sysctls: list[str] = []
-
-
 class Provisioning(Environment):
     """How dump volumes are sized and instances are configured."""
 
     dump_size_factor: Annotated[float, Field(gt=0)]
     minimum_dump_volume_gib: Annotated[int, Field(ge=1)]
     allow_reboot: bool
-    document_defaults: Json[Any]
-
-    def defaults(self) -> DocumentDefaults:
-        """DOCUMENT_DEFAULTS, checked."""
-        return DocumentDefaults.model_validate(self.document_defaults)
+    # Those that the stack's settings set; the others have their defaults.
+    document_settings: Annotated[DocumentSettings, FromJson]

@@ -23,8 +23,8 @@ def test_a_missing_context_gives_the_defaults() -> None:
 
 
 def test_functions_learn_which_sysctls_were_chosen() -> None:
-    defaults = load({"panicSysctls": {"softlockup_panic": 0, "hung_task_panic": 1}}).document_defaults()
-    assert defaults["chosenPanicSysctls"] == ["hung_task_panic", "softlockup_panic"]
+    chosen = load({"panicSysctls": {"softlockup_panic": 0, "hung_task_panic": 1}, "dryRun": True}).document_settings()
+    assert chosen.model_dump(exclude_unset=True) == {"panic_sysctls": {"softlockup_panic": 0, "hung_task_panic": 1}}
 
 
 def test_the_settings_may_come_as_json_from_the_command_line() -> None:

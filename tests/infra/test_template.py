@@ -7,24 +7,12 @@ from typing import Any
 import pytest
 
 from infra.foundation import bundle
-from infra.synth import synthesize
+from infra.synth import ROOT, synthesize
 from lab.aws import bucket_policy
 from tests.infra.template import MACHINES, Template, flatten
 
-BEHAVIOURS = {
-    *("plan_dump_volume", "read_document_result", "respond_to_hang", "open_incident", "send_diagnostic_interrupt"),
-    *(
-        "watch_dump",
-        "plan_upload",
-        "watch_upload",
-        "verify_vmcore",
-        "open_vmcore",
-        "plan_analysis",
-        "conclude_incident",
-        "retire_instance",
-    ),
-    *("render_report", "sweep", "open_rescue", "plan_rescue", "remove_rescue", "return_from_standby"),
-}
+# Every entry point is a deployed function, and the other way round.
+BEHAVIOURS = {path.stem for path in (ROOT / "lambdas" / "handlers").glob("[!_]*.py")}
 
 
 def _bucket(template: Template, *, is_vmcores: bool) -> tuple[str, dict[str, Any]]:

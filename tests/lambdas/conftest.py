@@ -11,11 +11,12 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.ec2 import ec2_backends
 
+from infra.read_settings import load
 from lambdas.handlers import respond_to_hang
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.instance import probe
 from lambdas.respond import standby
-from lambdas.runtime import clients, moment
+from lambdas.runtime import clients, environment, moment
 from lambdas.upload import multipart
 from lambdas.upload.part_plan import PartPlan
 from tests.lambdas import account as aws
@@ -30,66 +31,42 @@ _CLIENTS = (
 
 INDEXES = {BY_TIME: LISTED_UNDER, BY_SIGNATURE: REPEATS}
 
+_SETTINGS = load({"zoneBudget": 3, "groupBudget": 3})
+_OF_SETTINGS = (
+    *(environment.InterruptLimits, environment.Standby, environment.EvidenceBound, environment.CollectorPlace),
+    *(environment.UploadRates, environment.DumpDeadline, environment.DumpStall, environment.SweepPolicy),
+    environment.ReportLink,
+)
+_ROLE = f"arn:aws:iam::{aws.ACCOUNT_ID}:role/Hangdump"
 # What the template gives the functions, in one.
 VARIABLES = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": aws.REGION,
     "AWS_REGION": aws.REGION,
-    "TABLE_NAME": aws.TABLE,
-    "BUCKET_NAME": aws.BUCKET,
-    "KEY_ARN": aws.KEY_ARN,
-    "COLLECT_VMCORE_ARN": aws.COLLECT_ARN,
-    "RESCUE_VMCORE_ARN": aws.RESCUE_ARN,
-    "COLLECTOR_SUBNET_ID": "",
-    "COLLECTOR_SECURITY_GROUP_ID": "",
-    "PROBE_DOCUMENT": "Hangdump-probe_instance",
-    "PROBE_TIMEOUT_SECONDS": "45",
-    "COOLDOWN_SECONDS": "3600",
-    "FLEET_BUDGET": "3",
-    "ZONE_BUDGET": "3",
-    "GROUP_BUDGET": "3",
-    "BOOT_GRACE_SECONDS": "300",
-    "READY_MAX_AGE_DAYS": "30",
-    "READY_ACROSS_BOOTS": "false",
-    "MAINTENANCE_WINDOWS": "[]",
-    "FLEET_BUDGET_WINDOW_SECONDS": "3600",
-    "DRY_RUN": "false",
-    "AUTO_SCALING_STANDBY": "required",
-    "STANDBY_TIMEOUT_SECONDS": "360",
-    "RETURN_FROM_STANDBY": "Hangdump-return_from_standby",
-    "KILL_SWITCH_PARAMETER": "/hangdump/interrupts",
-    "EVIDENCE_TIMEOUT_SECONDS": "4",
-    "DUMP_SIZE_FACTOR": "2",
-    "MINIMUM_DUMP_VOLUME_GIB": "8",
-    "ALLOW_REBOOT": "false",
-    "UPLOAD_ENDPOINT_URL": "",
-    "UPLOADER_ROLE_ARN": f"arn:aws:iam::{aws.ACCOUNT_ID}:role/Hangdump-uploader",
-    "READER_ROLE_ARN": f"arn:aws:iam::{aws.ACCOUNT_ID}:role/Hangdump-reader",
-    "VOLUME_THROUGHPUT_MIBS": "125",
-    "UPLOAD_LIMIT_MIBS": "0",
-    "DUMP_TIMEOUT_SECONDS": "3600",
-    "DUMP_LIMIT_SECONDS": "28800",
-    "DUMP_STALL_SECONDS": "1200",
-    "VMCORE_RETENTION_DAYS": "365",
-    "REPORT_LINK_HOURS": "12",
-    "CHECK_DOCUMENT": "Hangdump-check_kdump",
-    "UPLOAD_DOCUMENT": "Hangdump-upload_vmcore",
-    "MOUNT_POINT": "/var/crash",
-    "SWEEP_REMOVES": "true",
-    "SWEEP_UNMARKS": "true",
-    "SWEEP_COLLECTS": "false",
-    "DOCUMENT_DEFAULTS": json.dumps(
-        {
-            "mountPoint": "/var/crash",
-            "fileSystem": "xfs",
-            "crashkernel": "auto",
-            "coreCollector": "makedumpfile -l --message-level 7",
-            "dumpLevel": 31,
-            "finalAction": "reboot",
-            "panicSysctls": {"unknown_nmi_panic": 1, "panic_on_oops": 1, "kernel_panic": 0},
-        }
-    ),
+} | {
+    name: value
+    for model in (
+        *(model.of(_SETTINGS) for model in _OF_SETTINGS),
+        environment.RecordKeeping(table_name=aws.TABLE),
+        environment.ReportPages(
+            bucket_name=aws.BUCKET, key_arn=aws.KEY_ARN, upload_endpoint_url="", vmcore_retention_days=365
+        ),
+        environment.Collection(collect_vmcore_arn=aws.COLLECT_ARN),
+        environment.Rescue(rescue_vmcore_arn=aws.RESCUE_ARN),
+        environment.Probe(probe_document="Hangdump-probe_instance", probe_timeout_seconds=45),
+        environment.ReturnFunction(return_from_standby="Hangdump-return_from_standby"),
+        environment.KillSwitch(kill_switch_parameter="/hangdump/interrupts"),
+        environment.UploaderRole(uploader_role_arn=f"{_ROLE}-uploader"),
+        environment.ReaderRole(reader_role_arn=f"{_ROLE}-reader"),
+        environment.FleetChecks(
+            check_document="Hangdump-check_kdump", upload_document="Hangdump-upload_vmcore", mount_point="/var/crash"
+        ),
+        environment.Provisioning(
+            dump_size_factor=2, minimum_dump_volume_gib=8, allow_reboot=False, document_settings=_SETTINGS.document_settings()
+        ),
+    )
+    for name, value in model.variables().items()
 }
 
 
@@ -142,7 +119,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -165,7 +142,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def account(environment: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(variables: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account with the stack's table, topic and state machine."""
     account = Account()
     with mock_aws():

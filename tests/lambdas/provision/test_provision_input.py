@@ -1,14 +1,13 @@
 """The input of ProvisionDumpVolume: what is allowed, what is said of the rest, and what the documents get."""
 
 import json
-import os
 import re
 from typing import Any
 
 import pytest
 
 from lambdas.handlers import plan_dump_volume
-from lambdas.provision import provision_input as document_patterns
+from lambdas.runtime import document_settings
 from lambdas.runtime.errors import InvalidInput
 from ssm_documents.assemble import assemble
 from tests.lambdas.account import Account
@@ -72,10 +71,8 @@ def test_input_switches_a_trigger_off_on_graviton(launch: Launch, context: Any) 
 def test_setting_that_was_chosen_wins_over_what_graviton_gets_by_default(
     launch: Launch, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    defaults = json.loads(os.environ["DOCUMENT_DEFAULTS"])
-    defaults["panicSysctls"] |= {"softlockup_panic": 0, "panic_on_rcu_stall": 0}
-    defaults["chosenPanicSysctls"] = ["softlockup_panic", "unknown_nmi_panic"]
-    monkeypatch.setenv("DOCUMENT_DEFAULTS", json.dumps(defaults))
+    chosen = {"panicSysctls": {"softlockup_panic": 0, "unknown_nmi_panic": 1}}
+    monkeypatch.setenv("DOCUMENT_SETTINGS", json.dumps(chosen))
     planned = plan(context, launch(instance_type="t4g.micro"))
     assert _sysctls_on(planned) == set(TRIGGERS) - {"softlockup_panic"}
     assert planned["configureParameters"]["unknown_nmi_panic"] == ["0"]
@@ -84,9 +81,9 @@ def test_setting_that_was_chosen_wins_over_what_graviton_gets_by_default(
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
-        ("mountPoint", document_patterns.MOUNT_POINT),
-        ("crashkernel", document_patterns.CRASHKERNEL),
-        ("coreCollector", document_patterns.CORE_COLLECTOR),
+        ("mountPoint", document_settings.MOUNT_POINT),
+        ("crashkernel", document_settings.CRASHKERNEL),
+        ("coreCollector", document_settings.CORE_COLLECTOR),
     ],
 )
 @pytest.mark.parametrize(

@@ -29,13 +29,13 @@ def record(instance_id: str) -> Incident:
 
 
 @pytest.fixture
-def large_budget(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def large_budget(variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for budget in ("FLEET_BUDGET", "ZONE_BUDGET"):
         monkeypatch.setenv(budget, "1000")
 
 
 @pytest.fixture
-def no_lease(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_lease(variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the claim is left between two deliveries."""
     monkeypatch.setattr(lease, "take", lambda *_args, **_more: lease.Lease.AGAIN)
 

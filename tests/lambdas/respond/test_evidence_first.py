@@ -107,7 +107,7 @@ def test_settings_that_are_missing_stop_no_interrupt(
 
 
 @pytest.fixture
-def short_bound(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def short_bound(variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVIDENCE_TIMEOUT_SECONDS", "1")
 
 

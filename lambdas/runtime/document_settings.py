@@ -1,0 +1,75 @@
+"""The settings that the documents apply on an instance: names, defaults and what is allowed, declared here alone.
+
+The stack's settings inherit them, an execution's input overrides them, and a test holds them against what
+ssm_documents/*/document.yaml accepts.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
+_SIZE = "[1-9][0-9]{0,5}[KMGT]"
+_RANGE = f"(0|{_SIZE})-({_SIZE})?:{_SIZE}"
+# auto · 256M · 256M@16M · 512M,high · 512M,high 72M,low · 1G-4G:192M,4G-:256M
+CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE})?|{_SIZE},high( {_SIZE},low)?|{_RANGE}(,{_RANGE}){{0,9}}(@{_SIZE})?)$"
+CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
+
+Switch = Literal[0, 1]
+
+
+class PanicSysctls(BaseModel):
+    """Kernel switches written to /etc/sysctl.d on the instances: which troubles panic, hence dump."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    unknown_nmi_panic: Switch = Field(1, description="panic on an NMI of unknown origin: what the interrupt needs")
+    panic_on_oops: Switch = Field(1, description="panic on a kernel oops")
+    hardlockup_panic: Switch = Field(0, description="panic when a CPU stops taking interrupts")
+    softlockup_panic: Switch = Field(0, description="panic when a CPU stays in the kernel without scheduling")
+    hung_task_panic: Switch = Field(0, description="panic when a task stays uninterruptible for long")
+    panic_on_rcu_stall: Switch = Field(0, description="panic on an RCU stall")
+    panic_on_io_nmi: Switch = Field(0, description="panic on an NMI caused by an I/O error")
+    panic_on_unrecovered_nmi: Switch = Field(0, description="panic on a parity or unknown hardware NMI")
+    panic_on_stackoverflow: Switch = Field(0, description="panic when the kernel stack is about to overflow")
+    panic_on_warn: Switch = Field(0, description="panic on every kernel warning")
+    kernel_panic: int = Field(
+        0, ge=0, le=9999, description="seconds until a reboot after a panic without dump; 0 = never"
+    )
+
+
+class DocumentSettings(BaseModel):
+    """What prepare_dump_volume, configure_kdump and check_kdump are told; camelCase outside Python."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+    file_system: Literal["xfs", "ext4"] = Field("xfs", description="file system of the dump volume")
+    mount_point: str = Field("/var/crash", pattern=MOUNT_POINT, description="where the dump volume is mounted")
+    crashkernel: str = Field("auto", pattern=CRASHKERNEL, description="auto (by memory) or a kernel crashkernel= value")
+    core_collector: str = Field(
+        "makedumpfile -l --message-level 7",
+        pattern=CORE_COLLECTOR,
+        description="makedumpfile and its options, without the dump level",
+    )
+    dump_level: int = Field(
+        31, ge=0, le=31, description="makedumpfile -d: which pages stay out (31 = all but the kernel's)"
+    )
+    final_action: Literal["reboot", "poweroff"] = Field(
+        "reboot", description="what the crash kernel does after the dump"
+    )
+    panic_sysctls: PanicSysctls = Field(
+        default=PanicSysctls.model_validate({}), description="which troubles panic, see PanicSysctls"
+    )
+
+    def document_settings(self) -> "DocumentSettings":
+        """Only these settings, of a class that has more."""
+        return DocumentSettings.model_validate(
+            self.model_dump(by_alias=True, exclude_unset=True, include=set(DocumentSettings.model_fields))
+        )
+
+    def overridden_by(self, given: "DocumentSettings") -> "DocumentSettings":
+        """These settings, but what is set in `given`, sysctl by sysctl."""
+        own, other = (each.document_settings().model_dump(by_alias=True, exclude_unset=True) for each in (self, given))
+        sysctls = {**own.get("panicSysctls", {}), **other.get("panicSysctls", {})}
+        return DocumentSettings.model_validate({**own, **other, "panicSysctls": sysctls})
