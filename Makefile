@@ -38,11 +38,12 @@ faults: setup ## Every documented error at every call, and 1,000 random schedule
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench
 
-docs: setup ## Generate the state diagrams in docs/ from the synthesized definitions
-	$(RUN) -m infra.diagrams
+docs: setup ## Generate docs/state-machines.md and docs/errors.md
+	$(RUN) -m infra.tools.diagrams
+	$(RUN) -m infra.tools.errors
 
 sbom: setup ## Write the bill of materials of what the functions run to docs/sbom.cdx.json
-	$(RUN) -m infra.sbom
+	$(RUN) -m infra.tools.sbom
 
 lock: setup ## Resolve the requirement files again, with hashes and without addresses
 	requirements/lock.sh
@@ -66,7 +67,7 @@ $(BENCH_VENV)/.stamp: requirements/bench.txt $(VENV)/.stamp
 	touch $@
 
 .cache/bundle/.stamp: lambdas/requirements.txt $(VENV)/.stamp
-	$(RUN) -m infra.bundle
+	$(RUN) -m infra.foundation.bundle
 	touch $@
 
 node_modules/.stamp: package-lock.json

@@ -27,7 +27,7 @@ from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import FunctionCall, note, task
+from infra.states.tasks import FunctionCall, set_fields, task
 from lambdas.incident.object_keys import ANALYSIS, MANIFESTS, VMCORES, keys
 from lambdas.runtime import environment
 from lambdas.runtime.tags import ANALYSIS_HOST_TAG
@@ -75,9 +75,9 @@ class AnalyzeVmcore(Construct):
     def _states(self) -> sfn.State:
         failed = sfn.Fail(self, "Fail without an analysis", error_path="$.failure.Error", cause_path="$.failure.Cause")
         explain = ExplainFailure(self, "Explain why there is no analysis", then=failed).start_state
-        request = note(self, "Note the request", {"input.$": "$"}, keep_as="$")
+        request = set_fields(self, "Note the request", {"input.$": "$"}, result_path="$")
         plan = task(
-            self, "Plan analysis", FunctionCall(self._plan_analysis, {"input.$": "$.input"}), keep_as="$.analysis"
+            self, "Plan analysis", FunctionCall(self._plan_analysis, {"input.$": "$.input"}), result_path="$.analysis"
         )
         command = Command(
             _DOCUMENT,
@@ -94,7 +94,7 @@ class AnalyzeVmcore(Construct):
             self,
             "Render report",
             FunctionCall(self._parts.render_report, {"incidentId.$": "$.analysis.incidentId"}),
-            keep_as="$.analysed.report",
+            result_path="$.analysed.report",
         )
         for each in (plan, draw):
             each.add_catch(explain, errors=["States.ALL"], result_path="$.failure")

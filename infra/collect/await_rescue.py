@@ -13,10 +13,11 @@ from infra.foundation import grants
 from infra.rescue import machine as rescue_vmcore
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, ClosedFragment, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, name_error, set_fields, task
+from lambdas.runtime.errors import RescueUnfinished
 
-# 11 events a look: beside the other loops of CollectVmcore no more fit into an execution's 25,000.
-RESCUE_LOOKS = 100
+# Each poll adds 9 history events; beside the other loops of CollectVmcore the limit is 25,000.
+MAX_POLLS = 100
 _FAILURE = "$.facts.error"
 
 
@@ -30,7 +31,7 @@ class AwaitRescue(ClosedFragment):
             "name.$": "States.Format('rescue-{}', States.UUID())",
             "input": {"incidentId.$": "$.facts.incident.incidentId", "reason.$": "$.facts.watch.detail"},
         }
-        name = note(self, "Name the rescue", new, keep_as="$.rescue")
+        name = set_fields(self, "Name the rescue", new, result_path="$.rescue")
         start = task(
             self,
             title,
@@ -44,7 +45,7 @@ class AwaitRescue(ClosedFragment):
                 },
                 {"executionArn.$": "$.ExecutionArn"},
             ),
-            keep_as="$.rescueExecution",
+            result_path="$.rescueExecution",
         )
         start.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         described = ApiCall(
@@ -53,28 +54,28 @@ class AwaitRescue(ClosedFragment):
             {"ExecutionArn.$": "$.rescueExecution.executionArn"},
             {"name.$": "$.Name", "status.$": "$.Status"},
         )
-        look = task(self, "Look at the rescue", described, keep_as="$.facts.rescueEnd")
-        polls = polling(rescue_vmcore.longest_seconds(settings), settings.poll_seconds, at_most=RESCUE_LOOKS)
+        look = task(self, "Look at the rescue", described, result_path="$.facts.rescueEnd")
+        polls = polling(rescue_vmcore.longest_seconds(settings), settings.poll_seconds, max_polls=MAX_POLLS)
         loop = Poll(self, "Watch the rescue", look=look, polling=polls)
         # Overwritten by "Conclude incident" when the rescue has concluded: then it only repeats the verdict.
         ended = self._say("Say that the rescue ended", "ended as {}")
         late = self._say("Say that the rescue goes on", "is still {}: it will say how it ended")
         loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.facts.rescueEnd.status", "RUNNING")), ended)
         loop.goes_on_after_errors("$.unseen").gives_up(late)
-        unknown = note(
+        unknown = set_fields(
             self,
             "Note the rescue",
             {"name.$": "$.rescue.name", "status": "RUNNING"},
-            keep_as="$.facts.rescueEnd",
+            result_path="$.facts.rescueEnd",
         )
-        unstarted = note(
+        unstarted = set_fields(
             self,
             "Note why it cannot be started",
             {
                 "detail.$": "States.Format('{} But it could not be started: {}', $.facts.watch.detail, "
                 f"States.JsonToString({_FAILURE}))"
             },
-            keep_as="$.facts.watch",
+            result_path="$.facts.watch",
         )
         self._start = sfn.Choice(self, "Could it not be started?")
         self._start.when(sfn.Condition.is_present(f"{_FAILURE}.Error"), unstarted.next(name)).otherwise(name)
@@ -83,8 +84,8 @@ class AwaitRescue(ClosedFragment):
             end.next(conclude)
 
     def _say(self, name: str, what: str) -> sfn.Pass:
-        cause = f"States.Format('RescueVmcore {{}} {what}.', $.facts.rescueEnd.name, $.facts.rescueEnd.status)"
-        return note(self, name, {"Error": "RescueUnfinished", "Cause.$": cause}, keep_as=_FAILURE)
+        cause = f"'RescueVmcore {{}} {what}.', $.facts.rescueEnd.name, $.facts.rescueEnd.status"
+        return name_error(self, name, RescueUnfinished, cause, result_path=_FAILURE)
 
 
 def statements(stack: cdk.Stack) -> list[iam.PolicyStatement]:

@@ -6,7 +6,7 @@ Then the dump, as far as it came, is on that volume, and a rescue can read it.
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.states.tasks import ApiCall, ClosedFragment, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, set_fields, task
 from lambdas.runtime.tags import OWNER_TAG
 
 _INSTANCE = "$.facts.incident.instanceId"
@@ -23,14 +23,14 @@ class FindDetachedVolume(ClosedFragment):
             {"Name": "status", "Values": ["available"]},
         ]
         described = ApiCall("ec2", "describeVolumes", {"Filters": filters}, {"volumes.$": "$.Volumes"})
-        look = task(self, title, described, keep_as="$.detached")
+        look = task(self, title, described, result_path="$.detached")
         look.add_catch(conclude, errors=["States.ALL"], result_path="$.unseen")
         without = {
             "phase": "online",
             "detail.$": f"States.Format('{{}} came back, but without its dump volume {{}}.', {_INSTANCE}, {_VOLUME})",
             "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
         }
-        say = note(self, "Say that its dump volume is detached", without, keep_as="$.facts.watch")
+        say = set_fields(self, "Say that its dump volume is detached", without, result_path="$.facts.watch")
         # The rescue will say what there is.
         forget = sfn.Pass(self, "Forget the search", result=sfn.Result.from_object({}), result_path="$.facts.error")
         is_detached = sfn.Choice(self, "Is its dump volume detached?")

@@ -14,7 +14,7 @@ from infra.collect import await_rescue
 from infra.collect.await_rescue import AwaitRescue
 from infra.collect.find_detached_volume import FindDetachedVolume
 from infra.collect.functions import CollectFunctions
-from infra.collect.watch_dump import START_SECONDS, WatchDump, Ways
+from infra.collect.watch_dump import START_SECONDS, Exits, WatchDump
 from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
@@ -24,7 +24,7 @@ from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import ApiCall, FunctionCall, note, task, task_without_retry
+from infra.states.tasks import ApiCall, FunctionCall, set_fields, task, task_without_retry
 from infra.upload.states import UPLOAD_ROUNDS, Reader, UploadVmcore
 from lambdas.incident.record import INTERRUPT_STARTED, Verdict
 from lambdas.runtime.errors import VmcoreNotFound
@@ -32,7 +32,7 @@ from lambdas.runtime.errors import VmcoreNotFound
 NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"
 # To find or to remove a vmcore takes seconds.
-SHORT_LOOKS = 60
+SHORT_MAX_POLLS = 60
 
 
 class CollectVmcore(Construct):
@@ -62,11 +62,11 @@ class CollectVmcore(Construct):
 
     def _states(self) -> sfn.State:
         conclude = self._return_from_standby(self._conclude())
-        note_request = note(
+        note_request = set_fields(
             self,
             "Note the request",
             {"facts": {"executionName.$": "$$.Execution.Name", "input.$": "$"}},
-            keep_as="$",
+            result_path="$",
         )
         payload = {
             "input.$": "$.facts.input",
@@ -75,7 +75,7 @@ class CollectVmcore(Construct):
             "startTime.$": "$$.Execution.StartTime",
         }
         open_incident = task(
-            self, "Open incident", FunctionCall(self.functions.open_incident, payload), keep_as="$.facts.incident"
+            self, "Open incident", FunctionCall(self.functions.open_incident, payload), result_path="$.facts.incident"
         )
         open_incident.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         rescue = self._rescue(conclude)
@@ -85,7 +85,7 @@ class CollectVmcore(Construct):
             "Watch the dump",
             functions=self.functions,
             settings=self._settings,
-            ways=Ways(fetch=fetch, rescue=rescue, conclude=conclude),
+            exits=Exits(fetch=fetch, rescue=rescue, conclude=conclude),
         ).start_state
         interrupt = self._interrupt(watch, conclude)
         requested = sfn.Choice(self, "Is an interrupt requested?")
@@ -104,7 +104,7 @@ class CollectVmcore(Construct):
             self,
             "Send diagnostic interrupt",
             call,
-            keep_as="$.interrupt",
+            result_path="$.interrupt",
             comment="No retry: a failed call may have sent it, and a second NMI kills the dump that the first started",
         )
         interrupt.add_catch(self._after_unheard(watch, conclude), errors=["States.ALL"], result_path="$.unheard")
@@ -128,7 +128,7 @@ class CollectVmcore(Construct):
             self,
             "Read whether it was sent",
             ApiCall("dynamodb", "getItem", parameters, {"state.$": "$.Item.state.S"}),
-            keep_as="$.record",
+            result_path="$.record",
         )
         read.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         unsent = sfn.Pass(self, "Note why it failed", input_path="$.unheard", result_path=_FAILURE)
@@ -161,15 +161,17 @@ class CollectVmcore(Construct):
             "Upload vmcore",
             functions=functions,
             settings=self._settings,
-            reader=Reader(self._parts.runner, INSTANCE, self._settings.mount_point, again=NAME),
+            reader=Reader(self._parts.runner, INSTANCE, self._settings.mount_point, rerun_workflow=NAME),
             then=conclude,
         )
         payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "upload.$": "$.upload"}
-        verify = task(self, "Verify vmcore", FunctionCall(functions.verify_vmcore, payload), keep_as="$.facts.verified")
+        verify = task(
+            self, "Verify vmcore", FunctionCall(functions.verify_vmcore, payload), result_path="$.facts.verified"
+        )
         verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         payload = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
         # Before the file goes: what does not open stays on the instance.
-        opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), keep_as="$.facts.opened")
+        opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), result_path="$.facts.opened")
         opening.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         remove = self._document(
             "Remove vmcore",
@@ -193,14 +195,14 @@ class CollectVmcore(Construct):
             "upload_vmcore",
             {"mountPoint": [self._settings.mount_point], **parameters},
             self._settings.document_timeout_seconds,
-            SHORT_LOOKS,
+            SHORT_MAX_POLLS,
         )
         return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths)
 
     def _return_from_standby(self, conclude: sfn.State) -> sfn.State:
         """Before every conclusion, as it may be the group that kept the instance; what fails here is the sweep's."""
         call = FunctionCall(self.functions.return_from_standby, input_path="$.facts")
-        back = task(self, "Return from standby", call, keep_as="$.standby")
+        back = task(self, "Return from standby", call, result_path="$.standby")
         back.add_catch(conclude, errors=["States.ALL"], result_path="$.standby")
         connect(back, conclude)
         return back

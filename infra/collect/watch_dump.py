@@ -12,10 +12,10 @@ from constructs import Construct
 from infra.collect.functions import CollectFunctions
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, set_fields, task
 
 # 13 events a look at the dump: 400 are a fifth of an execution's 25,000.
-WATCH_LOOKS = 400
+MAX_POLLS = 400
 # A start takes a minute or two, the largest bare metal types a quarter of an hour.
 START_SECONDS = 1200
 _INSTANCE = "$.facts.incident.instanceId"
@@ -24,7 +24,7 @@ _GOES_ON = ("waiting", "crash-kernel", "dumping", "saved", "booting")
 
 
 @dataclass(frozen=True)
-class Ways:
+class Exits:
     """Where the watch leads: once the instance is back, when it does not come back, when there is nothing to fetch."""
 
     fetch: sfn.State
@@ -42,12 +42,12 @@ class WatchDump(ClosedFragment):
         *,
         functions: CollectFunctions,
         settings: Settings,
-        ways: Ways,
+        exits: Exits,
     ) -> None:
         super().__init__(scope, f"{title} states")
         self._functions = functions
-        self._ways = ways
-        polls = polling(settings.dump_limit_seconds, settings.poll_seconds, at_most=WATCH_LOOKS)
+        self._ways = exits
+        polls = polling(settings.dump_limit_seconds, settings.poll_seconds, max_polls=MAX_POLLS)
         loop = Poll(self, title, look=self._look(title), polling=polls)
         started = self._start_again(settings)
         loop.ends_when(_is_phase("powered-off"), started)
@@ -57,7 +57,7 @@ class WatchDump(ClosedFragment):
             "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
         }
         comment = "watch_dump has its own deadline; this is the bound of the loop"
-        self._end(loop, note(self, "Stop watching", late, keep_as="$.facts.watch", comment=comment))
+        self._end(loop, set_fields(self, "Stop watching", late, result_path="$.facts.watch", comment=comment))
         self._start = loop.start_state
 
     def _start_again(self, settings: Settings) -> sfn.State:
@@ -76,10 +76,10 @@ class WatchDump(ClosedFragment):
             "detail": "It was started again after it had powered itself off.",
             "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
         }
-        begun = note(self, "Note the start", started, keep_as="$.facts.watch")
+        begun = set_fields(self, "Note the start", started, result_path="$.facts.watch")
         title = "Watch the start"
         look = self._look(title, isStartedAgain=True)
-        polls = polling(START_SECONDS, settings.poll_seconds, at_most=WATCH_LOOKS)
+        polls = polling(START_SECONDS, settings.poll_seconds, max_polls=MAX_POLLS)
         loop = Poll(self, title, look=look, polling=polls)
         late = {
             "phase": "not-back",
@@ -87,18 +87,18 @@ class WatchDump(ClosedFragment):
             f"{_INSTANCE}, $.facts.watch.detail)",
             "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
         }
-        self._end(loop, note(self, "Stop waiting for the start", late, keep_as="$.facts.watch"))
+        self._end(loop, set_fields(self, "Stop waiting for the start", late, result_path="$.facts.watch"))
         start.next(begun).next(loop.start_state)
         return start
 
     def _look(self, name: str, **more: Any) -> sfn.CustomState:
         payload = {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE, **more}
-        look = task(self, name, FunctionCall(self._functions.watch_dump, payload), keep_as="$.facts.watch")
+        look = task(self, name, FunctionCall(self._functions.watch_dump, payload), result_path="$.facts.watch")
         look.add_catch(self._ways.conclude, errors=["States.ALL"], result_path=_FAILURE)
         return look
 
     def _end(self, loop: Poll, late: sfn.Pass) -> None:
-        """The ways out that both loops have."""
+        """The exits out that both loops have."""
         goes_on = sfn.Condition.or_(*(_is_phase(each) for each in _GOES_ON))
         loop.ends_when(_is_phase("online"), self._ways.fetch)
         loop.ends_when(_is_phase("no-panic"), self._ways.conclude)

@@ -13,7 +13,7 @@ from infra.conclude.without_function import ConcludeWithoutFunction
 from infra.foundation.incidents import Incidents
 from infra.states.explain_failure import ExplainFailure
 from infra.states.state_machine import connect
-from infra.states.tasks import ClosedFragment, FunctionCall, task_at_any_cost
+from infra.states.tasks import ClosedFragment, FunctionCall, task_retrying_all_errors
 from lambdas.incident.record import Verdict
 
 
@@ -34,11 +34,11 @@ class ConcludeIncident(ClosedFragment):
         succeeds: Mapping[Verdict, str],
     ) -> None:
         super().__init__(scope, f"{title} states")
-        conclude = task_at_any_cost(
+        conclude = task_retrying_all_errors(
             self,
             title,
             FunctionCall(function, input_path="$.facts"),
-            keep_as="$.conclusion",
+            result_path="$.conclusion",
             comment="Without it nobody hears of the incident; entered again it goes on where it was",
         )
         unreported = sfn.Fail(self, "Fail without a report", error_path="$.failure.Error", cause_path="$.failure.Cause")

@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.incidents import Incidents
-from infra.states.tasks import ApiCall, ClosedFragment, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, set_fields, task
 from lambdas.incident.index_fields import LISTED_UNDER, OPENED_AT, index_fields
 from lambdas.incident.record import SAFE_VERDICTS, State, Verdict
 from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
@@ -33,11 +33,11 @@ class ConcludeWithoutFunction(ClosedFragment):
         then: sfn.State,
     ) -> None:
         super().__init__(scope, f"{title} states")
-        opened = note(
-            self, "Name the incident that was opened", {"id.$": "$.facts.incident.incidentId"}, keep_as="$.ending"
+        opened = set_fields(
+            self, "Name the incident that was opened", {"id.$": "$.facts.incident.incidentId"}, result_path="$.ending"
         )
-        unopened = note(
-            self, "Name the incident after the execution", {"id.$": "$.facts.executionName"}, keep_as="$.ending"
+        unopened = set_fields(
+            self, "Name the incident after the execution", {"id.$": "$.facts.executionName"}, result_path="$.ending"
         )
         record = task(self, "Record the verdict", _update(incidents), comment="A vmcore that is in the bucket stays so")
         tell = task(self, "Tell the verdict", _publish(incidents))
@@ -67,7 +67,7 @@ class ConcludeWithoutFunction(ClosedFragment):
             "reason.$": f"States.Format('{said}: {{}}: {{}} Once that is mended, start "
             "CollectVmcore again for the instance.', $.failure.Error, $.failure.Cause)",
         }
-        return note(self, f"Take the verdict {verdict.value}", values, keep_as="$.ending")
+        return set_fields(self, f"Take the verdict {verdict.value}", values, result_path="$.ending")
 
 
 def conclude_statements(incidents: Incidents) -> list[iam.PolicyStatement]:

@@ -7,7 +7,8 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, ClosedFragment, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, name_error, set_fields, task
+from lambdas.runtime.errors import AttachmentLate, DumpVolumeBroken, DumpVolumeLate, HangdumpError
 
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300
@@ -23,7 +24,7 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             self,
             title,
             _create_volume(settings),
-            keep_as="$.volume",
+            result_path="$.volume",
             comment="A retry is harmless: the plan's ClientToken makes EC2 answer with the first volume",
         )
         volume = ApiCall(
@@ -32,22 +33,19 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
             {"volume.$": "$.Volumes[0]"},
         )
-        look = task(self, "Look at dump volume", volume, keep_as="$.seen")
-        polls = polling(CREATE_SECONDS, settings.poll_seconds, at_most=60)
+        look = task(self, "Look at dump volume", volume, result_path="$.seen")
+        polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
         wait = Poll(self, "Wait for dump volume", look=look, polling=polls)
-        broken = note(
+        broken = name_error(
             self,
             "Say that the volume broke",
-            {
-                "Error": "DumpVolumeBroken",
-                # CreateVolume has answered before EC2 asks KMS, so a key it may not use is only seen here.
-                "Cause.$": "States.Format('Volume {} went to state error. Most often this state machine may "
-                "not use the default EBS encryption key: allow its role in the key policy, then run this again.', "
-                "$.volume.volumeId)",
-            },
-            keep_as="$.failure",
+            DumpVolumeBroken,
+            # CreateVolume has answered before EC2 asks KMS, so a key it may not use is only seen here.
+            "'Volume {} went to state error. Most often this state machine may not use the default EBS encryption key: "
+            "allow its role in the key policy, then run this again.', $.volume.volumeId",
+            result_path="$.failure",
         )
-        late = _say(self, "Say that the volume is late", "DumpVolumeLate", "did not become available")
+        late = _say(self, "Say that the volume is late", DumpVolumeLate, "did not become available")
         self._done = sfn.Pass(self, "Take the available volume")
         for state, result in (("available", self._done), ("error", broken)):
             wait.ends_when(sfn.Condition.string_equals("$.seen.volume.State", state), result)
@@ -95,15 +93,15 @@ class AttachDumpVolume(sfn.StateMachineFragment):
             comment="AttachVolume has no token: the retry of one that worked answers VolumeInUse, so an error is "
             "judged by looking who has the volume",
         )
-        look = task(self, "Look at attachment", _attached_here("attached"), keep_as="$.seen")
-        polls = polling(CREATE_SECONDS, settings.poll_seconds, at_most=60)
+        look = task(self, "Look at attachment", _attached_here("attached"), result_path="$.seen")
+        polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
         wait = Poll(self, "Wait for attachment", look=look, polling=polls)
-        late = _say(self, "Say that the attachment is late", "AttachmentLate", "was not attached")
+        late = _say(self, "Say that the attachment is late", AttachmentLate, "was not attached")
         self._done = sfn.Pass(self, "Take the attached volume")
         wait.ends_when(_IS_FOUND, self._done).gives_up(late)
         late.next(on_failure)
         self._attach.next(wait.start_state)
-        ask = task(self, "Ask who has the volume", _attached_here("attaching", "attached"), keep_as="$.seen")
+        ask = task(self, "Ask who has the volume", _attached_here("attaching", "attached"), result_path="$.seen")
         is_here = sfn.Choice(self, "Is it attached all the same?")
         ask.next(is_here.when(_IS_FOUND, wait.start_state).otherwise(on_failure))
         self._attach.add_catch(ask, errors=["Ec2.Ec2Exception"], result_path="$.failure")
@@ -152,13 +150,12 @@ def _attached_here(*states: str) -> ApiCall:
     return ApiCall("ec2", "describeVolumes", {"VolumeIds.$": "States.Array($.volume.volumeId)", "Filters": filters})
 
 
-def _say(scope: Construct, name: str, error: str, what: str) -> sfn.Pass:
+def _say(scope: Construct, name: str, error: type[HangdumpError], what: str) -> sfn.Pass:
     cause = (
-        f"States.Format('Volume {{}} {what} within {CREATE_SECONDS} s. "
-        "Look at it and at {} in EC2, then run this again.', "
-        "$.volume.volumeId, $.instanceId)"
+        f"'Volume {{}} {what} within {CREATE_SECONDS} s. Look at it and at {{}} in EC2, then run this again.', "
+        "$.volume.volumeId, $.instanceId"
     )
-    return note(scope, name, {"Error": error, "Cause.$": cause}, keep_as="$.failure")
+    return name_error(scope, name, error, cause, result_path="$.failure")
 
 
 # A guest that has the volume mounted keeps it "busy"; then it stays, tagged, and the next run uses it.
@@ -178,10 +175,10 @@ class RemoveUnusedVolume(ClosedFragment):
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
             {"volume.$": "$.Volumes[0]"},
         )
-        look = task(self, "Look at unused dump volume", state, keep_as="$.unused")
-        look_again = task(self, "Look again at unused dump volume", state, keep_as="$.unused")
+        look = task(self, "Look at unused dump volume", state, result_path="$.unused")
+        look_again = task(self, "Look again at unused dump volume", state, result_path="$.unused")
         delete = task(self, title, ApiCall("ec2", "deleteVolume", {"VolumeId.$": "$.volume.volumeId"}))
-        left = note(
+        left = set_fields(
             self,
             "Say that the volume was left",
             {
@@ -189,13 +186,13 @@ class RemoveUnusedVolume(ClosedFragment):
                 "Cause.$": "States.Format('{} (The new volume {} could not be removed. It is tagged, and the next run "
                 "uses it.)', $.failure.Cause, $.volume.volumeId)",
             },
-            keep_as="$.failure",
+            result_path="$.failure",
         )
         wait = Poll(
             self,
             "Wait for detachment",
             look=look_again,
-            polling=polling(DETACH_SECONDS, settings.poll_seconds, at_most=60),
+            polling=polling(DETACH_SECONDS, settings.poll_seconds, max_polls=60),
         )
         in_use = sfn.Condition.string_equals("$.unused.volume.State", "in-use")
         is_attached = sfn.Choice(self, "Is unused dump volume attached?")

@@ -8,7 +8,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.states.tasks import ApiCall, note, task
+from infra.states.tasks import ApiCall, name_error, task
+from lambdas.runtime.errors import ProvisioningInProgress
 
 _KEY = {"pk": {"S.$": "States.Format('provisioning#{}', $.instanceId)"}}
 _MINE = {":mine": {"S.$": "$$.Execution.Id"}}
@@ -29,22 +30,20 @@ class TakeLease(sfn.StateMachineFragment):
             self,
             "Ask whether the holder is running",
             ApiCall("sfn", "describeExecution", {"ExecutionArn.$": _HOLDER}, {"status.$": "$.Status"}),
-            keep_as="$.holder",
+            result_path="$.holder",
         )
         self._take_over = self._put(
             "Take over provisioning lease",
             "attribute_not_exists(pk) OR holder = :mine OR holder = :theirs",
             {**_MINE, ":theirs": {"S.$": _HOLDER}},
         )
-        busy = note(
+        busy = name_error(
             self,
             "Say that provisioning is in progress",
-            {
-                "Error": "ProvisioningInProgress",
-                "Cause.$": "States.Format('Another execution was provisioning {} at this moment. Wait for it to end, "
-                "then run this again.', $.instanceId)",
-            },
-            keep_as="$.failure",
+            ProvisioningInProgress,
+            "'Another execution was provisioning {} at this moment. Wait for it to end, then run this again.', "
+            "$.instanceId",
+            result_path="$.failure",
         )
         is_held = sfn.Choice(self, "Is the lease still held?")
         is_held.when(sfn.Condition.is_present(_HOLDER), ask).otherwise(busy)
@@ -73,7 +72,7 @@ class TakeLease(sfn.StateMachineFragment):
 
     def _get(self) -> sfn.CustomState:
         parameters = {"TableName": self._table.table_name, "Key": _KEY, "ConsistentRead": True}
-        return task(self, "Look who holds the lease", ApiCall("dynamodb", "getItem", parameters), keep_as="$.lease")
+        return task(self, "Look who holds the lease", ApiCall("dynamodb", "getItem", parameters), result_path="$.lease")
 
     @property
     def start_state(self) -> sfn.State:
@@ -82,7 +81,7 @@ class TakeLease(sfn.StateMachineFragment):
 
     @property
     def end_states(self) -> list[sfn.INextable]:
-        """Both ways to hold it."""
+        """Both exits to hold it."""
         return [self._take, self._take_over]
 
 

@@ -29,8 +29,9 @@ from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import FunctionCall, note, task
+from infra.states.tasks import FunctionCall, name_error, set_fields, task
 from lambdas.runtime import environment
+from lambdas.runtime.errors import InvalidInput, KdumpNotReady
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
@@ -110,21 +111,21 @@ class ProvisionDumpVolume(Construct):
         clean_up = RemoveUnusedVolume(self, "Remove unused dump volume", settings=self._settings, then=give_back)
         on_failure = ExplainFailure(self, "Explain the failure", then=clean_up.start_state).start_state
 
-        note_input = note(
-            self, "Note the request", {"input.$": "$", "instanceId.$": "$.instanceId", "volume": {}}, keep_as="$"
+        note_input = set_fields(
+            self, "Note the request", {"input.$": "$", "instanceId.$": "$.instanceId", "volume": {}}, result_path="$"
         )
         lease = TakeLease(self, "Take provisioning lease", table=table, on_failure=on_failure)
         plan = self._plan(on_failure)
         create = CreateDumpVolume(self, "Create dump volume", settings=self._settings, on_failure=on_failure)
         attach = AttachDumpVolume(self, "Attach dump volume", settings=self._settings, on_failure=on_failure)
         prepare = self._run("Prepare dump volume", "prepare_dump_volume", on_failure)
-        keep = note(
+        keep = set_fields(
             self,
             "Keep the dump volume from now on",
             {"volumeId.$": "$.volume.volumeId", "parameter.$": "$.volume.parameter", "removeOnFailure": False},
-            keep_as="$.volume",
+            result_path="$.volume",
         )
-        use_found = note(
+        use_found = set_fields(
             self,
             "Use the volume found",
             {
@@ -132,7 +133,7 @@ class ProvisionDumpVolume(Construct):
                 "parameter": {"volumeId.$": "States.Array($.plan.volume.volumeId)"},
                 "removeOnFailure": False,
             },
-            keep_as="$.volume",
+            result_path="$.volume",
         )
         action = "$.plan.volume.action"
         is_attached = sfn.Choice(self, "Is the volume attached already?")
@@ -153,7 +154,7 @@ class ProvisionDumpVolume(Construct):
         unnamed = sfn.Fail(
             self,
             "Refuse a request without instance",
-            error="InvalidInput",
+            error=InvalidInput.__name__,
             cause='The input names no instance. Give at least {"instanceId": "i-0123456789abcdef0"}.',
         )
         return sfn.Choice(self, "Is an instance named?").when(named, note_input).otherwise(unnamed)
@@ -172,15 +173,13 @@ class ProvisionDumpVolume(Construct):
         )
         for each in (ready, alarm):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
-        not_ready = note(
+        not_ready = name_error(
             self,
             "Name what is not ready",
-            {
-                "Error": "KdumpNotReady",
-                "Cause.$": "States.Format('{} is not ready for a crash dump: {}. Follow each remedy, then run this "
-                "again.', $.instanceId, States.JsonToString($.kdump.findings))",
-            },
-            keep_as="$.failure",
+            KdumpNotReady,
+            "'{} is not ready for a crash dump: {}. Follow each remedy, then run this again.', "
+            "$.instanceId, States.JsonToString($.kdump.findings)",
+            result_path="$.failure",
         )
         not_ready.next(on_failure)
         is_ready = sfn.Choice(self, "Is kdump ready?")
@@ -203,7 +202,7 @@ class ProvisionDumpVolume(Construct):
             "executionId.$": "$$.Execution.Id",
             "startTime.$": "$$.Execution.StartTime",
         }
-        plan = task(self, "Plan dump volume", FunctionCall(self._plan_dump_volume, payload), keep_as="$.plan")
+        plan = task(self, "Plan dump volume", FunctionCall(self._plan_dump_volume, payload), result_path="$.plan")
         plan.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         return plan
 
@@ -229,7 +228,7 @@ class ProvisionDumpVolume(Construct):
             "conflictingAlarms.$": "$.plan.conflictingAlarms",
             **more,
         }
-        return note(self, name, values, keep_as="$.outcome")
+        return set_fields(self, name, values, result_path="$.outcome")
 
     def _statements(self) -> list[iam.PolicyStatement]:
         stack = cdk.Stack.of(self)

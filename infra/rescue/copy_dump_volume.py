@@ -5,11 +5,13 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, ClosedFragment, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, name_error, task
+from lambdas.runtime.errors import DumpVolumeCopyBroken, DumpVolumeCopyLate, HangdumpError
 
-# The first snapshot of a volume copies every block that was ever written: for a dump of 1 TiB an hour or more (inf).
+# The first snapshot of a volume copies every block that was ever written: an hour or more for 1 TiB (inferred, not
+# measured).
 COPY_SECONDS = 4 * 3600
-_LOOKS = 150
+_MAX_POLLS = 150
 
 
 class CopyDumpVolume(ClosedFragment):
@@ -32,18 +34,18 @@ class CopyDumpVolume(ClosedFragment):
                 },
                 {"snapshotId.$": "$.SnapshotId"},
             ),
-            keep_as="$.copy",
+            result_path="$.copy",
             comment="Without a ClientToken a retry may make a second one: both carry the tag by which they are removed",
             # One volume takes one snapshot in 15 s.
             retry_seconds=2 * settings.poll_seconds,
         )
         kept = {"snapshotId.$": "$.Snapshots[0].SnapshotId", "state.$": "$.Snapshots[0].State"}
         described = ApiCall("ec2", "describeSnapshots", {"SnapshotIds.$": "States.Array($.copy.snapshotId)"}, kept)
-        look = task(self, "Look at the copy", described, keep_as="$.copy")
-        polls = polling(COPY_SECONDS, settings.poll_seconds, at_most=_LOOKS)
+        look = task(self, "Look at the copy", described, result_path="$.copy")
+        polls = polling(COPY_SECONDS, settings.poll_seconds, max_polls=_MAX_POLLS)
         loop = Poll(self, "Wait for the copy", look=look, polling=polls)
-        broken = self._say("Say that the copy broke", "DumpVolumeCopyBroken", "went to state error")
-        late = self._say("Say that the copy is late", "DumpVolumeCopyLate", f"did not complete in {COPY_SECONDS} s")
+        broken = self._say("Say that the copy broke", DumpVolumeCopyBroken, "went to state error")
+        late = self._say("Say that the copy is late", DumpVolumeCopyLate, f"did not complete in {COPY_SECONDS} s")
         loop.ends_when(sfn.Condition.string_equals("$.copy.state", "completed"), then)
         loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.copy.state", "pending")), broken)
         loop.gives_up(late)
@@ -54,6 +56,6 @@ class CopyDumpVolume(ClosedFragment):
         create.next(loop.start_state)
         self._start = create
 
-    def _say(self, name: str, error: str, what: str) -> sfn.Pass:
-        cause = f"States.Format('Snapshot {{}} of {{}} {what}.', $.copy.snapshotId, $.plan.volumeId)"
-        return note(self, name, {"Error": error, "Cause.$": cause}, keep_as="$.facts.error")
+    def _say(self, name: str, error: type[HangdumpError], what: str) -> sfn.Pass:
+        cause = f"'Snapshot {{}} of {{}} {what}.', $.copy.snapshotId, $.plan.volumeId"
+        return name_error(self, name, error, cause, result_path="$.facts.error")

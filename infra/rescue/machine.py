@@ -26,7 +26,7 @@ from infra.states import state_machine as workflow
 from infra.states.poll import Poll, polling
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import FunctionCall, note, task
+from infra.states.tasks import FunctionCall, set_fields, task
 from infra.upload.functions import UploadFunctions
 from infra.upload.states import UPLOAD_ROUNDS
 from lambdas.incident.record import Verdict
@@ -88,19 +88,19 @@ class RescueVmcore(Construct):
 
     def _states(self) -> sfn.State:
         remove = self._remove(self._conclude())
-        note_request = note(
+        note_request = set_fields(
             self,
             "Note the request",
             {"facts": {"executionName.$": "$$.Execution.Name", "input.$": "$", "rescue": {}}},
-            keep_as="$",
+            result_path="$",
         )
         execution = {"executionId.$": "$$.Execution.Id", "executionName.$": "$$.Execution.Name"}
         start = {"input.$": "$.facts.input", "startTime.$": "$$.Execution.StartTime", **execution}
         open_rescue = task(
-            self, "Open rescue", FunctionCall(self._functions.open_rescue, start), keep_as="$.facts.incident"
+            self, "Open rescue", FunctionCall(self._functions.open_rescue, start), result_path="$.facts.incident"
         )
         payload = {"incident.$": "$.facts.incident", **execution}
-        plan = task(self, "Plan rescue", FunctionCall(self._functions.plan_rescue, payload), keep_as="$.plan")
+        plan = task(self, "Plan rescue", FunctionCall(self._functions.plan_rescue, payload), result_path="$.plan")
         for each in (open_rescue, plan):
             each.add_catch(remove, errors=["States.ALL"], result_path=_FAILURE)
         remember = sfn.Pass(
@@ -137,9 +137,9 @@ class RescueVmcore(Construct):
         }
         return Wanted(
             profile=self._profile,
-            keep_as="$.collector",
-            failure=_FAILURE,
-            once_by="$.plan.clientToken",
+            result_path="$.collector",
+            failure_path=_FAILURE,
+            client_token_path="$.plan.clientToken",  # noqa: S106 - a path, not a secret
             network_interface="$.plan.networkInterface",
             tags="$.plan.collectorTags",
             block_devices=[{"DeviceName": DEVICE, "Ebs": disk}],
@@ -148,12 +148,12 @@ class RescueVmcore(Construct):
 
     def _remove(self, conclude: sfn.State) -> sfn.State:
         """What is left is told, and removed by the sweep: it must not keep the verdict back."""
-        unknown = note(
-            self, "Begin to remove", {"isAnythingLeft": True, "left": ["what it made"]}, keep_as="$.facts.removed"
+        unknown = set_fields(
+            self, "Begin to remove", {"isAnythingLeft": True, "left": ["what it made"]}, result_path="$.facts.removed"
         )
         call = FunctionCall(self._functions.remove_rescue, {"executionName.$": "$$.Execution.Name"})
-        look = task(self, "Remove what was made", call, keep_as="$.facts.removed")
-        polls = polling(REMOVE_SECONDS, self._settings.poll_seconds, at_most=60)
+        look = task(self, "Remove what was made", call, result_path="$.facts.removed")
+        polls = polling(REMOVE_SECONDS, self._settings.poll_seconds, max_polls=60)
         loop = Poll(self, "Remove until nothing is left", look=look, polling=polls)
         nothing_left = sfn.Condition.boolean_equals("$.facts.removed.isAnythingLeft", False)
         loop.ends_when(nothing_left, conclude).goes_on_after_errors("$.unremoved").gives_up(conclude)

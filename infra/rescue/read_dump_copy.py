@@ -7,13 +7,14 @@ from infra.parts import INCIDENT
 from infra.settings import Settings
 from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import connect
-from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, name_error, set_fields, task
 from infra.upload.functions import UploadFunctions
 from infra.upload.states import Reader, UploadVmcore
+from lambdas.runtime.errors import DumpVolumeCopyMissing
 
 DEVICE = "/dev/sdf"
 MOUNT_POINT = "/mnt/hangdump-rescue"
-_LOOKS = 60
+_MAX_POLLS = 60
 _FAILURE = "$.facts.error"
 _COLLECTOR = "$.collector.instanceId"
 _COPY = "$.disk.volumes[0].VolumeId"
@@ -36,19 +37,17 @@ class ReadDumpCopy(ClosedFragment):
         self._runner = runner
         self._settings = settings
         self._then = then
-        look = task(self, "Look for the copy", _copy(), keep_as="$.disk")
+        look = task(self, "Look for the copy", _copy(), result_path="$.disk")
         look.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
-        lost = note(
+        lost = name_error(
             self,
             "Say that the copy is not attached",
-            {
-                "Error": "DumpVolumeCopyMissing",
-                "Cause.$": f"States.Format('{{}} runs without a volume at {DEVICE}.', {_COLLECTOR})",
-            },
-            keep_as=_FAILURE,
+            DumpVolumeCopyMissing,
+            f"'{{}} runs without a volume at {DEVICE}.', {_COLLECTOR}",
+            result_path=_FAILURE,
         )
         lost.next(then)
-        way = note(
+        way = set_fields(
             self,
             "Note the way",
             {
@@ -57,7 +56,7 @@ class ReadDumpCopy(ClosedFragment):
                 "copyId.$": _COPY,
                 "collectorId.$": _COLLECTOR,
             },
-            keep_as="$.facts.rescue",
+            result_path="$.facts.rescue",
         )
         is_there = sfn.Choice(self, "Is the copy attached?")
         look.next(is_there.when(sfn.Condition.is_present(_COPY), way).otherwise(lost))
@@ -66,14 +65,14 @@ class ReadDumpCopy(ClosedFragment):
         find = self._run("Find vmcore", "upload_vmcore", {"action": ["find"], "since.$": since}, "$.seen")
         # The kernel and the boot that it names are the collector's own.
         kept = {f"{name}.$": f"$.seen.{name}" for name in ("status", "vmcore", "dmesg", "memoryBytes")}
-        take = note(self, "Take what is of the dump", kept, keep_as="$.facts.found")
-        reader = Reader(runner, _COLLECTOR, MOUNT_POINT, again="RescueVmcore")
+        take = set_fields(self, "Take what is of the dump", kept, result_path="$.facts.found")
+        reader = Reader(runner, _COLLECTOR, MOUNT_POINT, rerun_workflow="RescueVmcore")
         upload = UploadVmcore(self, "Upload vmcore", functions=uploads, settings=settings, reader=reader, then=then)
         facts = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "rescue.$": "$.facts.rescue"}
         call = FunctionCall(uploads.verify_vmcore, facts | {"upload.$": "$.upload"})
-        verify = task(self, "Verify vmcore", call, keep_as="$.facts.verified")
+        verify = task(self, "Verify vmcore", call, result_path="$.facts.verified")
         facts = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
-        opening = task(self, "Open vmcore", FunctionCall(uploads.open_vmcore, facts), keep_as="$.facts.opened")
+        opening = task(self, "Open vmcore", FunctionCall(uploads.open_vmcore, facts), result_path="$.facts.opened")
         for each in (verify, opening):
             each.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
         # Of an incomplete vmcore only its dmesg is uploaded.
@@ -86,7 +85,7 @@ class ReadDumpCopy(ClosedFragment):
 
     def _run(self, title: str, verb_phrase: str, parameters: dict[str, object], result: str) -> RunDocument:
         given = {"mountPoint": [MOUNT_POINT], **parameters}
-        command = Command(verb_phrase, given, self._settings.document_timeout_seconds, _LOOKS)
+        command = Command(verb_phrase, given, self._settings.document_timeout_seconds, _MAX_POLLS)
         paths = Paths(_COLLECTOR, result, _FAILURE, incident_id=INCIDENT)
         return RunDocument(self, title, runner=self._runner, command=command, paths=paths).on_failure(self._then)
 

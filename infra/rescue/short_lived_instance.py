@@ -5,7 +5,6 @@ its user data terminates it, should nobody else come to do so.
 """
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,8 @@ from constructs import Construct
 from infra.foundation.acknowledgements import acknowledge
 from infra.settings import Settings
 from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, ClosedFragment, note, task
+from infra.states.tasks import ApiCall, ClosedFragment, name_error, task
+from lambdas.runtime.errors import CollectorDied, CollectorLate, CollectorSilent, HangdumpError
 
 CORE = "AmazonSSMManagedInstanceCore"
 
@@ -49,11 +49,10 @@ class Wanted:
     """What to launch: paths into the execution's state, and how long it may live by itself."""
 
     profile: CollectorProfile
-    # Where its description is kept, and why there is none.
-    keep_as: str
-    failure: str
-    # The path of its ClientToken.
-    once_by: str
+    # State paths of the result, of the failure and of its ClientToken.
+    result_path: str
+    failure_path: str
+    client_token_path: str
     network_interface: str
     tags: str
     block_devices: list[dict[str, Any]]
@@ -61,7 +60,7 @@ class Wanted:
 
 
 class ShortLivedInstance(ClosedFragment):
-    """Leads to `then` once commands reach the instance, whose id and state lie at `wanted.keep_as`."""
+    """Leads to `then` once commands reach the instance, whose id and state lie at `wanted.result_path`."""
 
     def __init__(
         self,
@@ -74,22 +73,22 @@ class ShortLivedInstance(ClosedFragment):
         on_failure: sfn.IChainable,
     ) -> None:
         super().__init__(scope, f"{title} states")
-        keep_as, self._failure = wanted.keep_as, wanted.failure
+        result_path, self._failure = wanted.result_path, wanted.failure_path
         launch = task(
             self,
             title,
             _run_instances(wanted, settings),
-            keep_as=keep_as,
+            result_path=result_path,
             comment="A retry is harmless: EC2 answers the same ClientToken with the same instance",
             # Capacity may be short for a while.
             retry_seconds=2 * settings.poll_seconds,
         )
-        instance_id = f"{keep_as}.instanceId"
-        look = task(self, "Look at collector", _describe(instance_id), keep_as=keep_as)
+        instance_id = f"{result_path}.instanceId"
+        look = task(self, "Look at collector", _describe(instance_id), result_path=result_path)
         seconds = settings.collector_timeout_seconds
-        polls = polling(seconds, settings.poll_seconds, at_most=60)
+        polls = polling(seconds, settings.poll_seconds, max_polls=60)
         runs = Poll(self, "Wait for collector", look=look, polling=polls)
-        ask = task(self, "Ask whether collector is online", _ping(instance_id), keep_as="$.ping")
+        ask = task(self, "Ask whether collector is online", _ping(instance_id), result_path="$.ping")
         online = Poll(
             self,
             "Wait for collector's agent",
@@ -98,22 +97,22 @@ class ShortLivedInstance(ClosedFragment):
         )
         died = self._say(
             "Say that the collector died",
-            "CollectorDied",
+            CollectorDied,
             f"'Collector {{}} is {{}} instead of running. Most often this state machine may not use the key of the "
-            f"dump volume: allow its role in the key policy.', {instance_id}, {keep_as}.state",
+            f"dump volume: allow its role in the key policy.', {instance_id}, {result_path}.state",
         )
         late = self._say(
             "Say that the collector is late",
-            "CollectorLate",
+            CollectorLate,
             f"'Collector {{}} did not run within {seconds} s.', {instance_id}",
         )
         silent = self._say(
             "Say that the collector is silent",
-            "CollectorSilent",
+            CollectorSilent,
             f"'Systems Manager did not hear of collector {{}} within {seconds} s. Its subnet needs a way to the "
             f"endpoints ssm, ssmmessages and S3: see collectorSubnetId.', {instance_id}",
         )
-        state = f"{keep_as}.state"
+        state = f"{result_path}.state"
         runs.ends_when(sfn.Condition.string_equals(state, "running"), online.start_state)
         runs.ends_when(sfn.Condition.not_(sfn.Condition.string_equals(state, "pending")), died).gives_up(late)
         is_online = sfn.Condition.and_(
@@ -122,15 +121,14 @@ class ShortLivedInstance(ClosedFragment):
         )
         online.ends_when(is_online, then).gives_up(silent)
         for each in (launch, look, ask):
-            each.add_catch(on_failure, errors=["States.ALL"], result_path=wanted.failure)
+            each.add_catch(on_failure, errors=["States.ALL"], result_path=wanted.failure_path)
         for end in (died, late, silent):
             end.next(on_failure)
         launch.next(runs.start_state)
         self._start = launch
 
-    def _say(self, name: str, error: str, arguments: str) -> sfn.Pass:
-        values: Mapping[str, Any] = {"Error": error, "Cause.$": f"States.Format({arguments})"}
-        return note(self, name, values, keep_as=self._failure)
+    def _say(self, name: str, error: type[HangdumpError], arguments: str) -> sfn.Pass:
+        return name_error(self, name, error, arguments, result_path=self._failure)
 
 
 def _run_instances(wanted: Wanted, settings: Settings) -> ApiCall:
@@ -141,7 +139,7 @@ def _run_instances(wanted: Wanted, settings: Settings) -> ApiCall:
         "InstanceType": settings.collector_instance_type,
         "MinCount": 1,
         "MaxCount": 1,
-        "ClientToken.$": wanted.once_by,
+        "ClientToken.$": wanted.client_token_path,
         "IamInstanceProfile": {"Arn": wanted.profile.arn},
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1},

@@ -6,7 +6,7 @@ A function's error arrives as JSON with a stack trace, a timed-out task without 
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.states.tasks import ClosedFragment, note
+from infra.states.tasks import ClosedFragment, set_fields
 
 
 class ExplainFailure(ClosedFragment):
@@ -14,7 +14,7 @@ class ExplainFailure(ClosedFragment):
 
     def __init__(self, scope: Construct, title: str, *, then: sfn.IChainable) -> None:
         super().__init__(scope, f"{title} states")
-        unexplained = note(
+        unexplained = set_fields(
             self,
             "Say that no cause was given",
             {
@@ -22,19 +22,19 @@ class ExplainFailure(ClosedFragment):
                 "Cause": "No cause was given, as when a task does not answer in its time. The execution's history "
                 "names the state; running it again is safe.",
             },
-            keep_as="$.failure",
+            result_path="$.failure",
         )
-        parse = note(
+        parse = set_fields(
             self,
             "Parse the function's error",
             {"Error.$": "$.failure.Error", "details.$": "States.StringToJson($.failure.Cause)"},
-            keep_as="$.failure",
+            result_path="$.failure",
         )
-        keep = note(
+        keep = set_fields(
             self,
             "Keep the function's message",
             {"Error.$": "$.failure.Error", "Cause.$": "$.failure.details.errorMessage"},
-            keep_as="$.failure",
+            result_path="$.failure",
         )
         self._start = sfn.Choice(self, title)
         has_cause = sfn.Condition.and_(
@@ -43,7 +43,7 @@ class ExplainFailure(ClosedFragment):
             # States.Timeout comes with an empty one.
             sfn.Condition.not_(sfn.Condition.string_equals("$.failure.Cause", "")),
         )
-        # {"errorMessage": "vol-1 is in eu-west-1b, …", "errorType": "DumpVolumeElsewhere", "stackTrace": […]}
+        # {"errorMessage": "vol-1 is in eu-west-1b, …", "errorType": "…", "stackTrace": […]}
         from_function = sfn.Condition.string_matches("$.failure.Cause", '{*"errorMessage"*}')
         self._start.when(sfn.Condition.not_(has_cause), unexplained.next(then))
         self._start.when(from_function, parse.next(keep).next(then))

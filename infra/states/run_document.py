@@ -17,7 +17,8 @@ from infra.foundation.documents import Documents
 from infra.foundation.functions import Function, FunctionDefaults
 from infra.settings import Settings
 from infra.states.poll import Poll, Polling, polling
-from infra.states.tasks import ApiCall, FunctionCall, note, task
+from infra.states.tasks import ApiCall, FunctionCall, name_error, task
+from lambdas.runtime.errors import DocumentTimedOut
 
 # How long the agent may take to fetch a command. The instance answered a moment ago, or was just seen to come back.
 DELIVERY_SECONDS = 300
@@ -36,7 +37,7 @@ class Command:
     verb_phrase: str
     parameters: Mapping[str, Any] | str
     timeout_seconds: int
-    looks: int = 200
+    max_polls: int = 200
     # Instead of GetCommandInvocation: a function that answers the same, and may add what else there is to see.
     look: FunctionCall | None = None
 
@@ -65,7 +66,7 @@ class DocumentRunner(Construct):
 
     def polling(self, command: Command) -> Polling:
         """The looks at one command."""
-        return polling(command.timeout_seconds + DELIVERY_SECONDS, self.poll_seconds, at_most=command.looks)
+        return polling(command.timeout_seconds + DELIVERY_SECONDS, self.poll_seconds, max_polls=command.max_polls)
 
     def statements(self, scope: Construct, verb_phrases: list[str]) -> list[iam.PolicyStatement]:
         """What a machine needs to run these documents, on enrolled instances only."""
@@ -80,9 +81,9 @@ class RunDocument(sfn.StateMachineFragment):
 
     def __init__(self, scope: Construct, title: str, *, runner: DocumentRunner, command: Command, paths: Paths) -> None:
         super().__init__(scope, f"Run {title}")
-        self._send = task(self, title, _send_command(runner, command, paths), keep_as="$.command")
+        self._send = task(self, title, _send_command(runner, command, paths), result_path="$.command")
         look = command.look or _get_invocation(paths)
-        get = task(self, f"{title} (get invocation)", look, keep_as="$.invocation")
+        get = task(self, f"{title} (get invocation)", look, result_path="$.invocation")
         payload = {
             "document": command.verb_phrase,
             "invocation.$": "$.invocation",
@@ -92,16 +93,14 @@ class RunDocument(sfn.StateMachineFragment):
         if paths.incident_id is not None:
             payload["incidentId.$"] = paths.incident_id
         call = FunctionCall(runner.read_document_result, payload)
-        self._read = task(self, f"{title} (read result)", call, keep_as=paths.result)
-        self._out_of_time = note(
+        self._read = task(self, f"{title} (read result)", call, result_path=paths.result)
+        self._out_of_time = name_error(
             self,
             f"{title} (give up)",
-            {
-                "Error": "DocumentTimedOut",
-                "Cause.$": f"States.Format('{command.verb_phrase} did not end on {{}} in {command.timeout_seconds} s. "
-                f"Look at command {{}} in Run Command, then try again.', {paths.instance_id}, $.command.commandId)",
-            },
-            keep_as=paths.failure,
+            DocumentTimedOut,
+            f"'{command.verb_phrase} did not end on {{}} in {command.timeout_seconds} s. "
+            f"Look at command {{}} in Run Command, then try again.', {paths.instance_id}, $.command.commandId",
+            result_path=paths.failure,
         )
         is_running = sfn.Condition.or_(*(sfn.Condition.string_equals("$.invocation.Status", s) for s in _STILL_RUNNING))
         self._poll = Poll(self, title, look=get, polling=runner.polling(command))

@@ -13,6 +13,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from lambdas.runtime.errors import HangdumpError
+
 # Names are those of the Java SDK that Step Functions uses: `<Service>.<Service>Exception` is any error without a class
 # of its own, among them EC2's RequestLimitExceeded and SSM's throttling (mem). Every call here is safe to repeat.
 _TRANSIENT = {
@@ -100,11 +102,11 @@ def task(
     name: str,
     call: ApiCall | FunctionCall,
     *,
-    keep_as: str | None = None,
+    result_path: str | None = None,
     comment: str = "",
     retry_seconds: int = 2,
 ) -> sfn.CustomState:
-    """A Task that is retried on transient errors; its result goes to the path keep_as, or nowhere."""
+    """A Task that is retried on transient errors; its result goes to the path result_path, or nowhere."""
     retry = [
         {
             "ErrorEquals": _TRANSIENT[call.service],
@@ -113,29 +115,40 @@ def task(
             "BackoffRate": 1.5,
         }
     ]
-    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as or DISCARD}, comment)
+    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path or DISCARD}, comment)
 
 
-def task_at_any_cost(scope: Construct, name: str, call: FunctionCall, *, keep_as: str, comment: str) -> sfn.CustomState:
+def task_retrying_all_errors(
+    scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
+) -> sfn.CustomState:
     """A Task that is retried on every error, its own function's too; the comment says why that is safe."""
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 4, "BackoffRate": 2.5}]
-    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": keep_as}, comment)
+    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path}, comment)
 
 
 def task_without_retry(
-    scope: Construct, name: str, call: FunctionCall, *, keep_as: str, comment: str
+    scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
 ) -> sfn.CustomState:
     """A Task that must not be repeated; the comment says why."""
-    return _state(scope, name, {**call.state(), "ResultPath": keep_as}, comment)
+    return _state(scope, name, {**call.state(), "ResultPath": result_path}, comment)
 
 
 def _state(scope: Construct, name: str, state: Mapping[str, Any], comment: str) -> sfn.CustomState:
     return sfn.CustomState(scope, name, state_json={**({"Comment": comment} if comment else {}), **state})
 
 
-def note(scope: Construct, name: str, values: Mapping[str, Any], *, keep_as: str, comment: str = "") -> sfn.Pass:
+def name_error(scope: Construct, name: str, error: type[HangdumpError], cause: str, *, result_path: str) -> sfn.Pass:
+    """A Pass that leaves an error of ours where a caught one would be; `cause` are the arguments of States.Format."""
+    return set_fields(
+        scope, name, {"Error": error.__name__, "Cause.$": f"States.Format({cause})"}, result_path=result_path
+    )
+
+
+def set_fields(
+    scope: Construct, name: str, values: Mapping[str, Any], *, result_path: str, comment: str = ""
+) -> sfn.Pass:
     """A Pass that puts values (JSONPath) into the state."""
-    return sfn.Pass(scope, name, parameters=dict(values), result_path=keep_as, comment=comment or None)
+    return sfn.Pass(scope, name, parameters=dict(values), result_path=result_path, comment=comment or None)
 
 
 class ClosedFragment(sfn.StateMachineFragment):

@@ -8,16 +8,24 @@ from constructs import Construct
 from infra.parts import INCIDENT
 from infra.settings import Settings
 from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
-from infra.states.tasks import FunctionCall, note, task
+from infra.states.tasks import FunctionCall, name_error, set_fields, task
 from infra.upload.functions import UploadFunctions
+from lambdas.runtime.errors import (
+    DocumentFailed,
+    DocumentTimedOut,
+    InstanceUnreachable,
+    UploadFailed,
+    UploadIncomplete,
+    UploadRefused,
+)
 
 # A round sends one batch (lambdas/upload/part_plan.py). tests/infra/test_upload_quotas.py computes the rounds that
 # 24 TiB of memory take.
 UPLOAD_ROUNDS = 45
-# Rounds one after another that brought nothing new.
+# Consecutive rounds without progress.
 STALLED_ROUNDS = 4
-# 11 events a look: all rounds of these are some half of an execution's 25,000.
-UPLOAD_LOOKS = 30
+# Each poll adds 9 history events: all rounds together need less than half of the limit of 25,000.
+MAX_POLLS = 30
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,13 @@ class Reader:
     runner: DocumentRunner
     instance_id: str
     mount_point: str
-    again: str
+    rerun_workflow: str
 
 
 # Another round may do better: new URLs, an instance that answers again. Anything else would only repeat itself.
-_WORTH_ANOTHER_ROUND = ["UploadFailed", "UploadRefused", "InstanceUnreachable", "DocumentFailed", "DocumentTimedOut"]
+_WORTH_ANOTHER_ROUND = [
+    error.__name__ for error in (UploadFailed, UploadRefused, InstanceUnreachable, DocumentFailed, DocumentTimedOut)
+]
 
 
 class UploadVmcore(sfn.StateMachineFragment):
@@ -48,26 +58,24 @@ class UploadVmcore(sfn.StateMachineFragment):
         then: sfn.IChainable,
     ) -> None:
         super().__init__(scope, f"{title} states")
-        self._start = note(self, "Start uploading", {"rounds": 0}, keep_as="$.uploading")
+        self._start = set_fields(self, "Start uploading", {"rounds": 0}, result_path="$.uploading")
         payload = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "round.$": "$.uploading.rounds"}
-        plan = task(self, "Plan upload", FunctionCall(functions.plan_upload, payload), keep_as="$.upload")
+        plan = task(self, "Plan upload", FunctionCall(functions.plan_upload, payload), result_path="$.upload")
         plan.add_catch(then, errors=["States.ALL"], result_path="$.facts.error")
-        count = note(
-            self, "Count the round", {"rounds.$": "States.MathAdd($.uploading.rounds, 1)"}, keep_as="$.uploading"
+        count = set_fields(
+            self, "Count the round", {"rounds.$": "States.MathAdd($.uploading.rounds, 1)"}, result_path="$.uploading"
         )
         failed = sfn.Pass(
             self, "Note why the upload failed", input_path="$.uploading.failure", result_path="$.facts.error"
         )
-        unfinished = note(
+        unfinished = name_error(
             self,
             "Say that the upload is unfinished",
-            {
-                "Error": "UploadIncomplete",
-                "Cause.$": "States.Format('{} of {} parts are in S3 after {} rounds. The vmcore stays on {}: run "
-                f"{reader.again} again.', $.upload.heldParts, $.upload.parts, $.uploading.rounds, "
-                "$.facts.incident.instanceId)",
-            },
-            keep_as="$.facts.error",
+            UploadIncomplete,
+            "'{} of {} parts are in S3 after {} rounds. The vmcore stays on {}: run "
+            f"{reader.rerun_workflow} again.', $.upload.heldParts, $.upload.parts, $.uploading.rounds, "
+            "$.facts.incident.instanceId",
+            result_path="$.facts.error",
         )
         send = _send(self, title, functions=functions, settings=settings, reader=reader)
         send.on_failure(plan, errors=_WORTH_ANOTHER_ROUND).on_failure(failed)
@@ -119,6 +127,6 @@ def _send(
         "upload.$": "$.upload",
     }
     look = FunctionCall(functions.watch_upload, event)
-    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, UPLOAD_LOOKS, look)
+    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, MAX_POLLS, look)
     paths = Paths(reader.instance_id, "$.uploading.sent", "$.uploading.failure", incident_id=INCIDENT)
     return RunDocument(scope, title, runner=reader.runner, command=command, paths=paths)

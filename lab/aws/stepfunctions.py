@@ -8,6 +8,7 @@ from typing import Any
 
 from moto.stepfunctions.exceptions import InvalidName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringVariableSample
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
     StateTaskServiceAwsSdk,
 )
@@ -40,8 +41,12 @@ SERVICE_NAMES = {
 _FORBIDDEN_IN_NAMES = re.compile(r'[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]')
 
 
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+
+
 def install(patches: Patches, state: AccountState) -> None:
     json_path.install(patches)
+    _install_variables(patches)
     _install_error_names(patches)
     _install_results(patches)
     _install_own_integration(patches)
@@ -51,6 +56,22 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_start_time(patches)
     _install_timed_out(patches)
     _install_timeline(patches, state)
+
+
+def _install_variables(patches: Patches) -> None:
+    """Real: `$name` is the variable's value, also where JSONPath is the language. moto: hands it to a JSONata engine
+    that it does not come with. A part of a variable (`$name.part`) would still go there, and fail."""
+
+    def make(original: Any) -> Any:
+        def evaluate(self: Any, env: Any) -> None:
+            if _VARIABLE.fullmatch(self.expression) is None:
+                original(self, env)
+            else:
+                env.stack.append(env.variable_store.get(self.expression[1:]))
+
+        return evaluate
+
+    patches.replace(StringVariableSample, "_eval_body", make)
 
 
 def _install_error_names(patches: Patches) -> None:

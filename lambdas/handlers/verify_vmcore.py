@@ -15,7 +15,7 @@ from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucketName
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.upload.custody import Way, write_custody
+from lambdas.upload.custody import UploadOrigin, write_custody
 from lambdas.upload.found import read_found
 from lambdas.upload.verify import _AGAIN, verify
 
@@ -32,8 +32,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         raise InvalidInput("There is no upload of this vmcore to verify: an incomplete one is never verified.", _AGAIN)
     try:
         verified = verify(incident, upload, bucket=bucket, key=planned["keys"]["vmcore"])
-        way = Way(incident, upload, found, rescue=event.get("rescue"))
-        write_custody(verified, way, bucket=bucket, key=planned["keys"]["manifest"])
+        origin = UploadOrigin(incident, upload, found, rescue=event.get("rescue"))
+        write_custody(verified, origin, bucket=bucket, key=planned["keys"]["manifest"])
     except ClientError as error:
         raise (explain_refusal(error, bucket) or error) from error
     entry = timeline_entry(moment.now(), "verified", f"{verified.size_bytes} bytes, sha256 {verified.digest}")

@@ -9,7 +9,6 @@ from pydantic.alias_generators import to_camel
 
 from lambdas.incident.object_keys import key_prefix, keys
 from lambdas.runtime import moment
-from lambdas.upload.part_plan import PartPlan
 
 # The guest's clock, which dates its boot and its vmcore, may be behind AWS' clock by this much.
 CLOCK_SLACK_SECONDS = 60
@@ -81,11 +80,6 @@ class Upload(BaseModel):
     modified_epoch: int
     part_bytes: int
     parts_per_batch: int
-
-    @property
-    def plan(self) -> PartPlan:
-        """How the vmcore was cut when the upload was created."""
-        return PartPlan(self.size_bytes, self.part_bytes, self.parts_per_batch)
 
 
 class Incident(BaseModel):

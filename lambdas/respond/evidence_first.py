@@ -47,25 +47,25 @@ class Look:
 
 
 def _console(instance_id: str) -> bytes:
-    answer = clients.ec2_in_haste().get_console_output(InstanceId=instance_id, Latest=True)
+    answer = clients.ec2_best_effort().get_console_output(InstanceId=instance_id, Latest=True)
     return answer.get("Output", "").encode()
 
 
 def _screenshot(instance_id: str) -> bytes:
     """A JPG. Without WakeUp, which presses a key: the instance is to be seen as it is."""
-    return base64.b64decode(clients.ec2_in_haste().get_console_screenshot(InstanceId=instance_id)["ImageData"])
+    return base64.b64decode(clients.ec2_best_effort().get_console_screenshot(InstanceId=instance_id)["ImageData"])
 
 
 def _status(instance_id: str) -> bytes:
     """DescribeInstanceStatus' list of one: the checks, since when they fail, and scheduled events."""
-    answer = clients.ec2_in_haste().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
+    answer = clients.ec2_best_effort().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
     return _json(answer["InstanceStatuses"])
 
 
 def _metrics(instance_id: str) -> bytes:
     """`{"CPUUtilization": {"stat": "Maximum", "values": [["2026-11-23T03:58:00Z", 99.7], …]}, …}`, oldest first."""
     now = moment.now()
-    answer = clients.cloudwatch_in_haste().get_metric_data(
+    answer = clients.cloudwatch_best_effort().get_metric_data(
         MetricDataQueries=[
             {
                 "Id": f"m{number}",
@@ -153,7 +153,7 @@ class EvidenceFirst:
             self._problems.append(f"The settings: {error}")
         if self._bound_seconds:
             # Made here: boto3 does not make clients thread-safely.
-            for make in (clients.ec2_in_haste, clients.cloudwatch_in_haste, clients.s3_in_haste):
+            for make in (clients.ec2_best_effort, clients.cloudwatch_best_effort, clients.s3_best_effort):
                 make()
             self._seen = {look.name: self._threads.submit(look.read, self._instance_id) for look in LOOKS}
         return self
@@ -189,7 +189,7 @@ class EvidenceFirst:
         if self._is_over:
             return
         bucket = VmcoreBucket.read()
-        clients.s3_in_haste().put_object(
+        clients.s3_best_effort().put_object(
             Bucket=bucket.bucket_name,
             Key=self._keys[look.name],
             Body=body,

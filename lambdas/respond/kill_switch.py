@@ -43,4 +43,4 @@ def read_stop() -> Obstacle | None:
 def _read() -> str:
     # Never cached: that it takes effect with the next call is what it is for.
     name = KillSwitch.read().kill_switch_parameter
-    return clients.ssm_impatient().get_parameter(Name=name)["Parameter"].get("Value", "")
+    return clients.ssm_short_retry().get_parameter(Name=name)["Parameter"].get("Value", "")

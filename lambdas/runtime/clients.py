@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_sts import STSClient
 
-_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
+_DEFAULT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 # A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it; and a
 # repeated EnterStandby or ExitStandby answers an error for what the first one did.
 # The read time-out is longer than any answer expected: a time-out leaves the worst of all states, "perhaps sent".
 _ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
 # For what an interrupt waits for, but not long.
-_HASTY = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=4)
+_BEST_EFFORT = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=4)
 
 # Between the claim and the interrupt nobody waits for long: a function that runs out of time there has perhaps sent it.
-_IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5)
+_SHORT_RETRY = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5)
 
 
 @cache
 def ec2() -> "EC2Client":
     """EC2 for everything but the interrupt."""
-    return boto3.client("ec2", config=_PATIENT)
+    return boto3.client("ec2", config=_DEFAULT)
 
 
 @cache
@@ -46,15 +46,15 @@ def ec2_without_retries() -> "EC2Client":
 
 
 @cache
-def ec2_in_haste() -> "EC2Client":
+def ec2_best_effort() -> "EC2Client":
     """EC2 for what is seen just before an interrupt."""
-    return boto3.client("ec2", config=_HASTY)
+    return boto3.client("ec2", config=_BEST_EFFORT)
 
 
 @cache
 def autoscaling() -> Any:
     """The groups that instances belong to; there are no stubs of it in the requirements."""
-    return boto3.client("autoscaling", config=_PATIENT)
+    return boto3.client("autoscaling", config=_DEFAULT)
 
 
 @cache
@@ -66,61 +66,61 @@ def autoscaling_without_retries() -> Any:
 @cache
 def lambda_() -> "LambdaClient":
     """The functions of this stack."""
-    return boto3.client("lambda", config=_PATIENT)
+    return boto3.client("lambda", config=_DEFAULT)
 
 
 @cache
 def ssm() -> "SSMClient":
     """Systems Manager."""
-    return boto3.client("ssm", config=_PATIENT)
+    return boto3.client("ssm", config=_DEFAULT)
 
 
 @cache
-def ssm_impatient() -> "SSMClient":
+def ssm_short_retry() -> "SSMClient":
     """Systems Manager for the kill switch."""
-    return boto3.client("ssm", config=_IMPATIENT)
+    return boto3.client("ssm", config=_SHORT_RETRY)
 
 
 @cache
 def cloudwatch() -> "CloudWatchClient":
     """CloudWatch alarms."""
-    return boto3.client("cloudwatch", config=_PATIENT)
+    return boto3.client("cloudwatch", config=_DEFAULT)
 
 
 @cache
-def cloudwatch_in_haste() -> "CloudWatchClient":
+def cloudwatch_best_effort() -> "CloudWatchClient":
     """Metrics from just before an interrupt."""
-    return boto3.client("cloudwatch", config=_HASTY)
+    return boto3.client("cloudwatch", config=_BEST_EFFORT)
 
 
 @cache
 def dynamodb() -> "DynamoDBClient":
     """The incident table."""
-    return boto3.client("dynamodb", config=_PATIENT)
+    return boto3.client("dynamodb", config=_DEFAULT)
 
 
 @cache
 def sns() -> "SNSClient":
     """Notifications."""
-    return boto3.client("sns", config=_PATIENT)
+    return boto3.client("sns", config=_DEFAULT)
 
 
 @cache
 def stepfunctions() -> "SFNClient":
     """CollectVmcore."""
-    return boto3.client("stepfunctions", config=_PATIENT)
+    return boto3.client("stepfunctions", config=_DEFAULT)
 
 
 @cache
 def s3() -> "S3Client":
     """The vmcore bucket, for our own calls."""
-    return boto3.client("s3", config=_PATIENT)
+    return boto3.client("s3", config=_DEFAULT)
 
 
 @cache
-def s3_in_haste() -> "S3Client":
+def s3_best_effort() -> "S3Client":
     """The vmcore bucket, for what is stored before an interrupt."""
-    return boto3.client("s3", config=_HASTY)
+    return boto3.client("s3", config=_BEST_EFFORT)
 
 
 @cache
@@ -136,7 +136,7 @@ def s3_for_links() -> "S3Client":
 @cache
 def sts() -> "STSClient":
     """The session that signs for an instance."""
-    return boto3.client("sts", config=_PATIENT)
+    return boto3.client("sts", config=_DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ tracer = Tracer(service=SERVICE, patch_modules=("botocore",))
 def entry_point(handler: Handler) -> Handler:
     """Logging with the request's, the incident's and the instance's id, and one trace segment; neither the event nor
     the result is recorded."""
-    traced = tracer.capture_lambda_handler(_accounted_for(handler), capture_response=False)
+    traced = tracer.capture_lambda_handler(_log_and_count_errors(handler), capture_response=False)
     observed: Handler = logger.inject_lambda_context(traced, log_event=False, clear_state=True)
     return observed
 
 
-def _accounted_for(handler: Handler) -> Handler:
+def _log_and_count_errors(handler: Handler) -> Handler:
     """An error of ours has a name that a state machine catches, and is part of a story; any other is a fault of ours
     or of AWS, and is counted."""
 

@@ -1,4 +1,4 @@
-"""The chain of custody of a vmcore, written beside it: where it came from, by which way, and the digest of each part.
+"""The chain of custody of a vmcore, written beside it: its origin, and the digest of each part.
 
 Whoever holds manifest.json and the object can prove that it is what the instance read from its disk.
 """
@@ -11,6 +11,7 @@ from lambdas.incident.record import Incident, Upload
 from lambdas.runtime import clients, moment
 from lambdas.upload.digest_lists import Digests
 from lambdas.upload.found import Found
+from lambdas.upload.part_plan import PartPlan
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class Way:
+class UploadOrigin:
     """How it came there; `rescue` names the copy and the collector that it was read from, if it was."""
 
     incident: Incident
@@ -34,19 +35,19 @@ class Way:
     rescue: dict[str, str] | None = None
 
 
-def write_custody(verified: Verified, way: Way, *, bucket: str, key: str) -> None:
+def write_custody(verified: Verified, origin: UploadOrigin, *, bucket: str, key: str) -> None:
     """Written again when the state is entered again: it says the same."""
     clients.s3().put_object(
         Bucket=bucket,
         Key=key,
-        Body=json.dumps(_custody(verified, way, bucket=bucket), indent=1).encode(),
+        Body=json.dumps(_custody(verified, origin, bucket=bucket), indent=1).encode(),
         ContentType="application/json",
     )
 
 
-def _custody(verified: Verified, way: Way, *, bucket: str) -> dict[str, Any]:
-    incident, upload, found, plan = way.incident, way.upload, way.found, way.upload.plan
-    return ({"readFrom": way.rescue} if way.rescue else {}) | {
+def _custody(verified: Verified, origin: UploadOrigin, *, bucket: str) -> dict[str, Any]:
+    incident, upload, found, plan = origin.incident, origin.upload, origin.found, PartPlan.of(origin.upload)
+    return ({"readFrom": origin.rescue} if origin.rescue else {}) | {
         "incidentId": incident.incident_id,
         "instance": {
             "instanceId": incident.instance_id,

@@ -5,6 +5,7 @@ Pure arithmetic, decided once per upload and kept in the incident record. Owns S
 
 from dataclasses import dataclass
 
+from lambdas.incident.record import Upload
 from lambdas.runtime.errors import VmcoreTooLarge
 
 MIB = 1024**2
@@ -38,6 +39,11 @@ class PartPlan:
     size_bytes: int
     part_bytes: int
     parts_per_batch: int
+
+    @classmethod
+    def of(cls, upload: Upload) -> "PartPlan":
+        """How a vmcore was cut when its upload was created."""
+        return cls(upload.size_bytes, upload.part_bytes, upload.parts_per_batch)
 
     @property
     def parts(self) -> int:

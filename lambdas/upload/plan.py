@@ -14,6 +14,7 @@ from lambdas.upload.digest_lists import read_lists
 from lambdas.upload.found import Dmesg, Found, is_part_right, read_parts
 from lambdas.upload.manifest import Line, Signer, write_manifest
 from lambdas.upload.multipart import upload_for
+from lambdas.upload.part_plan import PartPlan
 
 # Fruitless rounds after which the batch is described once more: a list that was damaged on its way, or digests of bytes
 # that were read wrongly, would have S3 refuse the right bytes for ever.
@@ -42,7 +43,7 @@ def plan_round(
         upload = upload_for(incident, found, vmcore, key=names["vmcore"], bucket=bucket, records=records)
         part_lines, progress = _next_lines(incident, upload, key=names["vmcore"], bucket=bucket, signer=signer)
         lines += part_lines
-        planned |= {"uploadId": upload.upload_id, "parts": upload.plan.parts, **progress}
+        planned |= {"uploadId": upload.upload_id, "parts": PartPlan.of(upload).parts, **progress}
     manifest_url = write_manifest(incident, lines, signer=signer, bucket=bucket, records=records) if lines else "none"
     return planned | {"manifestUrl": manifest_url, "isAnythingLeft": bool(lines)}
 
@@ -51,7 +52,7 @@ def _next_lines(
     incident: Incident, upload: Upload, *, key: str, bucket: VmcoreBucket, signer: Signer
 ) -> tuple[list[Line], dict[str, int]]:
     """The missing parts of the first described batch that has any, and the first batch that is not described."""
-    plan = upload.plan
+    plan = PartPlan.of(upload)
     held = read_parts(bucket.bucket_name, key, upload.upload_id)
     lists = read_lists(bucket.bucket_name, incident.incident_id, upload.upload_id, plan)
     lines: list[Line] = []

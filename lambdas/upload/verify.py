@@ -14,7 +14,7 @@ from lambdas.upload.found import Held, composite_digest, is_part_right, read_par
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
-
+from lambdas.upload.part_plan import PartPlan
 
 _AGAIN = "The vmcore is still on the instance: start CollectVmcore again."
 
@@ -35,10 +35,10 @@ def verify(incident: Incident, upload: Upload, *, bucket: str, key: str) -> Veri
 
 
 def _all_digests(incident: Incident, upload: Upload, *, bucket: str) -> Digests:
-    lists = read_lists(bucket, incident.incident_id, upload.upload_id, upload.plan)
-    if len(lists) < upload.plan.batches:
+    lists = read_lists(bucket, incident.incident_id, upload.upload_id, PartPlan.of(upload))
+    if len(lists) < PartPlan.of(upload).batches:
         raise UploadIncomplete(
-            f"{len(lists)} of {upload.plan.batches} batches of {upload.vmcore_path} have digests.", _AGAIN
+            f"{len(lists)} of {PartPlan.of(upload).batches} batches of {upload.vmcore_path} have digests.", _AGAIN
         )
     return {number: digest for digests in lists.values() for number, digest in digests.items()}
 
@@ -50,7 +50,7 @@ def _require_parts(upload: Upload, digests: Digests, held: Held, *, bucket: str,
     wrong = sorted(held.keys() - digests.keys()) + [
         number
         for number, digest in digests.items()
-        if not is_part_right(held[number], length=upload.plan.length_of(number), digest=digest)
+        if not is_part_right(held[number], length=PartPlan.of(upload).length_of(number), digest=digest)
     ]
     if wrong:
         clients.s3().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.upload_id)

@@ -28,10 +28,10 @@ RIGHTS = {
 }
 SERVICES = {
     "ec2_without_retries": "ec2",
-    "ec2_in_haste": "ec2",
-    "cloudwatch_in_haste": "cloudwatch",
-    "s3_in_haste": "s3",
-    "ssm_impatient": "ssm",
+    "ec2_best_effort": "ec2",
+    "cloudwatch_best_effort": "cloudwatch",
+    "s3_best_effort": "s3",
+    "ssm_short_retry": "ssm",
     "autoscaling_without_retries": "autoscaling",
     "stepfunctions": "states",
 }

@@ -1,37 +1,152 @@
-"""Imports go one way: lambdas know nobody, infra knows lambdas, lab knows both."""
+"""What each room of the house may import: house rules that a reviewer would otherwise have to keep in mind."""
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+AREAS = ("analysis", "bench", "infra", "lab", "lambdas", "ssm_documents")
 
-# area → what it may not import. boto3 and Powertools are the functions' own; aws_cdk is not in their bundle.
-FORBIDDEN = {
+# Room → what it must not import. Of our own places a prefix counts for all below it.
+MUST_NOT = {
+    # boto3 and Powertools are the functions' own; aws_cdk is not in their bundle.
     "lambdas": {"infra", "lab", "bench", "tests", "ssm_documents", "aws_cdk", "moto"},
     "ssm_documents": {"infra", "lab", "lambdas", "bench", "tests"},
-    "infra": {"lab", "bench", "tests"},
+    "infra": {"lab", "bench", "tests", "lambdas.handlers"},
     "lab": {"bench", "tests"},
     # It runs on the host that holds the dump, with nothing but Python and drgn.
     "analysis": {"infra", "lab", "bench", "tests", "lambdas", "ssm_documents", "aws_cdk", "moto", "pydantic"},
+    "lambdas.respond": {"lambdas.collect", "lambdas.report", "lambdas.sweep"},
+    "infra.rescue": {"infra.collect"},
+    "infra.upload": {"infra.collect", "infra.rescue"},
+    "infra.conclude": {"infra.collect", "infra.rescue"},
 }
+# Room → all that it may import of its area.
+MAY_ONLY = {
+    "lambdas.runtime": {"lambdas.runtime"},
+    "lambdas.triage": {"lambdas.triage"},
+    "lambdas.vmcore": {"lambdas.vmcore", "lambdas.triage", "lambdas.runtime"},
+    # What it says of an instance is judged elsewhere.
+    "lambdas.instance": {"lambdas.instance", "lambdas.incident", "lambdas.runtime"},
+    # It knows no act.
+    "lambdas.incident": {"lambdas.incident", "lambdas.runtime"},
+}
+# Imported by nothing but tests.
+ROOFS = ("lambdas.handlers", "infra.tools", "bench")
+# The pages that read and write; everything else in the room only draws.
+PURE = {"lambdas.report": "lambdas.report.pages"}
 
 
-def _imported(path: Path) -> set[str]:
-    names: set[str] = set()
+@cache
+def modules() -> dict[str, frozenset[str]]:
+    """Module → the modules, ours by their own name, that it imports anywhere."""
+    paths = {_name(path): path for area in AREAS for path in sorted((ROOT / area).rglob("*.py"))}
+    return {name: frozenset(_imported(path, set(paths))) for name, path in paths.items()}
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imported(path: Path, known: set[str]) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the direction"
-            names.add((node.module or "").split(".")[0])
-    return names
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in known else str(node.module)
 
 
-@pytest.mark.parametrize("area", FORBIDDEN)
-def test_an_area_imports_nothing_that_depends_on_it(area: str) -> None:
-    paths = sorted((ROOT / area).rglob("*.py"))
-    assert paths
-    wrong = {str(path): sorted(found) for path in paths if (found := _imported(path) & FORBIDDEN[area])}
+def _is_in(module: str, place: str) -> bool:
+    return module == place or module.startswith(f"{place}.")
+
+
+def _room(module: str) -> str:
+    """`lambdas.respond` of lambdas.respond.lease; a module beside the rooms is a room of its own."""
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("room", MUST_NOT)
+def test_a_room_does_not_import_what_it_must_not_know(room: str) -> None:
+    found = {name: imported for name, imported in modules().items() if _is_in(name, room)}
+    assert found, f"there is no {room}"
+    wrong = {
+        name: sorted(each for each in imported if any(_is_in(each, place) for place in MUST_NOT[room]))
+        for name, imported in found.items()
+    }
+    assert {name: each for name, each in wrong.items() if each} == {}
+
+
+@pytest.mark.parametrize("room", MAY_ONLY)
+def test_a_room_imports_of_its_area_only_what_it_stands_on(room: str) -> None:
+    area = room.partition(".")[0]
+    found = {name: imported for name, imported in modules().items() if _is_in(name, room)}
+    assert found, f"there is no {room}"
+    wrong = {
+        name: sorted(
+            each for each in imported if _is_in(each, area) and not any(_is_in(each, place) for place in MAY_ONLY[room])
+        )
+        for name, imported in found.items()
+    }
+    assert {name: each for name, each in wrong.items() if each} == {}
+
+
+@pytest.mark.parametrize("room", ROOFS)
+def test_nothing_imports_an_entry_point_or_a_tool(room: str) -> None:
+    users = {
+        name
+        for name, imported in modules().items()
+        if not _is_in(name, room) and any(_is_in(each, room) for each in imported)
+    }
+    assert users == set()
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_a_page_is_drawn_without_reading_or_writing(room: str) -> None:
+    sources = {name: imported for name, imported in modules().items() if _is_in(name, room) and name != PURE[room]}
+    outside = {"boto3", "botocore", "lambdas.runtime.clients", "lambdas.runtime.bucket", "os", "pathlib"}
+    wrong = {name: sorted(imported & outside) for name, imported in sources.items() if imported & outside}
+    # The templates beside it are loaded from the bundle.
+    wrong.pop(room, None)
     assert wrong == {}
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_modules_import_each_other_in_no_circle(area: str) -> None:
+    assert _circle({name: each for name, each in modules().items() if _is_in(name, area)}) == []
+
+
+@pytest.mark.parametrize("area", ["infra", "lab", "lambdas"])
+def test_rooms_import_each_other_in_no_circle(area: str) -> None:
+    rooms: dict[str, set[str]] = {}
+    for name, imported in modules().items():
+        if _is_in(name, area) and name != area:
+            below = {_room(each) for each in imported if _is_in(each, area) and each != area}
+            rooms.setdefault(_room(name), set()).update(below - {_room(name)})
+    assert _circle({room: frozenset(below) for room, below in rooms.items()}) == []
+
+
+def _circle(graph: dict[str, frozenset[str]]) -> list[str]:
+    """The first circle that is found, or nothing."""
+    done: set[str] = set()
+
+    def search(node: str, path: list[str]) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        for each in sorted(graph.get(node, frozenset()) & graph.keys()):
+            if found := search(each, [*path, node]):
+                return found
+        done.add(node)
+        return []
+
+    for node in sorted(graph):
+        if found := search(node, []):
+            return found
+    return []

@@ -1,8 +1,11 @@
 """What the linters say of the synthesized template: cdk-nag, cfn-lint, statelint."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -26,8 +29,12 @@ def test_cfn_lint_finds_nothing(assembly: Path) -> None:
 
 
 def test_statelint_finds_nothing(machine: Machine) -> None:
-    definition = _with_arns(machine.definition)
-    assert Linter.validate(definition) == []
+    """Of all but the variables, which it does not know: cfn-lint looks at those."""
+    states = {
+        name: {field: value for field, value in state.items() if field != "Assign"}
+        for name, state in machine.states.items()
+    }
+    assert Linter.validate(_with_arns(_without_variables({**machine.definition, "States": states}))) == []
 
 
 def test_a_finding_of_cdk_nag_fails_the_synthesis(tmp_path: Path) -> None:
@@ -54,3 +61,8 @@ def _with_arns(value: object) -> object:
     if isinstance(value, str) and value.startswith("${"):
         return "arn:aws:lambda:eu-west-1:123456789012:function:f"
     return value
+
+
+def _without_variables(value: Any) -> Any:
+    """`$.polls` instead of `$polls`."""
+    return json.loads(re.sub(r"(?<!\$)\$([a-zA-Z])", r"$.\1", json.dumps(value)))

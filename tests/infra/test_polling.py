@@ -6,11 +6,11 @@ from infra.states.poll import Polling, polling
 
 
 def test_the_interval_stays_constant_when_the_looks_fit() -> None:
-    assert polling(3600, 10, at_most=400) == Polling(10, 0, 360)
+    assert polling(3600, 10, max_polls=400) == Polling(10, 0, 360)
 
 
 def test_the_interval_grows_only_as_much_as_needed() -> None:
-    chosen = polling(14400, 10, at_most=150)
+    chosen = polling(14400, 10, max_polls=150)
     assert (chosen.first_seconds, chosen.growth_seconds) == (10, 2)
     assert chosen.limit <= 150
 
@@ -21,7 +21,7 @@ def test_the_interval_grows_only_as_much_as_needed() -> None:
 def test_the_looks_cover_the_whole_timeout_within_their_number(
     timeout_seconds: int, first_seconds: int, at_most: int
 ) -> None:
-    chosen = polling(timeout_seconds, first_seconds, at_most=at_most)
+    chosen = polling(timeout_seconds, first_seconds, max_polls=at_most)
     assert chosen.limit <= at_most
     assert chosen.total_seconds >= timeout_seconds
     one_less = Polling(chosen.first_seconds, chosen.growth_seconds, chosen.limit - 1)

@@ -12,7 +12,7 @@ import pytest
 from infra.settings import Settings
 from infra.states.poll import polling
 from infra.states.run_document import DELIVERY_SECONDS
-from infra.upload.states import STALLED_ROUNDS, UPLOAD_LOOKS, UPLOAD_ROUNDS
+from infra.upload.states import MAX_POLLS, STALLED_ROUNDS, UPLOAD_ROUNDS
 from lambdas.upload.manifest import SESSION_SECONDS, URL_SECONDS, Line
 from lambdas.upload.part_plan import MIB, PartPlan, plan_parts
 from tests.infra.template import Machine, Template
@@ -27,7 +27,7 @@ S3_PARTS, S3_PART_BYTES = 10_000, (5 * MIB, 5 * 1024 * MIB)
 HISTORY_EVENTS, EXECUTION_SECONDS, STATE_BYTES = 25_000, 365 * DAY_SECONDS, 256 * 1024
 ROLE_CHAINING_SECONDS = 3600
 # Wait 2, Task 5, Choice 2, Pass 2
-EVENTS_OF_A_LOOK = 11
+EVENTS_OF_A_LOOK = 9
 # Plan 5, is anything left 2, count 2, send 5, start waiting 2, read result 5, room for one caught failure 5
 EVENTS_OF_A_ROUND = 26
 
@@ -55,7 +55,7 @@ class OnPaper:
     def looks_of_a_round(self) -> int:
         settings = Settings.model_validate({})
         seconds = settings.upload_timeout_seconds + DELIVERY_SECONDS
-        polls = polling(seconds, settings.poll_seconds, at_most=UPLOAD_LOOKS)
+        polls = polling(seconds, settings.poll_seconds, max_polls=MAX_POLLS)
         waited, looks = 0.0, 0
         while waited < self.batch_seconds:
             waited += polls.first_seconds + polls.growth_seconds * looks

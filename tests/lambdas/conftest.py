@@ -24,8 +24,16 @@ from tests.lambdas import vmcores
 from tests.lambdas.account import Account
 
 _CLIENTS = (
-    *("ec2", "ec2_without_retries", "ec2_in_haste", "ssm", "ssm_impatient", "cloudwatch", "cloudwatch_in_haste"),
-    *("dynamodb", "sns", "stepfunctions", "s3", "s3_in_haste", "s3_for_links", "sts", "autoscaling"),
+    *(
+        "ec2",
+        "ec2_without_retries",
+        "ec2_best_effort",
+        "ssm",
+        "ssm_short_retry",
+        "cloudwatch",
+        "cloudwatch_best_effort",
+    ),
+    *("dynamodb", "sns", "stepfunctions", "s3", "s3_best_effort", "s3_for_links", "sts", "autoscaling"),
     *("autoscaling_without_retries", "lambda_"),
 )
 
@@ -63,7 +71,10 @@ VARIABLES = {
             check_document="Hangdump-check_kdump", upload_document="Hangdump-upload_vmcore", mount_point="/var/crash"
         ),
         environment.Provisioning(
-            dump_size_factor=2, minimum_dump_volume_gib=8, allow_reboot=False, document_settings=_SETTINGS.document_settings()
+            dump_size_factor=2,
+            minimum_dump_volume_gib=8,
+            allow_reboot=False,
+            document_settings=_SETTINGS.document_settings(),
         ),
     )
     for name, value in model.variables().items()

@@ -133,7 +133,7 @@ def test_refuses_a_size_that_no_volume_has(launch: Launch, context: Any) -> None
         pytest.param("i-0123456789abcdef0", "input = 'i-0123456789abcdef0'", id="text"),
         pytest.param(
             {"instanceId": "i-0123456789abcdef0", "instance": 1},
-            "instance = 1: no such key; allowed are instanceId, reboot, sizeGib",
+            "instance = 1: no such key; allowed are instanceId, fileSystem",
             id="unknown-key",
         ),
         pytest.param(
