@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,12 +17,12 @@ from analysis.block_requests import list_block_requests
 from analysis.blocked_tasks import list_blocked_tasks
 from analysis.cpus import list_cpus
 from analysis.culprit import find_culprit
-from analysis.debuginfo import Debuginfo
+from analysis.debuginfo import Debuginfo, Sources, check_match, find_debuginfo
 from analysis.locks import list_locks
 from analysis.memory import measure_memory
 from analysis.mounts import list_mounts
 from analysis.run_queues import list_run_queues
-from analysis.vmcore import Identity
+from analysis.vmcore import Identity, identify, open_vmcore, readable
 
 # A list that a stray write has turned into a circle is never at its end.
 SECTION_SECONDS = 300
@@ -64,25 +65,43 @@ class SectionTimedOut(Exception):
     """A section did not end in SECTION_SECONDS."""
 
 
+def analyze_file(vmcore: Path, sources: Sources) -> dict[str, object]:
+    """analysis.json as an object. The match is checked before any symbol is loaded. Raises AnalysisError."""
+    program = open_vmcore(vmcore)
+    identity = identify(program, vmcore)
+    debuginfo = find_debuginfo(identity, sources)
+    is_matched = check_match(identity, debuginfo.kernel)
+    with readable(vmcore):
+        problems = load_symbols(program, debuginfo)
+    if not is_matched:
+        problems.append(f"the dump names no build id; the symbols match {identity.release} by its name alone")
+    return analyze(program, identity, problems, is_matched=is_matched)
+
+
 def load_symbols(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
     """Problems: modules without debuginfo, whose functions have names (the dump's) but neither lines nor variables."""
-    with contextlib.suppress(drgn.MissingDebugInfoError):  # of modules; looked for next
-        program.load_debug_info([str(debuginfo.kernel)])
-    program.create_loaded_modules()
-    wanted = {module.name.replace("-", "_") for module in program.modules() if module.wants_debug_file()}
-    files = [
-        str(path)
-        for directory in debuginfo.module_directories
-        for path in directory.rglob("*.ko*")
-        # nvme-core.ko.debug is of the module nvme_core.
-        if path.name.split(".ko")[0].replace("-", "_") in wanted
-    ]
+    files = module_files(program, debuginfo)
     with contextlib.suppress(drgn.MissingDebugInfoError):
         program.load_debug_info(files)
     bare = sorted(module.name for module in program.modules() if module.wants_debug_file())
     if bare:
         program.register_symbol_finder("module kallsyms", load_module_kallsyms(program), enable_index=0)
     return [f"no debuginfo of the modules {', '.join(bare)}"] if bare else []
+
+
+def module_files(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
+    """Debuginfo of the modules that the dump has loaded. Loads the kernel's, by which the list of modules is read."""
+    with contextlib.suppress(drgn.MissingDebugInfoError):  # of modules; looked for next
+        program.load_debug_info([str(debuginfo.kernel)])
+    program.create_loaded_modules()
+    wanted = {module.name.replace("-", "_") for module in program.modules() if module.wants_debug_file()}
+    return [
+        str(path)
+        for directory in debuginfo.module_directories
+        for path in directory.rglob("*.ko*")
+        # nvme-core.ko.debug is of the module nvme_core.
+        if path.name.split(".ko")[0].replace("-", "_") in wanted
+    ]
 
 
 def analyze(

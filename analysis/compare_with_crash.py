@@ -6,7 +6,6 @@ Owns crash's output format, and the list of the differences that are known (docs
 import argparse
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from analysis.cpus import list_cpus
 from analysis.debuginfo import check_match, find_debuginfo
 from analysis.errors import AnalysisError
 from analysis.options import add_debuginfo_options, sources_of
-from analysis.vmcore import identify, open_vmcore
+from analysis.vmcore import identify, open_vmcore, readable
 
 _CRASH_SECONDS = 600
 # PID: 602      TASK: ffff9a0a03b0af00  CPU: 0    COMMAND: "hangdump-spinne"
@@ -71,18 +70,15 @@ class Comparison:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status: 0 when all CPUs have the same stacks by crash and by the analysis."""
+    """The exit status: 0 when all CPUs have the same stacks by crash and by the analysis. Raises AnalysisError."""
     options = _parser().parse_args(arguments)
-    try:
-        program = open_vmcore(options.vmcore)
-        identity = identify(program, options.vmcore)
-        debuginfo = find_debuginfo(identity, sources_of(options))
-        check_match(identity, debuginfo.kernel)
+    program = open_vmcore(options.vmcore)
+    identity = identify(program, options.vmcore)
+    debuginfo = find_debuginfo(identity, sources_of(options))
+    check_match(identity, debuginfo.kernel)
+    with readable(options.vmcore):
         load_symbols(program, debuginfo)
-        compared = compare(list_cpus(program), stacks_by_crash(debuginfo.kernel, options.vmcore))
-    except AnalysisError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    compared = compare(list_cpus(program), stacks_by_crash(debuginfo.kernel, options.vmcore))
     for each in compared:
         print(each)
     return 0 if all(each.is_same for each in compared) else 1

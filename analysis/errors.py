@@ -1,7 +1,9 @@
 """What can keep a dump from being analysed."""
 
+from analysis.command_line import UserError
 
-class AnalysisError(Exception):
+
+class AnalysisError(UserError):
     """The message says what happened and what to do next."""
 
 

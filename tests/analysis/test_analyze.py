@@ -9,8 +9,10 @@ import pytest
 from analysis import analyze as module
 from analysis.__main__ import main
 from analysis.analyze import SECTIONS, analyze
+from analysis.command_line import run
 from analysis.errors import VmcoreUnreadable
 from analysis.vmcore import Identity, open_vmcore
+from tests.lambdas.composed_dump import elf, flattened, kdump_compressed, memory_with_log
 
 KERNEL = Identity(release="6.1.0", build_id="ab", architecture="x86_64", is_flattened=False)
 # The contract with whoever reads analysis.json.
@@ -66,8 +68,29 @@ def test_what_is_no_dump_is_refused_by_name(tmp_path: Path, content: bytes) -> N
         open_vmcore(tmp_path / "vmcore")
 
 
+WHOLE = {
+    "elf": elf(memory_with_log()),
+    "compressed": kdump_compressed(memory_with_log()),
+    "flattened": flattened(kdump_compressed(memory_with_log())),
+    "flattened elf": flattened(elf(memory_with_log())),
+}
+
+
+@pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
+def test_a_dump_that_was_cut_anywhere_is_one_line_and_status_1(
+    whole: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vmcore = tmp_path / "vmcore"
+    for length in (0, 1, 17, *range(500, len(whole), 900), len(whole) - 1):
+        vmcore.write_bytes(whole[:length])
+        status = run(lambda: main([str(vmcore)]))
+        said = capsys.readouterr().err
+        assert (length, status, said.count("\n")) == (length, 1, 1)
+        assert said.startswith(f"VmcoreUnreadable: {vmcore} does not open as a kernel dump: "), length
+
+
 def test_the_command_says_in_one_line_why_there_is_no_analysis(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path / "nowhere")]) == 1
+    assert run(lambda: main([str(tmp_path / "nowhere")])) == 1
     assert capsys.readouterr().err == f"VmcoreUnreadable: {tmp_path}/nowhere is no file\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.__main__ import analyze_file
+from analysis.analyze import analyze_file
 from analysis.compare_with_crash import compare, stacks_by_crash
 from analysis.debuginfo import Sources
 from lab.guest.saved_state import restored
