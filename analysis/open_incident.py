@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from analysis.analyze import module_files
 from analysis.debuginfo import Debuginfo, check_match, find_debuginfo
 from analysis.errors import AnalysisError
 from analysis.options import add_debuginfo_options, sources_of
-from analysis.vmcore import identify, open_vmcore
+from analysis.vmcore import identify, open_vmcore, readable
 
 # 20261123T040000Z-i-0123456789abcdef0
 _INCIDENT = re.compile(r"(?P<at>[0-9TZ]+)-(?P<instance>i-[0-9a-f]{8,17})(?P<rest>[A-Za-z0-9-]*)")
@@ -35,24 +36,22 @@ class Stored:
     bucket: str
     key: str
     size_bytes: int
-    version: str
+    etag: str
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does not return when it opens a dump: drgn or crash takes the process over."""
+    """Does not return when it opens a dump: drgn or crash takes the process over. Raises AnalysisError."""
     options = _parser().parse_args(arguments)
-    try:
-        stored = find_vmcore(options.incident_id, stack_name=options.stack)
-        directory = options.directory or Path.cwd() / options.incident_id
-        vmcore = download(stored, directory, say=_say)
-        program = open_vmcore(vmcore)
-        identity = identify(program, vmcore)
-        debuginfo = find_debuginfo(identity, sources_of(options))
-        check_match(identity, debuginfo.kernel)
-        command = open_command(vmcore, debuginfo, is_crash=options.crash)
-    except AnalysisError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    stored = find_vmcore(options.incident_id, stack_name=options.stack)
+    directory = options.directory or Path.cwd() / options.incident_id
+    vmcore = download(stored, directory, say=_say)
+    program = open_vmcore(vmcore)
+    identity = identify(program, vmcore)
+    debuginfo = find_debuginfo(identity, sources_of(options))
+    check_match(identity, debuginfo.kernel)
+    with readable(vmcore):
+        modules = [] if options.crash else module_files(program, debuginfo)
+    command = open_command(vmcore, debuginfo, modules, is_crash=options.crash)
     return os.execvp(command[0], command)  # noqa: S606 - no shell, and the user's own command line
 
 
@@ -81,7 +80,7 @@ def find_vmcore(incident_id: str, *, stack_name: str) -> Stored:
 def download(stored: Stored, directory: Path, *, say: Say) -> Path:
     """The whole file, or an exception; raises IncidentNotFound when the object changed under a resumed download."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vmcore, unfinished = directory / "vmcore", directory / f"vmcore.{_safe(stored.version)}.part"
+    vmcore, unfinished = directory / "vmcore", directory / f"vmcore.{_safe(stored.etag)}.part"
     if vmcore.exists() and vmcore.stat().st_size == stored.size_bytes:
         return vmcore
     held = unfinished.stat().st_size if unfinished.exists() else 0
@@ -89,8 +88,12 @@ def download(stored: Stored, directory: Path, *, say: Say) -> Path:
         answer = _get(stored, held)
         # It holds the memory of a machine: for its owner alone.
         unfinished.touch(mode=0o600)
-        with unfinished.open("ab") as file:
-            _copy(answer["Body"].iter_chunks(_CHUNK_BYTES), file.write, total=stored.size_bytes, start=held, say=say)
+        try:
+            with unfinished.open("ab") as file:
+                _copy(answer["Body"].iter_chunks(_CHUNK_BYTES), file.write, stored.size_bytes, held, say)
+        except BaseException as error:  # Ctrl-C as well
+            error.add_note(f"{unfinished} is kept: run it again to go on.")
+            raise
     if unfinished.stat().st_size != stored.size_bytes:
         raise IncidentNotFound(
             f"{unfinished} has {unfinished.stat().st_size} of {stored.size_bytes} bytes: run it again"
@@ -99,25 +102,30 @@ def download(stored: Stored, directory: Path, *, say: Say) -> Path:
     return vmcore
 
 
-def open_command(vmcore: Path, debuginfo: Debuginfo, *, is_crash: bool) -> list[str]:
-    """crash finds the symbols by position, drgn by option; both read flattened dumps."""
+def open_command(vmcore: Path, debuginfo: Debuginfo, modules: Sequence[str], *, is_crash: bool) -> list[str]:
+    """drgn loads the symbols of the modules at its start; crash when its user types `mod -S`."""
     if is_crash:
         if shutil.which("crash") is None:
             raise AnalysisError("crash is not installed: apt-get, dnf or zypper install crash, or leave out --crash")
-        return ["crash", str(debuginfo.kernel), str(vmcore)]
-    return [sys.executable, "-m", "drgn", "-c", str(vmcore), "-s", str(debuginfo.kernel)]
+        # It takes one directory. Those of installed packages it knows itself.
+        place = [option for each in debuginfo.module_directories[:1] for option in ("--mod", str(each))]
+        return ["crash", *place, str(debuginfo.kernel), str(vmcore)]
+    symbols = [option for file in (str(debuginfo.kernel), *modules) for option in ("-s", file)]
+    return [sys.executable, "-m", "drgn", "-c", str(vmcore), *symbols]
 
 
-def _copy(chunks: Iterable[bytes], write: Callable[[bytes], object], *, total: int, start: int, say: Say) -> None:
+def _copy(chunks: Iterable[bytes], write: Callable[[bytes], object], total: int, start: int, say: Say) -> None:
     done, said = start, -1
-    for chunk in chunks:
-        write(chunk)
-        done += len(chunk)
-        percent = 100 * done // total
-        if percent != said:
-            say(f"\r{done / 1024**2:.0f} of {total / 1024**2:.0f} MiB ({percent} %)")
-            said = percent
-    say("\n")
+    try:
+        for chunk in chunks:
+            write(chunk)
+            done += len(chunk)
+            percent = 100 * done // total
+            if percent != said:
+                say(f"\r{done / 1024**2:.0f} of {total / 1024**2:.0f} MiB ({percent} %)")
+                said = percent
+    finally:
+        say("\n")
 
 
 def _stack_outputs(stack_name: str) -> dict[str, str]:
@@ -127,7 +135,10 @@ def _stack_outputs(stack_name: str) -> dict[str, str]:
         stacks = _client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
     except ClientError as error:
         raise IncidentNotFound(f"the stack {stack_name} cannot be read: {error}. Name yours with --stack") from error
-    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+    if missing := {"IncidentTableName", "VmcoreBucketName"} - outputs.keys():
+        raise IncidentNotFound(f"the stack {stack_name} has no output {min(missing)}: name Hangdump's with --stack")
+    return outputs
 
 
 def _stored(bucket: str, key: str, verdict: str) -> Stored:
@@ -140,12 +151,20 @@ def _stored(bucket: str, key: str, verdict: str) -> Stored:
             f"no s3://{bucket}/{key}: {error}. The incident's verdict is {verdict}; only captured and rescued ones "
             "have a vmcore. Reading it takes s3:GetObject and kms:Decrypt, which nobody has by default"
         ) from error
-    return Stored(bucket, key, head["ContentLength"], head.get("VersionId") or head["ETag"])
+    return Stored(bucket, key, head["ContentLength"], head["ETag"].strip('"'))
 
 
 def _get(stored: Stored, start: int) -> Any:
-    version = {} if stored.version.startswith('"') else {"VersionId": stored.version}
-    return _client("s3").get_object(Bucket=stored.bucket, Key=stored.key, Range=f"bytes={start}-", **version)
+    """The object from byte `start`, unless another one took its place: its version would take s3:GetObjectVersion."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    wanted = {"Bucket": stored.bucket, "Key": stored.key, "Range": f"bytes={start}-", "IfMatch": f'"{stored.etag}"'}
+    try:
+        return _client("s3").get_object(**wanted)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            raise
+        raise IncidentNotFound(f"s3://{stored.bucket}/{stored.key} has just been replaced: run it again") from error
 
 
 def _client(service: Literal["cloudformation", "dynamodb", "s3"]) -> Any:
@@ -154,8 +173,8 @@ def _client(service: Literal["cloudformation", "dynamodb", "s3"]) -> Any:
     return boto3.client(service)
 
 
-def _safe(version: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "", version)[:80]
+def _safe(etag: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "", etag)[:80]
 
 
 def _say(text: str) -> None:

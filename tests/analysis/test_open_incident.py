@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from analysis import open_incident
+from analysis.command_line import run
 from analysis.debuginfo import Debuginfo
 from analysis.errors import AnalysisError
 from analysis.open_incident import IncidentNotFound, download, find_vmcore, open_command
@@ -111,7 +112,7 @@ def test_a_download_that_was_cut_goes_on_where_it_ended(
     account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = find_vmcore(INCIDENT, stack_name="Hangdump")
-    (tmp_path / f"vmcore.{stored.version}.part").write_bytes(CONTENT[:500_000])
+    (tmp_path / f"vmcore.{stored.etag}.part").write_bytes(CONTENT[:500_000])
     asked: list[int] = []
     get = open_incident._get
 
@@ -127,21 +128,81 @@ def test_a_download_that_was_cut_goes_on_where_it_ended(
 
 def test_the_rest_of_another_version_is_never_joined_to_what_is_here(account: None, tmp_path: Path) -> None:
     first = find_vmcore(INCIDENT, stack_name="Hangdump")
-    (tmp_path / f"vmcore.{first.version}.part").write_bytes(CONTENT[:500_000])
+    (tmp_path / f"vmcore.{first.etag}.part").write_bytes(CONTENT[:500_000])
     boto3.client("s3").put_object(Bucket="vmcores", Key=KEY["vmcore"], Body=CONTENT[::-1])
     second = find_vmcore(INCIDENT, stack_name="Hangdump")
     assert download(second, tmp_path, say=_quiet).read_bytes() == CONTENT[::-1]
 
 
+def test_an_object_that_is_replaced_under_the_download_is_told(account: None, tmp_path: Path) -> None:
+    stored = find_vmcore(INCIDENT, stack_name="Hangdump")
+    boto3.client("s3").put_object(Bucket="vmcores", Key=KEY["vmcore"], Body=CONTENT[::-1])
+    with pytest.raises(IncidentNotFound, match="run it again"):
+        download(stored, tmp_path, say=_quiet)
+
+
+def test_it_asks_for_no_permission_but_those_of_the_documentation(
+    account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+    client = open_incident._client
+
+    def remember(service: str) -> Any:
+        made = client(service)  # type: ignore[arg-type]
+        if service != "cloudformation":
+            made.meta.events.register(
+                "provide-client-params.*.*", lambda params, model, **_: asked.append((model.name, params))
+            )
+        return made
+
+    monkeypatch.setattr(open_incident, "_client", remember)
+    download(find_vmcore(INCIDENT, stack_name="Hangdump"), tmp_path, say=_quiet)
+    assert [name for name, _ in asked] == ["GetItem", "HeadObject", "GetObject"]
+    # With it S3 wants s3:GetObjectVersion.
+    assert [params for _, params in asked if "VersionId" in params] == []
+
+
+def test_a_download_that_is_cut_says_that_it_can_go_on(account: None, tmp_path: Path) -> None:
+    def break_(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as cut:
+        download(find_vmcore(INCIDENT, stack_name="Hangdump"), tmp_path, say=break_)
+    assert cut.value.__notes__[0].endswith(".part is kept: run it again to go on.")
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_what_aws_refuses_is_one_line(
+    code: str, account: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Refusing:
+        def get_item(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem")
+
+    client = open_incident._client
+    monkeypatch.setattr(
+        open_incident, "_client", lambda service: Refusing() if service == "dynamodb" else client(service)
+    )
+    assert run(lambda: open_incident.main([INCIDENT])) == 1
+    said = capsys.readouterr().err
+    assert (said.count("\n"), code in said, "GetItem" in said) == (1, True, True)
+
+
+def test_a_stack_that_is_not_hangdumps_is_told(account: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(OUTPUTS, "IncidentTableName")
+    with pytest.raises(IncidentNotFound, match="no output IncidentTableName"):
+        find_vmcore(INCIDENT, stack_name="Hangdump")
+
+
 def test_drgn_or_crash_opens_it_with_the_symbols_that_were_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    symbols = Debuginfo(Path("/dbg/vmlinux"))
-    command = open_command(Path("/d/vmcore"), symbols, is_crash=False)
-    assert command == [sys.executable, "-m", "drgn", "-c", "/d/vmcore", "-s", "/dbg/vmlinux"]
+    vmcore, symbols, modules = Path("/d/vmcore"), Debuginfo(Path("/dbg/vmlinux"), (Path("/dbg"),)), ["/dbg/nvme.ko"]
+    command = open_command(vmcore, symbols, modules, is_crash=False)
+    assert command == [sys.executable, "-m", "drgn", "-c", "/d/vmcore", "-s", "/dbg/vmlinux", "-s", "/dbg/nvme.ko"]
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AnalysisError, match="not installed"):
-        open_command(Path("/d/vmcore"), symbols, is_crash=True)
+        open_command(vmcore, symbols, [], is_crash=True)
     (tmp_path / "crash").write_text("#!/bin/sh\n")
     (tmp_path / "crash").chmod(0o755)
-    assert open_command(Path("/d/vmcore"), symbols, is_crash=True) == ["crash", "/dbg/vmlinux", "/d/vmcore"]
+    assert open_command(vmcore, symbols, [], is_crash=True) == ["crash", "--mod", "/dbg", "/dbg/vmlinux", "/d/vmcore"]
