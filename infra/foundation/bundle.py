@@ -4,6 +4,7 @@ Dependencies are wheels for the functions' platform, never built here, cached by
 second synth needs no network. `python -m infra.bundle` fetches them beforehand.
 """
 
+import atexit
 import hashlib
 import os
 import shutil
@@ -11,11 +12,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_lambda as lambda_
+
+from analysis.command_line import UserError, run
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
@@ -29,7 +29,7 @@ PLATFORM = "aarch64-manylinux2014"
 _LEFT_OUT = shutil.ignore_patterns("bin", ".lock", "__pycache__", "*-stubs", "*.pyi")
 
 
-class BundleError(RuntimeError):
+class BundleError(UserError):
     """The dependencies could not be had."""
 
 
@@ -79,22 +79,20 @@ def write_bundle(destination: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-@jsii.implements(cdk.ILocalBundling)
-class _LocalBundling:
-    def try_bundle(self, output_dir: str, *_options: Any, **_more: Any) -> bool:
-        write_bundle(Path(output_dir))
-        return True
-
-
 def code() -> lambda_.Code:
     """One asset for all functions; create it once a stack."""
-    return lambda_.Code.from_asset(
-        str(ROOT / "lambdas"),
-        # OUTPUT: the hash follows what is deployed, so neither a comment in requirements.in nor a clock changes it.
-        asset_hash_type=cdk.AssetHashType.OUTPUT,
-        bundling=cdk.BundlingOptions(image=cdk.DockerImage.from_registry("docker-is-not-used"), local=_LocalBundling()),
-    )
+    # CDK copies it into the assembly with the first function. With a BundlingOptions it would do so as well, and print
+    # "Bundling asset …" at every synthesis.
+    directory = Path(tempfile.mkdtemp(prefix="hangdump-bundle-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    write_bundle(directory)
+    return lambda_.Code.from_asset(str(directory))
+
+
+def main() -> None:
+    """Fetch the dependencies."""
+    print(os.path.relpath(dependencies()))
 
 
 if __name__ == "__main__":
-    print(os.path.relpath(dependencies()))
+    sys.exit(run(main))

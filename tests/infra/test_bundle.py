@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,26 @@ def test_the_bundle_holds_the_templates_of_the_report(tmp_path: Path) -> None:
     assert {"report.html", "style.css"} <= templates
     assert {path.name for path in (tmp_path / "lambdas/report/templates").iterdir()} == templates
     assert (tmp_path / "jinja2" / "__init__.py").is_file()
+
+
+_SYNTHESIZE_ONE_FUNCTION = """
+import sys
+from infra.foundation import bundle
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+app = cdk.App(outdir=sys.argv[1])
+runtime = lambda_.Runtime.PYTHON_3_14
+lambda_.Function(cdk.Stack(app, "Small"), "f", code=bundle.code(), handler="lambdas.runtime.errors.f", runtime=runtime)
+app.synth()
+"""
+
+
+def test_it_is_put_into_the_assembly_without_a_word(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SYNTHESIZE_ONE_FUNCTION, str(tmp_path / "out")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=bundle.ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (asset,) = (tmp_path / "out").glob("asset.*")
+    assert (asset / "lambdas" / "runtime" / "errors.py").is_file()
+    # No copy of it is left behind.
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
