@@ -4,12 +4,15 @@ import os
 import sys
 from pathlib import Path
 
-from infra.read_settings import SettingsError
-from infra.synth import synthesize
+from analysis.command_line import run
+
+
+def main() -> None:
+    """Write the cloud assembly to where the CDK CLI wants it."""
+    from infra.synth import synthesize  # noqa: PLC0415 - so that a missing module is a line, not a traceback
+
+    synthesize(Path(os.environ.get("CDK_OUTDIR", "cdk.out")), {})
+
 
 if __name__ == "__main__":
-    try:
-        synthesize(Path(os.environ.get("CDK_OUTDIR", "cdk.out")), {})
-    except (SettingsError, RuntimeError) as error:
-        # Wrong settings, a finding of a check, or dependencies that could not be fetched: the message says it all.
-        sys.exit(str(error))
+    sys.exit(run(main))

@@ -3,19 +3,35 @@
 import difflib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from analysis.command_line import UserError
 from infra.settings import Settings
 from lambdas.runtime.document_settings import PanicSysctls
 
 CONTEXT_KEY = "hangdump"
 
 
-class SettingsError(ValueError):
+class SettingsError(ValueError, UserError):
     """The settings hold a wrong value; the message names each key, its value and what is allowed."""
+
+
+def read_context(file: Path) -> dict[str, Any]:
+    """The context of a cdk.json, which holds an object of settings. Raises SettingsError."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsError(f"{file} is not JSON: {error}. Mend that place, or `git checkout {file.name}`") from error
+    context = content.get("context") if isinstance(content, dict) else None
+    if not isinstance(context, dict) or not isinstance(context.get(CONTEXT_KEY), dict):
+        raise SettingsError(
+            f'{file} has no object "{CONTEXT_KEY}" in its "context". Write "{CONTEXT_KEY}": {{}} there for the defaults'
+        )
+    return context
 
 
 def load(context: object) -> Settings:

@@ -1,7 +1,6 @@
 """Synthesizes the app from Python: for app.py, the tests and the lab. Needs no credentials, no Docker, and once the
 functions' dependencies are cached, no network."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
+from analysis.command_line import UserError
 from infra import read_settings as settings
 from infra.stack import HangdumpStack
 
@@ -17,12 +17,16 @@ STACK_NAME = "Hangdump"
 TEMPLATE = f"{STACK_NAME}.template.json"
 
 
+class SynthesisFailed(RuntimeError, UserError):
+    """A check (cdk-nag, CDK's own) found something, or CDK could not write the assembly."""
+
+
 def synthesize(outdir: Path, overrides: Mapping[str, Any]) -> Path:
     """Write the cloud assembly with some settings changed; returns outdir, which then holds TEMPLATE and the assets.
 
-    Raises SettingsError for a wrong setting, and RuntimeError when a check (cdk-nag, CDK's own) finds something.
+    Raises SettingsError for wrong settings, and SynthesisFailed.
     """
-    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    context = settings.read_context(ROOT / "cdk.json")
     context[settings.CONTEXT_KEY] = {**context[settings.CONTEXT_KEY], **overrides}
     return synthesize_context(outdir, context)
 
@@ -30,9 +34,14 @@ def synthesize(outdir: Path, overrides: Mapping[str, Any]) -> Path:
 def synthesize_context(outdir: Path, context: Mapping[str, Any]) -> Path:
     """The same from a whole context; what the CDK CLI passes by environment wins over it."""
     app = cdk.App(outdir=str(outdir), context=dict(context), analytics_reporting=False)
-    HangdumpStack(app, STACK_NAME, settings=settings.load(app.node.try_get_context(settings.CONTEXT_KEY)))
-    check(app)
-    app.synth()
+    given = settings.load(app.node.try_get_context(settings.CONTEXT_KEY))
+    try:
+        HangdumpStack(app, STACK_NAME, settings=given)
+        check(app)
+        app.synth()
+    except RuntimeError as error:
+        # All that jsii knows to raise.
+        raise SynthesisFailed(str(error)) from error
     return outdir
 
 

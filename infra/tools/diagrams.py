@@ -1,11 +1,13 @@
 """Draws the synthesized state machines as Mermaid diagrams into docs/state-machines.md: `python -m infra.diagrams`."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from analysis.command_line import run
 from infra.synth import ROOT, TEMPLATE, synthesize
 
 PAGE = ROOT / "docs" / "state-machines.md"
@@ -75,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

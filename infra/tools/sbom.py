@@ -7,12 +7,14 @@ on a clock or a machine, so a test can compare.
 import base64
 import json
 import re
+import sys
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
+from analysis.command_line import run
 from infra.foundation import bundle
 
 SBOM = bundle.ROOT / "docs" / "sbom.cdx.json"
@@ -90,6 +92,11 @@ def text() -> str:
     return json.dumps(compose(), indent=2) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write it."""
     SBOM.write_text(text(), encoding="utf-8")
     print(SBOM.relative_to(bundle.ROOT))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
