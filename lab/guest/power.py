@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from analysis.command_line import UserError
 from lab.guest.deadline import wait_until
 from lab.guest.hardware import disk_device, disk_node, disk_options, serial_of
 from lab.guest.monitor import Monitor, MonitorError
@@ -17,7 +18,7 @@ _UNPLUG_SECONDS = 30.0
 _COPY_SECONDS = 120.0
 
 
-class QemuFailed(Exception):
+class QemuFailed(UserError):
     """QEMU did not start, with what it said."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.guest.hardware import Hardware
 from lab.guest.qemu_guest import QemuGuest, make_overlay
-from lab.image.build import locked
+from lab.lock import locked
 
 _HERE = Path(__file__)
 _PARK_DISKS = _HERE.with_name("park_disks.sh").read_text()

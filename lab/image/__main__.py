@@ -3,14 +3,17 @@
 import argparse
 import sys
 
-from lab.image.apt_sources import NoDebianSources
-from lab.image.build import ImageBuildFailed, ensure_image
+from analysis.command_line import run
+from lab.image.build import ensure_image
 from lab.image.release import DEFAULT_RELEASE, RELEASES
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Needs the standard library alone: `make image` runs it beside the installation of all else."""
     parser = argparse.ArgumentParser(prog="python -m lab.image", description="Build a guest's disk, once per recipe.")
     parser.add_argument("release", nargs="?", choices=RELEASES, default=DEFAULT_RELEASE)
-    try:
-        print(ensure_image(release=parser.parse_args().release))
-    except (ImageBuildFailed, NoDebianSources) as error:
-        sys.exit(f"lab.image: {error}")
+    print(ensure_image(release=parser.parse_args().release))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

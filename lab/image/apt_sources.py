@@ -2,12 +2,13 @@
 
 import subprocess
 
+from analysis.command_line import UserError
 from lab.image.release import RELEASES, Release
 
 _FIELDS = "$(CREATED_BY) $(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN) $(CODENAME)"
 
 
-class NoDebianSources(Exception):
+class NoDebianSources(UserError):
     """This machine's apt knows no Debian archive."""
 
 

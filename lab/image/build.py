@@ -1,17 +1,17 @@
 """Builds the guest's disk once per recipe and keeps it; the recipe itself is in the shell scripts beside this file."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from analysis.command_line import UserError
 from lab.image.apt_sources import host_proxy_options, host_sources
 from lab.image.release import DEFAULT_RELEASE, Release
+from lab.lock import locked
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 _RECIPE = Path(__file__).parent
@@ -21,21 +21,30 @@ _TOOLS = {"mmdebstrap": "mmdebstrap", "qemu-img": "qemu-utils", "mke2fs": "e2fsp
 Say = Callable[[str], None]
 
 
-class ImageBuildFailed(Exception):
+class ImageBuildFailed(UserError):
     """What is missing, or what the build said last."""
 
 
 def ensure_image(say: Say = lambda line: print(line, flush=True), *, release: Release = DEFAULT_RELEASE) -> Path:
     """The root disk (qcow2, read-only by convention) with that Debian, built first when its recipe never was.
 
-    Raises ImageBuildFailed. Processes that ask at the same time wait for one build.
+    Raises ImageBuildFailed. Processes that ask at the same time wait for one build. Only the build needs root: who has
+    the disk needs neither root nor the lock, which may be root's.
     """
     directory = CACHE / "image" / recipe_hash(release)
     disk = directory / "root.qcow2"
-    with locked(CACHE / "image.lock"):
+    if disk.exists():
+        return disk
+    check_tools(_TOOLS)
+    if os.geteuid() != 0:
+        raise ImageBuildFailed(
+            "building the guest's disk needs root, once: it installs Debian packages in a chroot. Nothing else does. "
+            f"As root, run `make image RELEASE={release}`, then try again"
+        )
+    with locked(CACHE / "image.lock", say):
         if not disk.exists():
-            _check_host()
             _build(directory, release, say)
+            _give_to_the_owner_of_the_checkout(directory)
     return disk
 
 
@@ -50,21 +59,18 @@ def recipe_hash(release: Release = DEFAULT_RELEASE) -> str:
     return digest.hexdigest()[:16]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time, whatever becomes of the others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _check_host() -> None:
-    packages = sorted({package for tool, package in _TOOLS.items() if shutil.which(tool) is None})
+def check_tools(tools: Mapping[str, str]) -> None:
+    """`tools`: a command → the Debian package that brings it. Raises ImageBuildFailed, naming those to install."""
+    packages = sorted({package for tool, package in tools.items() if shutil.which(tool) is None})
     if packages:
         raise ImageBuildFailed(f"missing tools; install them with: apt-get install -y {' '.join(packages)}")
-    if os.geteuid() != 0:
-        raise ImageBuildFailed("building the guest image needs root (it installs Debian packages in a chroot)")
+
+
+def _give_to_the_owner_of_the_checkout(directory: Path) -> None:
+    """After `sudo make image` the rest of the cache is still its user's to fill, and all of it theirs to remove."""
+    owner = CACHE.parent.stat()
+    for path in (CACHE, *CACHE.glob("image*"), directory, *directory.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _build(directory: Path, release: Release, say: Say) -> None:

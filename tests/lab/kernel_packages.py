@@ -5,7 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.image.build import CACHE, locked
+from lab.image.build import CACHE
+from lab.lock import locked
 
 
 @dataclass(frozen=True)
