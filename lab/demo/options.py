@@ -1,21 +1,44 @@
-"""The demo's command line: its options, and a message for every wrong value before anything starts."""
+"""The demo's command line: its options, and a message for every wrong value before anything starts.
+
+`make demo` asks this module before it installs anything, so it needs the standard library alone.
+"""
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.demo.results import LATEST
+from analysis.command_line import UserError, run
+from lab.demo.results import RESULTS
 from lab.demo.variant import FILE_SYSTEMS, FINAL_ACTIONS, INSTANCE_TYPES, Variant
 from lab.image.release import RELEASES
+
+# What `make demo` takes: each is an option below. PYTHON is of every target.
+_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB")
+_OF_EVERY_TARGET = ("PYTHON",)
+
+
+class UnknownVariable(UserError):
+    """`make demo` was given a variable that it does not know."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for."""
+    """What was asked for. `results` is None for a folder of its own below RESULTS."""
 
-    results: Path
+    results: Path | None
     variant: Variant
+
+
+def check_make_variables(names: Iterable[str]) -> None:
+    """`names` are those of the command line. Raises UnknownVariable."""
+    for name in names:
+        if name not in _MAKE_VARIABLES + _OF_EVERY_TARGET:
+            close = difflib.get_close_matches(name.upper(), _MAKE_VARIABLES, n=1)
+            hint = f"Did you mean {close[0]}? " if close else ""
+            raise UnknownVariable(f"make demo knows no variable {name}. {hint}It takes {', '.join(_MAKE_VARIABLES)}.")
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -24,8 +47,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m lab.demo",
         description="Hang a real Linux kernel in QEMU on an emulated AWS account, and bring its vmcore to the bucket. "
-        f"Leaves what it made in {LATEST}/. Exits with 1 and a reason when a step does not hold.",
-        epilog="With make: `make demo RELEASE=trixie FILE_SYSTEM=ext4 FINAL_ACTION=poweroff MEMORY_MIB=4096`.",
+        f"Each run has a folder of its own below {RESULTS}/, to which {RESULTS}/latest points. Exits with 1 and a "
+        "reason when a step does not hold.",
+        epilog="With make: `make demo RELEASE=trixie FILE_SYSTEM=ext4 FINAL_ACTION=poweroff MEMORY_MIB=4096`. "
+        "Root is needed once for each release, to install Debian packages and to build the guest's disk: "
+        "`sudo make image RELEASE=trixie`.",
         allow_abbrev=False,
     )
 
@@ -43,7 +69,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="{" + ",".join(map(str, INSTANCE_TYPES)) + "}",
         help=f"memory of the guest, and with it the instance type (default: {default.memory_mib})",
     )
-    parser.add_argument("--results", type=Path, default=LATEST, metavar="DIR", help=f"default: {LATEST}")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="instead of the folder of its own: a new or empty one, or one of an earlier demo, which is replaced",
+    )
     given = parser.parse_args(arguments)
     variant = Variant(
         release=given.release,
@@ -59,3 +90,13 @@ def _memory_mib(value: str) -> int:
         allowed = ", ".join(f"{memory} ({name})" for memory, name in INSTANCE_TYPES.items())
         raise argparse.ArgumentTypeError(f"{value!r} is the memory of no instance type here: choose from {allowed}")
     return int(value)
+
+
+def _check() -> None:
+    """The names of make's variables, in one argument, then the options that it made of them."""
+    check_make_variables(sys.argv[1].split())
+    parse(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(run(_check))

@@ -15,13 +15,15 @@ from typing import Any
 
 import drgn
 
+from analysis.command_line import UserError
+
 # "[   63.512345] Kernel panic - not syncing: NMI: Not continuing"
 PANIC = re.compile(r"Kernel panic - not syncing: (.+)")
 # What the NMI handler says when kernel.unknown_nmi_panic is on (arch/x86/kernel/nmi.c, unknown_nmi_error).
 NMI_PANIC = "NMI: Not continuing"
 
 
-class NotProven(Exception):
+class NotProven(UserError):
     """The vmcore does not open, or is not the dump of this run's diagnostic interrupt."""
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.command_line import UserError
 from lab.account import LabAccount
 from lab.demo.console import ConsoleWatch
 from lab.demo.proof import Culprit, Proof, prove, prove_report
@@ -23,14 +24,22 @@ from lab.guest.deadline import wait_until
 from lab.guest.hang import SPINNER, hang
 from lab.guest.qemu_guest import QemuGuest
 from lab.image import ensure_image
+from lab.image.build import check_tools
 
 # Bounds, not measurements: several times what the machine needs, so that only a real fault ends the demo here.
 PROVISION_SECONDS = 900
 ALARM_SECONDS = 300
 COLLECT_SECONDS = 900
+# Command → the Debian package that brings it.
+_TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "socat": "socat",
+    "makedumpfile": "makedumpfile",
+}
 
 
-class DemoFailed(Exception):
+class DemoFailed(UserError):
     """A step did not hold; the message says which, and where to look."""
 
 
@@ -48,6 +57,11 @@ class Outcome:
     seconds: dict[str, float]
     report: Path
     culprit: Culprit
+
+
+def check_host() -> None:
+    """Raises ImageBuildFailed, naming what to install: now, rather than in the middle of the story."""
+    check_tools(_TOOLS)
 
 
 class Story:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.events import Event
+from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 # The account's name for a service → the storyteller on the timeline.
 SPEAKERS = {"stepfunctions": "workflow", "cloudformation": "deploy", "cloudwatch": "alarm"}
@@ -22,6 +23,13 @@ class Teller:
             if event.text.endswith(")") or self._last_state.get(event.subject) == event.text:
                 return None
             self._last_state[event.subject] = event.text
+        # The stack's alarms on itself begin in INSUFFICIENT_DATA. The alarm of the instance is the story.
+        if (
+            event.source == "cloudwatch"
+            and event.text == "alarm INSUFFICIENT_DATA -> OK"
+            and not event.subject.startswith(HANG_ALARM_PREFIX)
+        ):
+            return None
         # The upload of the stack's own assets, before anything happens.
         if event.source == "s3" and event.subject.startswith("cdk-"):
             return None

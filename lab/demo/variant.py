@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from lab.account import LabAccount
 from lab.guest.hardware import Hardware
-from lab.guest.qemu_guest import QemuGuest
 from lab.image.release import DEFAULT_RELEASE, Release
+
+if TYPE_CHECKING:
+    from lab.account import LabAccount
+    from lab.guest.qemu_guest import QemuGuest
 
 FileSystem = Literal["xfs", "ext4"]
 FinalAction = Literal["reboot", "poweroff"]
@@ -73,7 +75,7 @@ class Observed:
         return [claim for claim, holds in claims.items() if not holds]
 
 
-def observe(account: LabAccount, guest: QemuGuest) -> Observed:
+def observe(account: "LabAccount", guest: "QemuGuest") -> Observed:
     """Look, while the guest is up."""
     done = guest.run(_OBSERVE, environment={}, timeout_seconds=60)
     release, file_system, reserved_bytes, total_kib = done.stdout.split()

@@ -36,7 +36,7 @@ def test_a_wrong_value_is_refused_with_the_option_and_what_is_allowed(
 
 
 def test_without_options_it_is_the_stacks_own_settings() -> None:
-    assert options.parse([]).variant == Variant()
+    assert options.parse([]) == options.Options(None, Variant())
     assert Variant().provision_input() == {}
 
 

@@ -1,9 +1,13 @@
-"""What the demo lays down in results/latest/."""
+"""What the demo lays down, where, and what it never touches."""
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
-from lab.demo.results import Results
+import pytest
+
+from lab.demo.results import FolderRefused, Results
 
 
 class Bucket:
@@ -30,3 +34,52 @@ def test_objects_of_an_incident_keep_their_folders(tmp_path: Path) -> None:
         "vmcore": b"KDUMP",
         "before/console.txt": b"login:",
     }
+
+
+def test_a_run_has_a_folder_of_its_own_and_latest_points_to_the_last(tmp_path: Path) -> None:
+    (tmp_path / "faults.json").write_text("not the demo's")
+    first = Results.of_a_new_run(tmp_path)
+    first.keep("console.log", "the first")
+    assert re.fullmatch(r"\d{8}T\d{6}Z", first.folder.name)
+    assert (tmp_path / "latest").resolve() == first.folder.resolve()
+    later = first.folder.rename(tmp_path / "20200101T000000Z")
+    second = Results.of_a_new_run(tmp_path)
+    assert (tmp_path / "latest").resolve() == second.folder.resolve()
+    assert (later / "console.log").read_text() == "the first"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"faults.json", "latest", later.name, second.folder.name}
+
+
+def test_the_folder_of_an_older_version_is_kept_under_its_time(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "vmcore").write_text("KDUMP")
+    os.utime(tmp_path / "latest", (0, 0))
+    run = Results.of_a_new_run(tmp_path)
+    assert (tmp_path / "latest").resolve() == run.folder.resolve()
+    assert (tmp_path / "19700101T000000Z" / "vmcore").read_text() == "KDUMP"
+
+
+def test_a_folder_that_no_demo_made_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("ten years")
+    with pytest.raises(FolderRefused, match="no demo made"):
+        Results(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "ten years"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(FolderRefused, match="is no folder"):
+        Results(tmp_path / "thesis.tex")
+
+
+def test_the_folder_of_a_demo_that_is_over_is_replaced(tmp_path: Path) -> None:
+    first = Results(tmp_path / "mine")
+    first.keep("console.log", "the first")
+    first.close()
+    second = Results(tmp_path / "mine")
+    assert second.files == ["executions"]
+
+
+def test_two_demos_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    first = Results(tmp_path / "mine")
+    first.keep("console.log", "the first")
+    with pytest.raises(FolderRefused, match=r"another demo: process \d+, since .* UTC\. Wait, or"):
+        Results(tmp_path / "mine")
+    assert first.files == ["console.log", "executions"]

@@ -36,6 +36,7 @@ def test_progress_of_an_upload_is_told_in_figures(progress: dict[str, Any], said
         ("lambda", "Hangdump-watch_upload", "succeeded"),
         ("stepfunctions", "CollectVmcore", "Upload vmcore (wait)"),
         ("s3", "cdk-hnb659fds-assets", "object template: 9 bytes"),
+        ("cloudwatch", "Hangdump CollectVmcore failed", "alarm INSUFFICIENT_DATA -> OK"),
     ],
 )
 def test_what_only_prepares_is_left_out(source: str, subject: str, text: str) -> None:
@@ -47,3 +48,14 @@ def test_a_function_that_fails_is_told() -> None:
         "lambda",
         "Hangdump-plan_upload  failed: BucketRefused: no",
     )
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("hangdump-i-0123456789abcdef0", "alarm INSUFFICIENT_DATA -> OK"),
+        ("Hangdump CollectVmcore failed", "alarm INSUFFICIENT_DATA -> ALARM"),
+    ],
+)
+def test_the_instances_own_alarm_is_told_and_so_is_a_failure_of_hangdump(subject: str, text: str) -> None:
+    assert _line("cloudwatch", subject, text) == ("alarm", f"{subject}  {text}")
