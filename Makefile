@@ -81,21 +81,22 @@ packages:
 lab-packages:
 	@AS_ROOT='make image$(if $(RELEASE), RELEASE=$(RELEASE))' lab/install_packages.sh lab/debian-packages.txt
 
-$(VENV)/.stamp: requirements/bootstrap.txt requirements/dev.txt
+# $(1): the directory, $(2): the requirements. Plain pip installs uv, which is ten times quicker; Debian splits venv and pip
+# off its Python.
+define make_environment
 	@$(REQUIRE_PYTHON)
-	@# Debian splits venv and pip off its Python.
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || lab/install_packages.sh python3-venv
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
-	$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements/dev.txt
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --require-hashes -r $(2)
 	touch $@
+endef
 
-$(DEPLOY_VENV)/.stamp: requirements/deploy.txt
-	@$(REQUIRE_PYTHON)
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || lab/install_packages.sh python3-venv
-	$(PYTHON) -m venv $(DEPLOY_VENV)
-	$(DEPLOY) -m pip install --quiet --require-hashes -r requirements/deploy.txt
-	touch $@
+$(VENV)/.stamp: requirements/bootstrap.txt requirements/dev.txt
+	$(call make_environment,$(VENV),requirements/dev.txt)
+
+$(DEPLOY_VENV)/.stamp: requirements/bootstrap.txt requirements/deploy.txt
+	$(call make_environment,$(DEPLOY_VENV),requirements/deploy.txt)
 
 $(BENCH_VENV)/.stamp: requirements/bench.txt $(VENV)/.stamp
 	$(PYTHON) -m venv $(BENCH_VENV)
