@@ -75,7 +75,7 @@ def pack() -> bytes:
     """The package `analysis`, as Python imports it from a zip file; the same bytes each time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(_PACKAGE.glob("*.py")):
+        for path in sorted([*_PACKAGE.glob("*.py"), *_PACKAGE.glob("*.txt")]):
             archive.writestr(zipfile.ZipInfo(f"analysis/{path.name}", _OLDEST), path.read_bytes())
     return buffer.getvalue()
 

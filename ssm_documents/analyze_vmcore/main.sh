@@ -44,8 +44,8 @@ main() {
   mkdir -m 700 "$scratch"
   fetch_manifest
   check_space "$(manifest_field vmcore 2)"
-  find_python
   fetch bundle "$scratch/analysis.zip"
+  find_python "$scratch/analysis.zip"
   fetch vmcore "$scratch/vmcore"
   run_analysis "$scratch"
   send_result "$scratch/analysis.json"

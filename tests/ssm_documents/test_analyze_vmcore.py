@@ -1,6 +1,7 @@
 """analyze_vmcore: fetches, runs our analysis as it is packed, sends the result, leaves no vmcore behind."""
 
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,29 @@ def test_a_manifest_with_anything_else_in_it_is_refused(ready: FakeRoot, bucket:
     bucket.objects["/manifest.tsv"] += b"vmcore\t1\tfile:///etc/shadow\n"
     assert analyze(ready, bucket).error == "AnalysisFailed"
     assert ("GET", "/vmcore") not in bucket.requests
+
+
+# A host's own Python, without drgn; its virtual environments know one index.
+HOST_PYTHON = """\
+#!/bin/bash
+{python} "$@" || exit
+if [[ "$1 $2" == "-m venv" ]]; then printf '[global]\\nno-index = true\\nfind-links = {index}\\n' >"$3/pip.conf"; fi
+"""
+
+
+def test_a_drgn_that_is_not_the_pinned_one_is_not_installed(ready: FakeRoot, bucket: Bucket, tmp_path: Path) -> None:
+    """By a real pip; the index offers another file under the pinned name and version."""
+    index = tmp_path / "index"
+    index.mkdir()
+    with zipfile.ZipFile(index / "drgn-0.3.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("drgn.py", "")
+        wheel.writestr("drgn-0.3.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: drgn\nVersion: 0.3.0\n")
+        wheel.writestr("drgn-0.3.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("drgn-0.3.0.dist-info/RECORD", "")
+    python = ready.tools / "python3"
+    python.write_text(HOST_PYTHON.format(python=Path(sys.base_prefix) / "bin" / "python3", index=index))
+    python.chmod(0o755)
+    run = ready.run("analyze_vmcore", manifestUrl=f"{bucket.url}/manifest.tsv?{SIGNATURE}")
+    assert run.error == "PackageUnavailable", run.stderr
+    assert "DO NOT MATCH THE HASHES" in run.stderr
+    assert list((ready.path / "var/lib/hangdump/analysis").rglob("drgn*")) == []

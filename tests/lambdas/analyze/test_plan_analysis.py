@@ -91,7 +91,8 @@ def test_our_analysis_is_packed_whole_and_can_be_imported(
     plan(context, host_id)
     packed = account.bucket.objects[f"manifests/{INCIDENT}/analysis.zip"].data
     names = zipfile.ZipFile(io.BytesIO(packed)).namelist()
-    assert names == sorted(f"analysis/{path.name}" for path in Path("analysis").glob("*.py"))
+    modules = [f"analysis/{path.name}" for path in Path("analysis").glob("*.py")]
+    assert names == sorted([*modules, "analysis/host_requirements.txt"])
     file = tmp_path / "analysis.zip"
     file.write_bytes(packed)
     done = subprocess.run(
