@@ -2,10 +2,12 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.command_line import run
 from bench import capture, gate, triage, upload
 
 RESULTS = Path("results") / "bench"
@@ -32,13 +34,21 @@ MEASUREMENTS: dict[str, Callable[[Options], None]] = {
 
 def size_bytes(text: str) -> int:
     """`64MiB`, `1GiB` or bytes."""
-    match = re.fullmatch(r"(\d+)(MiB|GiB|)", text)
+    match = re.fullmatch(r"([1-9]\d*)(MiB|GiB|)", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text} is no size: 64MiB, 1GiB, 1048576")
     return int(match[1]) * UNITS[match[2]]
 
 
+def run_count(text: str) -> int:
+    """At least one."""
+    if re.fullmatch(r"[1-9]\d*", text) is None:
+        raise argparse.ArgumentTypeError(f"{text} is no number of runs: 1, 5")
+    return int(text)
+
+
 def main() -> None:
+    """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=sorted(MEASUREMENTS), help="one measurement instead of all")
     parser.add_argument(
@@ -48,7 +58,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--runs",
-        type=int,
+        type=run_count,
         help="upload: timed runs of each client (5; 3 above 4 GiB); triage: runs of each log (5); "
         "gate: events for each handler (9); capture: crashes with each collector (1)",
     )
@@ -61,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from analysis.command_line import UserError
 from lambdas.upload.part_plan import PartPlan
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 URL_SECONDS = 3600
 
 
-class NotIdentical(Exception):
+class NotIdentical(UserError):
     """What the bucket holds is not what was described; it was removed from there."""
 
 

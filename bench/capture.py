@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.command_line import UserError
 from bench.peers import plot
 from lab.account import LabAccount
 from lab.demo.console import ConsoleWatch
@@ -68,7 +69,7 @@ PROVISION_SECONDS = 900
 COLLECT_SECONDS = 3600
 
 
-class NotCaptured(Exception):
+class NotCaptured(UserError):
     """An execution ended without a vmcore; the message is its reason."""
 
 

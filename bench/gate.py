@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from analysis.command_line import UserError
 from bench.peers import plot
 from lab.account import LabAccount
 from lab.deployment import deploy_hangdump, synthesize_for_lab
@@ -32,7 +33,7 @@ IMPORTS = {GATE: "lambdas.respond_to_hang", BARE: "boto3"}
 _TIMED_IMPORT = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
 
 
-class NotInterrupted(Exception):
+class NotInterrupted(UserError):
     """A handler refused, so that there is nothing to measure."""
 
 

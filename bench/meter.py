@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.command_line import UserError
+
 SAMPLE_SECONDS = 0.02
 
 
-class ClientFailed(Exception):
+class ClientFailed(UserError):
     """A client did not do its job: there is nothing to measure."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from analysis.command_line import UserError
 from bench import peers
 from bench.document import Instance, hangdump
 from bench.endpoint import Endpoint, serving
@@ -19,10 +20,14 @@ SIZES_BYTES = (64 * 1024**2, GIB, 8 * GIB)
 Row = dict[str, float | int | str]
 
 
+class PeersMissing(UserError):
+    """There is nothing to measure against."""
+
+
 def measure(results: Path, *, sizes_bytes: tuple[int, ...] | None = None, runs: int | None = None) -> None:
     """Writes upload.json and upload.png."""
     if not peers.PEERS.exists():
-        raise SystemExit(f"{peers.PEERS} is not there. `make bench` installs the peers.")
+        raise PeersMissing(f"{peers.PEERS} is not there. `make bench` installs the peers")
     rows = []
     file = results / "upload.json"
     with serving() as endpoint:

@@ -1,8 +1,10 @@
 """`python -m lab.s3_server`: the server as a process of its own. Prints its port, serves until it is killed."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from analysis.command_line import run
 from lab.s3_server.credentials import Credentials
 from lab.s3_server.server import SMALLEST_PART_BYTES, S3Server
 
@@ -32,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))
