@@ -1,6 +1,6 @@
 """The demo's command line: its options, and a message for every wrong value before anything starts.
 
-`make demo` asks this module before it installs anything, so it needs the standard library alone.
+`make demo` runs this module before it installs anything, so it needs the standard library alone.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 from analysis.command_line import UserError, run
 from lab.demo.results import RESULTS
 from lab.demo.variant import FILE_SYSTEMS, FINAL_ACTIONS, INSTANCE_TYPES, Variant
+from lab.image.build import require_root
 from lab.image.release import RELEASES
 
 # What `make demo` takes: each is an option below. PYTHON is of every target.
@@ -92,11 +93,11 @@ def _memory_mib(value: str) -> int:
     return int(value)
 
 
-def _check() -> None:
-    """The names of make's variables, in one argument, then the options that it made of them."""
+def check() -> None:
+    """For `make demo`: the names of its variables in one argument, then the options that it made of them."""
     check_make_variables(sys.argv[1].split())
-    parse(sys.argv[2:])
+    require_root(parse(sys.argv[2:]).variant.release)
 
 
 if __name__ == "__main__":
-    sys.exit(run(_check))
+    sys.exit(run(check))

@@ -31,21 +31,29 @@ def ensure_image(say: Say = lambda line: print(line, flush=True), *, release: Re
     Raises ImageBuildFailed. Processes that ask at the same time wait for one build. Only the build needs root: who has
     the disk needs neither root nor the lock, which may be root's.
     """
-    directory = CACHE / "image" / recipe_hash(release)
-    disk = directory / "root.qcow2"
+    disk = _disk(release)
     if disk.exists():
         return disk
     check_tools(_TOOLS)
-    if os.geteuid() != 0:
-        raise ImageBuildFailed(
-            "building the guest's disk needs root, once: it installs Debian packages in a chroot. Nothing else does. "
-            f"As root, run `make image RELEASE={release}`, then try again"
-        )
+    require_root(release)
     with locked(CACHE / "image.lock", say):
         if not disk.exists():
-            _build(directory, release, say)
-            _give_to_the_owner_of_the_checkout(directory)
+            _build(disk.parent, release, say)
+            _give_to_the_owner_of_the_checkout(disk.parent)
     return disk
+
+
+def require_root(release: Release) -> None:
+    """Raises ImageBuildFailed when the disk is still to be built and this process may not."""
+    if os.geteuid() != 0 and not _disk(release).exists():
+        raise ImageBuildFailed(
+            "building the guest's disk needs root, once: it installs Debian packages, here and in a chroot. "
+            f"As root, run `make image RELEASE={release}`, then try again; nothing else needs root"
+        )
+
+
+def _disk(release: Release) -> Path:
+    return CACHE / "image" / recipe_hash(release) / "root.qcow2"
 
 
 def recipe_hash(release: Release = DEFAULT_RELEASE) -> str:

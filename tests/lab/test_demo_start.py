@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.demo import options
 from lab.image import build
 from lab.image.build import ImageBuildFailed
 
@@ -114,6 +115,13 @@ def test_only_the_build_of_the_image_needs_root(cache: Path, monkeypatch: pytest
     # Root's, and not to be opened.
     (cache / "image.lock").mkdir()
     assert build.ensure_image(release="trixie") == disk
+
+
+def test_make_demo_says_so_before_it_installs_anything(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the very check that refuses mistakes."""
+    monkeypatch.setattr(sys, "argv", ["options", "RELEASE", "--release", "trixie"])
+    with pytest.raises(ImageBuildFailed, match="As root, run `make image RELEASE=trixie`"):
+        options.check()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives files away")
