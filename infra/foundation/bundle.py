@@ -1,7 +1,7 @@
 """What every Lambda function runs: the package `lambdas` and its pinned dependencies, put together without Docker.
 
 Dependencies are wheels for the functions' platform, never built here, cached by the hash of requirements.txt: the
-second synth needs no network. `python -m infra.bundle` fetches them beforehand.
+second synth needs no network. `python -m infra.foundation.bundle` fetches them beforehand.
 """
 
 import atexit

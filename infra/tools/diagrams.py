@@ -1,4 +1,4 @@
-"""Draws the synthesized state machines as Mermaid diagrams into docs/state-machines.md: `python -m infra.diagrams`."""
+"""Draws the synthesized state machines into docs/state-machines.md, in Mermaid: `python -m infra.tools.diagrams`."""
 
 import json
 import sys
