@@ -34,6 +34,8 @@ install_packages() {
 main() {
     local work=$1 sources=$2 apt_conf=$3 release=$4
     local root=$work/root disk=$work/disk.raw
+    # `su` without `-` keeps a PATH without sbin, and of the caller's directories the chroot may have none.
+    export PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"
     HANGDUMP_ROOT_UUID=$(cat /proc/sys/kernel/random/uuid)
     export HANGDUMP_ROOT_UUID HANGDUMP_DISK_SIZE=$DISK_SIZE HANGDUMP_RECIPE=$HERE DEBIAN_FRONTEND=noninteractive
 
