@@ -63,9 +63,10 @@ faults: setup ## Every documented error at every call, and 1,000 random schedule
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench
 
-docs: setup ## Generate docs/state-machines.md and docs/errors.md
+docs: setup ## Generate the state diagrams and the pages of errors and settings in docs/
 	$(RUN) -m infra.tools.diagrams
 	$(RUN) -m infra.tools.errors
+	$(RUN) -m infra.tools.settings_page
 
 sbom: setup ## Write the bill of materials of what the functions run to docs/sbom.cdx.json
 	$(RUN) -m infra.tools.sbom

@@ -69,10 +69,10 @@ def _explain(detail: ErrorDetails) -> str:
         return f"{key} = {detail['input']!r}: no such key; {hint}allowed are {', '.join(properties)}"
     # Of a member of a list, the list's own.
     schema = next(properties[part] for part in reversed(location) if part in properties)
-    return f"{key} = {detail['input']!r}: allowed is {_allowed(schema)} ({schema.get('description', '')})"
+    return f"{key} = {detail['input']!r}: allowed is {allowed(schema)} ({schema.get('description', '')})"
 
 
-def _allowed(schema: Mapping[str, Any]) -> str:
+def allowed(schema: Mapping[str, Any]) -> str:
     """A property of the JSON schema in words."""
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
