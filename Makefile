@@ -75,6 +75,7 @@ lock: setup ## Resolve the requirement files again, with hashes and without addr
 	requirements/lock.sh
 
 setup: $(VENV)/.stamp .cache/bundle/.stamp
+	@# Not a word when all is there.
 
 packages:
 	@AS_ROOT='make packages image' lab/install_packages.sh lab/debian-packages.txt tests/debian-packages.txt
