@@ -23,12 +23,7 @@ class Teller:
             if event.text.endswith(")") or self._last_state.get(event.subject) == event.text:
                 return None
             self._last_state[event.subject] = event.text
-        # The stack's alarms on itself begin in INSUFFICIENT_DATA. The alarm of the instance is the story.
-        if (
-            event.source == "cloudwatch"
-            and event.text == "alarm INSUFFICIENT_DATA -> OK"
-            and not event.subject.startswith(HANG_ALARM_PREFIX)
-        ):
+        if _is_of_the_deployment(event):
             return None
         # The upload of the stack's own assets, before anything happens.
         if event.source == "s3" and event.subject.startswith("cdk-"):
@@ -39,6 +34,17 @@ class Teller:
         if event.source == "lambda" and event.text in ("started", "succeeded") and "respond" not in event.subject:
             return None
         return SPEAKERS.get(event.source, event.source), f"{event.subject}  {event.text}"
+
+
+def _is_of_the_deployment(event: Event) -> bool:
+    """The first state of an alarm on Hangdump itself, whatever it is: "no sweep" begins in ALARM.
+
+    Their topic only repeats them.
+    """
+    if event.source == "sns":
+        return "OwnAlarms" in event.subject
+    is_own = event.source == "cloudwatch" and not event.subject.startswith(HANG_ALARM_PREFIX)
+    return is_own and event.text.startswith("alarm INSUFFICIENT_DATA -> ")
 
 
 def progress_line(progress: Mapping[str, Any]) -> str:

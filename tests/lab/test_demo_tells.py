@@ -37,6 +37,8 @@ def test_progress_of_an_upload_is_told_in_figures(progress: dict[str, Any], said
         ("stepfunctions", "CollectVmcore", "Upload vmcore (wait)"),
         ("s3", "cdk-hnb659fds-assets", "object template: 9 bytes"),
         ("cloudwatch", "Hangdump CollectVmcore failed", "alarm INSUFFICIENT_DATA -> OK"),
+        ("cloudwatch", "Hangdump no sweep", "alarm INSUFFICIENT_DATA -> ALARM"),
+        ("sns", "Hangdump-OwnAlarmsTopic99673E69-77MFN1ECT2QO", 'ALARM: "Hangdump no sweep"'),
     ],
 )
 def test_what_only_prepares_is_left_out(source: str, subject: str, text: str) -> None:
@@ -54,7 +56,7 @@ def test_a_function_that_fails_is_told() -> None:
     ("subject", "text"),
     [
         ("hangdump-i-0123456789abcdef0", "alarm INSUFFICIENT_DATA -> OK"),
-        ("Hangdump CollectVmcore failed", "alarm INSUFFICIENT_DATA -> ALARM"),
+        ("Hangdump CollectVmcore failed", "alarm OK -> ALARM"),
     ],
 )
 def test_the_instances_own_alarm_is_told_and_so_is_a_failure_of_hangdump(subject: str, text: str) -> None:
