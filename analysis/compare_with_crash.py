@@ -78,7 +78,8 @@ def main(arguments: Sequence[str]) -> int:
     check_match(identity, debuginfo.kernel)
     with readable(options.vmcore):
         load_symbols(program, debuginfo)
-    compared = compare(list_cpus(program), stacks_by_crash(debuginfo.kernel, options.vmcore))
+        cpus = list_cpus(program)
+    compared = compare(cpus, stacks_by_crash(debuginfo.kernel, options.vmcore))
     for each in compared:
         print(each)
     return 0 if all(each.is_same for each in compared) else 1
