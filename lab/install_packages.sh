@@ -30,12 +30,13 @@ quietly() {
 }
 
 main() {
-    local -a wanted missing
-    mapfile -t wanted < <(names_of "$@")
+    # First: the bash of a Mac has no mapfile.
     if ! command -v dpkg-query >/dev/null; then
-        echo "The lab needs a Debian or Ubuntu host with these packages: ${wanted[*]}" >&2
+        echo "The lab needs a Debian or Ubuntu host with these packages:" "$(names_of "$@" | tr '\n' ' ')" >&2
         exit 1
     fi
+    local -a wanted missing
+    mapfile -t wanted < <(names_of "$@")
     mapfile -t missing < <(missing_of "${wanted[@]}")
     [ "${#missing[@]}" -gt 0 ] || exit 0
     if [ "$(id -u)" -ne 0 ]; then

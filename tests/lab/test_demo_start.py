@@ -19,7 +19,7 @@ MAKE = shutil.which("make") or "make"
 def _tools(folder: Path, **scripts: str) -> dict[str, str]:
     """An environment whose PATH has these commands and a few that read and write files."""
     folder.mkdir()
-    for name in ("sed", "grep", "mktemp", "cat", "rm"):
+    for name in ("sed", "grep", "mktemp", "cat", "rm", "tr"):
         (folder / name).symlink_to(str(shutil.which(name)))
     for name, script in scripts.items():
         command = folder / name.replace("_", "-")
