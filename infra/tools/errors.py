@@ -1,7 +1,9 @@
 """Writes docs/errors.md: every error that a user can meet, what happened and what to do. Made of the error classes."""
 
+import sys
 from inspect import cleandoc
 
+from analysis.command_line import run
 from infra.synth import ROOT
 from lambdas.runtime import errors
 
@@ -35,6 +37,11 @@ def _line(text: str) -> str:
     return " ".join(cleandoc(text).split()).replace("|", "\\|")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write it."""
     PAGE.write_text(page(), encoding="utf-8")
     print(PAGE.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -18,22 +18,23 @@ _DURATIONS = {
 
 
 def compose(
-    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, told: Triage, now: datetime
+    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, triage: Triage, now: datetime
 ) -> dict[str, Any]:
+    """incident.json, but for the keys of its objects. `event` is all that the execution knows."""
     ended = timeline_entry(now, "concluded", f"{conclusion.verdict.value}: {conclusion.reason}")
     timeline = [*incident.timeline, ended]
     found, verified = event.get("found"), event.get("verified")
     opened = opened_fields(event)
     booted = found.get("kernel", "") if isinstance(found, dict) else ""
-    kernel = opened.get("kernelRelease") or told.kernel_release or booted
+    kernel = opened.get("kernelRelease") or triage.kernel_release or booted
     facts = incident.as_json()
     # What the console showed is in console.txt, if it is anywhere.
     for console in ("consoleBaseline", "dumpWatch"):
         facts.pop(console, None)
     facts |= {"decisionReason": incident.reason, "timeline": timeline, "durations": _durations(timeline)}
     facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
-    facts |= {"panicLine": told.panic_message, "crashClass": told.crash_class.value, "kernel": kernel}
-    facts |= {"sentence": told.sentence, "signature": told.signature}
+    facts |= {"panicLine": triage.panic_message, "crashClass": triage.crash_class.value, "kernel": kernel}
+    facts |= {"sentence": triage.sentence, "signature": triage.signature}
     if opened:
         facts["opened"] = opened
     if isinstance(verified, dict):
@@ -42,7 +43,7 @@ def compose(
 
 
 def opened_fields(event: dict[str, Any]) -> dict[str, Any]:
-    """What open_vmcore said; nothing when the execution did not come so far."""
+    """The result of open_vmcore; empty when the execution did not reach it."""
     opened = event.get("opened")
     return opened if isinstance(opened, dict) else {}
 

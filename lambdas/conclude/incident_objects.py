@@ -1,17 +1,19 @@
-"""Reads the kernel's log from the bucket; writes console.txt, triage.json, report.html and incident.json beside it.
+"""The objects of an incident in the bucket: reads the kernel's log and the console, writes what is made of them.
 
-A bucket or console that refuses must not keep the verdict from the human: it is noted as a problem and told to them.
+A bucket or console that refuses must not keep the verdict from people: each failure becomes a problem in the report.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambdas.incident.record import Incident
 from lambdas.instance.facts import read_console
 from lambdas.report.pages import IncidentPages
-from lambdas.runtime import bucket as bucket_objects
+from lambdas.runtime import bucket as objects
 from lambdas.runtime.environment import VmcoreBucket
 from lambdas.runtime.observability import logger
 from lambdas.triage import Triage, triage
@@ -22,72 +24,92 @@ _LONGEST_LOG_BYTES = 32 * 1024**2
 Done = TypeVar("Done")
 
 
-class BucketReport:
-    """The objects of one incident. `problems` collects what could not be read or written."""
+@dataclass(frozen=True)
+class Observed:
+    """What the kernel and the console said, the keys of its logs in the bucket, and what could not be read."""
 
-    def __init__(self, bucket: VmcoreBucket, names: dict[str, str]) -> None:
-        self._bucket = bucket
-        self.bucket_name = bucket.bucket_name
-        self.names = names
-        self.problems: list[str] = []
-        self.written: dict[str, str] = {}
+    log: str = ""
+    console: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
-    def read_log(self, *, has_own: bool) -> str:
-        """vmcore-dmesg.txt, or "" when it never came; where the vmcore's own log says more (has_own), that."""
-        text = self._attempt("vmcore-dmesg.txt", lambda: self._read_log("dmesg")) or ""
-        own = self._attempt("vmcore-log.txt", lambda: self._read_log("log")) if has_own else ""
-        return own or text
 
-    def write_console(self, instance_id: str) -> str:
-        """The console as it is now: after a crash, that of the crash kernel and of the boot that followed."""
-        console = self._attempt("The console", lambda: read_console(instance_id))
-        if console:
-            self._attempt("console.txt", lambda: self._put("console", console, "text/plain; charset=utf-8"))
-        return console or ""
+def observe(bucket: VmcoreBucket, incident: Incident, *, is_log_written: bool) -> Observed:
+    """vmcore-dmesg.txt, or vmcore-log.txt where open_vmcore found more in the dump; and the console as it is now.
 
-    def triage(self, log: str, console: str) -> Triage:
-        """What the log tells, in triage.json beside it; a log that defeats us must not keep the verdict back."""
+    After a crash the console is that of the crash kernel and of the boot that followed.
+    """
+    problems: list[str] = []
+    logs: dict[str, str] = {}
+    for name in ("dmesg", "log") if is_log_written else ("dmesg",):
+        text = _attempt(f"vmcore-{name}.txt", lambda name=name: _read(bucket, incident.object_keys[name]), problems)  # type: ignore[misc]
+        if text is not None:
+            logs[name] = text
+    console = _attempt("The console", lambda: read_console(incident.instance_id), problems) or ""
+    keys = {name: incident.object_keys[name] for name in logs}
+    return Observed(logs.get("log") or logs.get("dmesg", ""), console, keys, tuple(problems))
+
+
+def triage_of(observed: Observed, *, is_crash_expected: bool) -> tuple[Triage, tuple[str, ...]]:
+    """The triage, and the problem that prevented one. A log that defeats us must not keep the verdict back."""
+    # Without a crash of this incident the console may still show an older one.
+    console = observed.console if observed.log or is_crash_expected else ""
+    try:
+        return triage(observed.log, console), ()
+    except Exception as error:
+        logger.exception("Triage of the kernel's log")
+        return Triage(), (f"Triage of the kernel's log: {error!r}",)
+
+
+def write_objects(
+    report: Mapping[str, Any],
+    observed: Observed,
+    triaged: Triage,
+    *,
+    names: Mapping[str, str],
+    bucket: VmcoreBucket,
+    pages: IncidentPages | None,
+) -> dict[str, Any]:
+    """console.txt and triage.json; with `pages` also report.html and incident.json. Gives the report, keys complete."""
+    keys, problems = dict(report["keys"]), list(report["problems"])
+
+    def put(name: str, text: str, content_type: str) -> None:
+        def write() -> bool:
+            objects.write(bucket, names[name], text, content_type=content_type)
+            return True
+
+        if _attempt(names[name].rsplit("/", 1)[1], write, problems):
+            keys[name] = names[name]
+
+    if observed.console:
+        put("console", observed.console, "text/plain; charset=utf-8")
+    if observed.log or triaged.panic_message:
+        put("triage", json.dumps(triaged.as_json(), indent=2) + "\n", "application/json")
+    if pages is not None:
+        # The page and incident.json list each other's key before both are written; a key whose write failed is dropped.
+        both = {name: names[name] for name in ("incident", "report")}
         try:
-            told = triage(log, console)
+            pages.write_report(names["report"], {**report, "keys": keys | both, "problems": problems}, triaged)
         except Exception as error:
-            self.problems.append(f"Triage of the kernel's log: {error!r}")
-            logger.exception("Triage of the kernel's log")
-            return Triage()
-        if log or told.panic_message:
-            text = json.dumps(told.as_json(), indent=2) + "\n"
-            self._attempt("triage.json", lambda: self._put("triage", text, "application/json"))
-        return told
-
-    def write_page(self, pages: IncidentPages, report: dict[str, Any], told: Triage) -> None:
-        """report.html; whatever defeats its drawing must not keep the verdict back."""
-        try:
-            pages.write_report(self.names["report"], report, told)
-        except Exception as error:
-            self.problems.append(f"report.html: {error!r}")
+            problems.append(f"report.html: {error!r}")
             logger.exception("report.html")
         else:
-            self.written["report"] = self.names["report"]
+            keys["report"] = names["report"]
+        whole = {**report, "keys": keys | {"incident": names["incident"]}, "problems": problems}
+        put("incident", json.dumps(whole, indent=2, sort_keys=True) + "\n", "application/json")
+    return {**report, "keys": keys, "problems": problems}
 
-    def write_incident(self, report: dict[str, Any]) -> None:
-        """incident.json"""
-        text = json.dumps(report, indent=2, sort_keys=True) + "\n"
-        self._attempt("incident.json", lambda: self._put("incident", text, "application/json"))
 
-    def _read_log(self, name: str) -> str:
-        log = bucket_objects.read(self._bucket, self.names[name], longest_bytes=_LONGEST_LOG_BYTES)
-        if log is None:
-            return ""
-        self.written[name] = self.names[name]
-        return log.decode("utf-8", errors="replace")
+def _read(bucket: VmcoreBucket, key: str) -> str | None:
+    """None when it never came."""
+    log = objects.read(bucket, key, longest_bytes=_LONGEST_LOG_BYTES)
+    return None if log is None else log.decode("utf-8", errors="replace")
 
-    def _put(self, name: str, text: str, content_type: str) -> None:
-        bucket_objects.write(self._bucket, self.names[name], text, content_type=content_type)
-        self.written[name] = self.names[name]
 
-    def _attempt(self, what: str, do: Callable[[], Done]) -> Done | None:
-        try:
-            return do()
-        except (ClientError, BotoCoreError) as error:
-            self.problems.append(f"{what}: {error}")
-            logger.warning("%s: %s", what, error)
-            return None
+def _attempt(what: str, do: Callable[[], Done], problems: list[str]) -> Done | None:
+    try:
+        return do()
+    except (ClientError, BotoCoreError) as error:
+        problems.append(f"{what}: {error}")
+        logger.warning("%s: %s", what, error)
+        return None

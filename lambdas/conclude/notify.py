@@ -1,4 +1,4 @@
-"""The notification at the end of an incident: short, what the kernel did in it, and where everything is."""
+"""The notification at the end of an incident: the verdict, what the kernel did, and where the objects are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from lambdas.runtime.environment import Notifications, ReportLink
 from lambdas.runtime.notification import next_step, publish, table
 
 
-def tell(report: Mapping[str, Any]) -> None:
-    """Publishes it."""
+def notify(report: Mapping[str, Any]) -> None:
+    """Publishes the notification."""
     publish(Notifications.read().topic_arn, subject=_subject(report), lines=_lines(report))
 
 
@@ -38,18 +38,18 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         "Incident": report["incidentId"],
         "Account": f"{report['accountId']} {report['region']}",
     }
-    told = [f"{report['verdict']}: {report.get('instanceId') or 'no instance'}", report["reason"], "", *table(rows)]
-    return told + [f"Problem: {problem}" for problem in report["problems"]]
+    lines = [f"{report['verdict']}: {report.get('instanceId') or 'no instance'}", report["reason"], "", *table(rows)]
+    return lines + [f"Problem: {problem}" for problem in report["problems"]]
 
 
 def _page(report: Mapping[str, Any]) -> str:
-    """For who is signed in, as long as the object is there."""
+    """Console link, needs a sign-in; good as long as the object is there."""
     key = report["keys"].get("report", "")
     return console_link(bucket=report["bucket"], region=report["region"], key=key)
 
 
 def _link(report: Mapping[str, Any]) -> str:
-    """For who is not."""
+    """Presigned link; expires with the function's credentials, within hours."""
     key, hours = report["keys"].get("report"), ReportLink.read().report_link_hours
     link = sign_link(bucket=report["bucket"], key=key, hours=hours) if key else ""
     return f"{link} (for some hours, {hours} at most)" if link else ""

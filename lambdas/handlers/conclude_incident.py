@@ -1,6 +1,6 @@
-"""Ends an incident: verdict, triage, report, incident.json, record, notification, metric. Nothing ends without it.
+"""Ends an incident: verdict, triage, report, incident.json, record, notification, metric. Every execution ends here.
 
-Owns the order and the report; the verdict is decided in decide_verdict.py. Works with whatever the execution got to.
+Owns the order. It works with whatever the execution knows by then, also after bad input.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.conclude.compose import compose, opened_fields
 from lambdas.conclude.decide_verdict import Conclusion, conclude
-from lambdas.conclude.incident_objects import BucketReport
-from lambdas.conclude.notify import tell
+from lambdas.conclude.incident_objects import Observed, observe, triage_of, write_objects
+from lambdas.conclude.notify import notify
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import SAFE_VERDICTS, Incident, State
 from lambdas.incident.table import IncidentTable
@@ -40,14 +40,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     settings = ReportPages.read()
     pages = IncidentPages(settings, records.name)
-    report = _write_report(event, incident, conclusion, BucketReport(settings, incident.object_keys), pages)
+    report = _make_report(event, incident, conclusion, bucket=settings, pages=pages)
     if _is_worth_recording(incident, conclusion):
         _record(event, incident, report, records)
     if incident.notified_by != event["executionName"]:
-        tell(report)
+        notify(report)
         _emit_metrics(report)
-        told = {"notifiedAt": moment.iso(moment.now()), "notifiedBy": event["executionName"]}
-        records.update(incident.incident_id, told)
+        fields = {"notifiedAt": moment.iso(moment.now()), "notifiedBy": event["executionName"]}
+        records.update(incident.incident_id, fields)
         _write_index(pages, report, own=report if _is_worth_recording(incident, conclusion) else None)
     result = {name: report[name] for name in ("verdict", "reason", "incidentId", "keys")}
     return result | ({"panicLine": report["panicLine"]} if report.get("panicLine") else {})
@@ -78,7 +78,7 @@ def _find(event: dict[str, Any], context: LambdaContext, records: IncidentTable)
 
 
 def _is_concluded_by_its_rescue(event: dict[str, Any], incident: Incident) -> bool:
-    """The rescue that this execution waited for has said and told everything."""
+    """The rescue that this execution waited for has concluded the incident and notified."""
     rescue = event.get("rescueEnd")
     return isinstance(rescue, dict) and incident.verdict is not None and incident.concluded_by == rescue.get("name")
 
@@ -89,32 +89,32 @@ def _as_recorded(incident: Incident) -> dict[str, Any]:
     return known | {"keys": incident.keys} | panic_line
 
 
-def _write_report(
-    event: dict[str, Any], incident: Incident, conclusion: Conclusion, objects: BucketReport, pages: IncidentPages
+def _make_report(
+    event: dict[str, Any], incident: Incident, conclusion: Conclusion, *, bucket: ReportPages, pages: IncidentPages
 ) -> dict[str, Any]:
-    """The objects of the bucket, as far as there is an instance to file them under."""
-    told = Triage()
+    """Read, triage, compose, write. Objects are written only where there is an instance to file them under."""
     opened = opened_fields(event)
-    objects.problems += opened.get("problems", [])
+    observed, triaged, problems = Observed(), Triage(), tuple(opened.get("problems", []))
     if incident.instance_id:
-        log = objects.read_log(has_own=opened.get("isLogWritten") is True)
-        console = objects.write_console(incident.instance_id)
-        # Without a crash of this incident the console may still show an older one.
-        told = objects.triage(log, console if log or incident.is_interrupt_started else "")
-    verified = event.get("verified")
-    if isinstance(verified, dict):
-        objects.written["vmcore"] = verified["key"]
-    report = compose(event, incident, conclusion, told=told, now=moment.now())
-    report |= {"bucket": objects.bucket_name, "problems": objects.problems}
-    if incident.instance_id and _is_worth_recording(incident, conclusion):
-        # Each of the two names both; what could not be written is taken out again.
-        wanted = {name: objects.names[name] for name in ("incident", "report")}
-        report["keys"] = incident.evidence_keys | objects.written | wanted
-        objects.write_page(pages, report, told)
-        report["keys"] = incident.evidence_keys | objects.written | {"incident": wanted["incident"]}
-        objects.write_incident(report)
-    report["keys"] = incident.evidence_keys | objects.written
-    return report
+        observed = observe(bucket, incident, is_log_written=opened.get("isLogWritten") is True)
+        triaged, failed = triage_of(observed, is_crash_expected=incident.is_interrupt_started)
+        problems += observed.problems + failed
+    keys = incident.evidence_keys | dict(observed.keys)
+    if isinstance(event.get("verified"), dict):
+        keys["vmcore"] = event["verified"]["key"]
+    report = compose(event, incident, conclusion, triage=triaged, now=moment.now())
+    report |= {"bucket": bucket.bucket_name, "keys": keys, "problems": list(problems)}
+    if not incident.instance_id:
+        return report
+    is_recorded = _is_worth_recording(incident, conclusion)
+    return write_objects(
+        report,
+        observed,
+        triaged,
+        names=incident.object_keys,
+        bucket=bucket,
+        pages=pages if is_recorded else None,
+    )
 
 
 def _write_index(pages: IncidentPages, report: Mapping[str, Any], own: Mapping[str, Any] | None) -> None:
@@ -126,7 +126,7 @@ def _write_index(pages: IncidentPages, report: Mapping[str, Any], own: Mapping[s
 
 
 def _is_worth_recording(incident: Incident, conclusion: Conclusion) -> bool:
-    """A later execution that finds nothing any more must not talk away a vmcore that is in the bucket."""
+    """A later execution that finds no vmcore must not overwrite the verdict of one that is in the bucket."""
     return incident.verdict not in SAFE_VERDICTS or conclusion.verdict in SAFE_VERDICTS
 
 

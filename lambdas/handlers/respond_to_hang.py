@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if taken is Lease.HELD:
         logger.info("Another delivery of the same alarm is being handled")
         return resume_collection(incident)
-    return respond(incident, alarm, is_first=taken is Lease.FIRST)
+    return respond(incident, alarm, instance_id=instance_id, is_first=taken is Lease.FIRST)
 
 
 def _describe_alarms(names: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -29,7 +29,7 @@ from lambdas.runtime.observability import count, logger
 from lambdas.runtime.telemetry_names import LogField, Metric
 
 
-def respond(incident: str, alarm: Alarm, *, is_first: bool) -> dict[str, Any]:
+def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) -> dict[str, Any]:
     """Answers one state change of one alarm; run again after a crash, it goes on where the record says it was.
 
     `is_first`: nobody began before. It saves a look; should it be wrong, the claim and the record's creation refuse.
@@ -40,16 +40,16 @@ def respond(incident: str, alarm: Alarm, *, is_first: bool) -> dict[str, Any]:
         return _resume(known, records)
     limits = InterruptLimits.read()
     rules = policy(limits, is_requested=False)
-    gathered = gather(alarm.instance_id(), alarm=alarm, table=records.name, limits=limits, now=moment.now())
+    gathered = gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
     evidence = gathered.evidence
     if is_probe_needed(evidence, rules):
-        evidence = _with_probe(alarm.instance_id(), evidence)
+        evidence = _with_probe(instance_id, evidence)
     decision = decide(evidence, rules)
     logger.info(
         *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
         extra={LogField.DECISION: decision.action, LogField.REASON: decision.reason},
     )
-    opened = _open(incident, alarm, evidence).model_copy(
+    opened = _open(incident, alarm, instance_id, evidence).model_copy(
         update={
             "decision": decision.action,
             "reason": decision.reason,
@@ -65,7 +65,7 @@ def respond(incident: str, alarm: Alarm, *, is_first: bool) -> dict[str, Any]:
         table=records,
         limits=limits,
         clock=moment.now,
-        confirm=lambda: _find_alive(alarm.instance_id()),
+        confirm=lambda: _find_alive(instance_id),
     )
     if outcome.kind == "claim-refused":
         return _after_refused_claim(opened, outcome.reason, records)
@@ -129,10 +129,10 @@ def _find_alive(instance_id: str) -> Obstacle | None:
     return Obstacle(reason, f"When it was in Standby it was probed once more. {answer.detail}")
 
 
-def _open(incident: str, alarm: Alarm, evidence: Evidence) -> Incident:
+def _open(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> Incident:
     return Incident(
         incident_id=incident,
-        instance_id=alarm.instance_id(),
+        instance_id=instance_id,
         account_id=alarm.account_id,
         region=alarm.region,
         origin="alarm",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.conclude import incident_objects as bucket_report
+from lambdas.conclude import incident_objects
 from lambdas.incident.record import State, Verdict
 from lambdas.incident.table import IncidentTable
 from lambdas.triage import CrashClass, Triage
@@ -110,7 +110,7 @@ def test_a_log_that_defeats_the_triage_does_not_keep_the_verdict_back(
     def defeated(*_: str) -> Triage:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(bucket_report, "triage", defeated)
+    monkeypatch.setattr(incident_objects, "triage", defeated)
     assert captured(context)["verdict"] == "captured"
     (message,) = account.messages
     assert "Problem: Triage of the kernel's log: RecursionError('too deep')" in message
