@@ -3,8 +3,6 @@
 The host is the owner's: nothing is launched, so nothing can be left behind but a file, which the next run removes.
 """
 
-from dataclasses import dataclass
-
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
@@ -12,20 +10,19 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
-from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
-from infra.foundation.incidents import Incidents
+from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.vmcore_bucket import (
-    VmcoreBucket,
     bucket_and_key,
     bucket_environment,
     named_objects,
     named_objects_acknowledged,
     use_key,
 )
+from infra.parts import Parts
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
-from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
+from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, set_fields, task
 from lambdas.incident.object_keys import ANALYSIS, MANIFESTS, VMCORES, keys
@@ -39,22 +36,12 @@ _RESULT = f"{VMCORES}*/{ANALYSIS}"
 _OF_ANALYSES = [f"{MANIFESTS}*/analysis.*"]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the workflow is put together from."""
-
-    incidents: Incidents
-    vmcores: VmcoreBucket
-    runner: DocumentRunner
-    shared: FunctionDefaults
-    render_report: Function
-
-
 class AnalyzeVmcore(Construct):
     """The state machine, its function, and the role whose sessions sign what the host may fetch."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, *, parts: Parts, render_report: Function, settings: Settings) -> None:
+        super().__init__(scope, NAME)
+        self._render_report = render_report
         self._parts = parts
         self._settings = settings
         self._plan_analysis = self._function()
@@ -93,7 +80,7 @@ class AnalyzeVmcore(Construct):
         draw = task(
             self,
             "Render report",
-            FunctionCall(self._parts.render_report, {"incidentId.$": "$.analysis.incidentId"}),
+            FunctionCall(self._render_report, {"incidentId.$": "$.analysis.incidentId"}),
             result_path="$.analysed.report",
         )
         for each in (plan, draw):
@@ -145,5 +132,5 @@ class AnalyzeVmcore(Construct):
         stack, runner = cdk.Stack.of(self), self._parts.runner
         return [
             *grants.send_command(stack, [runner.documents.name(_DOCUMENT)], tag=ANALYSIS_HOST_TAG),
-            grants.invoke(runner.read_document_result, self._plan_analysis, self._parts.render_report),
+            grants.invoke(runner.read_document_result, self._plan_analysis, self._render_report),
         ]

@@ -1,7 +1,5 @@
 """render_report: the function that draws reports again, by hand or after an analysis, and the index every hour."""
 
-from dataclasses import dataclass
-
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -9,8 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
-from infra.foundation.incidents import Incidents
+from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.vmcore_bucket import (
     VmcoreBucket,
     bucket_and_key,
@@ -18,6 +15,7 @@ from infra.foundation.vmcore_bucket import (
     named_objects,
     named_objects_acknowledged,
 )
+from infra.parts import Parts
 from infra.settings import Settings
 from lambdas.incident.object_keys import ANALYSIS, INDEX_KEY, VMCORES, evidence_object_keys, keys
 from lambdas.runtime import environment
@@ -31,20 +29,11 @@ def report_environment(vmcores: VmcoreBucket, settings: Settings) -> environment
     return environment.ReportPages(**bucket, vmcore_retention_days=settings.vmcore_retention_days)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the pages are made of."""
-
-    incidents: Incidents
-    vmcores: VmcoreBucket
-    shared: FunctionDefaults
-
-
 class ReportPages(Construct):
     """The function and its schedule: a refusal ends no execution, and stands in the index within the hour."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, "ReportPages")
         readable = _readable()
         self.function = Function(
             self,

@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra import analyze, report, sweep
+from infra.analyze import AnalyzeVmcore
 from infra.collect.machine import CollectVmcore
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
@@ -16,12 +16,14 @@ from infra.operations.dashboard import Dashboard
 from infra.operations.own_alarms import OwnAlarms
 from infra.operations.saved_queries import SavedQueries
 from infra.parts import Parts
-from infra.provision import machine as provision
+from infra.provision.machine import ProvisionDumpVolume
+from infra.report import ReportPages
 from infra.rescue.machine import RescueVmcore, SharedFunctions
 from infra.respond.functions import HangResponse
 from infra.respond.standby import ReturnFromStandby
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
+from infra.sweep import Sweep
 from lambdas.runtime.tags import STACK_TAG
 
 
@@ -41,34 +43,22 @@ class HangdumpStack(cdk.Stack):
         runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
         standby = ReturnFromStandby(self, "Standby", incidents=incidents, shared=shared)
         parts = Parts(incidents, vmcores, runner, standby.function, shared)
-        collect = CollectVmcore(self, "CollectVmcore", parts=parts, settings=settings)
+        collect = CollectVmcore(self, parts=parts, settings=settings)
         rescue = RescueVmcore(
             self,
-            "RescueVmcore",
             parts=parts,
             functions=SharedFunctions(collect.functions.upload, collect.functions.conclude_incident),
             settings=settings,
         )
         response = HangResponse(self, parts=parts, collect_vmcore=collect.state_machine, settings=settings)
-        provisioned = provision.ProvisionDumpVolume(
+        provision = ProvisionDumpVolume(self, parts=parts, respond_to_hang=response.respond_to_hang, settings=settings)
+        pages = ReportPages(self, parts=parts, settings=settings)
+        analyze = AnalyzeVmcore(self, parts=parts, render_report=pages.function, settings=settings)
+        sweep = Sweep(
             self,
-            "ProvisionDumpVolume",
-            parts=provision.Parts(incidents, runner, response.respond_to_hang, shared),
-            settings=settings,
-        )
-        pages = report.ReportPages(
-            self, "ReportPages", parts=report.Parts(incidents, vmcores, shared), settings=settings
-        )
-        analysis = analyze.AnalyzeVmcore(
-            self,
-            "AnalyzeVmcore",
-            parts=analyze.Parts(incidents, vmcores, runner, shared, pages.function),
-            settings=settings,
-        )
-        swept = sweep.Sweep(
-            self,
-            "Sweep",
-            parts=sweep.Parts(incidents, vmcores, runner, collect.state_machine, rescue.state_machine, shared),
+            parts=parts,
+            collect_vmcore=collect.state_machine,
+            rescue_vmcore=rescue.state_machine,
             settings=settings,
         )
         # Last: these three go over all that is there by now.
@@ -81,13 +71,13 @@ class HangdumpStack(cdk.Stack):
                 "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe to hear of every incident"),
                 "OwnAlarmTopicArn": (own_alarms.topic.topic_arn, "Subscribe to hear of failures of Hangdump itself"),
                 "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
-                "ProvisionDumpVolumeArn": (provisioned.state_machine.state_machine_arn, "Makes an instance ready"),
+                "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
                 "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches it without the instance"),
-                "AnalyzeVmcoreArn": (analysis.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
+                "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
                 "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
-                "SweepArn": (_arn(swept.function), "Looks for what was left behind; invoke it to look now"),
+                "SweepArn": (_arn(sweep.function), "Looks for what was left behind; invoke it to look now"),
             }
         )
 

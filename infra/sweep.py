@@ -1,7 +1,6 @@
 """The sweep: a function on a schedule that finds what was left behind, tells of it, removes what it may."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -12,13 +11,12 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
+from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.grants import any_instance_acknowledged
-from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket, any_key_acknowledged, bucket_environment, objects
+from infra.parts import Parts
 from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
-from infra.states.run_document import DocumentRunner
 from lambdas.incident.object_keys import SWEEPS, VMCORES
 from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
@@ -28,23 +26,21 @@ _LONGEST_SECONDS = 900
 _CHECK, _UPLOAD = "check_kdump", "upload_vmcore"
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the sweep looks at."""
-
-    incidents: Incidents
-    vmcores: VmcoreBucket
-    runner: DocumentRunner
-    collect_vmcore: sfn.StateMachine
-    rescue_vmcore: sfn.StateMachine
-    shared: FunctionDefaults
-
-
 class Sweep(Construct):
     """The function `sweep` and its schedule."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        parts: Parts,
+        collect_vmcore: sfn.StateMachine,
+        rescue_vmcore: sfn.StateMachine,
+        settings: Settings,
+    ) -> None:
+        super().__init__(scope, "Sweep")
+        self._collect_vmcore = collect_vmcore
+        self._rescue_vmcore = rescue_vmcore
         self.function = self._function(parts, settings)
         self.function.retry_when_asynchronous(parts.shared, for_minutes=60)
         events.Rule(
@@ -65,8 +61,8 @@ class Sweep(Construct):
                 environment=[
                     parts.incidents.records,
                     parts.incidents.notifications,
-                    environment.Collection(collect_vmcore_arn=parts.collect_vmcore.state_machine_arn),
-                    environment.Rescue(rescue_vmcore_arn=parts.rescue_vmcore.state_machine_arn),
+                    environment.Collection(collect_vmcore_arn=self._collect_vmcore.state_machine_arn),
+                    environment.Rescue(rescue_vmcore_arn=self._rescue_vmcore.state_machine_arn),
                     bucket_environment(parts.vmcores),
                     environment.FleetChecks(
                         check_document=documents.name(_CHECK),
@@ -91,10 +87,10 @@ class Sweep(Construct):
         stack = cdk.Stack.of(self)
         names = [parts.runner.documents.name(each) for each in (_CHECK, _UPLOAD)]
         return [
-            *look(parts.incidents.table, parts.vmcores, [parts.collect_vmcore, parts.rescue_vmcore]),
+            *look(parts.incidents.table, parts.vmcores, [self._collect_vmcore, self._rescue_vmcore]),
             *grants.send_command(stack, names),
             *remove(stack, parts.vmcores),
-            iam.PolicyStatement(actions=["states:StartExecution"], resources=[parts.collect_vmcore.state_machine_arn]),
+            iam.PolicyStatement(actions=["states:StartExecution"], resources=[self._collect_vmcore.state_machine_arn]),
             iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
         ]
 

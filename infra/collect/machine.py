@@ -38,8 +38,8 @@ SHORT_MAX_POLLS = 60
 class CollectVmcore(Construct):
     """The state machine and its functions."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, *, parts: Parts, settings: Settings) -> None:
+        super().__init__(scope, NAME)
         self._parts = parts
         self._settings = settings
         self.functions = CollectFunctions(self, parts=parts, settings=settings)

@@ -3,18 +3,16 @@
 Owns the order of steps and what is undone when one fails; decisions are plan_dump_volume's, the guest the documents'.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
-from infra.foundation.functions import Function, FunctionConfig, FunctionDefaults
-from infra.foundation.incidents import Incidents
+from infra.foundation.functions import Function, FunctionConfig
+from infra.parts import Parts
 from infra.provision.dump_volume import (
     CREATE_SECONDS,
     DETACH_SECONDS,
@@ -27,7 +25,7 @@ from infra.provision.mark_ready import mark_instance_ready, put_hang_alarm
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
-from infra.states.run_document import DELIVERY_SECONDS, Command, DocumentRunner, Paths, RunDocument
+from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, name_error, set_fields, task
 from lambdas.runtime import environment
@@ -38,21 +36,12 @@ NAME = "ProvisionDumpVolume"
 DOCUMENTS = ["prepare_dump_volume", "configure_kdump", "check_kdump"]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the workflow is put together from."""
-
-    incidents: Incidents
-    runner: DocumentRunner
-    respond_to_hang: lambda_.Function
-    shared: FunctionDefaults
-
-
 class ProvisionDumpVolume(Construct):
     """The state machine and its function plan_dump_volume."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, settings: Settings) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, *, parts: Parts, respond_to_hang: Function, settings: Settings) -> None:
+        super().__init__(scope, NAME)
+        self._respond_to_hang = respond_to_hang
         self._parts = parts
         self._settings = settings
         self._plan_dump_volume = Function(self, "plan_dump_volume", shared=parts.shared, config=self._plan_needs())
@@ -168,9 +157,7 @@ class ProvisionDumpVolume(Construct):
         configure = self._run("Configure kdump", "configure_kdump", on_failure)
         check = self._run("Check kdump", "check_kdump", on_failure)
         ready = mark_instance_ready(self, "Mark instance ready")
-        alarm = put_hang_alarm(
-            self, "Put hang alarm", settings=self._settings, respond_to_hang=self._parts.respond_to_hang
-        )
+        alarm = put_hang_alarm(self, "Put hang alarm", settings=self._settings, respond_to_hang=self._respond_to_hang)
         for each in (ready, alarm):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         not_ready = name_error(

@@ -63,10 +63,8 @@ class SharedFunctions:
 class RescueVmcore(Construct):
     """The state machine, its own functions and the collectors' profile."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, parts: Parts, functions: SharedFunctions, settings: Settings
-    ) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(self, scope: Construct, *, parts: Parts, functions: SharedFunctions, settings: Settings) -> None:
+        super().__init__(scope, NAME)
         self._parts = parts
         self._settings = settings
         self._shared = functions
