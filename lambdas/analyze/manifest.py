@@ -1,15 +1,14 @@
 """What an analysis host gets: presigned URLs for the vmcore, our analysis and its result."""
 
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambdas.incident.object_keys import ANALYSIS
+from lambdas.incident.object_keys import ANALYSIS, MANIFESTS
 from lambdas.incident.record import Incident
-from lambdas.runtime import clients
+from lambdas.runtime.bucket import signing_client, write
 from lambdas.runtime.environment import ReaderRole, VmcoreBucket
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 # The package that the host runs; beside `lambdas` here as in the functions' bundle.
 _PACKAGE = Path(__file__).resolve().parents[2] / "analysis"
-# A role that is assumed by another role's session has an hour at most, and its URLs die with it.
-SESSION_SECONDS = 3600
 # Less than the session, which is a second old when they are signed.
 URL_SECONDS = 3590
 # Before that the host has begun.
@@ -41,9 +38,9 @@ def write_manifest(bucket: VmcoreBucket, incident: Incident, size_bytes: int) ->
     """The manifest and our analysis, where objects live for a day; the URL to read the manifest."""
     names = incident.object_keys
     result = names["vmcore"].removesuffix("vmcore") + ANALYSIS
-    place = f"manifests/{incident.incident_id}/analysis"
+    place = f"{MANIFESTS}{incident.incident_id}/analysis"
     package = pack()
-    _put(bucket, f"{place}.zip", package, "application/zip")
+    write(bucket, f"{place}.zip", package, content_type="application/zip")
     client = _signing_client(bucket, incident, names["vmcore"], result)
 
     def sign(operation: str, key: str, seconds: int = URL_SECONDS) -> str:
@@ -56,19 +53,9 @@ def write_manifest(bucket: VmcoreBucket, incident: Incident, size_bytes: int) ->
         # No encryption header is signed: the host would have to send it, and the bucket encrypts by default.
         _Line("result", 0, sign("put_object", result)),
     ]
-    _put(bucket, f"{place}.tsv", "".join(line.as_tsv() for line in lines).encode(), "text/tab-separated-values")
+    text = "".join(line.as_tsv() for line in lines)
+    write(bucket, f"{place}.tsv", text, content_type="text/tab-separated-values")
     return sign("get_object", f"{place}.tsv", MANIFEST_SECONDS)
-
-
-def _put(bucket: VmcoreBucket, key: str, data: bytes, content_type: str) -> None:
-    clients.s3().put_object(
-        Bucket=bucket.bucket_name,
-        Key=key,
-        Body=data,
-        ContentType=content_type,
-        ServerSideEncryption="aws:kms",
-        SSEKMSKeyId=bucket.key_arn,
-    )
 
 
 def pack() -> bytes:
@@ -83,17 +70,12 @@ def pack() -> bytes:
 def _signing_client(bucket: VmcoreBucket, incident: Incident, vmcore: str, result: str) -> "S3Client":
     """As a role of its own, in a session that reads this vmcore and writes this result. Nothing else."""
     objects = f"{bucket.bucket_arn}/"
-    readable = [f"{objects}{vmcore}", f"{objects}manifests/{incident.incident_id}/*"]
-    statements = [
+    readable = [f"{objects}{vmcore}", f"{objects}{MANIFESTS}{incident.incident_id}/*"]
+    statements: list[dict[str, object]] = [
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": readable},
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{objects}{result}"},
         {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": bucket.key_arn},
     ]
-    session = clients.sts().assume_role(
-        RoleArn=ReaderRole.read().reader_role_arn,
-        RoleSessionName=incident.incident_id[:64],
-        DurationSeconds=SESSION_SECONDS,
-        Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}),
-    )["Credentials"]
-    credentials = clients.Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
-    return clients.s3_for_presigning(bucket.upload_endpoint_url, credentials)
+    return signing_client(
+        bucket, ReaderRole.read().reader_role_arn, session=incident.incident_id, statements=statements
+    )

@@ -7,7 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident, Verdict, incident_id, timeline_entry
+from lambdas.incident.opening import new_incident, open_once
+from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.facts import read_instance, read_ping
 from lambdas.runtime import moment
@@ -50,31 +51,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) -> Incident:
     """A new incident for an execution started by hand; the same one again when this state is retried."""
-    started_at = moment.parse(event["startTime"])
-    _, _, _, region, account_id, *_ = event["executionId"].split(":")
-    opened = Incident(
-        incident_id=incident_id(started_at, given.instance_id),
-        instance_id=given.instance_id,
-        account_id=account_id,
-        region=region,
-        origin="manual" if given.interrupt else "fetch",
-        execution_name=event["executionName"],
-        execution_arn=event["executionId"],
-        opened_at=moment.iso(started_at),
-        timeline=[timeline_entry(started_at, "requested", event["executionName"])],
-    )
-    known = records.read(opened.incident_id)
-    if known is None:
+    opened = new_incident(event, given.instance_id, origin="manual" if given.interrupt else "fetch")
+    if records.read(opened.incident_id) is None:
         _require_instance(given)
-        if records.create(opened):
-            return opened
-        known = records.read(opened.incident_id)
-    if known is None or known.execution_arn != event["executionId"]:
-        raise InvalidInput(
-            f"Another execution opened the incident {opened.incident_id} in the same second.",
-            "Wait for it, then start again if it is still needed.",
-        )
-    return known
+    return open_once(records, opened)
 
 
 def _find(given: CollectInput, records: IncidentTable) -> Incident:

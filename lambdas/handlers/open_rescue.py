@@ -7,7 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.incident.record import SAFE_VERDICTS, Incident, incident_id, timeline_entry
+from lambdas.incident.opening import new_incident, open_once
+from lambdas.incident.record import SAFE_VERDICTS, Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping
@@ -59,25 +60,4 @@ def _open(given: RescueInput, event: dict[str, Any], records: IncidentTable) -> 
     """The same one again when this state is retried."""
     if given.instance_id is None:
         raise InvalidInput("The execution's input names neither incidentId nor instanceId.", "Give one of them.")
-    started_at = moment.parse(event["startTime"])
-    _, _, _, region, account_id, *_ = event["executionId"].split(":")
-    opened = Incident(
-        incident_id=incident_id(started_at, given.instance_id),
-        instance_id=given.instance_id,
-        account_id=account_id,
-        region=region,
-        origin="fetch",
-        execution_name=event["executionName"],
-        execution_arn=event["executionId"],
-        opened_at=moment.iso(started_at),
-        timeline=[timeline_entry(started_at, "requested", event["executionName"])],
-    )
-    if records.create(opened):
-        return opened
-    known = records.read(opened.incident_id)
-    if known is None or known.execution_arn != event["executionId"]:
-        raise InvalidInput(
-            f"Another execution opened the incident {opened.incident_id} in the same second.",
-            "Wait for it, then start again if it is still needed.",
-        )
-    return known
+    return open_once(records, new_incident(event, given.instance_id, origin="fetch"))

@@ -1,4 +1,8 @@
-"""Reads and writes small objects of the vmcore bucket. Owns the encryption that each is written with."""
+"""Reads, writes and signs for small objects of the vmcore bucket. Owns the encryption that each is written with."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -6,6 +10,12 @@ from lambdas.runtime import clients
 from lambdas.runtime.environment import VmcoreBucket
 from lambdas.runtime.errors import BucketRefused
 from lambdas.runtime.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# A role that is assumed by another role's session has an hour at most, and its URLs die with it.
+SESSION_SECONDS = 3600
 
 
 def read(bucket: VmcoreBucket, key: str, *, longest_bytes: int) -> bytes | None:
@@ -31,16 +41,30 @@ def read_tail(bucket: VmcoreBucket, key: str, *, bytes_wanted: int) -> bytes:
     return found["Body"].read()
 
 
-def write(bucket: VmcoreBucket, key: str, text: str, *, content_type: str) -> None:
+def write(bucket: VmcoreBucket, key: str, content: str | bytes, *, content_type: str) -> None:
     """Replaces it; the bucket keeps the version before."""
     clients.s3().put_object(
         Bucket=bucket.bucket_name,
         Key=key,
-        Body=text.encode(),
+        Body=content.encode() if isinstance(content, str) else content,
         ContentType=content_type,
         ServerSideEncryption="aws:kms",
         SSEKMSKeyId=bucket.key_arn,
     )
+
+
+def signing_client(
+    bucket: VmcoreBucket, role_arn: str, *, session: str, statements: Sequence[Mapping[str, Any]]
+) -> "S3Client":
+    """Signs URLs as a role, in a session that these statements limit further: a leaked URL can do no more."""
+    begun = clients.sts().assume_role(
+        RoleArn=role_arn,
+        RoleSessionName=session[:64],
+        DurationSeconds=SESSION_SECONDS,
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    )["Credentials"]
+    credentials = clients.Credentials(begun["AccessKeyId"], begun["SecretAccessKey"], begun["SessionToken"])
+    return clients.s3_for_presigning(bucket.upload_endpoint_url, credentials)
 
 
 # How S3 says no to the caller, to the key's user, or to both: the bucket is there but not for us.

@@ -3,14 +3,14 @@
 Each URL reaches one key; one of a part reaches one part and (its digest is signed) one content. URLs are never logged.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambdas.incident.object_keys import DIGESTS, MANIFESTS
 from lambdas.incident.record import Incident
 from lambdas.incident.table import IncidentTable
-from lambdas.runtime import clients
+from lambdas.runtime.bucket import signing_client, write
 from lambdas.runtime.environment import UploaderRole, VmcoreBucket
 from lambdas.upload.digest_lists import key_of
 from lambdas.upload.found import Dmesg
@@ -46,21 +46,12 @@ def write_manifest(
 ) -> str:
     """The URL to read it; a new object each time, so that a document which still reads an older one is not confused."""
     number = incident.manifest_count + 1
-    key = f"manifests/{incident.incident_id}/{number}.tsv"
-    clients.s3().put_object(
-        Bucket=bucket.bucket_name,
-        Key=key,
-        Body="".join(f"{line.as_tsv()}\n" for line in lines).encode(),
-        ContentType="text/tab-separated-values",
-        ServerSideEncryption="aws:kms",
-        SSEKMSKeyId=bucket.key_arn,
-    )
+    key = f"{MANIFESTS}{incident.incident_id}/{number}.tsv"
+    write(bucket, key, "".join(f"{line.as_tsv()}\n" for line in lines), content_type="text/tab-separated-values")
     records.update(incident.incident_id, {"manifestCount": number})
     return signer.manifest(key)
 
 
-# A role that is assumed by another role's session has an hour at most, and its URLs die with it.
-SESSION_SECONDS = 3600
 # Less than the session, which is some seconds old when the last URL is signed.
 URL_SECONDS = 3500
 MANIFEST_SECONDS = 900
@@ -79,17 +70,13 @@ class Signer:
     def _client(self) -> "S3Client":
         """The session is begun when the first URL is wanted."""
         if self._made is None:
-            self._made = clients.s3_for_presigning(self._bucket.upload_endpoint_url, self._credentials())
+            self._made = signing_client(
+                self._bucket,
+                UploaderRole.read().uploader_role_arn,
+                session=self._incident_id,
+                statements=session_statements(self._bucket, self._incident_id, names=self._names),
+            )
         return self._made
-
-    def _credentials(self) -> clients.Credentials:
-        session = clients.sts().assume_role(
-            RoleArn=UploaderRole.read().uploader_role_arn,
-            RoleSessionName=self._incident_id[:64],
-            DurationSeconds=SESSION_SECONDS,
-            Policy=json.dumps(session_policy(self._bucket, self._incident_id, names=self._names)),
-        )["Credentials"]
-        return clients.Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
 
     def dmesg(self, dmesg: Dmesg) -> Line:
         """No encryption header is signed: the instance would have to send it, and the bucket encrypts by default."""
@@ -125,23 +112,13 @@ class Signer:
         return self._client.generate_presigned_url("get_object", Params=params, ExpiresIn=MANIFEST_SECONDS)
 
 
-def session_policy(bucket: VmcoreBucket, incident_id: str, *, names: Mapping[str, str]) -> dict[str, object]:
+def session_statements(bucket: VmcoreBucket, incident_id: str, *, names: Mapping[str, str]) -> list[dict[str, object]]:
     """What a leaked session could do: write this incident's objects and read its manifests. Nothing else."""
     objects = f"{bucket.bucket_arn}/"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "s3:PutObject",
-                "Resource": [
-                    f"{objects}{names['vmcore']}",
-                    f"{objects}{names['dmesg']}",
-                    f"{objects}digests/{incident_id}/*",
-                ],
-            },
-            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{objects}manifests/{incident_id}/*"},
-            # Decrypt: S3 asks for it on every part of a multipart upload.
-            {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": bucket.key_arn},
-        ],
-    }
+    written = [f"{objects}{names['vmcore']}", f"{objects}{names['dmesg']}", f"{objects}{DIGESTS}{incident_id}/*"]
+    return [
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": written},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{objects}{MANIFESTS}{incident_id}/*"},
+        # Decrypt: S3 asks for it on every part of a multipart upload.
+        {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": bucket.key_arn},
+    ]

@@ -13,7 +13,8 @@ from infra.settings import Settings
 from infra.states.poll import polling
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.upload.states import MAX_POLLS, STALLED_ROUNDS, UPLOAD_ROUNDS
-from lambdas.upload.manifest import SESSION_SECONDS, URL_SECONDS, Line
+from lambdas.runtime.bucket import SESSION_SECONDS
+from lambdas.upload.manifest import URL_SECONDS, Line
 from lambdas.upload.part_plan import MIB, PartPlan, plan_parts
 from tests.infra.template import Machine, Template
 
