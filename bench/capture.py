@@ -16,14 +16,14 @@ from typing import Any
 
 from analysis.command_line import UserError
 from bench.peers import plot
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.demo.console import ConsoleWatch
 from lab.demo.variant import Variant
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, hang
 from lab.image import ensure_image
 from lab.image.release import Release
-from lab.machine import MachineUnreachable
+from lab.machines.machine import MachineUnreachable
 
 
 @dataclass(frozen=True)

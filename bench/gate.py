@@ -20,9 +20,9 @@ from typing import Any
 
 from analysis.command_line import UserError
 from bench.peers import plot
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.deployment import deploy_hangdump, synthesize_for_lab
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.scripted_machine import ScriptedMachine
 
 GATE, BARE, SHORTEST = "hangdump", "bare", "shortest"
 RESPOND = "Hangdump-respond_to_hang"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.synth import TEMPLATE, synthesize
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 
 # What differs from the defaults, and why.
 LAB_SETTINGS: Mapping[str, Any] = {

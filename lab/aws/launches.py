@@ -14,7 +14,7 @@ from lab.aws import status_checks
 from lab.aws.ec2 import Power
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, Computer
-from lab.machine import Machine
+from lab.machines.machine import Machine
 
 _RESOLVE = "resolve:ssm:"
 # moto's ClientToken of a launch without one.

@@ -1,14 +1,18 @@
-"""Verifies presigned S3 requests the way S3 does, by the S3 server's own verification. Pure; owns no object."""
+"""Verifies presigned S3 requests as S3 does: signature, then the session that signed. Pure; owns no object."""
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qsl
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, unquote
 
 from lab.s3_server import signature
 from lab.s3_server.credentials import Credentials
 from lab.s3_server.errors import S3Error
 from lab.s3_server.request import Request as Arrived
+
+_ACTIONS = {"PUT": "s3:PutObject", "GET": "s3:GetObject", "HEAD": "s3:GetObject"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,26 @@ class Request:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Session:
+    """What remains of a role that was assumed."""
+
+    expires_at: datetime
+    policy: Mapping[str, Any] | None
+
+    def refusal(self, request: Request, *, now: datetime) -> Refusal | None:
+        """None when this session may do what the request asks."""
+        if now > self.expires_at:
+            return Refusal("ExpiredToken", "The provided token has expired.")
+        action, resource = (
+            _ACTIONS.get(request.method, "s3:Unknown"),
+            f"arn:aws:s3:::{unquote(request.path.lstrip('/'))}",
+        )
+        if self.policy is None or any(_allows(each, action, resource) for each in self.policy["Statement"]):
+            return None
+        return Refusal("AccessDenied", f"no session policy allows the {action} action on {resource}")
+
+
 def is_presigned(query: str) -> bool:
     return "X-Amz-Signature=" in query
 
@@ -46,3 +70,22 @@ def verify(request: Request, secrets: Mapping[str, str], *, now: datetime) -> Re
     except S3Error as error:
         return Refusal(error.code, error.message)
     return None
+
+
+def session_refusal(request: Request, sessions: Mapping[str, Session], *, now: datetime) -> Refusal | None:
+    """For a request whose signature is right already."""
+    key_id = parse_qs(request.query)["X-Amz-Credential"][0].split("/")[0]
+    session = sessions.get(key_id)
+    return session.refusal(request, now=now) if session else None
+
+
+def _allows(statement: Mapping[str, Any], action: str, resource: str) -> bool:
+    return (
+        statement["Effect"] == "Allow"
+        and action in _as_list(statement["Action"])
+        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in _as_list(statement["Resource"]))
+    )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -9,7 +9,7 @@ from typing import Any
 from lab.aws.ssm_document import Step
 from lab.aws.state import AccountState, Computer, utc_now
 from lab.aws.status_checks import ping_status
-from lab.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, MachineUnreachable
 
 STDOUT_CHARACTERS = 24_000
 STDERR_CHARACTERS = 8_000

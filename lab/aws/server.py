@@ -9,9 +9,8 @@ from xml.sax.saxutils import escape
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from lab.aws.presigned import Refusal, Request, is_presigned, verify
+from lab.aws.presigned import Refusal, Request, is_presigned, session_refusal, verify
 from lab.aws.state import AccountState, utc_now
-from lab.aws.sts import session_refusal
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

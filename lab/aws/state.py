@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.backends import get_backend
 
-from lab.events import EventStream
-from lab.machine import Machine
+from lab.aws.event_log import EventStream
+from lab.machines.machine import Machine
 
 if TYPE_CHECKING:
-    from lab.aws.sts import Session
+    from lab.aws.presigned import Session
 
 # moto's account for credentials that it does not know.
 ACCOUNT_ID = "123456789012"

@@ -11,7 +11,7 @@ from analysis.command_line import UserError
 from lab.lock import Held, take
 
 if TYPE_CHECKING:
-    from lab.account import LabAccount
+    from lab.aws.account import LabAccount
 
 RESULTS = Path("results")
 _LATEST = "latest"

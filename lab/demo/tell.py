@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lab.events import Event
+from lab.aws.event_log import Event
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 # The account's name for a service → the storyteller on the timeline.

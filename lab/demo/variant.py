@@ -9,7 +9,7 @@ from lab.guest.hardware import Hardware
 from lab.image.release import DEFAULT_RELEASE, Release
 
 if TYPE_CHECKING:
-    from lab.account import LabAccount
+    from lab.aws.account import LabAccount
     from lab.guest.qemu_guest import QemuGuest
 
 FileSystem = Literal["xfs", "ext4"]

@@ -17,7 +17,7 @@ from lab.guest.hardware import Hardware, Wiring, command_line
 from lab.guest.imds import Identity, MetadataService
 from lab.guest.power import PoweredOn
 from lab.guest.scripts import ScriptRunner
-from lab.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, MachineUnreachable
 
 # Boots take 20 s on an idle machine of two cores; other guests may be running.
 BOOT_SECONDS = 240.0
@@ -25,7 +25,8 @@ _SHUTDOWN_SECONDS = 90.0
 
 
 class QemuGuest:
-    """A Debian host with `disk` (a qcow2) as the backing file of its root. See lab.machine.Machine for the methods.
+    """A Debian host with `disk` (a qcow2) as the backing file of its root. The methods are those of
+    lab.machines.machine.Machine.
 
     `workdir` keeps what outlives the power: the root overlay, `console.log`, `qemu.log`. Volumes are in `volumes`,
     which several guests may share, as the volumes of one account. Powered off until `start`; a context

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.guest.agent import AgentError, AgentSilent, GuestAgent
 from lab.guest.deadline import Deadline, wait_until
-from lab.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, MachineUnreachable
 
 _RUN_SCRIPT = Path(__file__).with_name("run_script.sh").read_text()
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lab.s3_server import multipart, objects
-from lab.s3_server.body import Body, ConnectionReset, Received, Write
+from lab.s3_server.body import Body, ConnectionReset
 from lab.s3_server.credentials import Credentials
 from lab.s3_server.errors import S3Error
 from lab.s3_server.faults import Answer, Expire, Fault, FaultPlan, LoseAnswer
+from lab.s3_server.incoming import Incoming
 from lab.s3_server.reply import Reply
 from lab.s3_server.request import MAX_HEAD_BYTES, Request
 from lab.s3_server.signature import authenticate
@@ -34,20 +35,6 @@ class Account:
     faults: FaultPlan
     now: Callable[[], datetime]
     served: Callable[[str, str, int], None]
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """An authenticated request whose body has not been read."""
-
-    request: Request
-    body: Body
-    smallest_part_bytes: int
-    go_on: Callable[[], None]
-
-    def receive(self, write: Write) -> Received:
-        """Read the body; the client that waits for 100 Continue is told now."""
-        return self.body.receive(write, before=self.go_on)
 
 
 _HANDLERS: dict[str, Callable[[Store, Incoming], Reply]] = {

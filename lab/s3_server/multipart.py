@@ -2,22 +2,19 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from lab.s3_server import checksums
 from lab.s3_server.completion import checked_parts, whole_checksums
 from lab.s3_server.errors import S3Error
+from lab.s3_server.incoming import Incoming
 from lab.s3_server.objects import checksum_headers, kept_headers, receive
 from lab.s3_server.reply import Reply, xml
 from lab.s3_server.store import Store, StoredObject, Upload, forget
 
-if TYPE_CHECKING:
-    from lab.s3_server.connection import Incoming
-
 MAX_PARTS = 10_000
 
 
-def create(store: Store, incoming: "Incoming") -> Reply:
+def create(store: Store, incoming: Incoming) -> Reply:
     request = incoming.request
     store.objects_of(request.bucket)
     algorithm = (request.claim("x-amz-checksum-algorithm") or "").lower() or None
@@ -41,12 +38,12 @@ def create(store: Store, incoming: "Incoming") -> Reply:
     return xml("InitiateMultipartUploadResult", fields, headers=headers)
 
 
-def _upload_of(store: Store, incoming: "Incoming") -> Upload:
+def _upload_of(store: Store, incoming: Incoming) -> Upload:
     request = incoming.request
     return store.upload(request.bucket, request.key, request.parameters.get("uploadId", ""))
 
 
-def upload_part(store: Store, incoming: "Incoming") -> Reply:
+def upload_part(store: Store, incoming: Incoming) -> Reply:
     upload = _upload_of(store, incoming)
     number = incoming.request.number("partNumber", 0)
     if not 1 <= number <= MAX_PARTS:
@@ -73,7 +70,7 @@ def upload_part(store: Store, incoming: "Incoming") -> Reply:
     return Reply(headers={"ETag": blob.etag, **checksum_headers(blob.checksums)})
 
 
-def list_parts(store: Store, incoming: "Incoming") -> Reply:
+def list_parts(store: Store, incoming: Incoming) -> Reply:
     upload, request = _upload_of(store, incoming), incoming.request
     marker, most = request.number("part-number-marker", 0), min(request.number("max-parts", 1000), 1000)
     with store.lock:
@@ -102,7 +99,7 @@ def list_parts(store: Store, incoming: "Incoming") -> Reply:
     return xml("ListPartsResult", fields)
 
 
-def complete(store: Store, incoming: "Incoming") -> Reply:
+def complete(store: Store, incoming: Incoming) -> Reply:
     """The object exists from here on, whole, or the upload stays as it was."""
     document = bytearray()
     incoming.receive(document.extend)
@@ -130,7 +127,7 @@ def complete(store: Store, incoming: "Incoming") -> Reply:
     return xml("CompleteMultipartUploadResult", fields)
 
 
-def abort(store: Store, incoming: "Incoming") -> Reply:
+def abort(store: Store, incoming: Incoming) -> Reply:
     with store.lock:
         upload = _upload_of(store, incoming)
         del store.uploads[upload.upload_id]

@@ -3,16 +3,13 @@
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
 
 from lab.s3_server import checksums
 from lab.s3_server.errors import S3Error
+from lab.s3_server.incoming import Incoming
 from lab.s3_server.reply import Reply, xml
 from lab.s3_server.request import Request
 from lab.s3_server.store import Blob, Store, StoredObject
-
-if TYPE_CHECKING:
-    from lab.s3_server.connection import Incoming
 
 _KEPT_HEADERS = ("content-type", "content-encoding", "x-amz-server-side-encryption")
 
@@ -30,7 +27,7 @@ def checksum_headers(values: dict[str, str]) -> dict[str, str]:
     return {checksums.PREFIX + algorithm: value for algorithm, value in values.items()}
 
 
-def put_object(store: Store, incoming: "Incoming") -> Reply:
+def put_object(store: Store, incoming: Incoming) -> Reply:
     request = incoming.request
     store.objects_of(request.bucket)
     blob = receive(store, incoming)
@@ -41,20 +38,20 @@ def put_object(store: Store, incoming: "Incoming") -> Reply:
     return Reply(headers={"ETag": blob.etag, **checksum_headers(blob.checksums)})
 
 
-def receive(store: Store, incoming: "Incoming") -> Blob:
+def receive(store: Store, incoming: Incoming) -> Blob:
     """The body, accepted; raises S3Error when a claim about it does not hold."""
     with store.receiving(incoming.body) as sink:
         received = incoming.receive(sink.write)
         return Blob(received.size_bytes, received.checksums, sink.path)
 
 
-def head_object(store: Store, incoming: "Incoming") -> Reply:
+def head_object(store: Store, incoming: Incoming) -> Reply:
     """The length is that of the object although no byte of it is sent: Content-Length is overridden."""
     stored = store.object(incoming.request.bucket, incoming.request.key)
     return Reply(headers={**_headers_of(stored, incoming.request), "Content-Length": str(stored.size_bytes)})
 
 
-def get_object(store: Store, incoming: "Incoming") -> Reply:
+def get_object(store: Store, incoming: Incoming) -> Reply:
     request = incoming.request
     stored = store.object(request.bucket, request.key)
     if any(blob.file is None for blob in stored.blobs):
@@ -103,17 +100,17 @@ def _slices(stored: StoredObject, begin: int, end: int) -> tuple[tuple[Blob, int
     return tuple(found)
 
 
-def delete_object(store: Store, incoming: "Incoming") -> Reply:
+def delete_object(store: Store, incoming: Incoming) -> Reply:
     store.remove(incoming.request.bucket, incoming.request.key)
     return Reply(204)
 
 
-def head_bucket(store: Store, incoming: "Incoming") -> Reply:
+def head_bucket(store: Store, incoming: Incoming) -> Reply:
     store.objects_of(incoming.request.bucket)
     return Reply()
 
 
-def list_objects(store: Store, incoming: "Incoming") -> Reply:
+def list_objects(store: Store, incoming: Incoming) -> Reply:
     """Without delimiters."""
     request = incoming.request
     given = request.parameters

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lab.machine import Completed
+from lab.machines.machine import Completed
 from tests.faults.modelled_s3 import Refused, request
 from tests.workflow.simulated_host import document_of
 

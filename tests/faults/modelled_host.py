@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from lab.aws.state import AccountState
-from lab.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, MachineUnreachable
 from tests.faults import modelled_documents
 from tests.faults.scheduler import scheduler
 from tests.lambdas.composed_dump import kdump_compressed, memory_with_log
@@ -38,7 +38,7 @@ Snapshots = dict[str, list[Dump]]
 
 @dataclass
 class ModelledHost:
-    """Implements lab.machine.Machine."""
+    """Implements lab.machines.machine.Machine."""
 
     account: AccountState
     snapshots: Snapshots

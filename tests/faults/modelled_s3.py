@@ -3,9 +3,8 @@
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lab.aws.presigned import Request, verify
+from lab.aws.presigned import Request, session_refusal, verify
 from lab.aws.state import AccountState, utc_now
-from lab.aws.sts import session_refusal
 from tests.faults.one_thread_account import client
 
 

@@ -1,7 +1,7 @@
 """The lab's account without servers, processes and threads: everything in one thread, in the scheduler's time.
 
-Owns what differs from lab/account.py: functions run in this process, from the same source that is bundled; alarms and
-schedules fire when a scenario says so.
+Owns what differs from lab/aws/account.py: functions run in this process, from the same source that is bundled; alarms
+and schedules fire when a scenario says so.
 """
 
 import importlib
@@ -22,11 +22,11 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 import lambdas
-from lab.account import LabAccount
 from lab.aws import json_path
+from lab.aws.account import LabAccount
 from lab.aws.lambda_pool import FunctionSpec, Outcome
 from lab.aws.state import Clock
-from lab.machine import Machine
+from lab.machines.machine import Machine
 from lambdas.runtime import observability
 from tests.faults.scheduler import Activity, Killed, scheduler
 

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.launches import Launch
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored
-from lab.machine import Completed
+from lab.machines.machine import Completed
 from tests.lab.conftest import DUMP_VOLUME
 
 # Bounds for a test, not measurements.

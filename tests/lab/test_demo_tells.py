@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from lab.aws.event_log import Event
 from lab.demo.tell import Teller
-from lab.events import Event
 
 
 def _line(source: str, subject: str, text: str, result: Any = None) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.guest import QemuGuest, wait_until
-from lab.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, MachineUnreachable
 from tests.lab.conftest import UploadSink
 
 pytestmark = pytest.mark.guest

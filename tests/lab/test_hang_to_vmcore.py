@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.demo.proof import Proof, prove
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, hang, wait_until

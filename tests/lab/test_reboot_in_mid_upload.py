@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from lab.guest import QemuGuest
-from lab.machine import MachineUnreachable
+from lab.machines.machine import MachineUnreachable
 from ssm_documents.assemble import assemble, script_of
 
 # A bound, not a measurement: a guest under emulation on a loaded machine.

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.launches import Launch
 from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest.deadline import wait_until
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 
 # Bounds for a test, not measurements.

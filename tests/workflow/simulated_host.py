@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.machine import Completed
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.machine import Completed
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.lambdas.composed_dump import kdump_compressed, memory_with_log
 
 _DUMP = kdump_compressed(memory_with_log())

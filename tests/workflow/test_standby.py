@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.guest.deadline import wait_until
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 from tests.workflow.test_collect_vmcore import incident_record

@@ -5,7 +5,7 @@ import threading
 import time
 
 from lab.guest.deadline import wait_until
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 

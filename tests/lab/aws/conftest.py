@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.state import Clock
 
 

@@ -10,10 +10,10 @@ import pytest
 from moto.ec2.models.elastic_block_store import Volume
 from moto.ec2.responses import EC2Response
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
+from lab.aws.event_log import EventStream
 from lab.aws.patches import MotoHasChanged, Patches
-from lab.events import EventStream
-from lab.scripted_machine import ScriptedMachine, crash_and_reboot
+from lab.machines.scripted_machine import ScriptedMachine, crash_and_reboot
 from tests.lab.aws.assembly import function, state_machine, template, write_assembly
 from tests.lab.aws.waiting import eventually
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.cloudformation import UnsupportedResource
 from tests.lab.aws.assembly import ROLE_ARN, document, function, state_machine, template, write_assembly
 

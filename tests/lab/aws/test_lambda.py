@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.lambda_ import FunctionFailed, permits
 from tests.lab.aws.assembly import function, template, write_assembly
 from tests.lab.aws.waiting import eventually

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 
 BUCKET = "vmcores"
 MIB = 1 << 20

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.schedules import period_seconds
 from tests.lab.aws.assembly import function, template, write_assembly
 from tests.lab.aws.waiting import eventually

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.machine import Completed
-from lab.scripted_documents import answers_documents, failed, script_of
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.machine import Completed
+from lab.machines.scripted_documents import answers_documents, failed, script_of
+from lab.machines.scripted_machine import ScriptedMachine
 
 
 def test_each_document_gets_its_own_answer() -> None:

@@ -7,9 +7,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab.account import LabAccount
-from lab.machine import Completed
-from lab.scripted_machine import ScriptedMachine
+from lab.aws.account import LabAccount
+from lab.machines.machine import Completed
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.lab.aws.assembly import document, template
 from tests.lab.aws.waiting import eventually
 

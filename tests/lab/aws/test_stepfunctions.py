@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.account import LabAccount
+from lab.aws.account import LabAccount
 from lab.aws.stepfunctions import as_json
-from lab.scripted_machine import ScriptedMachine
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.lab.aws.assembly import document, function, state_machine, template, write_assembly
 from tests.lab.aws.waiting import eventually
 

@@ -13,9 +13,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab.account import LabAccount
-from lab.aws.presigned import Request
-from lab.aws.sts import Session
+from lab.aws.account import LabAccount
+from lab.aws.presigned import Request, Session
 
 ROLE = "arn:aws:iam::123456789012:role/uploader"
 

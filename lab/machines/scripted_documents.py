@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.machine import Completed
-from lab.scripted_machine import Answer
+from lab.machines.machine import Completed
+from lab.machines.scripted_machine import Answer
 from ssm_documents.assemble import DOCUMENTS, assemble
 
 # A result, or what gives one from the environment that the agent made of the parameters (SSM_<name>).

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.account import LabAccount
-from lab.scripted_machine import ScriptedMachine
+from lab.aws.account import LabAccount
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.lab.aws.assembly import function, template, write_assembly
 from tests.lab.aws.waiting import eventually
 

@@ -24,7 +24,7 @@ from lab.aws import (
     cloudwatch,
     ebs,
     ec2,
-    events,
+    eventbridge,
     executions,
     lambda_,
     launches,
@@ -38,12 +38,12 @@ from lab.aws import (
     stepfunctions,
     sts,
 )
+from lab.aws.event_log import EventStream
 from lab.aws.lambda_pool import LambdaPool
 from lab.aws.patches import Patches
 from lab.aws.server import Servers
 from lab.aws.state import AccountState, Clock, Computer
-from lab.events import EventStream
-from lab.machine import Machine
+from lab.machines.machine import Machine
 
 DEFAULT_REGION = "eu-central-1"
 _CLIENT_KEY = "AKIALABCLIENT"
@@ -101,7 +101,7 @@ class LabAccount:
     def _install(self) -> None:
         state, patches = self._state, self._patches
         self._functions = lambda_.Functions(state, self._pool)
-        bus = events.EventBridge(state)
+        bus = eventbridge.EventBridge(state)
         self._outbox = sns.install(patches, state)
         publish, invoke = self._outbox.publish, self._functions.call_as
         self._power = ec2.Power(state, bus.notify)
@@ -115,7 +115,7 @@ class LabAccount:
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
         lambda_.install(patches, self._functions, publish=publish)
-        events.install(patches, invoke=invoke, publish=publish)
+        eventbridge.install(patches, invoke=invoke, publish=publish)
         schedules.install(patches)
         s3.install(patches, state)
         sts.install(patches, state)

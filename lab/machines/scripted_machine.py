@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, MachineUnreachable
 
 # Gives the result of a script without running it, or None to let it run.
 Answer = Callable[[str, Mapping[str, str]], Completed | None]
@@ -28,7 +28,7 @@ class Disk:
 
 @dataclass
 class ScriptedMachine:
-    """Implements lab.machine.Machine. Everything asked of it is counted or kept for assertions."""
+    """Implements lab.machines.machine.Machine. Everything asked of it is counted or kept for assertions."""
 
     # Tried in order; the first that does not answer None wins.
     answers_with: list[Answer] = field(default_factory=list)
