@@ -58,7 +58,7 @@ bootstrap deploy destroy: $(DEPLOY_VENV)/.stamp node_modules/.stamp
 	$(CDK) $@
 
 faults: setup ## Every documented error at every call, and 1,000 random schedules; writes results/faults.json
-	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest -s tests/faults
+	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest -s tests/simulator/faults
 
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench

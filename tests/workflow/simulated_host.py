@@ -10,18 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lab.machines.composed_dump import LOG_TEXT, kdump_compressed, memory_with_log
 from lab.machines.machine import Completed
 from lab.machines.scripted_machine import ScriptedMachine
-from tests.lambdas.composed_dump import kdump_compressed, memory_with_log
+from lab.simulator.modelled_documents import document_of
 
 _DUMP = kdump_compressed(memory_with_log())
-DMESG = """\
-[    0.000000] Linux version 6.1.0-28-cloud-amd64 (debian-kernel@lists.debian.org)
-[   63.512345] NMI: IOCK error (debug interrupt?) for reason 00 on CPU 0.
-[   63.512400] Kernel panic - not syncing: NMI: Not continuing
-"""
-
-
 # What each snapshot of a dump volume holds.
 SNAPSHOTS = Path(tempfile.mkdtemp(prefix="snapshots-"))
 
@@ -47,7 +41,7 @@ class SimulatedHost:
         self.writes_dump = True
         self.final_action = "reboot"
         self.dump_name = "dump"
-        self.dmesg = DMESG
+        self.dmesg = LOG_TEXT
         # Behind the end of the dump lies nothing that a reader looks at: it makes it as large as an upload should be.
         self.dump_bytes = _DUMP + bytes(range(256)) * 40_000
         self.calls: list[str] = []
@@ -152,21 +146,6 @@ class SimulatedHost:
             self.is_reserved = True
             return _success({"status": "configured", "family": "debian", "crashkernel": "192M", "changes": []})
         return _success({"status": "reboot-required", "family": "debian", "crashkernel": "192M", "changes": ["grub"]})
-
-
-def document_of(environment: Mapping[str, str]) -> str:
-    """Which document a script is, by the parameters that only it has."""
-    if "SSM_action" in environment:
-        return "upload_vmcore"
-    if "SSM_timeoutSeconds" in environment:
-        return "analyze_vmcore"
-    if "SSM_crashkernel" in environment:
-        return "configure_kdump"
-    if "SSM_fileSystem" in environment:
-        return "prepare_dump_volume"
-    if "SSM_finalAction" in environment:
-        return "check_kdump"
-    return "mount_dump_copy" if "SSM_volumeId" in environment else "probe_instance"
 
 
 def _success(result: dict[str, Any]) -> Completed:

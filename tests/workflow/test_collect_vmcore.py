@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lab.guest.deadline import wait_until
-from tests.lambdas.composed_dump import BUILD_ID, LOG_TEXT
+from lab.machines.composed_dump import BUILD_ID, LOG_TEXT
 from tests.workflow.conftest import Stack
-from tests.workflow.simulated_host import DMESG, SimulatedHost
+from tests.workflow.simulated_host import SimulatedHost
 
 
 def collection_of(stack: Stack, instance_id: str) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def test_keeps_a_vmcore_on_the_instance_that_does_not_open(
 def test_takes_the_kernels_log_out_of_the_vmcore_when_the_text_beside_it_is_cut(
     stack: Stack, host: SimulatedHost, ready_instance_id: str
 ) -> None:
-    host.dmesg = DMESG[:80]
+    host.dmesg = LOG_TEXT[:80]
     host.machine.hang()
 
     ended = collection_of(stack, ready_instance_id)

@@ -5,11 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lambdas.runtime.errors import VmcoreUnreadable
-from lambdas.vmcore import flattened as reader
-from lambdas.vmcore.bytes_by_range import BytesByRange
-from lambdas.vmcore.open_dump import OpenedDump, open_dump
-from tests.lambdas.composed_dump import (
+from lab.machines.composed_dump import (
     BUILD_ID,
     LOG_TEXT,
     PAGE,
@@ -21,6 +17,10 @@ from tests.lambdas.composed_dump import (
     memory_with_log,
     memory_with_old_log,
 )
+from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore import flattened as reader
+from lambdas.vmcore.bytes_by_range import BytesByRange
+from lambdas.vmcore.open_dump import OpenedDump, open_dump
 
 WRAPPING = [(number * 10**9, f"line {number} " + "x" * (number % 60)) for number in range(30)]
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, RELEASE, flattened, kdump_compressed, memory_with_log
 from lambdas.handlers import open_vmcore
 from lambdas.incident.object_keys import keys
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime.errors import BucketRefused, VmcoreUnreadable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
-from tests.lambdas.composed_dump import BUILD_ID, LOG_TEXT, RELEASE, flattened, kdump_compressed, memory_with_log
 from tests.lambdas.planning import INCIDENT, OPENED, PREFIX, create_incident
 
 KEYS = keys(PREFIX)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lab.aws.presigned import Request, session_refusal, verify
 from lab.aws.state import AccountState, utc_now
-from tests.faults.one_thread_account import client
+from lab.simulator.one_thread_account import client
 
 
 class Refused(Exception):

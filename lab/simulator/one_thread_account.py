@@ -27,8 +27,8 @@ from lab.aws.account import LabAccount
 from lab.aws.lambda_pool import FunctionSpec, Outcome
 from lab.aws.state import Clock
 from lab.machines.machine import Machine
+from lab.simulator.scheduler import Activity, Killed, scheduler
 from lambdas.runtime import observability
-from tests.faults.scheduler import Activity, Killed, scheduler
 
 LAMBDAS = Path(lambdas.__file__).parent
 # The guest's network has its own name for S3, as in the lab.

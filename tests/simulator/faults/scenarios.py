@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from tests.faults import group
-from tests.faults.scheduler import scheduler
-from tests.faults.world import World
+from lab.simulator import auto_scaling_group
+from lab.simulator.scheduler import scheduler
+from lab.simulator.world import World
 
 
 def make_ready(world: World) -> None:
@@ -43,7 +43,7 @@ def hang(world: World) -> None:
 
 def hang_in_group(world: World) -> None:
     """The same in an Auto Scaling group, which must not replace it meanwhile."""
-    group.join(world)
+    auto_scaling_group.join(world)
     hang(world)
 
 

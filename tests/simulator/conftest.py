@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.synth import synthesize
-from tests.faults.world import SETTINGS, World, deployed
+from lab.simulator.world import SETTINGS, World, deployed
 
 
 @pytest.fixture(scope="package")

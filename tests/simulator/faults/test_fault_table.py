@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import fault_table
+from tests.simulator.faults import fault_table
 
 
 @pytest.fixture

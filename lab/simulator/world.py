@@ -15,12 +15,12 @@ from typing import Any
 from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
+from lab.simulator.injection import Injection
+from lab.simulator.modelled_host import Dump, ModelledHost, Snapshots
+from lab.simulator.one_thread_account import OneThreadAccount, import_handlers
+from lab.simulator.scheduler import scheduler
+from lab.simulator.virtual_time import virtual_time
 from lambdas.runtime.tags import OWNER_TAG, STACK_TAG
-from tests.faults.injection import Injection
-from tests.faults.modelled_host import Dump, ModelledHost, Snapshots
-from tests.faults.one_thread_account import OneThreadAccount, import_handlers
-from tests.faults.scheduler import scheduler
-from tests.faults.virtual_time import virtual_time
 
 # Few looks in the loops, whose bounds are as in the template: what is between them costs processor time here.
 SETTINGS: dict[str, Any] = {"pollSeconds": 60, "dumpTimeoutSeconds": 900, "probeTimeoutSeconds": 20}

@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.faults.copies import Copies
-from tests.faults.injection import ALWAYS, Fault, Site
-from tests.faults.invariants import judge
-from tests.faults.matrix import faults_at
-from tests.faults.scenarios import HANGS, SCENARIOS
-from tests.faults.scheduler import scheduler
-from tests.faults.world import World
+from lab.simulator.copies import Copies
+from lab.simulator.injection import ALWAYS, Fault, Site
+from lab.simulator.scheduler import scheduler
+from lab.simulator.world import World
+from tests.simulator.faults.invariants import judge
+from tests.simulator.faults.matrix import faults_at
+from tests.simulator.faults.scenarios import HANGS, SCENARIOS
 
 _MOST_FAULTS = 4
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.documented_errors import documented_errors
-from tests.faults.injection import Site
-from tests.faults.matrix import faults_at
-from tests.faults.scheduler import Killed, Signal, VirtualThread, scheduler
+from lab.simulator.injection import Site
+from lab.simulator.scheduler import Killed, Signal, VirtualThread, scheduler
+from tests.simulator.faults.documented_errors import documented_errors
+from tests.simulator.faults.matrix import faults_at
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.copies import Copies
-from tests.faults.documented_errors import documented_errors
-from tests.faults.injection import ALWAYS, Fault, Site
-from tests.faults.invariants import judge
-from tests.faults.scenarios import SCENARIOS
-from tests.faults.world import World
+from lab.simulator.copies import Copies
+from lab.simulator.injection import ALWAYS, Fault, Site
+from lab.simulator.world import World
+from tests.simulator.faults.documented_errors import documented_errors
+from tests.simulator.faults.invariants import judge
+from tests.simulator.faults.scenarios import SCENARIOS
 
 # Of each kind one error, for when there is no time for all that are documented.
 _ONE_OF_EACH = ("RequestLimitExceeded", "SlowDown", "ThrottlingException", "TooManyRequestsException")

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.faults.world import World
+    from lab.simulator.world import World
 
 
 def join(world: "World") -> None:

@@ -14,8 +14,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 
 from lab.aws.patches import Patches
-from tests.faults.one_thread_account import Died
-from tests.faults.scheduler import scheduler
+from lab.simulator.one_thread_account import Died
+from lab.simulator.scheduler import scheduler
 
 # Beyond every time-out of a state and of a function.
 FOR_EVER = 7200.0

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import fault_table
-from tests.faults.matrix import Matrix, faults_at, run_matrix
-from tests.faults.scenarios import SCENARIOS
-from tests.faults.world import World
+from lab.simulator.world import World
 from tests.infra.template import MACHINES, Template
+from tests.simulator.faults import fault_table
+from tests.simulator.faults.matrix import Matrix, faults_at, run_matrix
+from tests.simulator.faults.scenarios import SCENARIOS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "fault-matrix.md"
 ALL_DOCUMENTED = os.environ.get("FAULTS") == "all"
 
 pytestmark = pytest.mark.timeout(7200)

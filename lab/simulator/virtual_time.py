@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from tests.faults.scheduler import Signal, VirtualThread, scheduler
+from lab.simulator.scheduler import Signal, VirtualThread, scheduler
 
 _RUN_BY_THE_ENGINE = ("lambdas", "lab.", "moto.", "aws_lambda_powertools", "botocore.")
+_ENGINE = "lab.simulator"
 
 
 class _InstanceOfReal(type):
@@ -109,7 +110,7 @@ def virtual_time() -> Iterator[None]:
     undo: list[tuple[ModuleType, str, Any]] = []
     by_id = {id(real): virtual for real, virtual in _REPLACED}
     for name, module in list(sys.modules.items()):
-        if not name.startswith(_RUN_BY_THE_ENGINE) or not isinstance(module, ModuleType):
+        if not name.startswith(_RUN_BY_THE_ENGINE) or name.startswith(_ENGINE) or not isinstance(module, ModuleType):
             continue
         for attribute, value in list(vars(module).items()):
             if id(value) in by_id:

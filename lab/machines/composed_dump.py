@@ -166,7 +166,8 @@ def kdump_compressed(memory: Memory, *, status: int = 1, is_compressed: bool = T
     header = struct.pack("<8si390s6xqqIiiI", b"KDUMP   ", 6, utsname, 0, 0, status, PAGE, 1, blocks)
     text = memory.vmcoreinfo
     sub_header = struct.pack("<qiiQQQQ", _PHYS_BASE, 31, 0, 0, 0, PAGE + 1024, len(text)).ljust(1024, b"\0") + text
-    assert len(sub_header) <= PAGE
+    if len(sub_header) > PAGE:
+        raise ValueError("VMCOREINFO does not fit into one page")
     descriptors, data = b"", b""
     begin = 2 * PAGE + 2 * len(bitmap) + 24 * len(numbers)
     for number in numbers:

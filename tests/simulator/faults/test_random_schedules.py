@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from tests.faults import fault_table
-from tests.faults.matrix import sites_of_scenarios
-from tests.faults.schedules import run_schedules
-from tests.faults.world import World
+from lab.simulator.world import World
+from tests.simulator.faults import fault_table
+from tests.simulator.faults.matrix import sites_of_scenarios
+from tests.simulator.faults.schedules import run_schedules
 
 SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "100"))
 

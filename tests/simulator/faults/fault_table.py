@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tests.faults.injection import Site
-from tests.faults.matrix import Cell, Matrix
+from lab.simulator.injection import Site
+from tests.simulator.faults.matrix import Cell, Matrix
 
-RESULTS = Path(__file__).resolve().parents[2] / "results" / "faults.json"
+RESULTS = Path(__file__).resolve().parents[3] / "results" / "faults.json"
 HEADER = """# The fault matrix
 
 Written by `make faults`; do not edit. Each row is a place where Hangdump calls AWS: a state of a state machine, or a

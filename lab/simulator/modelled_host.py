@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from lab.aws.state import AccountState
+from lab.machines.composed_dump import LOG_TEXT, kdump_compressed, memory_with_log
 from lab.machines.machine import Completed, MachineUnreachable
-from tests.faults import modelled_documents
-from tests.faults.scheduler import scheduler
-from tests.lambdas.composed_dump import kdump_compressed, memory_with_log
-from tests.workflow.simulated_host import DMESG
+from lab.simulator import modelled_documents
+from lab.simulator.scheduler import scheduler
 
 _DUMP = kdump_compressed(memory_with_log())
 _KERNEL = "Linux version 6.1.0-28-cloud-amd64\n"
@@ -29,7 +28,7 @@ class Dump:
     content: bytes
     modified_epoch: int
     is_complete: bool = True
-    dmesg: bytes = DMESG.encode()
+    dmesg: bytes = LOG_TEXT.encode()
 
 
 # Snapshot → the dumps that were on its volume: all machines of an account see the same.

@@ -6,10 +6,10 @@ names it in its report.
 
 from typing import Any
 
+from lab.simulator import auto_scaling_group
+from lab.simulator.injection import Fault
+from lab.simulator.world import World
 from lambdas.runtime.tags import OWNER_TAG, RESCUED_INSTANCE_TAG
-from tests.faults import group
-from tests.faults.injection import Fault
-from tests.faults.world import World
 
 # A channel that refuses for ever cannot be told through: then the other two must have it.
 _CHANNELS = {"record": "dynamodb:UpdateItem", "notification": "sns:Publish", "metric": "cloudwatch:PutMetricData"}
@@ -147,4 +147,4 @@ def _left(world: World) -> list[str]:
         if each["State"]["Name"] != "terminated"
     ]
     uploads = [each["UploadId"] for each in s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads", [])]
-    return [*volumes, *snapshots, *collectors, *uploads, *group.in_standby(world)]
+    return [*volumes, *snapshots, *collectors, *uploads, *auto_scaling_group.in_standby(world)]

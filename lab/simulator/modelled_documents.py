@@ -1,6 +1,6 @@
 """What the documents answer on a modelled host, and do to its disk.
 
-The documents themselves are run by tests/ssm_documents and tests/workflow; here the order of what AWS is asked counts.
+tests/ssm_documents and tests/workflow run the real documents; here only the order of calls to AWS counts.
 """
 
 import base64
@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lab.machines.machine import Completed
-from tests.faults.modelled_s3 import Refused, request
-from tests.workflow.simulated_host import document_of
+from lab.simulator.modelled_s3 import Refused, request
 
 if TYPE_CHECKING:
-    from tests.faults.modelled_host import Dump, ModelledHost
+    from lab.simulator.modelled_host import Dump, ModelledHost
 
 _KERNEL = "6.1.0-28-cloud-amd64"
 ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": []}
@@ -28,6 +27,21 @@ def answer(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     if name in host.fails_with:
         return Completed(1, json.dumps(host.fails_with[name]), "")
     return _ANSWERS[name](host, environment)
+
+
+def document_of(environment: Mapping[str, str]) -> str:
+    """Which document a script is, by the parameters that only it has."""
+    if "SSM_action" in environment:
+        return "upload_vmcore"
+    if "SSM_timeoutSeconds" in environment:
+        return "analyze_vmcore"
+    if "SSM_crashkernel" in environment:
+        return "configure_kdump"
+    if "SSM_fileSystem" in environment:
+        return "prepare_dump_volume"
+    if "SSM_finalAction" in environment:
+        return "check_kdump"
+    return "mount_dump_copy" if "SSM_volumeId" in environment else "probe_instance"
 
 
 def _probe_instance(host: "ModelledHost", _: Mapping[str, str]) -> Completed:
