@@ -1,7 +1,7 @@
 """Hostile parameter values by the ten thousand: none of them ever executes anything, by either way of interpolation.
 
 Three walls, each tested by itself: the pattern that the API checks, the same pattern in the script, and the quotes of
-the prelude, into which agents that know no ENV_VAR put the text. In the real guest: tests/lab/test_injection.py.
+the prelude, into which agents that know no ENV_VAR put the text. In the real guest: tests/guest/test_injection.py.
 """
 
 import json

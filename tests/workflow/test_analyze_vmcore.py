@@ -7,7 +7,7 @@ import pytest
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 
-# In place of a Python with drgn and the debuginfo of this kernel, which tests/lab has.
+# In place of a Python with drgn and the debuginfo of this kernel, which tests/guest has.
 PYTHON = """\
 #!/bin/bash
 if [[ "$1" == -c ]]; then exit 0; fi

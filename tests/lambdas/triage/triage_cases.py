@@ -58,7 +58,7 @@ CASES = {
     "sysrq-c": Case(CrashClass.SYSRQ, 1, ("bash", 640), "sysrq_handle_crash"),
     "warnings-only": Case(CrashClass.UNKNOWN, None, None, ""),
     "watchdog": Case(CrashClass.WATCHDOG, 0, ("fio", 8100), "xfs_iomap_write_direct"),
-    # Of a real Linux, trimmed, one for each way in which tests/lab/test_crash_classes.py crashes it.
+    # Of a real Linux, trimmed, one for each way in which tests/guest/test_crash_classes.py crashes it.
     "bug-real-guest": Case(CrashClass.BUG, 1, ("hd-assertion", 1411), "hangdump_break_an_assertion"),
     "hung-task-real-guest": Case(
         CrashClass.HUNG_TASK, 1, ("hd-waiter", 1412), "__schedule", blamed="hangdump_wait_for_the_mutex"

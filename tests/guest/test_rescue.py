@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.demo.proof import Proof, prove
-from tests.lab.region import EXECUTION_SECONDS, Collector, Region, Victim, digest_of, hangdump_region
+from tests.guest.region import EXECUTION_SECONDS, Collector, Region, Victim, digest_of, hangdump_region
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1500)]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.guest import wait_until
-from tests.lab.region import Collector, Region, Victim, digest_of, hangdump_region
+from tests.guest.region import Collector, Region, Victim, digest_of, hangdump_region
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1500)]
 

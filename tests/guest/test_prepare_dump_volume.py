@@ -1,4 +1,4 @@
-"""Which disk becomes the dump volume, on a real kernel; tests/lab/test_hang_to_vmcore.py goes on to the vmcore."""
+"""Which disk becomes the dump volume, on a real kernel; tests/guest/test_hang_to_vmcore.py goes on to the vmcore."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from lab.guest import QemuGuest, wait_until
 from lab.image import ensure_image
-from tests.ssm_documents.guest_agent import BOOT_SECONDS, Agent
+from tests.guest.agent import BOOT_SECONDS, Agent
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 VOLUME_ID = "vol-0d0c5000000000001"

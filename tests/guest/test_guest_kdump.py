@@ -7,7 +7,7 @@ import pytest
 
 from lab.guest import QemuGuest, hang, wait_until
 from lab.guest.saved_state import CannotSave, restored, save_state
-from tests.lab.conftest import UploadSink
+from tests.guest.conftest import UploadSink
 
 pytestmark = pytest.mark.guest
 _DUMPS = "#!/bin/sh\ncd /var/crash && ls -d */dump.* */dmesg.*\n"

@@ -14,10 +14,10 @@ from analysis.debuginfo import Sources
 from lab.guest.saved_state import restored
 from lambdas.triage import triage
 from lambdas.triage.signature import function_name
-from tests.lab import crash_module
-from tests.lab.crash_classes import CRASH_CLASSES, PAGE, Finding, Row, page
-from tests.lab.crash_guest import CrashClass, Dump, crash_guest
-from tests.lab.kernel_packages import KernelPackages, ensure_kernel_packages
+from tests.guest import crash_module
+from tests.guest.crash_classes import CRASH_CLASSES, PAGE, Finding, Row, page
+from tests.guest.crash_guest import CrashClass, Dump, crash_guest
+from tests.guest.kernel_packages import KernelPackages, ensure_kernel_packages
 
 pytestmark = pytest.mark.guest
 EACH = pytest.mark.parametrize("crash", CRASH_CLASSES, ids=lambda crash: crash.name)

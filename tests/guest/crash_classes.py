@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.crash_guest import CrashClass
+from tests.guest.crash_guest import CrashClass
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "crash-classes.md"
 _TEMPLATE = Path(__file__).with_name("crash_classes.md")

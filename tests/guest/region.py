@@ -18,7 +18,7 @@ from lab.deployment import deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored
 from lab.machines.machine import Completed
-from tests.lab.conftest import DUMP_VOLUME
+from tests.guest.conftest import DUMP_VOLUME
 
 # Bounds for a test, not measurements.
 EXECUTION_SECONDS = 600

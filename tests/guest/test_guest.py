@@ -12,7 +12,7 @@ import pytest
 
 from lab.guest import QemuGuest, wait_until
 from lab.machines.machine import Completed, MachineUnreachable
-from tests.lab.conftest import UploadSink
+from tests.guest.conftest import UploadSink
 
 pytestmark = pytest.mark.guest
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"

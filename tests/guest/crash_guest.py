@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored
-from tests.lab.crash_module import HERE
+from tests.guest.crash_module import HERE
 
 _PREPARE = (HERE / "prepare.sh").read_text()
 _CRASH = (HERE / "crash.sh").read_text()

@@ -13,9 +13,9 @@ import pytest
 from lab.demo.proof import prove
 from lab.guest import QemuGuest, hang, wait_until
 from lambdas.collect.console_progress import read_progress
-from tests.lab.conftest import UploadSink
-from tests.lab.redhat_stand_in import become_redhat
-from tests.ssm_documents.guest_agent import BOOT_SECONDS, Agent
+from tests.guest.agent import BOOT_SECONDS, Agent
+from tests.guest.conftest import UploadSink
+from tests.guest.redhat_stand_in import become_redhat
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 VOLUME_ID = "vol-0d0c5000000000003"
