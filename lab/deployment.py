@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
 
 from infra.synth import TEMPLATE, synthesize
 from lab.aws.account import LabAccount
@@ -35,3 +38,66 @@ def deploy_hangdump(account: LabAccount, assembly: Callable[[], Path]) -> dict[s
     folder = assembly()
     template = json.loads((folder / TEMPLATE).read_text(encoding="utf-8"))
     return account.deploy(template, folder)
+
+
+@dataclass
+class Deployment:
+    """The deployed stack as a user with credentials sees it."""
+
+    account: LabAccount
+    outputs: dict[str, str]
+
+    @property
+    def bucket(self) -> str:
+        return self.outputs["VmcoreBucketName"]
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Every incident's record, by incident ID."""
+        items = self.account.client("dynamodb").scan(TableName=self.outputs["IncidentTableName"])["Items"]
+        read = TypeDeserializer().deserialize
+        plain = [{name: read(value) for name, value in item.items()} for item in items]
+        return {each["pk"].removeprefix("incident#"): each for each in plain if each["pk"].startswith("incident#")}
+
+    def tags_of(self, instance_id: str) -> dict[str, str]:
+        filters = [{"Name": "resource-id", "Values": [instance_id]}]
+        tags = self.account.client("ec2").describe_tags(Filters=filters)["Tags"]
+        return {tag["Key"]: tag["Value"] for tag in tags}
+
+    def alarms_of(self, instance_id: str) -> list[str]:
+        """Its hang alarm's name, or nothing."""
+        alarms = self.account.client("cloudwatch").describe_alarms(AlarmNames=[f"hangdump-{instance_id}"])
+        return [alarm["AlarmName"] for alarm in alarms["MetricAlarms"]]
+
+    def volumes_of(self, instance_id: str) -> list[dict[str, Any]]:
+        """Its dump volumes."""
+        filters = [{"Name": "tag:hangdump:instance-id", "Values": [instance_id]}]
+        volumes: list[dict[str, Any]] = self.account.client("ec2").describe_volumes(Filters=filters)["Volumes"]
+        return volumes
+
+    def keys_of(self, instance_id: str) -> dict[str, str]:
+        """Name below the incident -> key, of what the bucket keeps of an instance; no manifests."""
+        listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket, Prefix="vmcores/").get("Contents", [])
+        keys = [each["Key"] for each in listed if f"/{instance_id}/" in each["Key"]]
+        # vmcores/<account>/<region>/<instance>/<incident>/<name>
+        return {key.split("/", 5)[5]: key for key in keys}
+
+    def objects_of(self, instance_id: str) -> dict[str, bytes]:
+        """The same with the content of each."""
+        return {name: self.content(key) for name, key in self.keys_of(instance_id).items()}
+
+    def content(self, key: str) -> bytes:
+        body: bytes = self.account.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return body
+
+    def left_of_rescues(self, instance_id: str) -> list[str]:
+        """IDs of the snapshots, volumes and living collectors that rescues of an instance made."""
+        ec2 = self.account.client("ec2")
+        mark = [{"Name": "tag:hangdump:rescue-of", "Values": [instance_id]}]
+        collectors = [
+            instance["InstanceId"]
+            for reservation in ec2.describe_instances(Filters=mark)["Reservations"]
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] != "terminated"
+        ]
+        snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(Filters=mark)["Snapshots"]]
+        return [*collectors, *snapshots, *(each["VolumeId"] for each in ec2.describe_volumes(Filters=mark)["Volumes"])]

@@ -1,14 +1,14 @@
-"""The Auto Scaling group that an instance of a run may belong to."""
+"""The Auto Scaling group that the instance of a run may belong to."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lab.simulator.world import World
 
 
-def join(world: "World") -> None:
-    """It is attached to a group with room for another beside it."""
-    client, name = world.account.client("autoscaling"), f"group-of-{world.instance_id}"
+def join(world: "World", *, maximum: int = 3) -> None:
+    """The instance is attached to a group of its own; another may run beside it."""
+    client, name = _client(world), name_of(world)
     described = world.account.client("ec2").describe_instances(InstanceIds=[world.instance_id])["Reservations"][0]
     image = described["Instances"][0]["ImageId"]
     client.create_launch_configuration(LaunchConfigurationName=name, ImageId=image, InstanceType="t3.micro")
@@ -16,14 +16,38 @@ def join(world: "World") -> None:
         AutoScalingGroupName=name,
         LaunchConfigurationName=name,
         MinSize=0,
-        MaxSize=3,
+        MaxSize=maximum,
         DesiredCapacity=0,
         AvailabilityZones=[f"{world.account.region}a"],
     )
     client.attach_instances(AutoScalingGroupName=name, InstanceIds=[world.instance_id])
 
 
-def in_standby(world: "World") -> list[str]:
-    """The instance when its group keeps it out of service."""
-    described = world.account.client("autoscaling").describe_auto_scaling_instances(InstanceIds=[world.instance_id])
-    return [each["InstanceId"] for each in described["AutoScalingInstances"] if "Standby" in each["LifecycleState"]]
+def drain_for(world: "World", seconds: int) -> None:
+    """A load balancer before the group lets open connections go on for so long."""
+    elb, vpcs = world.account.client("elbv2"), world.account.client("ec2").describe_vpcs()["Vpcs"]
+    created = elb.create_target_group(Name=world.instance_id, Protocol="HTTP", Port=80, VpcId=vpcs[0]["VpcId"])
+    arn = created["TargetGroups"][0]["TargetGroupArn"]
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}
+    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
+    _client(world).attach_load_balancer_target_groups(AutoScalingGroupName=name_of(world), TargetGroupARNs=[arn])
+
+
+def lifecycle_state(world: "World") -> str:
+    """Of the instance; "" when it belongs to no group."""
+    described = _client(world).describe_auto_scaling_instances(InstanceIds=[world.instance_id])["AutoScalingInstances"]
+    return str(described[0]["LifecycleState"]) if described else ""
+
+
+def size(world: "World") -> tuple[int, int]:
+    """Desired capacity, and the number of instances, those in Standby too."""
+    (group,) = _client(world).describe_auto_scaling_groups(AutoScalingGroupNames=[name_of(world)])["AutoScalingGroups"]
+    return group["DesiredCapacity"], len(group["Instances"])
+
+
+def name_of(world: "World") -> str:
+    return f"group-of-{world.instance_id}"
+
+
+def _client(world: "World") -> Any:
+    return world.account.client("autoscaling")

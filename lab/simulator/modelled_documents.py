@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from lab.simulator.modelled_host import Dump, ModelledHost
 
 _KERNEL = "6.1.0-28-cloud-amd64"
-ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": []}
+BLOCKED_TASK = {"name": "planted-task", "pid": 7, "seconds": 3.5, "backtrace": []}
+ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": [BLOCKED_TASK]}
 
 
 def answer(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     """By the document's parameters, as the agent hands them over."""
     document = document_of(environment)
     name = f"{document} {environment['SSM_action']}" if document == "upload_vmcore" else document
+    host.documents_run.append(name)
+    if name in host.before:
+        host.before[name]()
     if name in host.fails_with:
         return Completed(1, json.dumps(host.fails_with[name]), "")
     return _ANSWERS[name](host, environment)
@@ -53,8 +57,8 @@ def _prepare_dump_volume(_host: "ModelledHost", _: Mapping[str, str]) -> Complet
 
 
 def _configure_kdump(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+    host.is_configured = True
     if not host.is_reserved and environment["SSM_reboot"] == "true":
-        host.is_reserved = True
         return Completed(194, "", "")
     status = "configured" if host.is_reserved else "reboot-required"
     return _success(status=status, family="debian", crashkernel="192M", changes=[])

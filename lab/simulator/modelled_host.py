@@ -27,8 +27,8 @@ class Dump:
     path: str
     content: bytes
     modified_epoch: int
-    is_complete: bool = True
-    dmesg: bytes = LOG_TEXT.encode()
+    is_complete: bool
+    dmesg: bytes
 
 
 # Snapshot → the dumps that were on its volume: all machines of an account see the same.
@@ -42,7 +42,9 @@ class ModelledHost:
     account: AccountState
     snapshots: Snapshots
     on_removal: Callable[[Dump], None]
+    # Memory for a crash kernel is reserved by the first boot after its configuration.
     is_reserved: bool = False
+    is_configured: bool = False
     is_ready: bool = True
     final_action: str = "reboot"
     panics_on_nmi: bool = True
@@ -50,12 +52,22 @@ class ModelledHost:
     completes_dump: bool = True
     # Document -> the error that it answers with.
     fails_with: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Document -> what happens right before it answers.
+    before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    # In the place of the crash.
+    on_nmi: Callable[[], None] | None = None
     content: bytes = _DUMP
+    dmesg: bytes = LOG_TEXT.encode()
+    boot_seconds: float = BOOT_SECONDS
+    # Goes off as soon as it is switched on.
+    is_broken: bool = False
     is_on: bool = True
     is_hung: bool = False
     answers_from: float = 0.0
     booted_at: float = 0.0
     reboots: int = 0
+    starts: int = 0
+    documents_run: list[str] = field(default_factory=list)
     nmis: list[float] = field(default_factory=list)
     written: list[Dump] = field(default_factory=list)
     disk: list[Dump] = field(default_factory=list)
@@ -68,8 +80,9 @@ class ModelledHost:
 
     def forget(self) -> None:
         """Whatever happened to it so far."""
-        for each in (self.nmis, self.written, self.disk):
+        for each in (self.nmis, self.written, self.disk, self.documents_run):
             each.clear()
+        self.reboots = self.starts = 0
         self.log = f"{_KERNEL}login:\n"
 
     # ---- from outside
@@ -104,7 +117,8 @@ class ModelledHost:
         self._boot()
 
     def start(self) -> None:
-        self.is_on = True
+        self.starts += 1
+        self.is_on = not self.is_broken
         self._boot()
 
     def stop(self) -> None:
@@ -123,14 +137,14 @@ class ModelledHost:
         if is_dumping or not self.panics_on_nmi:
             self.is_hung = self.is_hung and is_dumping
             return
-        scheduler.spawn(self._crash)
+        scheduler.spawn(self.on_nmi or self._crash)
 
     def panic(self) -> None:
         scheduler.spawn(self._crash)
 
     def _crash(self) -> None:
         self.is_hung = True
-        self.answers_from = scheduler.now + DUMP_SECONDS + BOOT_SECONDS
+        self.answers_from = scheduler.now + DUMP_SECONDS + self.boot_seconds
         self.log += f"{_KERNEL}Command line: root=/dev/nvme0n1p1 elfcorehdr=0x3c000000\n"
         count, began = len(self.nmis), scheduler.now
         scheduler.sleep(DUMP_SECONDS)
@@ -147,15 +161,16 @@ class ModelledHost:
     def _write_dump(self) -> None:
         at = int(scheduler.now)
         stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")
-        dump = Dump(f"/var/crash/{stamp}/dump.{stamp}", self.content, at, self.completes_dump)
+        dump = Dump(f"/var/crash/{stamp}/dump.{stamp}", self.content, at, self.completes_dump, self.dmesg)
         self.written.append(dump)
         self.disk.append(dump)
         self.log += "kdump-tools[217]: saved vmcore in /var/crash\n"
 
     def _boot(self) -> None:
         self.is_hung = False
+        self.is_reserved = self.is_reserved or self.is_configured
         self.booted_at = scheduler.now
-        self.answers_from = scheduler.now + BOOT_SECONDS
+        self.answers_from = scheduler.now + self.boot_seconds
         self.log += f"{_KERNEL}login:\n"
 
     # ---- from inside

@@ -7,14 +7,17 @@ hundredths of a second and leaves nothing behind for the next run.
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
+from lab.aws.launches import Launch
+from lab.deployment import Deployment
 from lab.simulator.injection import Injection
 from lab.simulator.modelled_host import Dump, ModelledHost, Snapshots
 from lab.simulator.one_thread_account import OneThreadAccount, import_handlers
@@ -28,27 +31,37 @@ ENROLLED = {"hangdump:enrolled": "true"}
 LONGEST_RUN = 14 * 86400.0
 
 
-class World:
-    """One account; `host` is the machine that this run is about, `instance_id` its instance."""
+class World(Deployment):
+    """One account; `host` is the machine that this run is about, `instance_id` its instance: ready and well."""
+
+    account: OneThreadAccount
 
     def __init__(self, account: OneThreadAccount, outputs: dict[str, str], injection: Injection) -> None:
-        self.account = account
-        self.outputs = outputs
+        super().__init__(account, outputs)
         self.injection = injection
         self.removed_unproven: list[str] = []
         self.snapshots: Snapshots = {}
-        account.launch_with(lambda _: ModelledHost(account.state, self.snapshots, self._removed, is_on=False))
+        self.collectors: list[ModelledHost] = []
+        # Called with each collector before it is switched on.
+        self.prepare_collector: Callable[[ModelledHost], None] = lambda _: None
+        account.launch_with(self._launch)
         self.host, self.instance_id = self.add_host(is_reserved=True)
-        self.settle(self.start("ProvisionDumpVolume", instanceId=self.instance_id))
+        self.run("ProvisionDumpVolume", instanceId=self.instance_id)
         scheduler.sleep(600)
         self._warm_up()
+
+    def _launch(self, _: Launch) -> ModelledHost:
+        collector = ModelledHost(self.account.state, self.snapshots, self._removed, is_on=False)
+        self.prepare_collector(collector)
+        self.collectors.append(collector)
+        return collector
 
     def _warm_up(self) -> None:
         """A collection whose traces are wiped away: what it loads and caches, no copy has to load again."""
         self.host.hang()
-        self.settle(self.start("CollectVmcore", instanceId=self.instance_id, interrupt=True))
+        self.run("CollectVmcore", instanceId=self.instance_id, interrupt=True)
         assert self.host.written, "the warm-up captured nothing"
-        self.sweep()
+        self.sweep(days_later=8)
         scheduler.sleep(600)
         self.host.forget()
         self.account.metrics.clear()
@@ -62,15 +75,32 @@ class World:
         for version in s3.list_object_versions(Bucket=self.bucket).get("Versions", []):
             s3.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])
 
-    def add_host(self, *, tags: dict[str, str] | None = None, **properties: Any) -> tuple[ModelledHost, str]:
-        host = ModelledHost(self.account.state, self.snapshots, self._removed, **properties)
-        return host, self.account.add_instance(host, tags=ENROLLED if tags is None else tags)
+    def add_host(
+        self, *, tags: dict[str, str] | None = None, is_reserved: bool = False, **instance: Any
+    ) -> tuple[ModelledHost, str]:
+        """One more instance that is not provisioned; `instance` as LabAccount.add_instance takes it."""
+        host = ModelledHost(self.account.state, self.snapshots, self._removed, is_reserved=is_reserved)
+        return host, self.account.add_instance(host, tags=ENROLLED if tags is None else tags, **instance)
 
     # ---- what a run does
 
     def start(self, machine: str, **execution_input: Any) -> Any:
         arn = self.account.start_execution(machine, execution_input)
         return next(each for each in self.executions() if each.exec_arn == arn)
+
+    def run(self, machine: str, **execution_input: Any) -> dict[str, Any]:
+        """An execution to its end: status, output, error, cause."""
+        execution = self.start(machine, **execution_input)
+        self.settle()
+        return _end_of(execution)
+
+    def hang(self) -> dict[str, Any]:
+        """It hangs, its alarm is delivered; how the collection ended, nothing when there was none."""
+        self.host.hang()
+        scheduler.sleep(150)
+        self.alarm()
+        self.settle(seconds=5)
+        return self.last("CollectVmcore")
 
     def alarm(self, *, later: float = 0.0) -> None:
         """The hang alarm's event, as CloudWatch delivers it: asynchronously, at least once."""
@@ -106,12 +136,23 @@ class World:
         key = f"vmcores/{place}/20261101T000000Z-{self.instance_id}/vmcore"
         self.account.client("s3").create_multipart_upload(Bucket=self.bucket, Key=key)
 
+    def make_older(self, resource_ids: list[str], *, hours: float) -> None:
+        """Instances, snapshots and volumes, in the eyes of EC2."""
+        backend, age = self.account.state.backend("ec2"), timedelta(hours=hours)
+        for each in resource_ids:
+            if each.startswith("i-"):
+                backend.get_instance(each).launch_time -= age
+            elif each.startswith("snap-"):
+                backend.get_snapshot(each).start_time -= age
+            else:
+                backend.get_volume(each).create_time -= age
+
     def run_sweep_by_schedule(self) -> None:
         """As EventBridge invokes it: asynchronously."""
         self.account.state.events.emit("events", "sweep", "scheduled")
         self.account._functions.call_later("Hangdump-sweep", {"source": "aws.events"})
 
-    def settle(self, *_: Any, seconds: float = 0.0) -> None:
+    def settle(self, *, seconds: float = 0.0) -> None:
         """Until nothing is at work any more: no execution runs, and no function will be tried again."""
         end = scheduler.now + seconds
         scheduler.run(until=lambda: scheduler.now >= end, seconds=seconds)
@@ -124,37 +165,28 @@ class World:
             thread.is_alive() and thread.name.startswith("invoke ") for thread in self.account.state._threads
         )
 
-    def sweep(self) -> list[dict[str, Any]]:
-        """Runs it a day later, without faults; its findings."""
+    def sweep(self, *, days_later: float = 0.0) -> list[dict[str, Any]]:
+        """The findings of one without faults."""
         self.injection.begin([])
-        scheduler.sleep(8 * 86400)
+        scheduler.sleep(days_later * 86400)
         result = self.account.invoke("Hangdump-sweep", {})
-        body = self.account.client("s3").get_object(Bucket=self.bucket, Key=result["report"])["Body"].read()
-        findings: list[dict[str, Any]] = json.loads(body)["findings"]
+        findings: list[dict[str, Any]] = json.loads(self.content(result["report"]))["findings"]
         return findings
 
     # ---- what can be seen
 
-    @property
-    def bucket(self) -> str:
-        return self.outputs["VmcoreBucketName"]
-
     def executions(self) -> list[Any]:
         return executions.executions(self.account.state)
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        from lambdas.incident.update_expression import deserialize  # noqa: PLC0415 - after the handlers
+    def last(self, machine: str) -> dict[str, Any]:
+        """How the last execution of a state machine ended, nothing when there was none."""
+        found = [each for each in self.executions() if each.state_machine.name == machine]
+        return _end_of(found[-1]) if found else {}
 
-        items = self.account.client("dynamodb").scan(TableName=os.environ["TABLE_NAME"])["Items"]
-        plain = [deserialize(item) for item in items]
-        return {each["pk"].removeprefix("incident#"): each for each in plain if each["pk"].startswith("incident#")}
-
-    def objects(self) -> dict[str, bytes]:
-        s3 = self.account.client("s3")
-        keys = [each["Key"] for each in s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
-        return {
-            key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys if key.endswith("/vmcore")
-        }
+    def vmcores(self) -> dict[str, bytes]:
+        """All that the bucket holds, by key."""
+        listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {each["Key"]: self.content(each["Key"]) for each in listed if each["Key"].endswith("/vmcore")}
 
     def sweep_reports(self) -> int:
         """How many reports of sweeps the bucket holds."""
@@ -170,8 +202,12 @@ class World:
         return counted
 
     def _removed(self, dump: Dump) -> None:
-        if dump.content not in self.objects().values():
+        if dump.content not in self.vmcores().values():
             self.removed_unproven.append(dump.path)
+
+
+def _end_of(execution: Any) -> dict[str, Any]:
+    return {name: getattr(execution, name) for name in ("status", "output", "error", "cause")}
 
 
 def _now() -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lab.aws.account import LabAccount
 from lab.aws.launches import Launch
-from lab.deployment import deploy_hangdump, synthesize_for_lab
+from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored
 from lab.machines.machine import Completed
@@ -77,11 +77,9 @@ class Victim:
 
 
 @dataclass
-class Region:
-    """The account, what the stack put out, and the collectors launched so far."""
+class Region(Deployment):
+    """The stack with real guests, and the collectors launched so far."""
 
-    account: LabAccount
-    outputs: dict[str, str]
     work: Path
     armed: Path
     guests: list[QemuGuest] = field(default_factory=list)
@@ -155,47 +153,22 @@ class Region:
 
     def incident_of(self, victim: Victim) -> dict[str, Any]:
         """The record of its only incident."""
-        found: list[dict[str, Any]] = self.account.client("dynamodb").scan(
-            TableName=self.outputs["IncidentTableName"],
-            FilterExpression="instanceId = :instance AND begins_with(pk, :incident)",
-            ExpressionAttributeValues={":instance": {"S": victim.instance_id}, ":incident": {"S": "incident#"}},
-        )["Items"]
-        (item,) = found
-        return item
+        (record,) = [each for each in self.records().values() if each["instanceId"] == victim.instance_id]
+        return record
 
     def let_the_wait_be_over(self, victim: Victim) -> None:
         """Nobody waits an hour in a test: from now on the dump is late, whatever the console said last."""
         now = {"N": str(int(time.time()) - 1)}
         self.account.client("dynamodb").update_item(
             TableName=self.outputs["IncidentTableName"],
-            Key={"pk": self.incident_of(victim)["pk"]},
+            Key={"pk": {"S": self.incident_of(victim)["pk"]}},
             UpdateExpression="SET dumpDeadlineEpoch = :now, dumpLimitEpoch = :now",
             ExpressionAttributeValues={":now": now},
         )
 
-    def objects_of(self, victim: Victim) -> dict[str, str]:
-        """Name below the incident -> key, of what the bucket has of the victim."""
-        listed = self.account.client("s3").list_objects_v2(Bucket=self.outputs["VmcoreBucketName"]).get("Contents", [])
-        keys = [each["Key"] for each in listed if f"/{victim.instance_id}/" in each["Key"]]
-        # vmcores/<account>/<region>/<instance>/<incident>/<name>
-        return {key.split("/", 5)[5]: key for key in keys if key.startswith("vmcores/")}
-
     def download(self, key: str, path: Path) -> Path:
-        self.account.client("s3").download_file(self.outputs["VmcoreBucketName"], key, str(path))
+        self.account.client("s3").download_file(self.bucket, key, str(path))
         return path
-
-    def left_of_rescues(self, victim: Victim) -> list[str]:
-        """Ids of snapshots, copies and living collectors that rescues of the victim made."""
-        ec2 = self.account.client("ec2")
-        mark = [{"Name": "tag:hangdump:rescue-of", "Values": [victim.instance_id]}]
-        instances = [
-            instance["InstanceId"]
-            for reservation in ec2.describe_instances(Filters=mark)["Reservations"]
-            for instance in reservation["Instances"]
-            if instance["State"]["Name"] != "terminated"
-        ]
-        snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(Filters=mark)["Snapshots"]]
-        return [*instances, *snapshots, *(each["VolumeId"] for each in ec2.describe_volumes(Filters=mark)["Volumes"])]
 
     def interrupts_sent_to(self, victim: Victim) -> int:
         """By us; an NMI of somebody else does not go through EC2."""

@@ -11,7 +11,7 @@ import pytest
 
 from lab.aws.account import LabAccount
 from lab.demo.proof import Proof, prove
-from lab.deployment import deploy_hangdump, synthesize_for_lab
+from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, hang, wait_until
 from lab.image import ensure_image
 
@@ -32,12 +32,10 @@ class CountingGuest(QemuGuest):
 
 
 @dataclass
-class Loop:
+class Loop(Deployment):
     """A deployed stack and one instance in it."""
 
-    account: LabAccount
     guest: CountingGuest
-    outputs: dict[str, str]
     instance_id: str
     downloads: Path
     notes: dict[str, Any] = field(default_factory=dict)
@@ -53,10 +51,6 @@ class Loop:
         script = "#!/bin/sh\nfindmnt -no UUID,SOURCE /var/crash\n"
         return self.guest.run(script, environment={}, timeout_seconds=60).stdout.split()[0]
 
-    def volumes(self) -> list[str]:
-        filters = [{"Name": "tag:hangdump:instance-id", "Values": [self.instance_id]}]
-        return [each["VolumeId"] for each in self.account.client("ec2").describe_volumes(Filters=filters)["Volumes"]]
-
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
@@ -68,7 +62,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         outputs = deploy_hangdump(account, lambda: synthesize_for_lab(work / "cdk.out"))
         guest.wait_until_answers()
         instance_id = account.add_instance(guest, tags={"hangdump:enrolled": "true"})
-        yield Loop(account, guest, outputs, instance_id, work)
+        yield Loop(account, outputs, guest, instance_id, work)
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +110,8 @@ def captured(loop: Loop, ready: dict[str, Any]) -> Captured:
     assert ended["status"] == "SUCCEEDED", (ended, loop.guest.console()[-3000:])
     verdict = ended["output"]
     vmcore = loop.downloads / "vmcore"
-    s3, bucket = loop.account.client("s3"), loop.outputs["VmcoreBucketName"]
-    s3.download_file(bucket, verdict["keys"]["vmcore"], str(vmcore))
-    incident = json.load(s3.get_object(Bucket=bucket, Key=verdict["keys"]["incident"])["Body"])
+    loop.account.client("s3").download_file(loop.bucket, verdict["keys"]["vmcore"], str(vmcore))
+    incident = json.loads(loop.content(verdict["keys"]["incident"]))
     proof = prove(vmcore, hung_at=hung_at, collected_at=datetime.now(UTC))
     left = loop.guest.run("#!/bin/sh\nfind /var/crash -name 'dump*'\n", environment={}, timeout_seconds=60).stdout
     return Captured(verdict, proof, loop.guest.nmi_count - before, left, incident["opened"])
@@ -140,12 +133,12 @@ def test_is_ready_after_the_owners_reboot(ready: dict[str, Any]) -> None:
 
 
 def test_changes_nothing_when_run_again(loop: Loop, ready: dict[str, Any]) -> None:
-    before = (loop.guest.boot_id(), loop.file_system_uuid(), loop.volumes())
+    before = (loop.guest.boot_id(), loop.file_system_uuid(), loop.volumes_of(loop.instance_id))
 
     again = loop.provision(reboot=True)
 
     assert again["status"] == "ready"
-    assert (loop.guest.boot_id(), loop.file_system_uuid(), loop.volumes()) == before
+    assert (loop.guest.boot_id(), loop.file_system_uuid(), loop.volumes_of(loop.instance_id)) == before
     assert len(before[2]) == 1
 
 

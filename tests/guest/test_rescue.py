@@ -72,6 +72,6 @@ def test_the_dump_volume_stays_as_the_instance_left_it(region: Region, victim: V
 
 
 def test_nothing_is_left_of_the_rescue(region: Region, victim: Victim, rescued: Rescued) -> None:
-    assert region.left_of_rescues(victim) == []
+    assert region.left_of_rescues(victim.instance_id) == []
     assert not rescued.collector.is_running()
     assert region.interrupts_sent_to(victim) == 1

@@ -1,4 +1,4 @@
-"""A Debian host as the workflows see it: what changes it is answered, upload_vmcore really runs on its disk."""
+"""A Debian host with kdump: what would change it is answered; the other documents really run on its disk."""
 
 import json
 import shutil
@@ -31,20 +31,12 @@ class SimulatedHost:
             boot_seconds=0.2,
             runs_scripts=True,
         )
-        self.is_reserved = False
-        self.findings: list[dict[str, str]] = []
-        # Document (verb phrase) → the error that it answers with.
-        self.fails_with: dict[str, dict[str, str]] = {}
-        # Called with its parameters before upload_vmcore runs.
-        self.before_upload: Callable[[Mapping[str, str]], None] = lambda _: None
-        self.panics_on_nmi = True
-        self.writes_dump = True
-        self.final_action = "reboot"
-        self.dump_name = "dump"
-        self.dmesg = LOG_TEXT
+        self.powers_off = False
+        # Called before upload_vmcore sends, with how often it was called before.
+        self.before_upload: Callable[[int], None] = lambda _: None
+        self._uploads = 0
         # Behind the end of the dump lies nothing that a reader looks at: it makes it as large as an upload should be.
         self.dump_bytes = _DUMP + bytes(range(256)) * 40_000
-        self.calls: list[str] = []
         # Long before any interrupt: the clocks of guest and account may differ by a minute.
         self._note_boot(int(time.time()) - 3600)
 
@@ -56,14 +48,13 @@ class SimulatedHost:
         """Every dump on its disk."""
         return sorted(self.crash_directory.glob("*/*dump*"))
 
-    def write_dump(self) -> None:
+    def _write_dump(self) -> None:
         """What kdump-tools leaves behind."""
         stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
         folder = self.crash_directory / stamp
         folder.mkdir(parents=True)
-        (folder / f"dmesg.{stamp}").write_text(self.dmesg)
-        suffix = "-incomplete" if self.dump_name == "dump-incomplete" else f".{stamp}"
-        (folder / f"dump{suffix}").write_bytes(self.dump_bytes)
+        (folder / f"dmesg.{stamp}").write_text(LOG_TEXT)
+        (folder / f"dump.{stamp}").write_bytes(self.dump_bytes)
 
     @classmethod
     def launched(cls) -> "SimulatedHost":
@@ -80,17 +71,13 @@ class SimulatedHost:
         self._on_nmi(self.machine)
 
     def _on_nmi(self, machine: ScriptedMachine) -> None:
-        if not self.panics_on_nmi:
-            machine.hung = False
-            return
         machine.say("Linux version 6.1.0-28-cloud-amd64\nCommand line: root=/dev/nvme0n1p1 elfcorehdr=0x3c000000")
-        if self.writes_dump:
-            machine.say("kdump-tools[217]: running makedumpfile")
-            # Dump times are in whole seconds and must lie after the interrupt's second.
-            time.sleep(1.1)
-            self.write_dump()
-            machine.say("kdump-tools[217]: saved vmcore in /var/crash")
-        if self.final_action == "poweroff":
+        machine.say("kdump-tools[217]: running makedumpfile")
+        # Dump times are in whole seconds and must lie after the interrupt's second.
+        time.sleep(1.1)
+        self._write_dump()
+        machine.say("kdump-tools[217]: saved vmcore in /var/crash")
+        if self.powers_off:
             machine.stop()
         else:
             machine.reboot()
@@ -115,19 +102,17 @@ class SimulatedHost:
 
     def _answer(self, script: str, environment: Mapping[str, str]) -> Completed | None:
         document = document_of(environment)
-        self.calls.append(document)
-        if document in self.fails_with:
-            return Completed(1, json.dumps(self.fails_with[document]), "")
         if document == "prepare_dump_volume":
             return _success({"status": "prepared", "device": "/dev/nvme1n1", "mountPoint": "/var/crash"})
         if document == "configure_kdump":
-            return self._configure(environment)
+            return _success({"status": "unchanged", "family": "debian", "crashkernel": "192M", "changes": []})
         if document == "check_kdump":
-            return _success({"ready": not self.findings, "findings": self.findings, "kernel": "6.1.0-28-cloud-amd64"})
+            return _success({"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"})
         if document == "mount_dump_copy":
             return self._mount_copy(environment)
-        if document == "upload_vmcore":
-            self.before_upload(environment)
+        if environment.get("SSM_action") == "upload":
+            self.before_upload(self._uploads)
+            self._uploads += 1
         return None
 
     def _mount_copy(self, environment: Mapping[str, str]) -> Completed:
@@ -135,17 +120,6 @@ class SimulatedHost:
         disk = self.machine.disks[environment["SSM_volumeId"]]
         shutil.copytree(SNAPSHOTS / disk.snapshot_id, self.machine.root / environment["SSM_mountPoint"].lstrip("/"))
         return _success({"status": "mounted", "journal": "replayed", "mountPoint": environment["SSM_mountPoint"]})
-
-    def _configure(self, environment: Mapping[str, str]) -> Completed:
-        if self.is_reserved:
-            return _success({"status": "unchanged", "family": "debian", "crashkernel": "192M", "changes": []})
-        if environment["SSM_reboot"] == "true":
-            self.is_reserved = True
-            return Completed(194, "", "")
-        if self.machine.reboot_count:
-            self.is_reserved = True
-            return _success({"status": "configured", "family": "debian", "crashkernel": "192M", "changes": []})
-        return _success({"status": "reboot-required", "family": "debian", "crashkernel": "192M", "changes": ["grub"]})
 
 
 def _success(result: dict[str, Any]) -> Completed:

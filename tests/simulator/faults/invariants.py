@@ -41,7 +41,7 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     violations += problems
     left = _left(world)
     if left:
-        named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep()}
+        named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep(days_later=8)}
         still = _left(world)
         violations += [
             f"{each} is left, and no sweep tells of it" for each in still if not any(each in n for n in named)
@@ -51,7 +51,7 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
 
 
 def _lost(world: World) -> list[str]:
-    stored = list(world.objects().values())
+    stored = list(world.vmcores().values())
     return [
         f"vmcore lost: {dump.path}"
         for dump in world.host.written
@@ -147,4 +147,5 @@ def _left(world: World) -> list[str]:
         if each["State"]["Name"] != "terminated"
     ]
     uploads = [each["UploadId"] for each in s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads", [])]
-    return [*volumes, *snapshots, *collectors, *uploads, *auto_scaling_group.in_standby(world)]
+    standby = [world.instance_id] if "Standby" in auto_scaling_group.lifecycle_state(world) else []
+    return [*volumes, *snapshots, *collectors, *uploads, *standby]

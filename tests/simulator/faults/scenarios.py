@@ -35,10 +35,7 @@ def take_over(world: World) -> None:
 
 def hang(world: World) -> None:
     """It hangs, its alarm is delivered."""
-    world.host.hang()
-    scheduler.sleep(150)
-    world.alarm()
-    world.settle(seconds=5)
+    world.hang()
 
 
 def hang_in_group(world: World) -> None:

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.timeout(7200)
 
 
 @pytest.fixture(scope="module")
-def matrix(world: World) -> Matrix:
-    return run_matrix(world, SCENARIOS, all_documented=ALL_DOCUMENTED)
+def matrix(original: World) -> Matrix:
+    return run_matrix(original, SCENARIOS, all_documented=ALL_DOCUMENTED)
 
 
 def test_every_cell_keeps_the_invariants(matrix: Matrix) -> None:

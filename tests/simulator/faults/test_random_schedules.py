@@ -14,8 +14,8 @@ SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "100"))
 pytestmark = pytest.mark.timeout(7200)
 
 
-def test_no_schedule_violates_an_invariant(world: World) -> None:
-    violations = run_schedules(world, range(SCHEDULES), sites=sites_of_scenarios(world))
+def test_no_schedule_violates_an_invariant(original: World) -> None:
+    violations = run_schedules(original, range(SCHEDULES), sites=sites_of_scenarios(original))
 
     assert len(violations) == SCHEDULES
     violated = [each for found in violations.values() for each in found]

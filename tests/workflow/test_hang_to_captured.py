@@ -1,21 +1,21 @@
-"""What all functions say in a whole run: the metrics and fields that the dashboard, the alarms and the queries ask for,
-whose incident it is, and nothing that may not be in a log."""
+"""A hang that is captured by the real upload_vmcore, and what all functions log on the way: the metrics and fields that
+dashboard, alarms and queries ask for, each line's incident, and nothing that may not be in a log."""
 
 import base64
 import json
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.aws.lambda_ import FunctionFailed
 from lambdas.runtime.telemetry_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Line, LogField, Metric
-from tests.workflow.conftest import Stack
+from tests.workflow.conftest import EXECUTION_SECONDS, Stack
 from tests.workflow.simulated_host import SimulatedHost
-from tests.workflow.test_collect_vmcore import alarm_event, collection_of
-from tests.workflow.test_sweep import sweep
 
 # What the functions that read a whole collection say, each of it the incident's.
 IN_A_COLLECTION = (
@@ -27,14 +27,17 @@ SECRET = re.compile(r"X-Amz-|x-amz-security-token|Signature=|AWSAccessKeyId|http
 CANARY = os.urandom(24)
 
 
+@dataclass
 class Story:
-    """`lines`: function → what it wrote; `incident_id` of the captured one, `instance_id` of the instance."""
+    """A captured hang and what followed it; `lines`: function -> what it wrote meanwhile."""
 
-    def __init__(self, lines: dict[str, list[str]], incident_id: str, instance_id: str, manifests: list[bytes]) -> None:
-        self.lines = lines
-        self.incident_id = incident_id
-        self.instance_id = instance_id
-        self.manifests = manifests
+    verdict: dict[str, Any]
+    host: SimulatedHost
+    stored: dict[str, bytes]
+    left_on_host: list[Path]
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    manifests: list[bytes] = field(default_factory=list)
 
     def everything(self) -> list[str]:
         return [line for written in self.lines.values() for line in written]
@@ -53,42 +56,51 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(stack: Stack) -> Story:
-    """A hang that is captured, one by hand, a false alarm, an alarm without an instance, two sweeps, and an event that
-    is none."""
-    account = stack.account
-    before = {name: len(lines) for name, lines in account.logs.items()}
+    """A hang that is captured, a false alarm, two events that no function can read, an interrupt within the cooldown, a
+    panic by itself, and a sweep that finds its dump."""
     host = SimulatedHost()
-    host.is_reserved = True
     host.dump_bytes += CANARY * 400_000
-    instance_id = account.add_instance(host.machine, tags={"hangdump:enrolled": "true"})
-    account.check_status_now(instance_id)
-    assert stack.run("ProvisionDumpVolume", instanceId=instance_id)["status"] == "SUCCEEDED"
+    before = {name: len(lines) for name, lines in stack.account.logs.items()}
+    instance_id = stack.add_ready(host)
     host.machine.hang()
-    captured = collection_of(stack, instance_id)["output"]
-    assert captured["verdict"] == "captured"
+    ended = stack.account.wait_for_execution(stack.collection_of(instance_id), timeout_seconds=EXECUTION_SECONDS)
+    story = Story(ended["output"], host, stack.objects_of(instance_id), host.vmcores())
     stack.wait_until_online(instance_id)
-    account.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"hangdump-{instance_id}"])
-    false_alarm = alarm_event(stack, instance_id)
-    assert account.invoke("Hangdump-respond_to_hang", false_alarm)["decision"] == "refuse"
-    no_instance = alarm_event(stack, instance_id)
-    no_instance["alarmData"]["configuration"]["metrics"][0]["metricStat"]["metric"]["dimensions"] = {}
-    for function, event in (("respond_to_hang", no_instance), ("verify_vmcore", {"incident": {"incidentId": "none"}})):
-        with pytest.raises(FunctionFailed):
-            account.invoke(f"Hangdump-{function}", event)
-    # Within the cooldown of the first.
-    assert stack.run("CollectVmcore", instanceId=instance_id, interrupt=True)["error"] == "refused"
+    _say_all_the_rest(stack, instance_id)
     host.panic()
     stack.wait_until_online(instance_id)
-    sweep(stack)
-    lines = {name: written[before.get(name, 0) :] for name, written in account.logs.items()}
-    return Story(lines, captured["incidentId"], instance_id, manifests(stack))
+    swept = stack.account.invoke("Hangdump-sweep", {})
+    story.findings = [each for each in _findings(stack, swept) if each.get("instanceId") == instance_id]
+    story.lines = {name: written[before.get(name, 0) :] for name, written in stack.account.logs.items()}
+    story.manifests = manifests(stack)
+    return story
+
+
+def _say_all_the_rest(stack: Stack, instance_id: str) -> None:
+    """Refusals and errors."""
+    alarm = f"hangdump-{instance_id}"
+    event, without_instance = (alarm_event(stack, alarm, each) for each in ({"InstanceId": instance_id}, {}))
+    stack.account.client("cloudwatch").disable_alarm_actions(AlarmNames=[alarm])
+    assert stack.account.invoke("Hangdump-respond_to_hang", event)["decision"] == "refuse"
+    for function, wrong in (
+        ("respond_to_hang", without_instance),
+        ("verify_vmcore", {"incident": {"incidentId": "none"}}),
+    ):
+        with pytest.raises(FunctionFailed):
+            stack.account.invoke(f"Hangdump-{function}", wrong)
+    assert stack.run("CollectVmcore", instanceId=instance_id, interrupt=True)["error"] == "refused"
+
+
+def _findings(stack: Stack, swept: dict[str, Any]) -> list[dict[str, Any]]:
+    assert swept["failures"] == []
+    findings: list[dict[str, Any]] = json.loads(stack.content(swept["report"]))["findings"]
+    return findings
 
 
 def manifests(stack: Stack) -> list[bytes]:
     """What the instances were given: the URLs that must not be in a log."""
-    s3, bucket = stack.account.client("s3"), stack.outputs["VmcoreBucketName"]
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix="manifests/").get("Contents", [])
-    return [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in listed]
+    listed = stack.account.client("s3").list_objects_v2(Bucket=stack.bucket, Prefix="manifests/").get("Contents", [])
+    return [stack.content(each["Key"]) for each in listed]
 
 
 def leaks(lines: Iterable[str], memory: bytes) -> list[str]:
@@ -98,6 +110,20 @@ def leaks(lines: Iterable[str], memory: bytes) -> list[str]:
     forms = {*encoded, memory[:12].hex(), memory.decode("latin-1")[:12], repr(memory[:8])[2:-1]}
     forms |= {json.dumps(memory.decode("utf-8", "replace"))[1:-1][:24]}
     return [line for line in lines if SECRET.search(line) or any(form in line for form in forms)]
+
+
+def test_the_vmcore_of_the_hang_is_in_the_bucket_and_no_longer_on_the_instance(story: Story) -> None:
+    assert story.verdict["verdict"] == "captured"
+    assert story.stored["vmcore"] == story.host.dump_bytes
+    assert b"NMI: Not continuing" in story.stored["vmcore-dmesg.txt"]
+    assert story.left_on_host == []
+    assert story.host.machine.nmi_count == 1
+
+
+def test_a_sweep_finds_the_dump_of_a_later_panic_and_leaves_it_there(story: Story) -> None:
+    (found,) = story.findings
+    assert (found["kind"], found["action"]) == ("uncollected-dump", "report")
+    assert len(story.host.vmcores()) == 1
 
 
 def test_the_metrics_that_are_asked_for_are_emitted(story: Story) -> None:
@@ -140,7 +166,7 @@ def test_every_line_of_a_collection_has_its_incident_and_its_instance(story: Sto
 
 
 def test_the_lines_of_an_incident_read_like_its_story(story: Story) -> None:
-    own = [each for each in story.said() if each.get(LogField.INCIDENT_ID) == story.incident_id]
+    own = [each for each in story.said() if each.get(LogField.INCIDENT_ID) == story.verdict["incidentId"]]
     own.sort(key=lambda each: each["timestamp"])
     said = " | ".join(each["message"] for each in own)
     order = ("Alarm ", "Decision: interrupt", "Diagnostic interrupt sent", "Incident opened", "Verified ", "Verdict: ")
@@ -169,3 +195,23 @@ def test_no_url_that_opens_something_and_no_memory_is_in_any_log(story: Story) -
 )
 def test_what_must_not_be_there_would_be_seen(line: str) -> None:
     assert leaks([line], CANARY) == [line]
+
+
+def alarm_event(stack: Stack, name: str, dimensions: dict[str, str]) -> dict[str, Any]:
+    """What CloudWatch sends to a Lambda action (facts of its documentation; the account's own alarms send the same)."""
+    account, region = stack.account.account_id, stack.account.region
+    metric = {"namespace": "AWS/EC2", "name": "StatusCheckFailed_Instance", "dimensions": dimensions}
+    stat = {"metric": metric, "period": 60, "stat": "Maximum"}
+    return {
+        "source": "aws.cloudwatch",
+        "alarmArn": f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
+        "accountId": account,
+        "time": "2026-11-23T04:00:00.000+0000",
+        "region": region,
+        "alarmData": {
+            "alarmName": name,
+            "state": {"value": "ALARM", "reason": "threshold crossed", "timestamp": "2026-11-23T04:00:00.000+0000"},
+            "previousState": {"value": "OK", "timestamp": "2026-11-23T03:00:00.000+0000"},
+            "configuration": {"metrics": [{"id": "m1", "metricStat": stat, "returnData": True}]},
+        },
+    }
