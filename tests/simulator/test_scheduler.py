@@ -7,7 +7,7 @@ import pytest
 from lab.simulator.injection import Site
 from lab.simulator.scheduler import Killed, Signal, VirtualThread, scheduler
 from tests.simulator.faults.documented_errors import documented_errors
-from tests.simulator.faults.matrix import faults_at
+from tests.simulator.faults.matrix import Depth, faults_at
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_errors_of_an_action_are_those_of_its_own_api() -> None:
 
 def test_an_error_that_passes_by_itself_has_two_cells() -> None:
     site = Site("plan_upload", "s3:PutObject")
-    slow_downs = [fault.times for fault in faults_at(site, all_documented=True) if fault.code == "SlowDown"]
-    denials = [fault.times for fault in faults_at(site, all_documented=True) if fault.code == "AccessDenied"]
+    slow_downs = [fault.times for fault in faults_at(site, Depth.ALL) if fault.code == "SlowDown"]
+    denials = [fault.times for fault in faults_at(site, Depth.ALL) if fault.code == "AccessDenied"]
     assert (len(slow_downs), slow_downs[0]) == (2, 1)
     assert len(denials) == 1

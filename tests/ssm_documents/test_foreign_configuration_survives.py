@@ -121,6 +121,7 @@ def _missing(lines: list[str], text: str) -> list[str]:
     return [line for line in lines if line not in left]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 # A run takes a second: no shrinking, whose runs are many.
 @settings(

@@ -3,8 +3,12 @@
 import json
 import threading
 
+import pytest
+
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
+
+pytestmark = pytest.mark.slow
 
 
 def test_an_upload_that_was_aborted_is_taken_up_where_it_was(stack: Stack, host: SimulatedHost) -> None:

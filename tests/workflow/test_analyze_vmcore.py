@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
+
+pytestmark = pytest.mark.slow
 
 # In place of a Python with drgn and the debuginfo of this kernel, which tests/guest has.
 PYTHON = """\

@@ -17,6 +17,8 @@ from lambdas.runtime.telemetry_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, 
 from tests.workflow.conftest import EXECUTION_SECONDS, Stack
 from tests.workflow.simulated_host import SimulatedHost
 
+pytestmark = pytest.mark.slow
+
 # What the functions that read a whole collection say, each of it the incident's.
 IN_A_COLLECTION = (
     *("open_incident", "watch_dump", "plan_upload", "verify_vmcore", "open_vmcore", "conclude_incident"),

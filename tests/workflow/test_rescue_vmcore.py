@@ -1,7 +1,11 @@
 """RescueVmcore with the real upload_vmcore on its collector, which reads the copy where it is mounted."""
 
+import pytest
+
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
+
+pytestmark = pytest.mark.slow
 
 
 def test_rescues_the_vmcore_of_an_instance_that_does_not_come_back(stack: Stack, host: SimulatedHost) -> None:

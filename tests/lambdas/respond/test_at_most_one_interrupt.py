@@ -64,6 +64,7 @@ def crash_at_every_call(account: Account, launch: Launch, respond: Callable[[str
     raise AssertionError("the response never ended")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("large_budget")
 def test_a_crash_before_any_call_leads_to_one_collection_and_never_to_a_second_interrupt(
     account: Account, launch: Launch

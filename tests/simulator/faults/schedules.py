@@ -12,7 +12,7 @@ from lab.simulator.injection import ALWAYS, Fault, Site
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from tests.simulator.faults.invariants import judge
-from tests.simulator.faults.matrix import faults_at
+from tests.simulator.faults.matrix import Depth, faults_at
 from tests.simulator.faults.scenarios import HANGS, SCENARIOS
 
 _MOST_FAULTS = 4
@@ -50,7 +50,7 @@ def draw(chance: random.Random, sites: Sequence[Site]) -> list[Fault]:
     """Some faults at some of these places, each at its first, second or third call, for one, two or all calls."""
     faults = []
     for _ in range(chance.randint(1, _MOST_FAULTS)):
-        drawn = chance.choice(list(faults_at(chance.choice(sites), all_documented=True)))
+        drawn = chance.choice(faults_at(chance.choice(sites), Depth.ALL))
         times = drawn.times if drawn.times == ALWAYS or drawn.how != "refused" else chance.choice((1, 2, ALWAYS))
         faults.append(Fault(drawn.site, drawn.how, drawn.code, times, chance.choice((1, 1, 2, 3))))
     return faults

@@ -1,4 +1,4 @@
-"""The fault matrix: whatever call of AWS goes wrong, the invariants hold. `FAULTS=all` takes every documented error."""
+"""The fault matrix: whatever call of AWS goes wrong, the invariants hold. `FAULTS` says how deep: one, kinds or all."""
 
 import os
 from pathlib import Path
@@ -8,35 +8,36 @@ import pytest
 from lab.simulator.world import World
 from tests.infra.template import MACHINES, Template
 from tests.simulator.faults import fault_table
-from tests.simulator.faults.matrix import Matrix, faults_at, run_matrix
+from tests.simulator.faults.matrix import Depth, Matrix, faults_at, run_matrix
 from tests.simulator.faults.scenarios import SCENARIOS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "fault-matrix.md"
-ALL_DOCUMENTED = os.environ.get("FAULTS") == "all"
+DEPTH = Depth(os.environ.get("FAULTS", Depth.ONE))
 
-pytestmark = pytest.mark.timeout(7200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module")
 def matrix(original: World) -> Matrix:
-    return run_matrix(original, SCENARIOS, all_documented=ALL_DOCUMENTED)
+    return run_matrix(original, SCENARIOS, DEPTH)
 
 
 def test_every_cell_keeps_the_invariants(matrix: Matrix) -> None:
     fault_table.note_counts(fault_table.counts(matrix), of="cells")
-    if ALL_DOCUMENTED and os.environ.get("UPDATE_SNAPSHOTS"):
+    if DEPTH is Depth.ALL and os.environ.get("UPDATE_SNAPSHOTS"):
         PAGE.write_text(fault_table.page(matrix))
     assert matrix.violations == [], "\n".join(matrix.violations)
 
 
 def test_every_cell_comes_to_an_end(matrix: Matrix) -> None:
     assert [cell for cell in matrix.cells if not cell.ends] == []
-    assert len(matrix.cells) > 900
+    assert len(matrix.cells) >= len(matrix.sites) > 150
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_task_has_cells(matrix: Matrix, assembly: Path, machine: str) -> None:
-    """A state that no scenario comes through needs one in scenarios.py."""
+    """A state that no scenario comes through needs one in scenarios.py. To some states only a certain fault leads."""
     tasks = {f"{machine} / {state}" for state in Template.read(assembly).machine(machine).tasks()}
     assert tasks - {site.caller for site in matrix.sites} == set()
 
@@ -52,5 +53,5 @@ def test_the_page_has_every_place_with_all_its_cells(matrix: Matrix) -> None:
     """The page is of all documented errors: `make faults` writes it."""
     rows = PAGE.read_text().splitlines()
     for site in matrix.sites:
-        row = fault_table.head_of_row(site, len(list(faults_at(site, all_documented=True))))
+        row = fault_table.head_of_row(site, len(faults_at(site, Depth.ALL)))
         assert any(each.startswith(row) for each in rows), f"{row}…: run `make faults` and read the difference"
