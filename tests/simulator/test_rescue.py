@@ -110,7 +110,11 @@ def find_no_file_system(collector: ModelledHost) -> None:
 
 
 def lose_the_dump(collector: ModelledHost) -> None:
-    collector.before["upload_vmcore upload"] = collector.disk.clear
+    def lose() -> None:
+        # The copy's: it is mounted by now.
+        collector.disk.clear()
+
+    collector.before["upload_vmcore upload"] = lose
 
 
 @pytest.mark.parametrize(
