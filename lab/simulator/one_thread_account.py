@@ -148,7 +148,6 @@ class OneThreadAccount(LabAccount):
             AWS_SECRET_ACCESS_KEY="lab-function-secret",  # noqa: S106 - opens nothing
             AWS_DEFAULT_REGION=self.region,
             AWS_REGION=self.region,
-            MOTO_EC2_LOAD_DEFAULT_AMIS="false",
         )
         os.environ.pop("AWS_ENDPOINT_URL", None)
         self._state.secrets["ASIALABFUNCTION"] = "lab-function-secret"

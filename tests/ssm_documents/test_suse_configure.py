@@ -47,17 +47,6 @@ def sles15(tmp_path: Path) -> FakeRoot:
     return new_root(tmp_path, "sles15")
 
 
-def test_configured_host_reboots_once_and_is_ready_then(sles: FakeRoot) -> None:
-    assert sles.run("configure_kdump", reboot="true").exit_code == 194
-    sles.reboot()
-    assert sles.run("configure_kdump", reboot="true").result["status"] == "configured"
-    before = sles.tree()
-    assert sles.run("configure_kdump", reboot="true").result["status"] == "unchanged"
-    assert sles.tree() == before
-    check = sles.run("check_kdump", volumeId=VOLUME_ID).result
-    assert (check["ready"], check["findings"]) == (True, [])
-
-
 def test_dump_goes_to_the_volume_and_no_dump_is_ever_deleted(sles: FakeRoot) -> None:
     sles.run("configure_kdump")
     found = settings(sles)

@@ -92,6 +92,7 @@ def test_a_hung_machine_raises_the_alarm_and_invokes_the_function(account: LabAc
     assert (metric["period"], metric["stat"]) == (60, "Maximum")
 
 
+@pytest.mark.slow
 def test_an_alarm_of_a_hung_machine_does_not_flap_while_checks_take_long(account: LabAccount, monkeypatch: Any) -> None:
     # Several periods of 0.6 s.
     monkeypatch.setattr("lab.aws.status_checks.ANSWER_TIMEOUT_SECONDS", 3.0)

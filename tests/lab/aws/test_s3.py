@@ -3,9 +3,9 @@
 import base64
 import hashlib
 import json
-import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.error import HTTPError
 
@@ -151,14 +151,14 @@ def test_an_object_with_a_wrong_checksum_is_refused_and_one_with_a_right_one_kee
     assert head["ChecksumSHA256"] == _digest(b"x")
 
 
-def test_an_expired_url_is_refused(account: LabAccount) -> None:
+def test_an_expired_url_is_refused(account: LabAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     account.client("s3").put_object(Bucket=BUCKET, Key="manifest", Body=b"x")
     url = _signer(account.endpoint_url, account).generate_presigned_url(
         "get_object", Params={"Bucket": BUCKET, "Key": "manifest"}, ExpiresIn=3
     )
     with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
         assert answer.read() == b"x"
-    time.sleep(4.1)
+    monkeypatch.setattr("lab.aws.server.utc_now", lambda: datetime.now(UTC) + timedelta(seconds=5))
     with pytest.raises(HTTPError) as refused:
         urllib.request.urlopen(url)  # noqa: S310 - loopback
     assert refused.value.code == 403
