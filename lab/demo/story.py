@@ -12,6 +12,7 @@ from typing import Any
 
 from analysis.command_line import UserError
 from lab.aws.account import LabAccount
+from lab.aws.event_log import Event
 from lab.demo.console import ConsoleWatch
 from lab.demo.proof import Culprit, Proof, prove, prove_report
 from lab.demo.results import Results
@@ -19,7 +20,6 @@ from lab.demo.tell import Teller
 from lab.demo.timeline import Timeline
 from lab.demo.variant import Observed, Variant, observe
 from lab.deployment import deploy_hangdump, synthesize_for_lab
-from lab.aws.event_log import Event
 from lab.guest.deadline import wait_until
 from lab.guest.hang import SPINNER, hang
 from lab.guest.qemu_guest import QemuGuest

@@ -12,7 +12,7 @@ from analysis.analyze import SECTIONS, analyze
 from analysis.command_line import run
 from analysis.errors import VmcoreUnreadable
 from analysis.vmcore import Identity, open_vmcore
-from tests.lambdas.composed_dump import elf, flattened, kdump_compressed, memory_with_log
+from lab.machines.composed_dump import elf, flattened, kdump_compressed, memory_with_log
 
 KERNEL = Identity(release="6.1.0", build_id="ab", architecture="x86_64", is_flattened=False)
 # The contract with whoever reads analysis.json.
