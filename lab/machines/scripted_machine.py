@@ -168,22 +168,3 @@ class ScriptedMachine:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"script ran longer than {timeout_seconds} s") from error
         return Completed(done.returncode, done.stdout, done.stderr)
-
-
-def crash_and_reboot(*, dump_seconds: float = 0.2, boot_seconds: float = 0.2) -> Callable[[ScriptedMachine], None]:
-    """An `on_nmi` that behaves like a kernel armed with kdump: panic, dump in the crash kernel, boot again."""
-
-    def on_nmi(machine: ScriptedMachine) -> None:
-        def crash() -> None:
-            machine.say("Kernel panic - not syncing: NMI: Not continuing")
-            machine.say("Linux version 6.1.0-28-cloud-amd64\nCommand line: root=/dev/sda1 elfcorehdr=0x1000000")
-            time.sleep(dump_seconds)
-            machine.say("kdump-tools: saving vmcore\nkdump-tools: saved vmcore")
-            with machine._lock:
-                machine.boot_seconds = boot_seconds
-                machine._boot()
-
-        machine.hung = True
-        threading.Thread(target=crash, daemon=True).start()
-
-    return on_nmi

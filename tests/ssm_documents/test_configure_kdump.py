@@ -40,14 +40,6 @@ def test_owner_reboots_and_the_next_run_finishes_the_job(root: FakeRoot) -> None
     assert root.run("configure_kdump").result["status"] == "unchanged"
 
 
-def test_configuring_twice_equals_configuring_once(armed_root: FakeRoot) -> None:
-    before, grub_runs = armed_root.tree(), len(armed_root.called("update-grub"))
-    assert armed_root.run("configure_kdump").result["status"] == "unchanged"
-    assert armed_root.tree() == before
-    assert len(armed_root.called("update-grub")) == grub_runs
-    assert not [call for call in armed_root.called("systemctl") if "restart" in call]
-
-
 def test_initrd_of_the_crash_kernel_is_made_before_the_reboot(root: FakeRoot) -> None:
     root.run("configure_kdump")
     root.run("configure_kdump")
@@ -83,11 +75,6 @@ def test_dump_waits_for_its_volume_but_does_not_need_it(root: FakeRoot) -> None:
     assert "RequiresMountsFor" not in root.read(DROP_IN)
 
 
-def test_reboot_after_the_dump_is_left_to_the_package(root: FakeRoot) -> None:
-    root.run("configure_kdump")
-    assert "ExecStart=" not in root.read(DROP_IN).splitlines()
-
-
 def test_power_off_after_the_dump_never_happens_outside_the_crash_kernel(root: FakeRoot) -> None:
     root.run("configure_kdump", finalAction="poweroff")
     lines = root.read(DROP_IN).splitlines()
@@ -102,16 +89,6 @@ def test_panic_sysctls_are_persistent_and_applied_at_once(root: FakeRoot) -> Non
     assert {"kernel.panic = 30", "kernel.softlockup_panic = 0"} <= set(lines)
     observed = {key: root.read(f"proc/sys/kernel/{key}") for key in ("unknown_nmi_panic", "hung_task_panic", "panic")}
     assert observed == {"unknown_nmi_panic": "1\n", "hung_task_panic": "1\n", "panic": "30\n"}
-
-
-def test_panic_sysctls_are_never_on_the_command_line(root: FakeRoot) -> None:
-    root.run("configure_kdump")
-    assert "panic" not in root.read("boot/grub/grub.cfg")
-
-
-def test_sysctl_that_the_kernel_lacks_is_left_out_when_off(root: FakeRoot) -> None:
-    assert root.run("configure_kdump").exit_code == 0
-    assert "panic_on_stackoverflow" not in root.read(SYSCTL_FILE)
 
 
 def test_panic_on_nmi_is_left_out_on_arm64_whatever_is_wanted(root: FakeRoot) -> None:
@@ -138,11 +115,6 @@ def test_irqpoll_that_its_owner_wrote_is_taken_out_of_the_rest_on_arm64(root: Fa
     root.write(CONFIGURATION, root.read(CONFIGURATION) + 'KDUMP_CMDLINE_APPEND="irqpoll nr_cpus=2 irqpoll2"\n')
     root.run("configure_kdump", unknown_nmi_panic="0")
     assert 'KDUMP_CMDLINE_APPEND="nr_cpus=2 irqpoll2"' in root.read(CONFIGURATION).splitlines()
-
-
-def test_irqpoll_stays_on_x86(root: FakeRoot) -> None:
-    root.run("configure_kdump")
-    assert "KDUMP_CMDLINE_APPEND" not in root.read(CONFIGURATION)
 
 
 def test_sysctl_that_the_kernel_lacks_is_an_error_when_wanted(root: FakeRoot) -> None:

@@ -47,14 +47,6 @@ def sles15(tmp_path: Path) -> FakeRoot:
     return new_root(tmp_path, "sles15")
 
 
-def test_dump_goes_to_the_volume_and_no_dump_is_ever_deleted(sles: FakeRoot) -> None:
-    sles.run("configure_kdump")
-    found = settings(sles)
-    assert found["KDUMP_SAVEDIR"] == "file:///var/crash"
-    assert (found["KDUMP_KEEP_OLD_DUMPS"], found["KDUMP_FREE_DISK_SIZE"]) == ("0", "0")
-    assert (found["KDUMP_IMMEDIATE_REBOOT"], found["KDUMP_CONTINUE_ON_ERROR"]) == ("true", "true")
-
-
 @pytest.mark.parametrize(
     ("collector", "expected"),
     [
@@ -163,12 +155,6 @@ def test_loaded_crash_kernel_is_loaded_again_when_its_configuration_changes(sles
     assert (result["status"], "crash kernel loaded again" in result["changes"]) == ("configured", True)
 
 
-def test_kdump_service_waits_for_the_volume(sles: FakeRoot) -> None:
-    sles.run("configure_kdump")
-    drop_in = sles.read("etc/systemd/system/kdump.service.d/hangdump.conf")
-    assert "Wants=var-crash.mount\nAfter=var-crash.mount\n" in drop_in
-
-
 def test_poweroff_is_a_post_script_and_is_taken_back(sles: FakeRoot) -> None:
     sles.run("configure_kdump", finalAction="poweroff")
     assert settings(sles)["KDUMP_POSTSCRIPT"] == "umount -a; poweroff -f"
@@ -187,14 +173,6 @@ def test_scripts_of_the_owner_run_before_ours(sles: FakeRoot, quote: str) -> Non
     for _ in range(2):
         sles.run("configure_kdump", finalAction="poweroff")
     assert f"KDUMP_POSTSCRIPT={quote}/usr/bin/tell $HOME; umount -a; poweroff -f{quote}\n" in sles.read(CONFIGURATION)
-
-
-def test_crash_kernel_neither_panics_by_a_second_nmi_nor_hangs(sles: FakeRoot) -> None:
-    """Its initrd holds the same sysctl.d."""
-    sles.run("configure_kdump")
-    script = settings(sles)["KDUMP_PRESCRIPT"]
-    assert "echo 0 >/proc/sys/kernel/unknown_nmi_panic" in script
-    assert "echo 10 >/proc/sys/kernel/panic" in script
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from moto.ec2.responses import EC2Response
 from lab.aws.account import LabAccount
 from lab.aws.event_log import EventStream
 from lab.aws.patches import MotoHasChanged, Patches
-from lab.machines.scripted_machine import ScriptedMachine, crash_and_reboot
+from lab.machines.scripted_machine import ScriptedMachine
 from tests.lab.aws.assembly import function, state_machine, template, write_assembly
 from tests.lab.aws.waiting import eventually
 
@@ -71,16 +71,6 @@ def test_events_reach_listeners_and_those_who_wait() -> None:
     with pytest.raises(TimeoutError, match="goodbye"):
         stream.wait_for("ec2", "goodbye", timeout_seconds=0.05)
     assert stream.all()[0].time <= datetime.now(UTC)
-
-
-def test_an_armed_scripted_machine_crashes_dumps_and_boots() -> None:
-    machine = ScriptedMachine(on_nmi=crash_and_reboot(dump_seconds=0.1, boot_seconds=0.1))
-    machine.hang()
-    assert not machine.answers(0.05)
-    machine.inject_nmi()
-    assert eventually(lambda: machine.answers(0.05))
-    assert machine.boots == 2
-    assert "elfcorehdr=" in machine.console()
 
 
 def test_a_machine_without_panic_stays_hung() -> None:

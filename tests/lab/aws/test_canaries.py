@@ -11,9 +11,6 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.backends import get_backend
-from moto.core.responses import BaseResponse
-from moto.ec2.responses import EC2Response
-from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
     StateTaskServiceAwsSdk,
 )
@@ -37,20 +34,6 @@ def _instance() -> str:
     reservation = _client("ec2").run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1)
     instance_id: str = reservation["Instances"][0]["InstanceId"]
     return instance_id
-
-
-@pytest.mark.parametrize(
-    ("response", "action"),
-    [
-        (EC2Response, "send_diagnostic_interrupt"),
-        (EC2Response, "get_console_screenshot"),
-        (SimpleSystemManagerResponse, "list_command_invocations"),
-        (SimpleSystemManagerResponse, "cancel_command"),
-        (SimpleSystemManagerResponse, "describe_instance_information"),
-    ],
-)
-def test_moto_lacks(response: type[BaseResponse], action: str) -> None:
-    assert not hasattr(response, action)
 
 
 def test_moto_has_a_canned_console() -> None:
