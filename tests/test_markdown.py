@@ -20,7 +20,9 @@ TRACKED = [
     if (ROOT / name).is_file()
 ]
 # Pages below tests/ are templates of pages in docs/; the changelog tells of what is gone, too.
-PAGES = [path for path in TRACKED if path.suffix == ".md" and path.parent.name != "lab" and path.name != "CHANGELOG.md"]
+PAGES = [
+    path for path in TRACKED if path.suffix == ".md" and path.parent.name != "guest" and path.name != "CHANGELOG.md"
+]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 # Of AWS, Amazon EKS, Karpenter and Linux: our code does not use them.

@@ -8,29 +8,30 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.machines.machine import Completed
+from lab.simulator.modelled_host import BareHost, Dump
 from lab.simulator.modelled_s3 import Refused, request
-
-if TYPE_CHECKING:
-    from lab.simulator.modelled_host import Dump, ModelledHost
 
 _KERNEL = "6.1.0-28-cloud-amd64"
 BLOCKED_TASK = {"name": "planted-task", "pid": 7, "seconds": 3.5, "backtrace": []}
 ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": [BLOCKED_TASK]}
 
 
-def answer(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
-    """By the document's parameters, as the agent hands them over."""
-    document = document_of(environment)
-    name = f"{document} {environment['SSM_action']}" if document == "upload_vmcore" else document
-    host.documents_run.append(name)
-    if name in host.before:
-        host.before[name]()
-    if name in host.fails_with:
-        return Completed(1, json.dumps(host.fails_with[name]), "")
-    return _ANSWERS[name](host, environment)
+class ModelledHost(BareHost):
+    """A host whose documents answer."""
+
+    def _answer(self, environment: Mapping[str, str]) -> Completed:
+        """By the document's parameters, as the agent hands them over."""
+        document = document_of(environment)
+        name = f"{document} {environment['SSM_action']}" if document == "upload_vmcore" else document
+        self.documents_run.append(name)
+        if name in self.before:
+            self.before[name]()
+        if name in self.fails_with:
+            return Completed(1, json.dumps(self.fails_with[name]), "")
+        return _ANSWERS[name](self, environment)
 
 
 def document_of(environment: Mapping[str, str]) -> str:
@@ -48,15 +49,15 @@ def document_of(environment: Mapping[str, str]) -> str:
     return "mount_dump_copy" if "SSM_volumeId" in environment else "probe_instance"
 
 
-def _probe_instance(host: "ModelledHost", _: Mapping[str, str]) -> Completed:
+def _probe_instance(host: BareHost, _: Mapping[str, str]) -> Completed:
     return _success(**_boot(host))
 
 
-def _prepare_dump_volume(_host: "ModelledHost", _: Mapping[str, str]) -> Completed:
+def _prepare_dump_volume(_host: BareHost, _: Mapping[str, str]) -> Completed:
     return _success(status="prepared", device="/dev/nvme1n1", mountPoint="/var/crash")
 
 
-def _configure_kdump(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+def _configure_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:
     host.is_configured = True
     if not host.is_reserved and environment["SSM_reboot"] == "true":
         return Completed(194, "", "")
@@ -64,17 +65,17 @@ def _configure_kdump(host: "ModelledHost", environment: Mapping[str, str]) -> Co
     return _success(status=status, family="debian", crashkernel="192M", changes=[])
 
 
-def _check_kdump(host: "ModelledHost", _: Mapping[str, str]) -> Completed:
+def _check_kdump(host: BareHost, _: Mapping[str, str]) -> Completed:
     finding = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "0", "remedy": "load it"}
     return _success(ready=host.is_ready, findings=[] if host.is_ready else [finding], kernel=_KERNEL)
 
 
-def _mount_dump_copy(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+def _mount_dump_copy(host: BareHost, environment: Mapping[str, str]) -> Completed:
     host.disk = host.plugged[environment["SSM_volumeId"]]
     return _success(status="mounted", journal="replayed", mountPoint=environment["SSM_mountPoint"])
 
 
-def _find(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+def _find(host: BareHost, environment: Mapping[str, str]) -> Completed:
     since = environment["SSM_since"]
     for dump in reversed(host.dumps()):
         if since == "none" or dump.modified_epoch > int(since):
@@ -88,7 +89,7 @@ def _find(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     return _failure("VmcoreNotFound", "There is no dump below /var/crash.")
 
 
-def _upload(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+def _upload(host: BareHost, environment: Mapping[str, str]) -> Completed:
     dump = _named(host, environment)
     if dump is None:
         return _failure("VmcoreChanged", f"{environment['SSM_vmcorePath']} is no longer what it was.")
@@ -100,7 +101,7 @@ def _upload(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     return _success(status="uploaded")
 
 
-def _do(host: "ModelledHost", line: str, dump: "Dump") -> None:
+def _do(host: BareHost, line: str, dump: Dump) -> None:
     kind, number, offset, length, digest_or_part_bytes, url = line.split("\t")
     body = dump.content[int(offset) : int(offset) + int(length)] if kind != "dmesg" else dump.dmesg
     if kind != "describe":
@@ -112,7 +113,7 @@ def _do(host: "ModelledHost", line: str, dump: "Dump") -> None:
     request(host.account, "PUT", url, "".join(lines).encode())
 
 
-def _remove(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+def _remove(host: BareHost, environment: Mapping[str, str]) -> Completed:
     dump = _named(host, environment)
     if dump is None:
         if any(each.path == environment["SSM_vmcorePath"] for each in host.dumps()):
@@ -123,7 +124,7 @@ def _remove(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
     return _success(status="removed", freedBytes=len(dump.content))
 
 
-def _analyze_vmcore(host: "ModelledHost", environment: Mapping[str, str]) -> Completed:
+def _analyze_vmcore(host: BareHost, environment: Mapping[str, str]) -> Completed:
     try:
         urls = {kind: url for kind, _, url in (line.split("\t") for line in _manifest(host, environment))}
         for kind in ("bundle", "vmcore"):
@@ -147,18 +148,18 @@ _ANSWERS = {
 }
 
 
-def _manifest(host: "ModelledHost", environment: Mapping[str, str]) -> list[str]:
+def _manifest(host: BareHost, environment: Mapping[str, str]) -> list[str]:
     return request(host.account, "GET", environment["SSM_manifestUrl"]).decode().splitlines()
 
 
-def _named(host: "ModelledHost", environment: Mapping[str, str]) -> "Dump | None":
+def _named(host: BareHost, environment: Mapping[str, str]) -> Dump | None:
     """The dump that is still what its parameters say."""
     wanted = tuple(environment[f"SSM_{name}"] for name in ("vmcorePath", "sizeBytes", "modifiedEpoch"))
     known = ((each, (each.path, str(len(each.content)), str(each.modified_epoch))) for each in host.dumps())
     return next((each for each, described in known if described == wanted), None)
 
 
-def _boot(host: "ModelledHost") -> dict[str, str]:
+def _boot(host: BareHost) -> dict[str, str]:
     booted = datetime.fromtimestamp(int(host.booted_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"bootId": f"boot-{host.reboots}", "bootedAt": booted, "kernel": _KERNEL}
 

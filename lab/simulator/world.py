@@ -19,7 +19,8 @@ from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
 from lab.aws.launches import Launch
 from lab.deployment import Deployment
 from lab.simulator.injection import Injection
-from lab.simulator.modelled_host import Dump, ModelledHost, Snapshots
+from lab.simulator.modelled_documents import ModelledHost
+from lab.simulator.modelled_host import Dump, Snapshots
 from lab.simulator.one_thread_account import OneThreadAccount, import_handlers
 from lab.simulator.scheduler import scheduler
 from lab.simulator.virtual_time import virtual_time

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.simulator.modelled_documents import ANALYSIS
-from lab.simulator.modelled_host import ModelledHost
+from lab.simulator.modelled_documents import ANALYSIS, ModelledHost
 from lab.simulator.world import World
 
 

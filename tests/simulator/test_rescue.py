@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.simulator.modelled_host import ModelledHost
+from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 
