@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import multiprocessing
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analysis.command_line import run
@@ -19,7 +21,35 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["compare"]:
         from analysis import compare_with_crash  # noqa: PLC0415
 
-        return compare_with_crash.main(arguments[1:])
+        return in_a_child(lambda: compare_with_crash.main(arguments[1:]))
+    return in_a_child(lambda: analyze(arguments))
+
+
+def in_a_child(command: Callable[[], int]) -> int:
+    """The status with which `command` ends in a process of its own. Raises VmcoreUnreadable when reading ended that.
+
+    drgn maps the dump into memory: behind the end of one that was cut the kernel sends SIGBUS, which is no exception.
+    """
+    from analysis.errors import VmcoreUnreadable  # noqa: PLC0415
+
+    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(run(command)))
+    child.start()
+    # Ctrl-C reaches both, and the child says so.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    child.join()
+    signal.signal(signal.SIGINT, before)
+    status = child.exitcode or 0
+    if -status in (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT):
+        raise VmcoreUnreadable(
+            f"reading the vmcore ended with {signal.Signals(-status).name}: it is cut or damaged. Compare its size and "
+            "digest with the incident's record"
+        )
+    # Of a signal as a shell gives it: 137 when somebody killed it.
+    return status if status >= 0 else 128 - status
+
+
+def analyze(arguments: Sequence[str]) -> int:
+    """Of one vmcore; the exit status."""
     from analysis.analyze import analyze_file  # noqa: PLC0415
     from analysis.options import add_debuginfo_options, sources_of  # noqa: PLC0415
 

@@ -1,19 +1,24 @@
 """The sections of an analysis, each of which may fail alone."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analysis import __main__ as program
 from analysis import analyze as module
-from analysis.__main__ import main
 from analysis.analyze import SECTIONS, analyze
 from analysis.command_line import run
 from analysis.errors import VmcoreUnreadable
 from analysis.vmcore import Identity, open_vmcore
 from lab.machines.composed_dump import elf, flattened, kdump_compressed, memory_with_log
 
+ROOT = Path(__file__).resolve().parents[2]
 KERNEL = Identity(release="6.1.0", build_id="ab", architecture="x86_64", is_flattened=False)
 # The contract with whoever reads analysis.json.
 PROMISED = {
@@ -83,7 +88,7 @@ def test_a_dump_that_was_cut_anywhere_is_one_line_and_status_1(
     vmcore = tmp_path / "vmcore"
     for length in (0, 1, 17, *range(500, len(whole), 900), len(whole) - 1):
         vmcore.write_bytes(whole[:length])
-        status = run(lambda: main([str(vmcore)]))
+        status = run(lambda: program.analyze([str(vmcore)]))
         said = capsys.readouterr().err
         assert (length, status, said.count("\n")) == (length, 1, 1)
         assert said.startswith(f"VmcoreUnreadable: {vmcore} does not open as a kernel dump: "), length
@@ -92,5 +97,32 @@ def test_a_dump_that_was_cut_anywhere_is_one_line_and_status_1(
 def test_the_command_says_in_one_line_why_there_is_no_analysis(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(lambda: main([str(tmp_path / "nowhere")])) == 1
+    assert run(lambda: program.analyze([str(tmp_path / "nowhere")])) == 1
     assert capsys.readouterr().err == f"VmcoreUnreadable: {tmp_path}/nowhere is no file\n"
+
+
+def test_a_cut_that_ends_the_process_itself_is_one_line_too(tmp_path: Path) -> None:
+    """The bitmap of 4 GiB is longer than what drgn reads first: behind the cut it meets SIGBUS."""
+    memory = memory_with_log()
+    memory.pages[1 << 20] = bytearray(4096)
+    vmcore = tmp_path / "vmcore"
+    vmcore.write_bytes(kdump_compressed(memory)[:192_000])
+    command = [sys.executable, "-m", "analysis", str(vmcore)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("VmcoreUnreadable: reading the vmcore ended with SIGBUS: it is cut or damaged.")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (lambda: 0, 0),
+        (lambda: 3, 3),
+        (lambda: sys.exit(2), 2),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), 137),
+        (lambda: os.kill(os.getpid(), signal.SIGINT), 130),
+    ],
+    ids=["well", "with a status", "as argparse does", "killed", "by Ctrl-C"],
+)
+def test_a_process_of_its_own_ends_with_its_own_status(command: Any, status: int) -> None:
+    assert program.in_a_child(command) == status
