@@ -30,7 +30,10 @@ def run(command: Callable[[], int | None]) -> int:
         finally:
             _flush_output()
     except KeyboardInterrupt as error:
-        return _fail("Interrupted.", error, _INTERRUPTED)
+        status = _fail("Interrupted.", error, _INTERRUPTED)
+        # Ctrl-C ends the children as well, such as aws_cdk's Node, whose pipe Python then finds broken at its own end.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+        return status
     except BrokenPipeError:
         # The reader has seen enough: `python -m analysis vmcore | head`.
         return _FAILED

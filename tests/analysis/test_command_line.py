@@ -51,6 +51,11 @@ def test_ctrl_c_is_a_word_and_the_status_that_shells_give_it() -> None:
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
 
 
+def test_after_ctrl_c_the_end_of_the_process_is_quiet() -> None:
+    done = _run("import atexit, os, signal; atexit.register(lambda: 1 // 0); os.kill(os.getpid(), signal.SIGINT)")
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
 @pytest.mark.parametrize(
     "code",
     ["print('the result')", "print('x' * 100_000)", "import pathlib; pathlib.Path('/dev/stdout').write_text('x')"],
