@@ -52,7 +52,7 @@ def check_page(page: str) -> Document:
     texts=st.tuples(hostile, hostile, hostile, hostile, hostile),
     image=st.one_of(st.binary(max_size=20), st.just(b'\x89PNG"><script>')),
 )
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_value_becomes_markup(
     incident: dict[str, Any], triage: dict[str, Any], analysis: dict[str, Any] | None, texts: list[str], image: bytes
 ) -> None:

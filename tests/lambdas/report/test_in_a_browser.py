@@ -13,6 +13,8 @@ from lambdas.report import render, render_index
 from tests.lambdas.report import incidents
 from tests.lambdas.report.conftest import Show
 
+pytestmark = pytest.mark.slow
+
 PAGES: dict[str, tuple[str, set[str]]] = {
     "captured": (
         render(

@@ -1,6 +1,5 @@
 """The matrix as a page and as counts. The same matrix gives the same text."""
 
-import fcntl
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -40,22 +39,11 @@ def counts(matrix: Matrix) -> dict[str, int]:
     }
 
 
-def note_counts(counted: Mapping[str, int], *, of: str) -> None:
-    """Into results/faults.json; `of`: what was counted, cells or random_schedules. `violations` is of both kinds.
-
-    The figures of a fuller run stay, unless this one found something.
-    """
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a+", encoding="utf-8") as file:
-        # The tests of cells and of schedules may run side by side.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        known = json.loads(file.read() or "{}")
-        if counted[f"{of}_violated"] or counted[of] >= known.get(of, 0):
-            known |= counted
-        known["violations"] = known.get("cells_violated", 0) + known.get("random_schedules_violated", 0)
-        file.truncate(0)
-        file.write(json.dumps(known, indent=2) + "\n")
+def note_counts(counted: Mapping[str, int]) -> None:
+    """Into results/faults.json, beside what is there; `violations` is of cells and of random schedules together."""
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) | counted
+    known["violations"] = known["cells_violated"] + known["random_schedules_violated"]
+    RESULTS.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 def head_of_row(site: Site, cells: int) -> str:

@@ -19,6 +19,6 @@ def test_no_schedule_violates_an_invariant(original: World) -> None:
 
     assert len(violations) == SCHEDULES
     violated = [each for found in violations.values() for each in found]
-    counted = {"random_schedules": SCHEDULES, "random_schedules_violated": len(violated)}
-    fault_table.note_counts(counted, of="random_schedules")
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        fault_table.note_counts({"random_schedules": SCHEDULES, "random_schedules_violated": len(violated)})
     assert violated == [], "\n".join(violated)
