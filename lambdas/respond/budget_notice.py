@@ -1,7 +1,7 @@
-"""Says once a window, and loudly, that a budget is spent: however many instances it refuses, that is one piece of news.
+"""Notifies once per window that a budget is spent, however many instances that budget refuses.
 
-Owns who tells (an item told#<start of the window>#<which>) and the words. Two at most: one when a zone's or a group's
-is spent, one when the fleet's is, which stops everything.
+An item told#<start of the window>#<fleet or part> elects the sender. A window has two notices at most: one for the
+first zone's or group's budget, one for the fleet's, which stops everything.
 """
 
 import json
@@ -17,14 +17,14 @@ from lambdas.runtime.environment import InterruptLimits, Notifications
 from lambdas.runtime.notification import next_step, publish, table
 from lambdas.runtime.observability import logger
 
-# Nobody is told about a window that is over for so long.
+# The table drops the item this long after its window.
 _KEPT_SECONDS = 7 * 24 * 3600
 
 
-def tell_once(table_name: str, refused: Incident) -> None:
-    """Tells of the budget that refused this incident, unless another refusal in the same window has or will.
+def notify_once(table_name: str, refused: Incident) -> None:
+    """Notifies of the budget that refused this incident, unless another refusal in the same window sends the notice.
 
-    Told by the first. Should it die before it noted that it did, its own repetition tells (again): better than never.
+    The first refusal sends it. If it dies before it records that, its retry sends again: twice is better than never.
     """
     window = InterruptLimits.read().fleet_budget_window_seconds
     start = window_start(moment.parse(refused.opened_at or ""), window)
@@ -32,14 +32,14 @@ def tell_once(table_name: str, refused: Incident) -> None:
     item = {"pk": f"told#{start}#{which}", "incidentId": refused.incident_id}
     expiry = {"expiresAtEpoch": start + window + _KEPT_SECONDS}
     if not _put(table_name, {**item, **expiry}, refused.incident_id):
-        logger.info("The spent budget was told of in this window already")
+        logger.info("The notice of the spent budget was already sent in this window")
         return
     publish(Notifications.read().topic_arn, subject=_subject(refused), lines=_lines(refused, ends_epoch=start + window))
     _put(table_name, {**item, **expiry, "toldAt": moment.iso(moment.now())}, refused.incident_id)
 
 
 def _put(table_name: str, item: dict[str, Any], incident_id: str) -> bool:
-    """False when somebody else tells, or it is told."""
+    """False if another invocation sends or has sent the notice."""
     try:
         clients.dynamodb().put_item(
             TableName=table_name,
@@ -63,8 +63,8 @@ def _lines(refused: Incident, *, ends_epoch: int) -> list[str]:
     zone, group = seen.get("availabilityZone"), seen.get("autoScalingGroup")
     return [
         f"STOPPED until {moment.iso(moment.at_epoch(ends_epoch))}: {refused.detail}",
-        "More instances seem to hang than may be interrupted. Each further one is recorded as refused, with its",
-        "evidence, and no more notifications about spent budgets of this kind are sent in this window.",
+        "More instances seem to hang than the budget allows to interrupt. Each further one is recorded as refused,",
+        "with its evidence. This window sends no more notifications about spent budgets of this kind.",
         "",
         *table(
             {

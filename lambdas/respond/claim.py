@@ -1,7 +1,7 @@
-"""The claim without which nobody may interrupt: one transaction takes the incident, the cooldown and every budget.
+"""The claim: one transaction takes the incident, the cooldown and every budget. Without it nobody may interrupt.
 
-Items beside the incidents': instance#<id> (last interrupt), budget#<start of the window> (how many: the fleet's), and
-with #zone#<name> or #group#<name> behind it those of an Availability Zone and of an Auto Scaling group.
+Items in the incident table: instance#<id> holds the last interrupt; budget#<start of the window> counts the fleet's
+interrupts, and with the suffix #zone#<name> or #group#<name> those of a zone or an Auto Scaling group.
 """
 
 import random
@@ -29,17 +29,17 @@ FLEET_BUDGET_SPENT = "fleet-budget-spent"
 ZONE_BUDGET_SPENT = "zone-budget-spent"
 GROUP_BUDGET_SPENT = "group-budget-spent"
 BUDGETS_SPENT = (FLEET_BUDGET_SPENT, ZONE_BUDGET_SPENT, GROUP_BUDGET_SPENT)
-# In the order of the transaction's items: the first condition that fails names the refusal.
+# In the order of the transaction's items: the first failed condition names the refusal.
 _REFUSALS = (DUPLICATE, COOLDOWN, *BUDGETS_SPENT)
 _RETRIABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _CLAIM_ATTEMPTS = 6
-# Kept longer than needed: an item that expires early would forget an interrupt.
+# A margin: an item that expired too early would lose an interrupt.
 _GRACE_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an instance is; in no Auto Scaling group when that is empty."""
+    """Where an instance is; an empty group means none."""
 
     availability_zone: str
     auto_scaling_group: str = ""
@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class PastInterrupts:
-    """What the cooldown and the budgets are judged by; lastInterruptEpoch 0 is never."""
+    """The counts behind the cooldown and the budgets; last_interrupt_epoch 0: never."""
 
     last_interrupt_epoch: int
     in_window: int
@@ -55,7 +55,7 @@ class PastInterrupts:
     in_group: int
 
     def spent(self, place: Place, limits: InterruptLimits) -> str | None:
-        """The refusal by the first budget that has nothing left, or None."""
+        """The refusal of the first spent budget, or None."""
         if self.in_window >= limits.fleet_budget:
             return FLEET_BUDGET_SPENT
         if self.in_zone >= limits.zone_budget:
@@ -64,7 +64,7 @@ class PastInterrupts:
 
 
 def window_start(now: datetime, window_seconds: int) -> int:
-    """Epoch of the window's first second; windows lie side by side, from 1970 on."""
+    """Epoch of the window's first second; windows follow each other without gaps from 1970 on."""
     at = moment.epoch(now)
     return at - at % window_seconds
 
@@ -72,9 +72,9 @@ def window_start(now: datetime, window_seconds: int) -> int:
 def past_interrupts(
     table: str, instance_id: str, place: Place, *, limits: InterruptLimits, now: datetime
 ) -> PastInterrupts:
-    """As of now; the claim checks the same again, atomically. Raises ClientError, BudgetsUnread."""
+    """Reads the counts; the claim checks them again atomically. Raises ClientError, BudgetsUnread."""
     instance, *budgets = f"instance#{instance_id}", *_budget_keys(place, limits, now)
-    # Consistent: an eventual read could miss the claim of a moment ago.
+    # An eventually consistent read could miss a claim made a moment ago.
     wanted: Any = {table: {"Keys": [_key(pk) for pk in (instance, *budgets)], "ConsistentRead": True}}
     answer = clients.dynamodb().batch_get_item(RequestItems=wanted)
     if answer.get("UnprocessedKeys"):
@@ -86,11 +86,11 @@ def past_interrupts(
 
 
 def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimits, now: datetime) -> str | None:
-    """Takes the right to send this incident's one interrupt; a refusal's reason, or None when it is ours.
+    """Takes the right to send this incident's one interrupt. Returns None on success, else the reason of the refusal.
 
     All or nothing: the record goes to `interrupting`, the cooldown starts, each budget is charged.
-    The timeline of `incident` is appended to what the record has.
-    One token for all attempts, so that an attempt which did succeed unheard is not taken for somebody else's.
+    The timeline of `incident` is appended to the record's.
+    All attempts share one token: if an attempt succeeded but its answer was lost, the next one still succeeds.
     """
     nothing_left = PastInterrupts(0, 0, 0, 0).spent(place, limits)
     if nothing_left is not None:
@@ -109,8 +109,7 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
                 return refusal
             if attempt == _CLAIM_ATTEMPTS - 1 or not _is_conflict(error):
                 raise
-            # Another instance is charging the same budget at this moment. A read conflicts with nobody: where a budget
-            # is spent, one is all that those who wait for it need.
+            # Another instance is charging the same budget. Read it before the next attempt: if it is now spent, stop.
             time.sleep(random.uniform(0.02, 0.1) * 2**attempt)  # noqa: S311 - jitter, not a secret
             spent = past_interrupts(table, incident.instance_id, place, limits=limits, now=now).spent(place, limits)
             if spent is not None and _cancellations(error):
@@ -148,7 +147,7 @@ def _charge(table: str, pk: str, budget: int, limits: InterruptLimits, now: date
 
 
 def _budget_keys(place: Place, limits: InterruptLimits, now: datetime) -> list[str]:
-    """The fleet's, the zone's and, if there is one, the group's."""
+    """The fleet's, the zone's and, if the instance has a group, the group's."""
     window = f"budget#{window_start(now, limits.fleet_budget_window_seconds)}"
     group = [f"{window}#group#{place.auto_scaling_group}"] if place.auto_scaling_group else []
     return [window, f"{window}#zone#{place.availability_zone}", *group]
@@ -178,7 +177,7 @@ def _code(error: ClientError) -> str:
 
 
 def _cancellations(error: ClientError) -> list[str]:
-    # Only TransactionCanceledException carries reasons, one per member of the transaction, "None" for those that held.
+    # Only TransactionCanceledException carries reasons: one per item, "None" if the item's condition held.
     reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
     return [reason.get("Code", "None") for reason in reasons]
 

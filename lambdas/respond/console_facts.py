@@ -1,6 +1,6 @@
-"""What the serial console tells of the last boot: when it was, of which kernel, and whether it is the crash kernel's.
+"""Reads the last boot from the serial console: its time, its kernel, and whether it is the crash kernel. Pure.
 
-The only trace of a reboot that EC2 keeps: its LaunchTime is of the last start, and the state stays `running`. Pure.
+The console is EC2's only trace of a reboot: LaunchTime is the time of the last start, and the state stays `running`.
 """
 
 import re
@@ -21,17 +21,17 @@ _DATED = re.compile(
 
 @dataclass(frozen=True)
 class ConsoleFacts:
-    """`booted_epoch` 0: nothing dates the last boot. `kernel` empty: the boot's beginning is not on the console."""
+    """`booted_epoch` 0: no line dates the last boot. `kernel` empty: the start of the boot is not on the console."""
 
     booted_epoch: int = 0
-    # A boot began after the last one that is dated: it is under way, or it stopped before anything dated it.
+    # A boot began after the last dated one: it is under way, or it hung before a line could date it.
     is_booting: bool = False
     kernel: str = ""
     is_crash_kernel: bool = False
 
 
 def read_console_facts(console: str) -> ConsoleFacts:
-    """Of the console's last 64 KiB. A kernel that logs no date there, or whose lines have scrolled away, tells less."""
+    """Reads the console's last 64 KiB. Facts stay unknown if the console shows no date or the lines scrolled away."""
     banners = list(_BANNER.finditer(console))
     dated = list(_DATED.finditer(console))
     began = banners[-1].start() if banners else 0
@@ -47,6 +47,6 @@ def read_console_facts(console: str) -> ConsoleFacts:
 def _booted_epoch(line: re.Match[str]) -> int:
     try:
         at = datetime.strptime(line["at"], "%d %b %Y %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:  # 31 Feb: somebody else's line
+    except ValueError:  # 31 Feb: not a line of cloud-init
         return 0
     return int((at - timedelta(seconds=int(line["up"]))).timestamp())

@@ -1,4 +1,4 @@
-"""The words of the decision: what is known, what is allowed, what is to be done and why."""
+"""The values of the decision: the evidence, the policy, and the action with its reason."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -37,21 +37,21 @@ Reason = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known about an instance; None is "could not be read"."""
+    """The facts about an instance. None: the fact could not be read."""
 
     now_epoch: int
     is_instance_known: bool | None = None
     is_enrolled: bool | None = None
-    # When kdump was last seen ready; 0: the tag is missing or no time.
+    # When kdump was last seen ready; 0: the tag is missing or holds no time.
     ready_epoch: int | None = None
-    # The kernel that was seen ready; empty: not noted.
+    # The kernel that was running then; empty: it was not recorded.
     ready_kernel: str | None = None
     instance_state: str | None = None
     launched_epoch: int | None = None
     availability_zone: str | None = None
-    # Empty: in none.
+    # Empty: the instance is in no group.
     auto_scaling_group: str | None = None
-    # What the console tells of the last boot (console_facts.py); 0 and empty: it tells nothing.
+    # The last boot, from the console (console_facts.py); 0 and empty: the console does not show it.
     console_booted_epoch: int | None = None
     console_kernel: str | None = None
     is_booting: bool | None = None
@@ -66,9 +66,9 @@ class Evidence:
     is_alarm_on_status_check: bool | None = None
     # Why the alarm must not act; empty: it may.
     mute: str | None = None
-    # The window that is open; empty: none.
+    # The open window; empty: none is open.
     maintenance_window: str | None = None
-    # Alarms that would reboot, recover, stop or terminate the instance, and those of them that have fired.
+    # Alarms whose action reboots, recovers, stops or terminates the instance, and which of them have fired.
     rival_alarms: tuple[str, ...] | None = None
     fired_rival_alarms: tuple[str, ...] | None = None
     # Whether the instance executed the probe in time.
@@ -78,25 +78,26 @@ class Evidence:
     interrupts_in_window: int | None = None
     interrupts_in_zone: int | None = None
     interrupts_in_group: int | None = None
-    # Why facts are missing, for humans only.
+    # Why facts are missing. Shown to people; no rule reads them.
     notes: tuple[str, ...] = ()
 
     @property
     def booted_epoch(self) -> int:
-        """The last boot, as far as it is known; 0: not at all."""
+        """The last boot; 0: unknown."""
         return max(self.launched_epoch or 0, self.console_booted_epoch or 0)
 
     def as_json(self) -> dict[str, Any]:
-        """For the incident record: camelCase, without what is not known."""
+        """For the incident record: camelCase, without unknown facts."""
         facts = {to_camel(name): value for name, value in asdict(self).items() if value not in (None, ())}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What the owner of the stack allows.
+    """The limits that the stack's settings set.
 
-    A human who asked for the interrupt waives the second signal, muted alarms and maintenance windows: they are there.
+    A person who requests the interrupt watches the instance, so the request waives three rules: the second signal,
+    muted alarms and maintenance windows.
     """
 
     cooldown_seconds: int
@@ -104,9 +105,9 @@ class Policy:
     zone_budget: int
     group_budget: int
     boot_grace_seconds: int
-    # 0: readiness does not age.
+    # 0: readiness does not expire.
     ready_max_age_seconds: int
-    # Whether readiness that was seen before the last boot still counts.
+    # Whether readiness from before the last boot still counts.
     is_ready_across_boots: bool
     is_dry_run: bool
     is_requested: bool = False
@@ -114,7 +115,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, the rule that said so, and that rule in words with the values it saw."""
+    """The action, the rule that decided it, and a sentence with the values that the rule saw."""
 
     action: Action
     reason: Reason
@@ -122,11 +123,11 @@ class Decision:
 
 
 def refusal(reason: Reason, detail: str) -> Decision:
-    """No, and why."""
+    """Refuses for `reason`."""
     return Decision("refuse", reason, detail)
 
 
 def missing(fact: str, evidence: Evidence) -> Decision:
-    """No, because something that must be known is not."""
+    """Refuses because a required fact is unknown."""
     why = " ".join(evidence.notes)
     return refusal("evidence-missing", f"Not known: {fact}. {why}".strip())

@@ -1,4 +1,4 @@
-"""Gathers the facts that `decide` judges, side by side. What cannot be read is None with a note, never a guess."""
+"""Reads in parallel the facts that `decide` judges. A fact that cannot be read is None with a note, never a guess."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -32,25 +32,28 @@ from lambdas.runtime.tags import READY_KERNEL_TAG
 
 Fact = TypeVar("Fact")
 
-# Of each of the two rounds: what needs nothing but the instance's id, and what needs to know the instance.
+# For each of the two rounds. The first needs only the instance's id; the second needs the instance's description.
 BOUND_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The evidence, and the console as it was then; None when it could not be read."""
+    """The evidence and the console at that time; the console is None when it could not be read."""
 
     evidence: Evidence
     console_baseline: ConsoleBaseline | None
 
     @property
     def place(self) -> Place:
-        """For the claim."""
+        """The zone and group whose budgets the claim charges."""
         return Place(self.evidence.availability_zone or "", self.evidence.auto_scaling_group or "")
 
 
 def gather(instance_id: str, *, alarm: Alarm | None, table: str, limits: InterruptLimits, now: datetime) -> Gathered:
-    """Everything but the probe, which is slow and asked only when all of this agrees. `alarm` None: a human asks."""
+    """Reads every fact but the probe, which is slow and runs only if no other fact refuses.
+
+    `alarm` is None when a person requested the interrupt.
+    """
 
     def read_past(instance: Instance) -> PastInterrupts:
         place = Place(instance.availability_zone, instance.auto_scaling_group)
@@ -76,8 +79,8 @@ def gather(instance_id: str, *, alarm: Alarm | None, table: str, limits: Interru
 
 
 def _ask(instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], PastInterrupts]) -> "_Answers":
-    """All at once; the instance's type and budgets as soon as it is known."""
-    # Made here: boto3 does not make clients thread-safely.
+    """Makes all calls at once; those for the instance's type and budgets start when the instance is known."""
+    # Create the clients before the threads start: boto3 does not create clients thread-safely.
     for make in (clients.ec2, clients.cloudwatch, clients.dynamodb):
         make()
     threads = ThreadPoolExecutor(5 + len(METRICS), thread_name_prefix="gate")
@@ -97,7 +100,7 @@ def _ask(instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], 
             asked["The incident table"] = threads.submit(read_past, instance)
         return first.and_of(asked)
     finally:
-        # Without waiting for one that is out of time: the clients' own time-outs end it.
+        # Do not wait for a call that is out of time: its client's timeout ends it.
         threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -106,7 +109,7 @@ def _rivals_on(metric: str) -> str:
 
 
 def policy(limits: InterruptLimits, *, is_requested: bool) -> Policy:
-    """What the stack's settings allow."""
+    """The policy that the stack's settings make."""
     return Policy(
         cooldown_seconds=limits.cooldown_seconds,
         fleet_budget=limits.fleet_budget,
@@ -121,7 +124,7 @@ def policy(limits: InterruptLimits, *, is_requested: bool) -> Policy:
 
 
 class _Answers:
-    """What was read by the time that the bound was over, and a note for each that was not."""
+    """The answers that came within the bound, and a note for each source that gave none."""
 
     def __init__(self, asked: Mapping[str, Future[Any]]) -> None:
         self.notes: list[str] = []
@@ -137,18 +140,18 @@ class _Answers:
                 self.notes.append(f"{source}: {error}")
 
     def and_of(self, asked: Mapping[str, Future[Any]]) -> "_Answers":
-        """These, and those."""
+        """These answers and those of `asked`."""
         both = _Answers(asked)
         both.notes = [*self.notes, *both.notes]
         both._read |= self._read
         return both
 
     def is_read(self, source: str) -> bool:
-        """Whether it answered, be it with nothing."""
+        """Whether the source answered; the answer may be empty."""
         return source in self._read
 
     def of(self, source: str, _kind: Callable[..., Fact]) -> Fact | None:
-        """What it answered; None also when it did not."""
+        """The source's answer; None also when it gave none."""
         return self._read.get(source)
 
 

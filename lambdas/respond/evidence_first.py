@@ -1,6 +1,6 @@
-"""Keeps what can be seen of an instance before it is interrupted: if the dump fails, there is that.
+"""Stores an instance's console, screenshot, status and metrics before the interrupt, in case the dump fails.
 
-Owns the looks' running side by side, and their bound. Nothing here may stop an interrupt: what fails is told, never
+The items are read in parallel within a time limit. A failure here must not stop the interrupt: it is recorded, never
 raised.
 """
 
@@ -21,7 +21,7 @@ from lambdas.runtime.observability import logger
 
 METRICS_HOURS = 3
 _METRICS_PERIOD_SECONDS = 60
-# Metric -> statistic, all of AWS/EC2 by InstanceId. What a type does not have comes back without values.
+# Metric -> statistic; all are of AWS/EC2 by InstanceId. A metric that the instance type lacks comes back empty.
 METRICS = {
     "StatusCheckFailed_Instance": "Maximum",
     "StatusCheckFailed_System": "Maximum",
@@ -38,8 +38,8 @@ METRICS = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """One thing to see: `read` takes the instance's id; `name` is that of evidence_keys."""
+class EvidenceItem:
+    """One item to store: `read` takes the instance's id; `name` is the item's name in evidence_keys."""
 
     name: str
     content_type: str
@@ -52,12 +52,12 @@ def _console(instance_id: str) -> bytes:
 
 
 def _screenshot(instance_id: str) -> bytes:
-    """A JPG. Without WakeUp, which presses a key: the instance is to be seen as it is."""
+    """A JPG. Without WakeUp, which presses a key and so would change the screen."""
     return base64.b64decode(clients.ec2_best_effort().get_console_screenshot(InstanceId=instance_id)["ImageData"])
 
 
 def _status(instance_id: str) -> bytes:
-    """DescribeInstanceStatus' list of one: the checks, since when they fail, and scheduled events."""
+    """DescribeInstanceStatus' list of one: the checks, when they began to fail, and scheduled events."""
     answer = clients.ec2_best_effort().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
     return _json(answer["InstanceStatuses"])
 
@@ -106,26 +106,26 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, default=as_text) + "\n").encode()
 
 
-LOOKS = (
-    Look("consoleBefore", "text/plain; charset=utf-8", _console),
-    Look("screenshotBefore", "image/jpeg", _screenshot),
-    Look("statusBefore", "application/json", _status),
-    Look("metricsBefore", "application/json", _metrics),
+_ITEMS = (
+    EvidenceItem("consoleBefore", "text/plain; charset=utf-8", _console),
+    EvidenceItem("screenshotBefore", "image/jpeg", _screenshot),
+    EvidenceItem("statusBefore", "application/json", _status),
+    EvidenceItem("metricsBefore", "application/json", _metrics),
 )
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What was stored, name -> key, and what was not, with the reason."""
+    """The keys of the stored items by name, and why the others were not stored."""
 
     keys: dict[str, str]
     problems: list[str]
 
 
 class EvidenceFirst:
-    """Looks from the moment it is entered, so that the looks cost no time beside the claim; stores when told to.
+    """Reads the items from `__enter__` on, while the claim is made; `store` writes them to the bucket.
 
-    What is seen after `finish` is thrown away: it may be from after the interrupt.
+    An item that arrives after `finish` is thrown away: it may show the instance after the interrupt.
     """
 
     def __init__(self, incident: Incident) -> None:
@@ -141,10 +141,10 @@ class EvidenceFirst:
         self._is_over = False
         self._bound_seconds = 0
         self._problems: list[str] = []
-        self._seen: dict[str, Future[bytes]] = {}
+        self._read: dict[str, Future[bytes]] = {}
         self._stored: dict[str, Future[None]] = {}
-        # Two for each: its look, and the storing that waits for it.
-        self._threads = ThreadPoolExecutor(2 * len(LOOKS), thread_name_prefix="evidence")
+        # Two for each item: one reads it, one waits for that and stores it.
+        self._threads = ThreadPoolExecutor(2 * len(_ITEMS), thread_name_prefix="evidence")
 
     def __enter__(self) -> Self:
         try:
@@ -152,25 +152,25 @@ class EvidenceFirst:
         except ValueError as error:
             self._problems.append(f"The settings: {error}")
         if self._bound_seconds:
-            # Made here: boto3 does not make clients thread-safely.
+            # Create the clients before the threads start: boto3 does not create clients thread-safely.
             for make in (clients.ec2_best_effort, clients.cloudwatch_best_effort, clients.s3_best_effort):
                 make()
-            self._seen = {look.name: self._threads.submit(look.read, self._instance_id) for look in LOOKS}
+            self._read = {item.name: self._threads.submit(item.read, self._instance_id) for item in _ITEMS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over = True
-        # Bounded by the clients' own time-outs, and nobody waits for what comes after an interrupt.
+        # The clients' timeouts bound this wait, and nothing after the interrupt is urgent.
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def store(self) -> None:
-        """Begins to store. For who holds the claim: nobody else may write under this incident's name."""
-        self._stored = {look.name: self._threads.submit(self._store, look) for look in LOOKS if self._seen}
+        """Starts to write. Call it only with the claim: nobody else may write this incident's objects."""
+        self._stored = {item.name: self._threads.submit(self._store, item) for item in _ITEMS if self._read}
 
     def finish(self) -> Kept:
-        """Waits, within the bound, for what was begun, and ends it."""
+        """Waits for the writes until the time limit, then drops the rest."""
         wait(self._stored.values(), timeout=self._bound_seconds)
         self._is_over = True
         keys = {}
@@ -184,16 +184,16 @@ class EvidenceFirst:
             logger.warning("Not stored before the interrupt: %s", problem)
         return Kept(keys, self._problems)
 
-    def _store(self, look: Look) -> None:
-        body = self._seen[look.name].result(timeout=self._bound_seconds)
+    def _store(self, item: EvidenceItem) -> None:
+        body = self._read[item.name].result(timeout=self._bound_seconds)
         if self._is_over:
             return
         bucket = VmcoreBucket.read()
         clients.s3_best_effort().put_object(
             Bucket=bucket.bucket_name,
-            Key=self._keys[look.name],
+            Key=self._keys[item.name],
             Body=body,
-            ContentType=look.content_type,
+            ContentType=item.content_type,
             ServerSideEncryption="aws:kms",
             SSEKMSKeyId=bucket.key_arn,
         )
@@ -203,6 +203,6 @@ class EvidenceFirst:
             return f"not stored within {self._bound_seconds} s."
         error = storing.exception()
         if error is not None and not isinstance(error, Exception):
-            # The process ends. Of everything else, an error of ours included: evidence is worth less than the dump.
+            # The process is ending. Every other error is only recorded: the dump matters more than this evidence.
             raise error
         return None if error is None else f"{type(error).__name__}: {error}"

@@ -1,11 +1,11 @@
-"""Rules about the instance itself: that it takes part, can dump, has booted, and that its host is not to blame."""
+"""Rules about the instance itself: it is enrolled, can dump, has booted, and its host is healthy."""
 
 from lambdas.incident.record import CLOCK_SLACK_SECONDS
 from lambdas.respond.decision import Decision, Evidence, Policy, missing, refusal
 from lambdas.runtime import moment
 from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
-_PROVE = "Run ProvisionDumpVolume for it, or wait for the next sweep, which proves it again."
+_PROVE = "Run ProvisionDumpVolume for it, or wait for the next sweep, which checks it again."
 
 
 def _known(evidence: Evidence, _: Policy) -> Decision | None:
@@ -65,7 +65,7 @@ def _architecture(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _dump_under_way(evidence: Evidence, _: Policy) -> Decision | None:
-    # A panic of its own fails the instance check too, and an interrupt now would kill the dump that it writes.
+    # A kernel that panics by itself also fails the instance check. An interrupt now would kill the dump it writes.
     if evidence.is_crash_kernel is None:
         return missing("the console", evidence)
     if evidence.is_crash_kernel:
@@ -74,12 +74,12 @@ def _dump_under_way(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _booted(evidence: Evidence, policy: Policy) -> Decision | None:
-    """Long enough ago for the crash kernel to be loaded, and not since readiness was proven."""
+    """The boot is old enough for the crash kernel to be loaded, and readiness was checked after it."""
     facts = (evidence.launched_epoch, evidence.console_booted_epoch, evidence.is_booting)
     if any(fact is None for fact in facts):
         return missing("when the instance booted", evidence)
     if evidence.is_booting:
-        return refusal("boot-grace", "The console shows a boot that nothing has dated yet: it boots, or hung booting.")
+        return refusal("boot-grace", "The console shows a boot without a date yet: it is booting, or hung in the boot.")
     since = evidence.now_epoch - evidence.booted_epoch
     if since < policy.boot_grace_seconds:
         return refusal("boot-grace", f"It booted {since} s ago; the grace is {policy.boot_grace_seconds} s.")
@@ -99,7 +99,7 @@ def _kernel(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _system_check(evidence: Evidence, _: Policy) -> Decision | None:
-    # Impaired is a host failure, which recovery owns; insufficient-data is doubt, and doubt refuses.
+    # `impaired` is a host failure: EC2's recovery handles that. `insufficient-data` is doubt, and doubt refuses.
     if evidence.system_status is None:
         return missing("the system status check", evidence)
     if evidence.system_status != "ok":
@@ -111,7 +111,7 @@ def _system_check(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _attached_ebs_check(evidence: Evidence, _: Policy) -> Decision | None:
-    # Not every type has this check: not-applicable says nothing. Without a disk that answers there is no dump.
+    # Not every type has this check, so `not-applicable` is fine. Without a working disk no dump can be written.
     if evidence.attached_ebs_status is None:
         return missing("the attached EBS status check", evidence)
     if evidence.attached_ebs_status not in ("ok", "not-applicable"):

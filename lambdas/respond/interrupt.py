@@ -1,9 +1,7 @@
-"""Sends the one diagnostic interrupt of an incident: claim, keep the evidence, stand by, send, write down.
+"""Sends the one diagnostic interrupt of an incident: claim, store evidence, enter Standby, send, record.
 
-Whether to is decided elsewhere.
-
-Nothing here is ever tried twice. A second NMI can kill the dump that the first one started, so whoever comes later
-reads the record and collects.
+timing_rules.py decides whether to. Nothing here is tried twice: a second NMI can kill the dump that the first one
+started, so a later invocation reads the record and collects.
 """
 
 from collections.abc import Callable
@@ -25,20 +23,20 @@ from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.observability import count, logger
 from lambdas.runtime.telemetry_names import LogField, Metric
 
-# EC2 answers these before it does anything. Every other error, a time-out above all, leaves open what was sent.
+# EC2 answers these before it acts. After any other error, above all a timeout, the interrupt may have been sent.
 _DEFINITE_REFUSALS = ("UnsupportedOperation", "IncorrectInstanceState", "UnauthorizedOperation", "RequestLimitExceeded")
 _DEFINITE_REFUSAL_PREFIX = "InvalidInstanceID."
 
-# What was known of the instance before is old after a longer way into Standby: somebody may have rebooted it.
-_FRESH_SECONDS = 30
+# Check the hang again if Standby took longer than this: somebody may have rebooted the instance meanwhile.
+_RECHECK_AFTER_SECONDS = 30
 
 _STATES = {"sent": State.INTERRUPTED, "uncertain": State.INTERRUPT_UNCERTAIN, "refused": State.INTERRUPT_REFUSED}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """sent · uncertain (answer unknown: collect, never send again) · refused (EC2, kill switch, Auto Scaling, the
-    instance itself, which answers by now) · claim-refused.
+    """sent · uncertain (answer unknown: collect, never send again) · refused (by EC2, the kill switch, Auto Scaling, or
+    because the instance answers again) · claim-refused.
     """
 
     kind: Literal["sent", "uncertain", "refused", "claim-refused"]
@@ -56,9 +54,9 @@ def interrupt_once(
     clock: Callable[[], datetime],
     confirm: Callable[[], Obstacle | None] = lambda: None,
 ) -> Outcome:
-    """Claims, sends, records. A crash in between leaves `interrupting`, from which nobody sends again.
+    """Claims, sends, records. A crash in between leaves the state `interrupting`, from which nobody sends again.
 
-    `confirm` is asked once more whether the instance hangs when the way to the interrupt took long.
+    `confirm` checks once more that the instance hangs, if Standby took long.
     """
     with EvidenceFirst(incident) as evidence:
         refused = _claim(incident, place, table.name, limits, at=clock())
@@ -67,7 +65,7 @@ def interrupt_once(
         evidence.store()
         obstacle = _get_ready(incident, table, clock, confirm)
         kept = evidence.finish()
-        # Asked last, so that a switch turned off at any moment before the call still stops it.
+        # Read last, so that a switch turned off at any moment before the call still stops it.
         obstacle = obstacle or read_stop()
         outcome = _send(incident.instance_id, at=clock()) if obstacle is None else _stopped(obstacle, at=clock())
         _record(incident, outcome, kept, table, at=clock())
@@ -90,7 +88,7 @@ def _get_ready(
 ) -> Obstacle | None:
     began = clock()
     obstacle = stand_by(incident, table=table, clock=clock)
-    if obstacle is None and (clock() - began).total_seconds() > _FRESH_SECONDS:
+    if obstacle is None and (clock() - began).total_seconds() > _RECHECK_AFTER_SECONDS:
         return confirm()
     return obstacle
 
@@ -115,7 +113,7 @@ def _stopped(obstacle: Obstacle, *, at: datetime) -> Outcome:
 
 
 def verdict_of_refusal(reason: str) -> Verdict:
-    """`unsupported` when no setting and no patience could have made it possible."""
+    """`unsupported` when neither a setting nor a later attempt could make the interrupt possible."""
     is_unsupported = reason in ("unsupported-hypervisor", "unsupported-architecture", "UnsupportedOperation")
     return Verdict.UNSUPPORTED if is_unsupported else Verdict.REFUSED
 

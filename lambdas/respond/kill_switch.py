@@ -1,6 +1,6 @@
-"""The switch that stops every interrupt in the account and Region: one parameter of Systems Manager, `on` or `off`.
+"""Reads the switch that stops every interrupt in the account and Region: a Systems Manager parameter, `on` or `off`.
 
-Owns reading it; diagnostic_interrupt.py asks last of all, right before the call, whoever wants the interrupt.
+interrupt.py reads it as its last step before the call.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from lambdas.runtime.environment import KillSwitch
 
 @dataclass(frozen=True)
 class Obstacle:
-    """`reason` is the code that the record and the advice go by, `detail` the same in words."""
+    """`reason` is the code for the record and the advice; `detail` explains it."""
 
     reason: str
     detail: str
 
 
-# Exactly this; every other value, also " on" or "On", leaves doubt.
+# Exactly this value; " on" or "On" leave doubt.
 _ON = "on"
 
 
@@ -29,7 +29,7 @@ def are_interrupts_on() -> bool:
 
 
 def read_stop() -> Obstacle | None:
-    """None: the interrupt may be sent. A switch that cannot be read is a switch that is off."""
+    """None: the interrupt may be sent. A switch that cannot be read counts as off."""
     name = KillSwitch.read().kill_switch_parameter
     try:
         value = _read()
@@ -41,6 +41,6 @@ def read_stop() -> Obstacle | None:
 
 
 def _read() -> str:
-    # Never cached: that it takes effect with the next call is what it is for.
+    # Never cached: the switch must take effect with the next call.
     name = KillSwitch.read().kill_switch_parameter
     return clients.ssm_short_retry().get_parameter(Name=name)["Parameter"].get("Value", "")

@@ -1,8 +1,8 @@
-"""Keeps concurrent deliveries of one alarm apart: whoever holds the incident's lease answers it.
+"""Lets only one of several concurrent deliveries of an alarm respond: the one that holds the incident's lease.
 
-The claim (interrupt_claim.py) alone keeps a second interrupt away; without the lease each delivery would probe and
-tell. A holder that died lets nobody else in before its time is over, but its own request: Lambda repeats an event that
-failed under the same request id, and only when the attempt before has ended.
+The claim (claim.py) already prevents a second interrupt; without the lease each delivery would probe and notify. If
+the holder dies, only a retry of its own request may take the lease before it expires: Lambda retries a failed event
+under the same request id, and only after the failed attempt has ended.
 """
 
 from datetime import datetime
@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError
 
 from lambdas.runtime import clients
 
-# Long after the last repetition, the table's time to live removes it.
+# The table drops the lease this late, long after Lambda's last retry.
 _KEPT_SECONDS = 24 * 3600
 
 
 class Lease(Enum):
-    """first: nobody has answered this alarm yet · again: somebody began to · held: another request is at work."""
+    """first: nobody has responded to this alarm · again: an earlier attempt began to · held: another request works."""
 
     FIRST = "first"
     AGAIN = "again"
@@ -25,7 +25,7 @@ class Lease(Enum):
 
 
 def take(table: str, incident_id: str, *, request_id: str, now: datetime, seconds: float) -> Lease:
-    """Ours for `seconds`, the time that Lambda still gives the function, unless it is held."""
+    """Takes the lease for `seconds`, the function's remaining time, unless another request holds it."""
     try:
         answer = clients.dynamodb().put_item(
             TableName=table,

@@ -1,6 +1,6 @@
-"""The hours of the week in which no alarm may interrupt anything: `daily 02:00-02:30`, `sat,sun 22:00-04:00`, in UTC.
+"""The hours of the week in which no alarm may interrupt: `daily 02:00-02:30`, `sat,sun 22:00-04:00`, in UTC.
 
-Owns the grammar and whether one is open; that it refuses is respond_to_hang's.
+Owns the grammar, and whether a window is open; timing_rules.py refuses.
 """
 
 import re
@@ -18,7 +18,7 @@ _WINDOW = re.compile(rf"(?:daily|{_DAY}(?:,{_DAY})*) {_TIME}-{_TIME}")
 
 @dataclass(frozen=True)
 class Window:
-    """One line of the setting; `to` before `from` ends on the next day, `to` equal to `from` a day later."""
+    """One line of the setting. An end before the begin is on the next day; an end equal to it is a day later."""
 
     text: str
     days: frozenset[int]
@@ -26,7 +26,7 @@ class Window:
     minutes: int
 
     def is_open(self, at: datetime) -> bool:
-        """At that moment, its first minute included and its last excluded; `at` in UTC."""
+        """Whether the window holds the moment `at` (UTC); it excludes its end."""
         minute = at.hour * 60 + at.minute
         began_today = at.weekday() in self.days and 0 <= minute - self.from_minute < self.minutes
         yesterday = (at.weekday() - 1) % 7
@@ -35,10 +35,10 @@ class Window:
 
 
 def parse(text: str) -> Window:
-    """Raises ValueError, saying what a window looks like."""
+    """Raises ValueError with an example of a window."""
     match = _WINDOW.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no window: daily 02:00-02:30, or sat,sun 22:00-04:00 (days and times in UTC)")
+        raise ValueError(f"{text!r} is no window; write daily 02:00-02:30, or sat,sun 22:00-04:00 (in UTC)")
     named = text.split(" ", maxsplit=1)[0]
     days = range(7) if named == "daily" else (DAYS.index(day) for day in named.split(","))
     begins, ends = (_minute_of_day(time) for time in match.groups())
@@ -46,7 +46,7 @@ def parse(text: str) -> Window:
 
 
 def open_window(windows: list[str], at: datetime) -> str:
-    """The first that is open, as it was written; empty when none is. Raises ValueError for one that is no window."""
+    """The first open window as written; empty when none is open. Raises ValueError for a text that is no window."""
     parsed = [parse(text) for text in windows]
     return next((window.text for window in parsed if window.is_open(at)), "")
 

@@ -1,4 +1,4 @@
-"""The steps of a response, in the order in which a crash between any two of them can be recovered.
+"""The steps of a response. Their order lets a retry recover from a crash between any two of them.
 
 record? -> resume · facts -> probe -> decide -> claim -> Standby -> interrupt -> start the collection
 · refuse -> record -> notify · refused after Standby -> ask for the return.
@@ -13,7 +13,7 @@ from lambdas.incident.record import Incident, State, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
-from lambdas.respond.budget_notice import tell_once
+from lambdas.respond.budget_notice import notify_once
 from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE
 from lambdas.respond.decision import Evidence
 from lambdas.respond.evidence import gather, policy
@@ -30,9 +30,9 @@ from lambdas.runtime.telemetry_names import LogField, Metric
 
 
 def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) -> dict[str, Any]:
-    """Answers one state change of one alarm; run again after a crash, it goes on where the record says it was.
+    """Responds to one state change of one alarm. A retry after a crash continues from the record.
 
-    `is_first`: nobody began before. It saves a look; should it be wrong, the claim and the record's creation refuse.
+    `is_first`: no earlier attempt began. It saves a read; if it is wrong, the claim or the record's creation refuses.
     """
     records = IncidentTable(RecordKeeping.read().table_name)
     known = None if is_first else records.read(incident)
@@ -65,7 +65,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
         table=records,
         limits=limits,
         clock=moment.now,
-        confirm=lambda: _find_alive(instance_id),
+        confirm=lambda: _check_hang_again(instance_id),
     )
     if outcome.kind == "claim-refused":
         return _after_refused_claim(opened, outcome.reason, records)
@@ -75,7 +75,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
 
 
 def resume_collection(incident: str) -> dict[str, Any]:
-    """For a delivery that came while another one is, or was when it crashed, being handled."""
+    """For a delivery while another one responds, or after another one crashed while it did."""
     records = IncidentTable(RecordKeeping.read().table_name)
     known = records.read(incident)
     if known is not None and known.is_interrupt_started and known.state != State.CONCLUDED:
@@ -84,7 +84,7 @@ def resume_collection(incident: str) -> dict[str, Any]:
 
 
 def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
-    """Tells once that an alarm cannot be answered; Lambda's retries find the record and stay silent."""
+    """Notifies once that the alarm names no single instance; Lambda's retries find the record and send nothing."""
     name = f"invalid-{hashlib.sha256(alarm.arn.encode()).hexdigest()[:12]}"
     invalid = Incident(
         incident_id=incident_id(alarm.changed_at, name),
@@ -105,7 +105,7 @@ def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
 
 
 def _resume(known: Incident, records: IncidentTable) -> dict[str, Any]:
-    """After a crash, or long after: whatever happens here, nothing is interrupted."""
+    """Continues from an existing record. It never interrupts."""
     records.settle_interrupting(known, now=moment.now())
     if known.state in (State.REFUSED, State.DRY_RUN, State.INTERRUPT_REFUSED):
         _notify_refusal(known, records)
@@ -119,14 +119,14 @@ def _with_probe(instance_id: str, evidence: Evidence) -> Evidence:
     return replace(evidence, is_probe_answered=answer.is_answered, notes=(*evidence.notes, answer.detail))
 
 
-def _find_alive(instance_id: str) -> Obstacle | None:
-    """The probe once more, for a hang that was confirmed minutes ago."""
+def _check_hang_again(instance_id: str) -> Obstacle | None:
+    """Probes again, because the hang was confirmed minutes ago."""
     settings = Probe.read()
     answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
     if answer.is_answered is False:
         return None
     reason = "instance-responds" if answer.is_answered else "evidence-missing"
-    return Obstacle(reason, f"When it was in Standby it was probed once more. {answer.detail}")
+    return Obstacle(reason, f"The instance was probed again once it was in Standby. {answer.detail}")
 
 
 def _open(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> Incident:
@@ -146,7 +146,7 @@ def _open(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> 
 def _after_refused_claim(opened: Incident, reason: str, records: IncidentTable) -> dict[str, Any]:
     if reason == DUPLICATE:
         return _resume(_reread(opened.incident_id, records), records)
-    detail = "Another interrupt was claimed while this one was being decided."
+    detail = "Another interrupt was claimed while this one was decided."
     refused = opened.model_copy(update={"decision": "refuse", "reason": reason, "detail": detail})
     return _record_refusal(refused, records)
 
@@ -164,7 +164,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
 
 
 def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
-    """Once: a crash between publishing and noting it down may tell twice, which is better than never."""
+    """Notifies once. A crash after the publishing can make it twice, which is better than never."""
     ask_for_return(refused)
     reason = refused.reason or ""
     if refused.notified_at is None:
@@ -172,7 +172,7 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
         count(Metric.INCIDENTS, verdict=verdict)
         count(Metric.REFUSALS, reason=reason)
         if reason in BUDGETS_SPENT:
-            tell_once(records.name, refused)
+            notify_once(records.name, refused)
             return _result(refused, decision="refuse", reason=reason)
         subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
         publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
@@ -197,7 +197,7 @@ def _refusal_lines(refused: Incident) -> list[str]:
 
 
 def _start_collection(known: Incident, records: IncidentTable, *, decision: str, reason: str) -> dict[str, Any]:
-    """One execution per incident: its name is the incident's id, so a second start finds it there."""
+    """Starts one execution per incident: its name is the incident's id, so a second start is refused."""
     machine = Collection.read().collect_vmcore_arn
     execution = machine.replace(":stateMachine:", ":execution:") + f":{known.incident_id}"
     if known.execution_arn is None:
@@ -205,7 +205,7 @@ def _start_collection(known: Incident, records: IncidentTable, *, decision: str,
         try:
             clients.stepfunctions().start_execution(stateMachineArn=machine, name=known.incident_id, input=given)
         except clients.stepfunctions().exceptions.ExecutionAlreadyExists:
-            logger.info("The collection runs already: %s", execution)
+            logger.info("The collection already runs: %s", execution)
         entry = timeline_entry(moment.now(), "collection-started")
         records.update(known.incident_id, {"executionArn": execution}, timeline=[entry])
     return _result(known, decision=decision, reason=reason) | {"executionArn": execution}

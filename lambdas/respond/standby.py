@@ -1,7 +1,7 @@
-"""Takes an instance out of its Auto Scaling group's care before it is interrupted, and asks for its return.
+"""Moves an instance of an Auto Scaling group into Standby before the interrupt, and back afterwards.
 
-Owns the order: written down, asked for, waited for. What was written down is brought back by return_from_standby,
-whatever becomes of the interrupt; what nobody brings back, the sweep tells of.
+The move is recorded before it is requested, so return_from_standby brings the instance back whatever happens. The
+sweep reports an instance that nobody brought back.
 """
 
 import json
@@ -34,15 +34,15 @@ class Membership:
 
 
 def read_membership(instance_id: str) -> Membership | None:
-    """None when the instance belongs to no group. Raises ClientError and BotoCoreError."""
+    """None when the instance belongs to no group. Raises ClientError, BotoCoreError."""
     described = clients.autoscaling().describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
     return _membership(described[0]) if described else None
 
 
 def enter_standby(instance_id: str, group: str) -> None:
-    """Asked once: what an answer that got lost left behind is seen by read_membership.
+    """Never retried: if the answer is lost, read_membership shows the outcome.
 
-    The desired capacity stays, so the group launches another in its place: whoever hangs serves nobody.
+    The desired capacity stays, so the group launches a replacement: a hung instance serves nobody.
     """
     clients.autoscaling_without_retries().enter_standby(
         InstanceIds=[instance_id], AutoScalingGroupName=group, ShouldDecrementDesiredCapacity=False
@@ -50,7 +50,7 @@ def enter_standby(instance_id: str, group: str) -> None:
 
 
 def exit_standby(instance_id: str, group: str) -> None:
-    """Raises the group's desired capacity by one, which Auto Scaling refuses to a group that is at its maximum."""
+    """Raises the group's desired capacity by one. Auto Scaling refuses that if the group is at its maximum."""
     clients.autoscaling_without_retries().exit_standby(InstanceIds=[instance_id], AutoScalingGroupName=group)
 
 
@@ -61,54 +61,54 @@ def _membership(described: dict[str, Any]) -> Membership:
 UNAVAILABLE = "standby-unavailable"
 
 _ENTER_POLL_SECONDS = 5
-_NEEDLESS = "off"
-_DISPENSABLE = "preferred"
+_OFF = "off"
+_PREFERRED = "preferred"
 
 Clock = Callable[[], datetime]
 
 
 def stand_by(incident: Incident, *, table: IncidentTable, clock: Clock) -> Obstacle | None:
-    """For who holds the claim: None when the instance is in Standby, needs no Standby, or may do without."""
+    """Call it only with the claim. None: the instance is in Standby, needs none, or may be interrupted without."""
     settings = Standby.read()
-    if settings.auto_scaling_standby == _NEEDLESS:
+    if settings.auto_scaling_standby == _OFF:
         return None
     try:
         obstacle = _enter(incident, settings, table, clock)
     except (ClientError, BotoCoreError) as error:
-        obstacle = Obstacle(UNAVAILABLE, f"Auto Scaling does not say in which state the instance is: {error}.")
+        obstacle = Obstacle(UNAVAILABLE, f"The instance's state in Auto Scaling could not be read: {error}.")
     if obstacle is None or obstacle.reason != UNAVAILABLE:
         return obstacle
     logger.warning("No Standby: %s", obstacle.detail)
     table.update(incident.incident_id, {}, timeline=[timeline_entry(clock(), UNAVAILABLE, obstacle.detail)])
-    return None if settings.auto_scaling_standby == _DISPENSABLE else obstacle
+    return None if settings.auto_scaling_standby == _PREFERRED else obstacle
 
 
 def ask_for_return(incident: Incident) -> None:
-    """For an interrupt that was not sent: no execution follows that would bring the instance back at its end."""
+    """For a refused interrupt: no execution follows that would bring the instance back."""
     if not incident.auto_scaling_group:
         return
     event = {"incident": {"incidentId": incident.incident_id}}
     try:
-        # Asynchronous: Standby may still be on its way, and the refusal is to be told now.
+        # Asynchronous: the instance may still be entering Standby, and the notification must not wait for that.
         clients.lambda_().invoke(
             FunctionName=ReturnFunction.read().return_from_standby,
             InvocationType="Event",
             Payload=json.dumps(event).encode(),
         )
     except (ClientError, BotoCoreError):
-        logger.exception("%s stays in Standby until the sweep tells of it", incident.instance_id)
+        logger.exception("%s stays in Standby; the sweep will report it", incident.instance_id)
 
 
 def _enter(incident: Incident, settings: Standby, table: IncidentTable, clock: Clock) -> Obstacle | None:
     member = read_membership(incident.instance_id)
-    # Somebody else put it there: it is safe, and theirs to bring back.
+    # If somebody else put it into Standby, it is safe, and they bring it back.
     if member is None or member.lifecycle_state == STANDBY:
         return None
     if member.lifecycle_state == ENTERING_STANDBY:
         return _wait(incident.instance_id, settings, clock)
     if member.lifecycle_state != IN_SERVICE:
         return Obstacle(UNAVAILABLE, f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
-    # Asked right before the interrupt too; here so that a switch that is off costs no group a move.
+    # interrupt.py reads the switch again; reading it here avoids a useless move when it is off.
     stop = read_stop()
     if stop is not None:
         return stop
@@ -125,13 +125,13 @@ def _enter(incident: Incident, settings: Standby, table: IncidentTable, clock: C
 
 
 def _ask(instance_id: str, member: Membership) -> Obstacle | None:
-    """None when the instance is, or may be, on its way: an answer can get lost."""
+    """None when the instance enters Standby, or may do so: the answer can be lost."""
     try:
         enter_standby(instance_id, member.group)
     except (ClientError, BotoCoreError) as error:
         now = read_membership(instance_id)
         if isinstance(error, ClientError) and now is not None and now.lifecycle_state == IN_SERVICE:
-            return Obstacle(UNAVAILABLE, f"The Auto Scaling group {member.group} refuses Standby: {error}.")
+            return Obstacle(UNAVAILABLE, f"The Auto Scaling group {member.group} refused Standby: {error}.")
     return None
 
 
@@ -153,22 +153,23 @@ def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
         time.sleep(_ENTER_POLL_SECONDS)
 
 
-# Less than the function's own time: the rest is for the telling.
+# Less than the function's timeout: the rest is for the notification.
 WAIT_SECONDS = 780
 _EXIT_POLL_SECONDS = 10
-# Another change of the group is under way: asked again at the next look.
+# Transient errors: the next poll tries again.
 _PASSING = ("ResourceContention", "ScalingActivityInProgress", "Throttling", "InternalFailure", "ServiceUnavailable")
 
 
 @dataclass(frozen=True)
 class Return:
-    """none: this incident holds nothing in Standby · returned · gone: no longer in Standby, by other hands · left."""
+    """none: this incident moved nothing · returned · gone: others took it out of Standby · left: still in Standby."""
 
     status: Literal["none", "returned", "gone", "left"]
     detail: str = ""
 
 
 def bring_back(instance_id: str, group: str) -> Return:
+    """Polls until the instance leaves Standby, or until WAIT_SECONDS have passed."""
     began = moment.now()
     while True:
         problem = ""
@@ -188,7 +189,7 @@ def bring_back(instance_id: str, group: str) -> Return:
                 return Return("left", problem)
         except BotoCoreError as error:
             problem = f"{error}."
-        # A call whose answer got lost is settled by the next look.
+        # If the answer of a call was lost, the next poll shows the outcome.
         if (moment.now() - began).total_seconds() >= WAIT_SECONDS:
             return Return("left", problem)
         time.sleep(_EXIT_POLL_SECONDS)

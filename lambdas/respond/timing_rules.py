@@ -1,4 +1,4 @@
-"""Rules about now: that it still hangs, that nobody else acts or forbids it, and that the budgets are not spent."""
+"""Rules about the moment: the instance still hangs, nobody else acts or forbids it, and the budgets are not spent."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ def _instance_check(evidence: Evidence, policy: Policy) -> Decision | None:
         return missing("the alarm's metrics", evidence)
     status = evidence.instance_status
     if status not in ("ok", "impaired"):
-        # initializing: it has just started, and its kdump service may not have loaded the crash kernel yet
+        # `initializing`: the instance has just started, and kdump may not have loaded the crash kernel yet.
         return missing(f"the instance status check, which is {status or 'unread'}", evidence)
     if evidence.is_alarm_on_status_check and status != "impaired":
         detail = f"The alarm is on a status check, but the instance status check is {status} now."
@@ -28,7 +28,7 @@ def _mute(evidence: Evidence, policy: Policy) -> Decision | None:
     if evidence.mute is None:
         return missing("whether the alarm is muted", evidence)
     if evidence.mute:
-        return refusal("alarm-muted", f"Somebody wants no action now: {evidence.mute}.")
+        return refusal("alarm-muted", f"The alarm is muted: {evidence.mute}.")
     return None
 
 
@@ -43,7 +43,7 @@ def _maintenance_window(evidence: Evidence, policy: Policy) -> Decision | None:
 
 
 def _other_alarms(evidence: Evidence, _: Policy) -> Decision | None:
-    # What they do is as slow as a reboot: the probe of a machine that boots stays unanswered as one of a hung machine.
+    # Their action takes as long as a reboot, and a booting instance leaves the probe unanswered, like a hung one.
     if evidence.rival_alarms is None or evidence.fired_rival_alarms is None:
         return missing("whether other alarms act on the instance", evidence)
     if evidence.fired_rival_alarms:
@@ -112,7 +112,7 @@ _TIMING_RULES = (
     _group_budget,
     _probe,
 )
-# What the instance is, how it is, whether now is the time, and last what takes most of a minute to find out.
+# The probe is last because it takes most of a minute.
 RULES: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (
     *instance_rules.RULES,
     *_TIMING_RULES,
@@ -128,12 +128,12 @@ def decide(evidence: Evidence, policy: Policy) -> Decision:
     if policy.is_dry_run:
         return Decision("dry-run", "dry-run", "Every rule agrees to an interrupt, but the setting dryRun is true.")
     if policy.is_requested:
-        return Decision("interrupt", "requested", "A human asked for the interrupt.")
+        return Decision("interrupt", "requested", "A person requested the interrupt.")
     return Decision("interrupt", "hang-confirmed", "The instance did not execute the probe in time.")
 
 
 def is_probe_needed(evidence: Evidence, policy: Policy) -> bool:
-    """The probe takes most of a minute: true when nothing cheaper refuses and its answer decides."""
+    """True when no cheaper rule refuses, so that the probe's answer decides. The probe takes most of a minute."""
     if policy.is_requested:
         return False
     return decide(replace(evidence, is_probe_answered=False), policy).action != "refuse"
