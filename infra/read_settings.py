@@ -25,11 +25,11 @@ def read_context(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise SettingsError(f"{file} is not JSON: {error}. Mend that place, or `git checkout {file.name}`") from error
+        raise SettingsError(f"{file} is not JSON: {error}. Fix that place, or `git checkout {file.name}`") from error
     context = content.get("context") if isinstance(content, dict) else None
     if not isinstance(context, dict) or not isinstance(context.get(CONTEXT_KEY), dict):
         raise SettingsError(
-            f'{file} has no object "{CONTEXT_KEY}" in its "context". Write "{CONTEXT_KEY}": {{}} there for the defaults'
+            f'{file} has no object "{CONTEXT_KEY}" in its "context". For the defaults add "{CONTEXT_KEY}": {{}} there'
         )
     return context
 
@@ -67,13 +67,13 @@ def _explain(detail: ErrorDetails) -> str:
         close = difflib.get_close_matches(location[-1], properties, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return f"{key} = {detail['input']!r}: no such key; {hint}allowed are {', '.join(properties)}"
-    # Of a member of a list, the list's own.
+    # A member of a list has no schema of its own: use the list's.
     schema = next(properties[part] for part in reversed(location) if part in properties)
     return f"{key} = {detail['input']!r}: allowed is {allowed(schema)} ({schema.get('description', '')})"
 
 
 def allowed(schema: Mapping[str, Any]) -> str:
-    """A property of the JSON schema in words."""
+    """The allowed values of a property of the JSON schema, in words."""
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
     if "minimum" in schema:

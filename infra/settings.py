@@ -1,6 +1,6 @@
-"""Every knob of a deployment, with its default, its range and what it does; validated at synthesis.
+"""Every setting of a deployment with its default, range and meaning; the synthesis validates them.
 
-read_settings.py reads them from the context key `hangdump` of cdk.json. Not what a knob does to which resource.
+read_settings.py reads them from the context key `hangdump` of cdk.json.
 """
 
 import math
@@ -11,10 +11,10 @@ from pydantic import Field, field_validator, model_validator
 from lambdas.respond.maintenance_windows import parse as parse_window
 from lambdas.runtime.document_settings import DocumentSettings
 
-# What respond_to_hang needs beside its waiting.
+# The time that respond_to_hang needs besides its waits.
 RESPONSE_OVERHEAD_SECONDS = 120
 
-# What CloudWatch Logs accepts as retention, up to ten years.
+# The retentions that CloudWatch Logs accepts, up to ten years.
 RetentionInDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
@@ -28,7 +28,7 @@ _ENDPOINT = rf"^$|^https://[A-Za-z0-9.-]+(:\d{{1,5}})?$|^http://{_PRIVATE_ADDRES
 class Settings(DocumentSettings):
     """The settings of a deployment: keys are the fields' names in camelCase. A wrong value stops the synthesis.
 
-    Those that the documents apply on the instances are inherited: lambdas/runtime/document_settings.py.
+    Inherits the settings that the documents apply on the instances: lambdas/runtime/document_settings.py.
     """
 
     # ---- The dump volume: what ProvisionDumpVolume creates and attaches.
@@ -56,62 +56,67 @@ class Settings(DocumentSettings):
 
     # ---- kdump in the guest.
 
-    allow_reboot: bool = Field(False, description="may ProvisionDumpVolume reboot an instance whose owner did not ask")
+    allow_reboot: bool = Field(
+        False, description="ProvisionDumpVolume may reboot an instance whose execution input does not say `reboot`"
+    )
 
     # ---- The hang: when respond_to_hang interrupts.
 
     hang_alarm_period_seconds: Literal[60, 300] = Field(60, description="period of the alarm on the instance check")
     hang_alarm_evaluation_periods: int = Field(2, ge=1, le=60, description="failing periods before the alarm fires")
-    probe_timeout_seconds: int = Field(45, ge=10, le=600, description="no answer for so long = the instance hangs")
+    probe_timeout_seconds: int = Field(
+        45, ge=10, le=600, description="the instance hangs if it does not run the probe within this time"
+    )
     cooldown_seconds: int = Field(
         3600, ge=60, le=604800, description="no second interrupt to an instance within this time"
     )
     fleet_budget: int = Field(3, ge=1, le=1000, description="interrupts allowed in one window, over all instances")
-    zone_budget: int = Field(2, ge=1, le=1000, description="of them in one Availability Zone")
-    group_budget: int = Field(1, ge=1, le=1000, description="of them in one Auto Scaling group")
-    fleet_budget_window_seconds: int = Field(3600, ge=60, le=604800, description="length of that window")
+    zone_budget: int = Field(2, ge=1, le=1000, description="interrupts allowed in one window and Availability Zone")
+    group_budget: int = Field(1, ge=1, le=1000, description="interrupts allowed in one window and Auto Scaling group")
+    fleet_budget_window_seconds: int = Field(3600, ge=60, le=604800, description="length of the budgets' window")
     boot_grace_seconds: int = Field(
         300,
         ge=0,
         le=86400,
-        description="no interrupt so soon after a launch, a start or a reboot that the console shows",
+        description="no interrupt this soon after a launch, a start, or a reboot that the console shows",
     )
     ready_max_age_days: int = Field(
-        30, ge=0, le=3650, description="no interrupt when readiness was proven longer ago; 0 = it does not age"
+        30, ge=0, le=3650, description="no interrupt if readiness was checked longer ago; 0 = readiness does not expire"
     )
     ready_across_boots: bool = Field(
-        False, description="does readiness that was proven before the last boot count; it may be of another kernel"
+        False, description="readiness from before the last boot still counts; the kernel may have changed since"
     )
     maintenance_windows: list[str] = Field(
         [],
         max_length=20,
-        description="hours in which no alarm interrupts, in UTC, such as daily 02:00-02:30 or sat,sun 22:00-04:00",
+        description="hours (UTC) in which no alarm interrupts, such as daily 02:00-02:30 or sat,sun 22:00-04:00",
     )
     evidence_timeout_seconds: int = Field(
-        4, ge=0, le=30, description="how long an interrupt waits for the evidence stored before it; 0 = none is stored"
+        4, ge=0, le=30, description="longest wait for the evidence stored before an interrupt; 0 = none is stored"
     )
     auto_scaling_standby: Literal["required", "preferred", "off"] = Field(
         "required",
-        description="must an instance of an Auto Scaling group be in Standby before an interrupt; off = never asked",
+        description="move an instance of an Auto Scaling group into Standby before an interrupt; required = refuse the "
+        "interrupt if that fails, preferred = interrupt all the same, off = never move it",
     )
     standby_timeout_seconds: int = Field(
         # A load balancer's deregistration delay is 300 s by default.
         360,
         ge=10,
         le=600,
-        description="how long an interrupt waits for Standby",
+        description="longest wait for Standby",
     )
     dry_run: bool = Field(False, description="decide and record, but never send an interrupt")
 
     @model_validator(mode="after")
     def _response_fits_into_a_function(self) -> Self:
-        # Lambda's longest is 900 s. The probe is sent once more after a long way into Standby.
+        # A function may run for 900 s. It probes twice if Standby takes long.
         longest = 2 * self.probe_timeout_seconds + self.standby_timeout_seconds + RESPONSE_OVERHEAD_SECONDS
         if longest > 900:
             raise ValueError(
                 f"probeTimeoutSeconds = {self.probe_timeout_seconds} and standbyTimeoutSeconds = "
-                f"{self.standby_timeout_seconds} are too long together: twice the first and the second may be "
-                f"{900 - RESPONSE_OVERHEAD_SECONDS} in all"
+                f"{self.standby_timeout_seconds} are too long together: twice the first plus the second may be at most "
+                f"{900 - RESPONSE_OVERHEAD_SECONDS}"
             )
         return self
 
@@ -124,44 +129,45 @@ class Settings(DocumentSettings):
 
     # ---- The bounds of every waiting loop.
 
-    poll_seconds: int = Field(10, ge=1, le=300, description="first interval between two looks in every waiting loop")
+    poll_seconds: int = Field(10, ge=1, le=300, description="first interval between two polls in every waiting loop")
     document_timeout_seconds: int = Field(
         1800, ge=60, le=28800, description="longest run of a document, reboot included"
     )
     dump_timeout_seconds: int = Field(
-        3600, ge=60, le=86400, description="from the interrupt to the instance being back, unless the dump gets on"
+        3600,
+        ge=60,
+        le=86400,
+        description="longest time from the interrupt until the instance is back, unless the dump is making progress",
     )
     dump_limit_seconds: int = Field(
         # 24 TiB of memory at dump level 31, of which a tenth is written at gp3's 125 MiB/s: 5.6 hours.
         28800,
         ge=60,
         le=172800,
-        description="the same while the console shows that the dump gets on",
+        description="the same limit while the console shows that the dump is making progress",
     )
     dump_stall_seconds: int = Field(
-        # Also the time for the boot after the dump: the largest bare metal types need a quarter of an hour.
+        # It also covers the boot after the dump: the largest bare metal types need a quarter of an hour.
         1200,
         ge=60,
         le=14400,
-        description="a dump without progress on the console for so long is stalled",
+        description="a dump is stalled if the console shows no progress for this long",
     )
     upload_timeout_seconds: int = Field(
-        # The URLs of a round live an hour; the parts under way when they die may end.
+        # The URLs of a round expire after an hour; parts that are on their way by then may finish.
         5400,
         ge=60,
         le=43200,
-        description="longest round of an upload, which sends what fits into 40 minutes",
+        description="longest round of an upload; a round is planned for 40 minutes",
     )
     analysis_timeout_seconds: int = Field(
-        # The URLs live an hour: the result must be sent before.
+        # The URLs expire after an hour: the result must be sent before.
         3000,
         ge=60,
         le=3300,
-        description="longest analysis, from fetching the vmcore to sending the result; its URLs live an hour",
+        description="longest analysis, from fetching the vmcore to sending the result; its URLs expire after an hour",
     )
-    upload_limit_mibs: int = Field(
-        0, ge=0, le=100_000, description="what an upload may use of the instance's network, MiB/s; 0 = all"
-    )
+    upload_limit_mibs: int = Field(0, ge=0, le=100_000, description="bandwidth limit of an upload, MiB/s; 0 = no limit")
 
     @model_validator(mode="after")
     def _progress_extends_the_wait(self) -> Self:
@@ -175,39 +181,44 @@ class Settings(DocumentSettings):
     # ---- The rescue: the instance that RescueVmcore launches.
 
     rescue: bool = Field(
-        True, description="is the vmcore of an instance that does not come back read from a copy of its dump volume"
+        True, description="if an instance does not come back, read its vmcore from a copy of its dump volume"
     )
-    collector_image: str = Field(
+    rescue_instance_image: str = Field(
         "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
         pattern=r"^(ami-[0-9a-f]{8,17}|resolve:ssm:/[A-Za-z0-9/._-]+)$",
-        description="image of the instance that reads the copy: with an SSM agent, xfs and ext4",
+        description="image of the rescue instance, which reads the copy; it needs an SSM agent, xfs and ext4",
     )
-    collector_instance_type: str = Field(
+    rescue_instance_type: str = Field(
         "m5.large",
         pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$",
-        description="its type, of the image's architecture; a larger one has more network for large vmcores",
+        description="type of the rescue instance, of the image's architecture; a larger one uploads faster",
     )
-    collector_timeout_seconds: int = Field(
-        900, ge=10, le=7200, description="longest wait for it to run, and then for its agent to be online"
+    rescue_instance_timeout_seconds: int = Field(
+        900,
+        ge=10,
+        le=7200,
+        description="longest wait for the rescue instance to run, and then for its agent",
     )
-    collector_subnet_id: str = Field(
-        "", pattern=r"^$|^subnet-[0-9a-f]{8,17}$", description="its subnet; empty = that of the rescued instance"
+    rescue_instance_subnet_id: str = Field(
+        "",
+        pattern=r"^$|^subnet-[0-9a-f]{8,17}$",
+        description="subnet of the rescue instance; empty = the hung instance's",
     )
-    collector_security_group_id: str = Field(
-        "", pattern=r"^$|^sg-[0-9a-f]{8,17}$", description="its security group; empty = those of the rescued instance"
+    rescue_instance_security_group_id: str = Field(
+        "",
+        pattern=r"^$|^sg-[0-9a-f]{8,17}$",
+        description="security group of the rescue instance; empty = the hung instance's groups",
     )
 
     # ---- The sweep, retention, and notifications.
 
     sweep_interval_hours: int = Field(24, ge=1, le=168, description="hours between two sweeps")
     sweep_removes: bool = Field(
-        True, description="does a sweep remove what is ours and empty of value, or only report it"
+        True, description="a sweep removes what Hangdump created and nobody needs; false = it only reports it"
     )
-    sweep_unmarks: bool = Field(
-        True, description="does a sweep take the ready tag from an instance that could not dump"
-    )
+    sweep_unmarks: bool = Field(True, description="a sweep removes the ready tag from an instance that could not dump")
     sweep_collects: bool = Field(
-        False, description="does a sweep start CollectVmcore for dumps that nobody asked for, or only report them"
+        False, description="a sweep starts CollectVmcore for dumps that have no incident; false = it only reports them"
     )
 
     upload_endpoint_url: str = Field(
@@ -219,8 +230,8 @@ class Settings(DocumentSettings):
         12,
         ge=0,
         le=168,
-        description="hours that the link to the report in a notification is asked to live; it dies with the session "
-        "of the function that signed it, within hours; 0 = no link",
+        description="hours that the report link in a notification is valid; it expires earlier if the credentials of "
+        "the function that signed it do, within hours; 0 = no link",
     )
     notification_email: str = Field(
         "", pattern=r"^$|^[^@\s]+@[^@\s]+\.[^@\s]+$", description="address subscribed to the topic; empty = none"

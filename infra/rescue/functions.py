@@ -33,7 +33,7 @@ class RescueFunctions:
 
     def _needs_to_plan(self, settings: Settings, records: iam.PolicyStatement) -> FunctionConfig:
         return FunctionConfig(
-            environment=[*self._table, environment.CollectorPlace.of(settings)],
+            environment=[*self._table, environment.RescueInstancePlace.of(settings)],
             statements=[records, grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes")],
         )
 

@@ -49,7 +49,7 @@ def longest_seconds(settings: Settings) -> int:
     """All its waits, one after the other."""
     documents = 3 * (settings.document_timeout_seconds + DELIVERY_SECONDS)
     uploads = UPLOAD_ROUNDS * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
-    return COPY_SECONDS + 2 * settings.collector_timeout_seconds + documents + uploads + REMOVE_SECONDS
+    return COPY_SECONDS + 2 * settings.rescue_instance_timeout_seconds + documents + uploads + REMOVE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class RescueVmcore(Construct):
             grants.invoke(*self._functions.all(), *shared),
             *conclude_statements(self._parts.incidents),
             *rescue_grants.copy_volumes(stack),
-            *rescue_grants.launch_collectors(stack, self._profile, self._settings.collector_image),
+            *rescue_grants.launch_collectors(stack, self._profile, self._settings.rescue_instance_image),
             rescue_grants.use_keys_of_copies(stack),
             *rescue_grants.command_collectors(stack, [runner.documents.name(each) for each in _DOCUMENTS]),
         ]

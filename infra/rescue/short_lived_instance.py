@@ -85,7 +85,7 @@ class ShortLivedInstance(ClosedFragment):
         )
         instance_id = f"{result_path}.instanceId"
         look = task(self, "Look at collector", _describe(instance_id), result_path=result_path)
-        seconds = settings.collector_timeout_seconds
+        seconds = settings.rescue_instance_timeout_seconds
         polls = polling(seconds, settings.poll_seconds, max_polls=60)
         runs = Poll(self, "Wait for collector", look=look, polling=polls)
         ask = task(self, "Ask whether collector is online", _ping(instance_id), result_path="$.ping")
@@ -110,7 +110,7 @@ class ShortLivedInstance(ClosedFragment):
             "Say that the collector is silent",
             CollectorSilent,
             f"'Systems Manager did not hear of collector {{}} within {seconds} s. Its subnet needs a way to the "
-            f"endpoints ssm, ssmmessages and S3: see collectorSubnetId.', {instance_id}",
+            f"endpoints ssm, ssmmessages and S3: see rescueInstanceSubnetId.', {instance_id}",
         )
         state = f"{result_path}.state"
         runs.ends_when(sfn.Condition.string_equals(state, "running"), online.start_state)
@@ -135,8 +135,8 @@ def _run_instances(wanted: Wanted, settings: Settings) -> ApiCall:
     minutes = wanted.ends_itself_after_seconds // 60
     user_data = f"#!/bin/sh\nshutdown -P +{minutes}\n"
     parameters: dict[str, Any] = {
-        "ImageId": settings.collector_image,
-        "InstanceType": settings.collector_instance_type,
+        "ImageId": settings.rescue_instance_image,
+        "InstanceType": settings.rescue_instance_type,
         "MinCount": 1,
         "MaxCount": 1,
         "ClientToken.$": wanted.client_token_path,

@@ -1,7 +1,4 @@
-"""Says which volume a rescue copies, and as what and where the collector is launched that reads the copy.
-
-Owns the looking; the choices are in choose_source.py and place_collector.py.
-"""
+"""Plans a rescue: the volume to copy, and the network and tags of the instance that reads the copy."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +7,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.provision.choose_volume import client_token
-from lambdas.rescue.plan import choose_source, marks, place_collector, read_instance_or_none, read_sources
+from lambdas.rescue.plan import choose_source, marks, place_rescue_instance, read_instance_or_none, read_sources
 from lambdas.runtime import moment
-from lambdas.runtime.environment import CollectorPlace, RecordKeeping
+from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import ENROLLED_TAG
@@ -29,14 +26,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     instance = read_instance_or_none(instance_id)
     _require_consent(instance, instance_id)
     source = choose_source(instance_id, read_sources(instance_id))
-    interface = place_collector(instance, instance_id, CollectorPlace.read())
+    interface = place_rescue_instance(instance, instance_id, RescueInstancePlace.read())
     tags = marks(
         execution_name=event["executionName"],
         incident_id=incident["incidentId"],
         instance_id=instance_id,
         volume_id=source.volume_id,
     )
-    logger.info("%s is to be copied; the collector goes to %s", source.volume_id, interface["SubnetId"])
+    logger.info("The rescue copies %s; its instance goes to %s", source.volume_id, interface["SubnetId"])
     entry = timeline_entry(moment.now(), "rescue-planned", f"a copy of {source.volume_id}")
     IncidentTable(RecordKeeping.read().table_name).update(incident["incidentId"], {}, timeline=[entry])
     return {
@@ -50,10 +47,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> None:
-    """What is in its memory is its owner's, as long as there is an instance that says who that is."""
+    """The memory belongs to the instance's owner, who must have agreed as long as the instance exists."""
     if instance is None or instance["State"]["Name"] == "terminated":
         return
     if not any(tag["Key"] == ENROLLED_TAG and tag["Value"] == "true" for tag in instance.get("Tags", [])):
         raise InstanceNotEnrolled(
-            f"{instance_id} is not tagged {ENROLLED_TAG}=true.", "If its owner agrees, tag it and run this again."
+            f"{instance_id} is not tagged {ENROLLED_TAG}=true.",
+            "If its owner agrees, tag it and start RescueVmcore again.",
         )

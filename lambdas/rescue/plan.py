@@ -1,4 +1,4 @@
-"""Which volume holds the dump of an instance: the one that it has, or the only one that it had. Pure."""
+"""Chooses the volume that a rescue copies, and the network and tags of the rescue instance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lambdas.runtime import clients
-from lambdas.runtime.environment import CollectorPlace
+from lambdas.runtime.environment import RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotFound, NoDumpVolume, SeveralDumpVolumes
 from lambdas.runtime.tags import (
     COPIED_VOLUME_TAG,
@@ -27,7 +27,7 @@ _GONE = ("creating", "deleting", "deleted", "error")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A volume tagged as the instance's dump volume; attached_to "" when it is attached to none."""
+    """A volume tagged as the instance's dump volume; attached_to "": it is not attached."""
 
     volume_id: str
     state: str
@@ -35,20 +35,20 @@ class Source:
 
 
 def choose_source(instance_id: str, volumes: Sequence[Source]) -> Source:
-    """Raises NoDumpVolume, SeveralDumpVolumes."""
+    """The attached dump volume, or else the only one. Raises NoDumpVolume, SeveralDumpVolumes."""
     present = [volume for volume in volumes if volume.state not in _GONE]
     attached = [volume for volume in present if volume.attached_to == instance_id]
     candidates = attached or present
     if not candidates:
         raise NoDumpVolume(
-            f"No volume is tagged {OWNER_TAG}={instance_id}: there is nothing to read its vmcore from.",
-            "If it dumped to its root volume, copy that yourself.",
+            f"No volume is tagged {OWNER_TAG}={instance_id}: there is nothing to rescue a vmcore from.",
+            "If the instance dumped to its root volume, copy that volume yourself.",
         )
     if len(candidates) > 1:
         named = ", ".join(volume.volume_id for volume in candidates)
         raise SeveralDumpVolumes(
             f"{instance_id} has several dump volumes: {named}.",
-            f"Take the tag {OWNER_TAG} from all but the one with the vmcore, then start RescueVmcore again.",
+            f"Remove the tag {OWNER_TAG} from all but the one with the vmcore, then start RescueVmcore again.",
         )
     return candidates[0]
 
@@ -57,7 +57,7 @@ _UNKNOWN = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 
 
 def read_instance_or_none(instance_id: str) -> "InstanceTypeDef | None":
-    """None when EC2 has forgotten it, as an hour after its termination: its dump volume may be there all the same."""
+    """None when EC2 no longer knows the instance, an hour after its termination. Its dump volume may still exist."""
     try:
         answer = clients.ec2().describe_instances(InstanceIds=[instance_id])
     except ClientError as error:
@@ -82,33 +82,36 @@ def read_sources(instance_id: str) -> list[Source]:
     ]
 
 
-def place_collector(instance: "InstanceTypeDef | None", instance_id: str, place: CollectorPlace) -> dict[str, Any]:
-    """A network interface for RunInstances; raises InstanceNotFound when nobody says where."""
-    subnet_id = place.collector_subnet_id or (instance or {}).get("SubnetId", "")
-    groups = [place.collector_security_group_id] if place.collector_security_group_id else _groups_of(instance, place)
+def place_rescue_instance(
+    instance: "InstanceTypeDef | None", instance_id: str, place: RescueInstancePlace
+) -> dict[str, Any]:
+    """The network interface for RunInstances; raises InstanceNotFound when no subnet is known."""
+    subnet_id = place.rescue_instance_subnet_id or (instance or {}).get("SubnetId", "")
+    group_id = place.rescue_instance_security_group_id
+    groups = [group_id] if group_id else _groups_of(instance, place)
     if not subnet_id:
         raise InstanceNotFound(
-            f"{instance_id} is gone, so there is no subnet to launch a collector beside it.",
-            "Give the setting collectorSubnetId (and collectorSecurityGroupId), deploy, then start RescueVmcore again.",
+            f"{instance_id} no longer exists, so its subnet is unknown: the rescue instance cannot be launched there.",
+            "Set rescueInstanceSubnetId (and rescueInstanceSecurityGroupId), deploy, then start RescueVmcore again.",
         )
     interface: dict[str, Any] = {"DeviceIndex": 0, "SubnetId": subnet_id, "DeleteOnTermination": True}
     if groups:
         interface["Groups"] = groups
-    # A public subnet does not always give addresses by itself; without one there is no way to Systems Manager and S3.
-    if not place.collector_subnet_id and (instance or {}).get("PublicIpAddress"):
+    # Not every public subnet assigns public addresses; without one, Systems Manager and S3 cannot be reached.
+    if not place.rescue_instance_subnet_id and (instance or {}).get("PublicIpAddress"):
         interface["AssociatePublicIpAddress"] = True
     return interface
 
 
-def _groups_of(instance: "InstanceTypeDef | None", place: CollectorPlace) -> list[str]:
-    """Those of the instance belong to its own VPC; elsewhere the VPC's default one serves."""
-    if instance is None or place.collector_subnet_id:
+def _groups_of(instance: "InstanceTypeDef | None", place: RescueInstancePlace) -> list[str]:
+    """The instance's groups, which belong to its VPC. A given subnet may be in another VPC: use that one's default."""
+    if instance is None or place.rescue_instance_subnet_id:
         return []
     return [group["GroupId"] for group in instance.get("SecurityGroups", [])]
 
 
 def marks(*, execution_name: str, incident_id: str, instance_id: str, volume_id: str) -> "list[TagTypeDef]":
-    """As EC2 takes them."""
+    """The tags of everything that a rescue creates."""
     tags = {
         "Name": f"hangdump rescue of {instance_id}",
         STACK_TAG: STACK,

@@ -1,4 +1,4 @@
-"""Removes what a rescue made: collector, snapshot, copies."""
+"""Removes what a rescue created: instance, snapshot, volumes. Each function yields the ids that are still there."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 
 def end_collectors(mark: "list[FilterTypeDef]") -> Iterator[str]:
-    """One that shuts down still has its copy attached: it is left until it is gone."""
+    """Terminates rescue instances. One that is shutting down still counts: its copy is still attached."""
     alive: FilterTypeDef = {"Name": "instance-state-name", "Values": _ALIVE}
     for page in clients.ec2().get_paginator("describe_instances").paginate(Filters=[*mark, alive]):
         for reservation in page["Reservations"]:
@@ -37,7 +37,7 @@ def delete_snapshots(mark: "list[FilterTypeDef]") -> Iterator[str]:
 
 
 def delete_copies(mark: "list[FilterTypeDef]") -> Iterator[str]:
-    """They go with their collector; one that did not is deleted once it is free."""
+    """Deletes copies that are free. EC2 deletes the others with their rescue instance."""
     for page in clients.ec2().get_paginator("describe_volumes").paginate(Filters=mark):
         for volume in page["Volumes"]:
             name = volume["VolumeId"]
@@ -49,15 +49,15 @@ def delete_copies(mark: "list[FilterTypeDef]") -> Iterator[str]:
 
 
 def _attempt(name: str, remove: Callable[[], Any]) -> bool:
-    """One that cannot be removed now must not keep the others; the next call tries it again."""
+    """A failure must not stop the other removals; the next call tries again."""
     try:
         remove()
     except ClientError as error:
         if error.response["Error"]["Code"] in _GONE:
             return True
-        logger.warning("%s is left: %s", name, error)
+        logger.warning("%s could not be removed: %s", name, error)
         return False
     except BotoCoreError as error:
-        logger.warning("%s is left: %s", name, error)
+        logger.warning("%s could not be removed: %s", name, error)
         return False
     return True

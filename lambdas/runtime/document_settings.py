@@ -1,7 +1,7 @@
-"""The settings that the documents apply on an instance: names, defaults and what is allowed, declared here alone.
+"""The settings that the documents apply on an instance: names, defaults and allowed values, declared only here.
 
-The stack's settings inherit them, an execution's input overrides them, and a test holds them against what
-ssm_documents/*/document.yaml accepts.
+The stack's settings inherit them, and an execution's input overrides them. A test compares them with the parameters in
+ssm_documents/*/document.yaml.
 """
 
 from typing import Literal
@@ -20,15 +20,17 @@ Switch = Literal[0, 1]
 
 
 class PanicSysctls(BaseModel):
-    """Kernel switches written to /etc/sysctl.d on the instances: which troubles panic, hence dump."""
+    """Sysctls written to /etc/sysctl.d on the instances. They say which faults panic, and so dump."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    unknown_nmi_panic: Switch = Field(1, description="panic on an NMI of unknown origin: what the interrupt needs")
+    unknown_nmi_panic: Switch = Field(
+        1, description="panic on an NMI of unknown origin; the diagnostic interrupt needs it"
+    )
     panic_on_oops: Switch = Field(1, description="panic on a kernel oops")
     hardlockup_panic: Switch = Field(0, description="panic when a CPU stops taking interrupts")
     softlockup_panic: Switch = Field(0, description="panic when a CPU stays in the kernel without scheduling")
-    hung_task_panic: Switch = Field(0, description="panic when a task stays uninterruptible for long")
+    hung_task_panic: Switch = Field(0, description="panic when a task is blocked (state D) for long")
     panic_on_rcu_stall: Switch = Field(0, description="panic on an RCU stall")
     panic_on_io_nmi: Switch = Field(0, description="panic on an NMI caused by an I/O error")
     panic_on_unrecovered_nmi: Switch = Field(0, description="panic on a parity or unknown hardware NMI")
@@ -40,36 +42,38 @@ class PanicSysctls(BaseModel):
 
 
 class DocumentSettings(BaseModel):
-    """What prepare_dump_volume, configure_kdump and check_kdump are told; camelCase outside Python."""
+    """The parameters of prepare_dump_volume, configure_kdump and check_kdump; camelCase outside Python."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
     file_system: Literal["xfs", "ext4"] = Field("xfs", description="file system of the dump volume")
-    mount_point: str = Field("/var/crash", pattern=MOUNT_POINT, description="where the dump volume is mounted")
-    crashkernel: str = Field("auto", pattern=CRASHKERNEL, description="auto (by memory) or a kernel crashkernel= value")
+    mount_point: str = Field("/var/crash", pattern=MOUNT_POINT, description="mount point of the dump volume")
+    crashkernel: str = Field(
+        "auto", pattern=CRASHKERNEL, description="auto (depends on the memory) or a value of the kernel's crashkernel="
+    )
     core_collector: str = Field(
         "makedumpfile -l --message-level 7",
         pattern=CORE_COLLECTOR,
-        description="makedumpfile and its options, without the dump level",
+        description="makedumpfile with its options, without the dump level",
     )
     dump_level: int = Field(
-        31, ge=0, le=31, description="makedumpfile -d: which pages stay out (31 = all but the kernel's)"
+        31, ge=0, le=31, description="makedumpfile -d: pages to leave out (31 = all but the kernel's)"
     )
     final_action: Literal["reboot", "poweroff"] = Field(
         "reboot", description="what the crash kernel does after the dump"
     )
     panic_sysctls: PanicSysctls = Field(
-        default=PanicSysctls.model_validate({}), description="which troubles panic, see PanicSysctls"
+        default=PanicSysctls.model_validate({}), description="the faults that panic: see panicSysctls below"
     )
 
     def document_settings(self) -> "DocumentSettings":
-        """Only these settings, of a class that has more."""
+        """Only these settings, without those of a subclass."""
         return DocumentSettings.model_validate(
             self.model_dump(by_alias=True, exclude_unset=True, include=set(DocumentSettings.model_fields))
         )
 
     def overridden_by(self, given: "DocumentSettings") -> "DocumentSettings":
-        """These settings, but what is set in `given`, sysctl by sysctl."""
+        """These settings, overridden by those set in `given`; sysctls one by one."""
         own, other = (each.document_settings().model_dump(by_alias=True, exclude_unset=True) for each in (self, given))
         sysctls = {**own.get("panicSysctls", {}), **other.get("panicSysctls", {})}
         return DocumentSettings.model_validate({**own, **other, "panicSysctls": sysctls})

@@ -1,6 +1,6 @@
-"""The functions' environment variables, one model per need: the stack writes them, a function reads them when called.
+"""The functions' environment variables as models. The stack writes them; a function reads the models it needs.
 
-Owns their names and types; the values come from infra/settings.py.
+Owns the names and types; the values come from infra/settings.py.
 """
 
 import json
@@ -12,104 +12,104 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from lambdas.runtime.document_settings import DocumentSettings
 
 Seconds = Annotated[int, Field(ge=0)]
-# A value that is a JSON text in the environment.
+# The environment holds this value as JSON text.
 FromJson = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
 
 
 class Environment(BaseModel):
-    """Base of all: field `table_name` is the variable TABLE_NAME."""
+    """Base class: the field `table_name` is the variable TABLE_NAME."""
 
-    # Without hide_input_in_errors a missing variable would print the whole environment, credentials included.
+    # Without hide_input_in_errors, an error about a missing variable would print the environment with its credentials.
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=str.upper, populate_by_name=True, hide_input_in_errors=True
     )
 
     @classmethod
     def read(cls) -> Self:
-        """Raises pydantic.ValidationError, naming the variables that are missing or wrong."""
+        """Raises pydantic.ValidationError, which names the missing or wrong variables."""
         return cls.model_validate(dict(os.environ))
 
     @classmethod
     def of(cls, settings: object) -> Self:
-        """For the stack: each field from the setting of the same name."""
+        """For the stack: takes each field from the setting of the same name."""
         return cls.model_validate({name: getattr(settings, name) for name in cls.model_fields})
 
     def variables(self) -> dict[str, str]:
-        """For the stack: the variables from which read() gives this again, but those that were left at a default."""
+        """For the stack: the variables that read() turns into this model again, without those left at their default."""
         fields = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
 
 
 class RecordKeeping(Environment):
-    """Where incident records are kept."""
+    """The incident table."""
 
     table_name: str
 
 
 class Notifications(Environment):
-    """Whom to tell."""
+    """The topic for notifications."""
 
     topic_arn: str
 
 
 class VmcoreBucket(Environment):
-    """Where vmcores are kept."""
+    """The vmcore bucket, its key, and its endpoint for instances."""
 
     bucket_name: str
     key_arn: str
-    # S3 as the instances see it; empty: the Region's own endpoint.
+    # The S3 endpoint that the instances use; empty: the Region's.
     upload_endpoint_url: str = ""
 
     @property
     def bucket_arn(self) -> str:
-        """In the partition of its key."""
+        """The bucket's ARN, in the partition of its key."""
         return f"arn:{self.key_arn.split(':')[1]}:s3:::{self.bucket_name}"
 
 
 class ReportPages(VmcoreBucket):
-    """Where reports are kept, and for how long the vmcores that they tell of; 0 is for ever."""
+    """The bucket of the reports, and how long it keeps vmcores; 0: for ever."""
 
     vmcore_retention_days: Annotated[int, Field(ge=0)]
 
 
 class ReportLink(Environment):
-    """How long the link in a notification is asked to live; 0: there is none."""
+    """How long the report link in a notification is valid; 0: no link."""
 
     report_link_hours: Annotated[int, Field(ge=0, le=168)]
 
 
 class UploaderRole(Environment):
-    """Whose session signs the URLs that instances get."""
+    """The role whose session signs the URLs for instances."""
 
     uploader_role_arn: str
 
 
 class ReaderRole(Environment):
-    """Whose session signs the URLs that an analysis host gets."""
+    """The role whose session signs the URLs for an analysis host."""
 
     reader_role_arn: str
 
 
 class UploadRates(Environment):
-    """How fast an upload can be expected to go, MiB/s; a limit of 0 is none."""
+    """The expected speed of an upload, MiB/s; a limit of 0 is no limit."""
 
     volume_throughput_mibs: Annotated[int, Field(ge=1)]
     upload_limit_mibs: Annotated[int, Field(ge=0)]
 
     @property
     def expected_bytes_per_second(self) -> int:
-        """The slower of the disk and the limit."""
+        """The disk's throughput or the limit, whichever is lower."""
         return min(self.volume_throughput_mibs, self.upload_limit_mibs or self.volume_throughput_mibs) * 1024**2
 
 
 class VmcoreBucketName(Environment):
-    """For those who only read and complete."""
+    """The bucket, for functions that only read objects and complete uploads: they need no key."""
 
     bucket_name: str
 
 
 class FleetChecks(Environment):
-    """What a sweep asks ready instances with."""
+    """The documents that a sweep runs on ready instances."""
 
     check_document: str
     upload_document: str
@@ -117,7 +117,7 @@ class FleetChecks(Environment):
 
 
 class SweepPolicy(Environment):
-    """What a sweep may do besides reporting. No defaults: what is not said is not allowed."""
+    """The actions that a sweep may take besides reporting. No defaults: each must be allowed explicitly."""
 
     sweep_removes: bool
     sweep_unmarks: bool
@@ -125,35 +125,35 @@ class SweepPolicy(Environment):
 
 
 class Collection(Environment):
-    """What respond_to_hang starts."""
+    """CollectVmcore, which respond_to_hang starts."""
 
     collect_vmcore_arn: str
 
 
 class Rescue(Environment):
-    """What CollectVmcore starts for an instance that does not come back."""
+    """RescueVmcore, which CollectVmcore starts for an instance that does not come back."""
 
     rescue_vmcore_arn: str
 
 
-class CollectorPlace(Environment):
-    """Where a collector is launched; "": beside the instance whose dump it reads."""
+class RescueInstancePlace(Environment):
+    """The network of the rescue instance; "": the hung instance's subnet and security groups."""
 
-    collector_subnet_id: str
-    collector_security_group_id: str
+    rescue_instance_subnet_id: str
+    rescue_instance_security_group_id: str
 
 
 class Probe(Environment):
-    """How an instance is asked whether it still executes anything."""
+    """The document that probes whether an instance still executes commands."""
 
     probe_document: str
     probe_timeout_seconds: Annotated[int, Field(ge=1)]
 
 
 class InterruptLimits(Environment):
-    """When an instance may be interrupted, and how often it, its group, its zone and the fleet may be.
+    """The limits on interrupts: cooldown, budgets, readiness, windows.
 
-    No defaults: a stack that forgets one of them must not interrupt.
+    No defaults: a function without one of them must not interrupt.
     """
 
     cooldown_seconds: Seconds
@@ -162,17 +162,18 @@ class InterruptLimits(Environment):
     group_budget: Annotated[int, Field(ge=0)]
     fleet_budget_window_seconds: Annotated[int, Field(ge=1)]
     boot_grace_seconds: Seconds
-    # 0: readiness does not age.
+    # 0: readiness does not expire.
     ready_max_age_days: Annotated[int, Field(ge=0)]
     ready_across_boots: bool
-    # As maintenance_windows.parse reads them.
+    # maintenance_windows.parse reads them.
     maintenance_windows: Annotated[list[str], FromJson]
     dry_run: bool
 
 
 class Standby(Environment):
-    """Whether an instance of an Auto Scaling group must be in Standby before it is interrupted, and how long that may
-    take: required, preferred, or off, with which Auto Scaling is never asked.
+    """Whether an instance of an Auto Scaling group must enter Standby before the interrupt, and how long that may take.
+
+    required · preferred · off: the instance is never moved.
     """
 
     auto_scaling_standby: Literal["required", "preferred", "off"]
@@ -192,20 +193,20 @@ class KillSwitch(Environment):
 
 
 class EvidenceBound(Environment):
-    """How long an interrupt waits for what is stored before it; 0: nothing is."""
+    """How long an interrupt waits for the evidence stored before it; 0: none is stored."""
 
     evidence_timeout_seconds: Annotated[int, Field(ge=0)]
 
 
 class DumpDeadline(Environment):
-    """How long a crash may take from the interrupt to an answering instance; up to the limit while it gets on."""
+    """The longest time from the interrupt until the instance is back; the limit holds while the dump makes progress."""
 
     dump_timeout_seconds: Seconds
     dump_limit_seconds: Seconds
 
 
 class DumpStall(Environment):
-    """How long a dump may show no progress."""
+    """The longest time that a dump may show no progress."""
 
     dump_stall_seconds: Seconds
 
@@ -216,5 +217,5 @@ class Provisioning(Environment):
     dump_size_factor: Annotated[float, Field(gt=0)]
     minimum_dump_volume_gib: Annotated[int, Field(ge=1)]
     allow_reboot: bool
-    # Those that the stack's settings set; the others have their defaults.
+    # Only those that the stack's settings set; the others keep their defaults.
     document_settings: Annotated[DocumentSettings, FromJson]

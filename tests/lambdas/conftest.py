@@ -41,7 +41,7 @@ INDEXES = {BY_TIME: LISTED_UNDER, BY_SIGNATURE: REPEATS}
 
 _SETTINGS = load({"zoneBudget": 3, "groupBudget": 3})
 _OF_SETTINGS = (
-    *(environment.InterruptLimits, environment.Standby, environment.EvidenceBound, environment.CollectorPlace),
+    *(environment.InterruptLimits, environment.Standby, environment.EvidenceBound, environment.RescueInstancePlace),
     *(environment.UploadRates, environment.DumpDeadline, environment.DumpStall, environment.SweepPolicy),
     environment.ReportLink,
 )

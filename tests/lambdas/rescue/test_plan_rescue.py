@@ -7,9 +7,9 @@ import pytest
 from lambdas.handlers import open_rescue, plan_rescue
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
-from lambdas.rescue.plan import Source, choose_source, place_collector
+from lambdas.rescue.plan import Source, choose_source, place_rescue_instance
 from lambdas.runtime import clients
-from lambdas.runtime.environment import CollectorPlace
+from lambdas.runtime.environment import RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
@@ -20,9 +20,9 @@ LOOSE = Source(volume_id="vol-2", state="available")
 ELSEWHERE = Source(volume_id="vol-3", state="in-use", attached_to="i-another")
 
 
-def _place(subnet_id: str, group_id: str) -> CollectorPlace:
-    variables = {"COLLECTOR_SUBNET_ID": subnet_id, "COLLECTOR_SECURITY_GROUP_ID": group_id}
-    return CollectorPlace.model_validate(variables)
+def _place(subnet_id: str, group_id: str) -> RescueInstancePlace:
+    variables = {"RESCUE_INSTANCE_SUBNET_ID": subnet_id, "RESCUE_INSTANCE_SECURITY_GROUP_ID": group_id}
+    return RescueInstancePlace.model_validate(variables)
 
 
 BESIDE = _place("", "")
@@ -58,23 +58,23 @@ def test_copies_nothing_when_in_doubt(volumes: list[Source], error: type[Excepti
 
 def test_the_collector_goes_beside_the_instance() -> None:
     interface = {"DeviceIndex": 0, "DeleteOnTermination": True, "SubnetId": "subnet-9", "Groups": ["sg-9"]}
-    assert place_collector(INSTANCE, ID, BESIDE) == interface
-    public = place_collector(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, BESIDE)
+    assert place_rescue_instance(INSTANCE, ID, BESIDE) == interface
+    public = place_rescue_instance(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, BESIDE)
     assert public == interface | {"AssociatePublicIpAddress": True}
 
 
 def test_the_collector_goes_where_the_settings_say() -> None:
-    place = place_collector(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, THERE)
+    place = place_rescue_instance(INSTANCE | {"PublicIpAddress": "192.0.2.1"}, ID, THERE)
     assert place == {"DeviceIndex": 0, "DeleteOnTermination": True, "SubnetId": "subnet-1", "Groups": ["sg-1"]}
     # The groups of the instance are of its own network.
     elsewhere = _place("subnet-1", "")
-    assert "Groups" not in place_collector(INSTANCE, ID, elsewhere)
+    assert "Groups" not in place_rescue_instance(INSTANCE, ID, elsewhere)
 
 
 def test_nobody_knows_where_when_the_instance_is_gone() -> None:
-    with pytest.raises(InstanceNotFound, match="collectorSubnetId"):
-        place_collector(None, ID, BESIDE)
-    assert place_collector(None, ID, THERE)["SubnetId"] == "subnet-1"
+    with pytest.raises(InstanceNotFound, match="rescueInstanceSubnetId"):
+        place_rescue_instance(None, ID, BESIDE)
+    assert place_rescue_instance(None, ID, THERE)["SubnetId"] == "subnet-1"
 
 
 def _tag(volume_id: str, instance_id: str) -> None:
