@@ -19,7 +19,7 @@ SESSION_SECONDS = 3600
 
 
 def read(bucket: VmcoreBucket, key: str, *, longest_bytes: int) -> bytes | None:
-    """Its first bytes; None when there is no such object."""
+    """The object's first bytes; None when it does not exist."""
     try:
         found = clients.s3().get_object(Bucket=bucket.bucket_name, Key=key)
     except ClientError as error:
@@ -30,7 +30,7 @@ def read(bucket: VmcoreBucket, key: str, *, longest_bytes: int) -> bytes | None:
 
 
 def read_tail(bucket: VmcoreBucket, key: str, *, bytes_wanted: int) -> bytes:
-    """Its last bytes; b"" when it cannot be read, for what a page can do without."""
+    """The object's last bytes; b"" when it cannot be read, because a page can do without it."""
     if not key:
         return b""
     try:
@@ -78,12 +78,12 @@ def code(error: ClientError) -> str:
 
 
 def explain_refusal(error: ClientError, bucket: str) -> BucketRefused | None:
-    """The named error when the bucket or its key says no; None for every other error."""
+    """BucketRefused when the bucket or its key denies access; None for every other error."""
     seen = code(error)
     if seen not in (*_REFUSALS, "403") and not seen.startswith(_KEY_REFUSAL_PREFIX):
         return None
     return BucketRefused(
         f"The bucket {bucket} refused {error.operation_name}: {seen} {error.response['Error'].get('Message', '')}.",
         "Check that the bucket exists, its policy, the function's role, the state and policy of its KMS key, and the"
-        " organization's policies; then start CollectVmcore again: the vmcore is still on the instance.",
+        " organization's policies. Then start CollectVmcore again: the vmcore is still on the instance.",
     )

@@ -1,6 +1,6 @@
-"""The boto3 clients, made when first used and kept for the life of the execution environment.
+"""The boto3 clients, created on first use and kept for the life of the execution environment.
 
-Plain clients: AWS_ENDPOINT_URL, as the lab sets it, is honoured by boto3 itself.
+boto3 itself honours AWS_ENDPOINT_URL, which the lab sets.
 """
 
 from dataclasses import dataclass, field
@@ -22,44 +22,43 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _DEFAULT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
-# A repeated SendDiagnosticInterrupt can kill the dump that the first one started, so botocore may not retry it; and a
-# repeated EnterStandby or ExitStandby answers an error for what the first one did.
-# The read time-out is longer than any answer expected: a time-out leaves the worst of all states, "perhaps sent".
+# botocore must not retry SendDiagnosticInterrupt: a second one can kill the dump that the first one started. A second
+# EnterStandby or ExitStandby fails because the first one worked.
+# The read timeout is longer than any expected answer: after a timeout nobody knows whether the interrupt was sent.
 _ONE_ATTEMPT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
-# For what an interrupt waits for, but not long.
+# For evidence that an interrupt waits only briefly for.
 _BEST_EFFORT = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=4)
-
-# Between the claim and the interrupt nobody waits for long: a function that runs out of time there has perhaps sent it.
+# For calls between the claim and the interrupt: if the function timed out there, the interrupt may have been sent.
 _SHORT_RETRY = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5)
 
 
 @cache
 def ec2() -> "EC2Client":
-    """EC2 for everything but the interrupt."""
+    """EC2, for everything but the interrupt."""
     return boto3.client("ec2", config=_DEFAULT)
 
 
 @cache
 def ec2_without_retries() -> "EC2Client":
-    """EC2 for SendDiagnosticInterrupt, and nothing else."""
+    """EC2, for SendDiagnosticInterrupt only."""
     return boto3.client("ec2", config=_ONE_ATTEMPT)
 
 
 @cache
 def ec2_best_effort() -> "EC2Client":
-    """EC2 for what is seen just before an interrupt."""
+    """EC2, for the evidence before an interrupt."""
     return boto3.client("ec2", config=_BEST_EFFORT)
 
 
 @cache
 def autoscaling() -> Any:
-    """The groups that instances belong to; there are no stubs of it in the requirements."""
+    """Auto Scaling. Typed Any: its stubs are not among the requirements."""
     return boto3.client("autoscaling", config=_DEFAULT)
 
 
 @cache
 def autoscaling_without_retries() -> Any:
-    """The groups, for moving an instance into Standby and back."""
+    """Auto Scaling, for EnterStandby and ExitStandby."""
     return boto3.client("autoscaling", config=_ONE_ATTEMPT)
 
 
@@ -77,7 +76,7 @@ def ssm() -> "SSMClient":
 
 @cache
 def ssm_short_retry() -> "SSMClient":
-    """Systems Manager for the kill switch."""
+    """Systems Manager, for the kill switch."""
     return boto3.client("ssm", config=_SHORT_RETRY)
 
 
@@ -89,7 +88,7 @@ def cloudwatch() -> "CloudWatchClient":
 
 @cache
 def cloudwatch_best_effort() -> "CloudWatchClient":
-    """Metrics from just before an interrupt."""
+    """CloudWatch, for the metrics before an interrupt."""
     return boto3.client("cloudwatch", config=_BEST_EFFORT)
 
 
@@ -113,20 +112,20 @@ def stepfunctions() -> "SFNClient":
 
 @cache
 def s3() -> "S3Client":
-    """The vmcore bucket, for our own calls."""
+    """The vmcore bucket."""
     return boto3.client("s3", config=_DEFAULT)
 
 
 @cache
 def s3_best_effort() -> "S3Client":
-    """The vmcore bucket, for what is stored before an interrupt."""
+    """The vmcore bucket, for the evidence before an interrupt."""
     return boto3.client("s3", config=_BEST_EFFORT)
 
 
 @cache
 def s3_for_links() -> "S3Client":
-    """Signs links to reports with the function's own session; s3v4, which objects under a KMS key demand."""
-    # As for the instances: the global endpoint would redirect to another host, for which the signature is wrong.
+    """Signs links to reports with the function's own session; objects under a KMS key require s3v4."""
+    # The global endpoint would redirect to another host, for which the signature is wrong.
     config = Config(
         signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}
     )
@@ -135,13 +134,13 @@ def s3_for_links() -> "S3Client":
 
 @cache
 def sts() -> "STSClient":
-    """The session that signs for an instance."""
+    """STS, for the sessions that sign URLs."""
     return boto3.client("sts", config=_DEFAULT)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Of a session."""
+    """The credentials of a session."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -149,10 +148,10 @@ class Credentials:
 
 
 def s3_for_presigning(endpoint_url: str, credentials: Credentials) -> "S3Client":
-    """Signs URLs for the instances; `endpoint_url` is S3 as they see it, empty for the Region's own.
+    """Signs URLs for the instances. `endpoint_url` is the S3 endpoint that they use; empty means the Region's.
 
-    `when_required`: botocore must never add a CRC32 of its own to what it signs; curl would have to send that too.
-    Path style for a named endpoint: an address has no subdomains, an interface VPC endpoint serves both styles.
+    `when_required` keeps botocore from signing a CRC32, which curl would have to send too.
+    A given endpoint gets path style: an IP address has no subdomains, and an interface VPC endpoint serves both styles.
     """
     config = Config(
         signature_version="s3v4",

@@ -1,15 +1,12 @@
-"""Every error that a user can meet, by name: raised here, printed by a document, or said by a state machine.
-
-Owns the names that the state machines catch and that the documents print; owns no recovery.
-"""
+"""Every error that a user can meet: functions raise it, documents print its name, state machines catch its name."""
 
 from typing import ClassVar
 
 
 class HangdumpError(Exception):
-    """What happened, with its identifiers, and what to do next; read by a human in a Cause or a notification.
+    """The message says what happened, with identifiers, and what to do next: people read it in a notification.
 
-    A class's docstring says what happened, its next_step what to do: docs/errors.md is made of the two.
+    docs/errors.md is generated from each class's docstring (what happened) and next_step (what to do).
     """
 
     next_step: ClassVar[str] = ""
@@ -37,7 +34,7 @@ class InstanceNotFound(HangdumpError):
 
 
 class InstanceNotRunning(HangdumpError):
-    """The instance is stopped, stopping or gone."""
+    """The instance is not running: it is stopped, stopping or terminated."""
 
     next_step = "Start the instance, then start the execution again."
 
@@ -64,31 +61,31 @@ class InstanceUnreachable(HangdumpError):
 
 
 class UnsupportedHypervisor(HangdumpError):
-    """Not a Nitro instance: EC2 cannot send it a diagnostic interrupt."""
+    """EC2 cannot send this instance a diagnostic interrupt: it is not a Nitro type."""
 
     next_step = "Change it to a Nitro type, such as t3, m5 or later."
 
 
 class UnsupportedArchitecture(HangdumpError):
-    """Neither x86_64 nor arm64."""
+    """The instance's architecture is neither x86_64 nor arm64."""
 
     next_step = "Use an x86_64 or arm64 type."
 
 
 class UnsupportedPlatform(HangdumpError):
-    """Windows: these documents configure kdump, which is Linux only."""
+    """The instance runs Windows; kdump exists only on Linux."""
 
     next_step = "Remove the tag hangdump:enrolled: only Linux is supported."
 
 
 class UnsupportedFamily(HangdumpError):
-    """A Linux distribution that no file under ssm_documents/families covers."""
+    """Hangdump does not support this Linux distribution."""
 
     next_step = "See docs/families.md for the distributions that are supported."
 
 
 class NotNitro(HangdumpError):
-    """Seen from inside: the instance does not run on KVM/Nitro."""
+    """The guest's hardware does not look like a Nitro instance."""
 
     next_step = "Change it to a Nitro type, such as t3, m5 or later."
 
@@ -100,19 +97,19 @@ class NoCrashDumpSupport(HangdumpError):
 
 
 class InsufficientMemory(HangdumpError):
-    """Less than 1 GiB: no room for a crash kernel."""
+    """The instance has less than 1 GiB of memory: too little for a crash kernel."""
 
     next_step = "Change the instance to a larger type."
 
 
 class InsufficientBootSpace(HangdumpError):
-    """/boot cannot take the crash kernel's initramfs."""
+    """/boot has no room for the crash kernel's initramfs."""
 
     next_step = "Remove old kernels or enlarge /boot, then run ProvisionDumpVolume again."
 
 
 class InstanceTerminatesOnShutdown(HangdumpError):
-    """finalAction is poweroff, and EC2 would terminate the instance for it, with its dump half collected."""
+    """finalAction is poweroff, but EC2 would terminate the instance at power-off, before its dump is collected."""
 
     next_step = "Set instanceInitiatedShutdownBehavior to stop (ModifyInstanceAttribute), or use finalAction reboot."
 
@@ -124,7 +121,7 @@ class NoFreeDeviceName(HangdumpError):
 
 
 class DumpVolumeElsewhere(HangdumpError):
-    """The instance's dump volume is in another Availability Zone, on another instance, or on its way off this one."""
+    """The dump volume is in another Availability Zone, attached to another instance, or being detached."""
 
     next_step = (
         "Detach the volume, or delete it if it holds no vmcore that you need; then run ProvisionDumpVolume again."
@@ -132,27 +129,27 @@ class DumpVolumeElsewhere(HangdumpError):
 
 
 class SeveralDumpVolumes(HangdumpError):
-    """More than one unattached volume claims to be this instance's dump volume."""
+    """More than one unattached volume is tagged as this instance's dump volume."""
 
     next_step = (
-        "See which volume holds a vmcore that you need; delete the others or remove their tag hangdump:instance-id."
+        "Find the volume with the vmcore that you need; delete the others or remove their tag hangdump:instance-id."
     )
 
 
 class NoDumpVolume(HangdumpError):
-    """No volume carries the instance's tag: there is nothing to rescue a vmcore from."""
+    """No volume is tagged as the instance's dump volume: there is nothing to rescue a vmcore from."""
 
     next_step = "Nothing: without its dump volume there is no vmcore to rescue."
 
 
 class DumpVolumeNotFound(HangdumpError):
-    """The guest shows no NVMe disk with the dump volume's serial."""
+    """The guest has no NVMe disk with the dump volume's serial."""
 
     next_step = "Check in EC2 that the dump volume is attached, then run ProvisionDumpVolume again."
 
 
 class DeviceHoldsData(HangdumpError):
-    """The disk carries a signature, a partition or a mount that is not ours: it is never formatted."""
+    """The disk holds a signature, a partition or a mount that Hangdump did not make, so it is not formatted."""
 
     next_step = (
         "Check what is on the disk. If it is not needed, wipe it yourself (wipefs), then run ProvisionDumpVolume again."
@@ -160,13 +157,13 @@ class DeviceHoldsData(HangdumpError):
 
 
 class DumpVolumeMismatch(HangdumpError):
-    """What is mounted as the dump target is not the dump volume."""
+    """Another file system than the dump volume's is mounted at the mount point."""
 
-    next_step = "Unmount what is mounted at the mount point, or set another mountPoint."
+    next_step = "Unmount that file system, or set another mountPoint."
 
 
 class PackageUnavailable(HangdumpError):
-    """The guest's package manager cannot get the kdump packages."""
+    """The guest's package manager cannot install the kdump packages."""
 
     next_step = "Let the instance reach its package repositories, or install the packages yourself, then start again."
 
@@ -174,26 +171,26 @@ class PackageUnavailable(HangdumpError):
 class ConfigurationFailed(HangdumpError):
     """A configuration step failed inside the guest."""
 
-    next_step = "See the command's output in Systems Manager, mend what it names, then start again."
+    next_step = "See the command's output in Systems Manager, fix what it names, then start again."
 
 
 class KdumpNotReady(HangdumpError):
-    """Everything is configured, yet the crash kernel or its target is not in place."""
+    """kdump is configured, but the crash kernel or the dump target is not ready."""
 
-    next_step = "Each finding names its remedy: see docs/readiness.md."
+    next_step = "Follow the remedy in each finding: see docs/readiness.md."
 
 
 class DocumentFailed(HangdumpError):
-    """A document ended without a result that can be read."""
+    """A document ended without a readable result."""
 
     next_step = "See the command's output in Systems Manager."
 
 
 class DocumentTimedOut(HangdumpError):
-    """A document did not finish in the time given."""
+    """A document did not finish in time."""
 
     next_step = (
-        "See what the command was waiting for; if it was only slow, raise documentTimeoutSeconds or "
+        "Find out why the command did not finish; if it was only slow, raise documentTimeoutSeconds or "
         "uploadTimeoutSeconds."
     )
 
@@ -205,15 +202,15 @@ class VmcoreNotFound(HangdumpError):
 
 
 class VmcoreTooLarge(HangdumpError):
-    """S3 takes no object of that size."""
+    """The vmcore is larger than S3's largest object."""
 
-    next_step = "Use a higher dumpLevel, so that the next vmcore is smaller; copy this one by other means."
+    next_step = "Copy this vmcore by other means; set a higher dumpLevel to make the next one smaller."
 
 
 class VmcoreChanged(HangdumpError):
-    """The vmcore on the instance is no longer the one that was uploaded: it is not removed."""
+    """The vmcore on the instance changed after its upload, so it was not removed."""
 
-    next_step = "Nothing is lost: start CollectVmcore again for the file that is there now."
+    next_step = "Start CollectVmcore again to upload the present file: nothing is lost."
 
 
 class UploadRefused(HangdumpError):
@@ -225,7 +222,7 @@ class UploadRefused(HangdumpError):
 class UploadFailed(HangdumpError):
     """The instance could not send every part."""
 
-    next_step = "Check the instance's network to S3, then start CollectVmcore again: parts that were sent stay."
+    next_step = "Check the instance's network to S3, then start CollectVmcore again: S3 keeps the parts already sent."
 
 
 class UploadIncomplete(HangdumpError):
@@ -241,21 +238,21 @@ class VmcoreNotIdentical(HangdumpError):
 
 
 class VmcoreUnreadable(HangdumpError):
-    """The object in S3 is identical to the file on the instance, and does not open as a kernel dump."""
+    """The object in S3 is identical to the file on the instance, but does not open as a kernel dump."""
 
-    next_step = "The file stays on the instance. Its log is in the bucket; see docs/crash-classes.md."
+    next_step = "Read the kernel's log in the bucket (docs/crash-classes.md). The file stays on the instance."
 
 
 class BudgetsUnread(HangdumpError):
-    """DynamoDB answered without all of the items that the budgets are judged by."""
+    """DynamoDB did not return all items with the interrupt budgets."""
 
-    next_step = "Nothing: Lambda tries the alarm again."
+    next_step = "Nothing: Lambda retries the alarm."
 
 
 class DebuginfoNotFound(HangdumpError):
-    """No debuginfo of exactly that kernel can be had on the analysis host."""
+    """The analysis host cannot get debuginfo of exactly that kernel."""
 
-    next_step = "Install the kernel's debug packages on the analysis host, or give --debuginfo: see docs/analysis.md."
+    next_step = "Install the kernel's debug packages on the analysis host, or pass --debuginfo: see docs/analysis.md."
 
 
 class SymbolsMismatched(HangdumpError):
@@ -277,13 +274,13 @@ class AnalysisFailed(HangdumpError):
 
 
 class AnalysisHostRefused(HangdumpError):
-    """Not a host that its owner tagged hangdump:analysis-host=true: a vmcore is another machine's memory."""
+    """The host is not tagged hangdump:analysis-host=true. A vmcore is another machine's memory."""
 
-    next_step = "Tag a host hangdump:analysis-host=true on which nobody works who must not read a vmcore."
+    next_step = "Tag a host hangdump:analysis-host=true whose users may all read the vmcore."
 
 
 class BucketRefused(HangdumpError):
-    """The vmcore bucket or its key refused us."""
+    """The vmcore bucket or its key denied access to a function."""
 
     next_step = "Check the policies of the vmcore bucket and its key."
 
@@ -295,13 +292,13 @@ class CollectorDied(HangdumpError):
 
 
 class CollectorLate(HangdumpError):
-    """The rescue instance did not start to run in time."""
+    """The rescue instance did not reach the state running in time."""
 
     next_step = "EC2 may lack capacity: start RescueVmcore again later, or set another instance type."
 
 
 class CollectorSilent(HangdumpError):
-    """Systems Manager did not hear of the rescue instance in time."""
+    """The rescue instance's agent did not connect to Systems Manager in time."""
 
     next_step = "Give its subnet a way to the endpoints ssm, ssmmessages and S3."
 
@@ -325,13 +322,13 @@ class DumpVolumeCopyLate(HangdumpError):
 
 
 class RescueUnfinished(HangdumpError):
-    """RescueVmcore did not end with a verdict of its own."""
+    """RescueVmcore ended without a verdict."""
 
-    next_step = "See its execution; then start RescueVmcore again."
+    next_step = "See its execution in Step Functions, then start RescueVmcore again."
 
 
 class DumpVolumeBroken(HangdumpError):
-    """EC2 reports the new dump volume as failed; a denied KMS key does that."""
+    """EC2 failed to create the dump volume. A denied KMS key is one cause."""
 
     next_step = "Check the EBS key's policy, then run ProvisionDumpVolume again."
 
@@ -349,12 +346,12 @@ class AttachmentLate(HangdumpError):
 
 
 class ProvisioningInProgress(HangdumpError):
-    """Another execution provisions the same instance."""
+    """Another execution is provisioning the same instance."""
 
     next_step = "Wait for the execution that the message names."
 
 
-# What a document may print as "error": the closed set of the contract between the documents and read_document_result.
+# The only errors that a document may print; read_document_result knows no others.
 DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
     error.__name__: error
     for error in (

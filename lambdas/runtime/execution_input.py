@@ -1,4 +1,4 @@
-"""Checks what a human or a program gave to an execution; names field, value and what is allowed."""
+"""Checks the input of an execution. An error names the field, its value and the allowed values."""
 
 import re
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # 20261123T040000Z-i-0123456789abcdef0
 IncidentId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}$")]
-# i-0123456789abcdef0, or the eight digits of instances from before 2016
+# i-0123456789abcdef0; instances from before 2016 have eight digits.
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 InstanceId = Annotated[str, Field(pattern=f"^{INSTANCE_ID.pattern}$")]
 
@@ -22,13 +22,13 @@ _LONGEST_VALUE = 100
 
 
 class GivenInput(BaseModel):
-    """Base of all: camelCase keys, none unknown, and no guessing: the text "true" is no boolean."""
+    """Base class: camelCase keys, no unknown keys, strict types: the text "true" is not a boolean."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
 
 class ExecutionInput(GivenInput):
-    """For one instance."""
+    """The input for one instance."""
 
     instance_id: InstanceId
 
@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound=GivenInput)
 
 
 def read_input(model: type[Model], given: Any) -> Model:
-    """Raises InvalidInput with every problem at once."""
+    """Raises InvalidInput, which lists every problem."""
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -1,10 +1,10 @@
-"""Times as they cross a boundary: ISO-8601 UTC in whole seconds, and epoch seconds."""
+"""Converts times to and from text and epoch seconds; always UTC, in whole seconds."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The one place where the clock is read; tests replace it."""
+    """Reads the clock. Nothing else does, so tests can replace it."""
     return datetime.now(UTC)
 
 
@@ -14,7 +14,7 @@ def iso(moment: datetime) -> str:
 
 
 def compact(moment: datetime) -> str:
-    """20261123T040000Z, which execution names and bucket keys can hold."""
+    """20261123T040000Z, for execution names and bucket keys."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
@@ -24,12 +24,12 @@ def epoch(moment: datetime) -> int:
 
 
 def at_epoch(seconds: int) -> datetime:
-    """The moment that many seconds after 1970 began."""
+    """The reverse of epoch()."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def parse(text: str) -> datetime:
-    """Any ISO-8601 time with an offset, such as CloudWatch's 2023-08-04T12:36:15.490+0000; raises ValueError."""
+    """Parses an ISO-8601 time with an offset, such as 2023-08-04T12:36:15.490+0000. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no offset from UTC")

@@ -1,4 +1,4 @@
-"""What a human is told by SNS: the words, and the publishing. Owns the advice that goes with each refusal."""
+"""Publishes notifications to SNS, and owns the advice for each refusal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,53 +9,59 @@ from lambdas.runtime import clients
 _SUBJECT_LENGTH = 100
 
 _NEXT_STEP = {
-    "not-enrolled": "If its owner agrees that it may be crashed, tag it hangdump:enrolled=true.",
-    "not-ready": "Run ProvisionDumpVolume for it; only an instance that is ready can dump.",
-    "ready-stale": "Run ProvisionDumpVolume for it: that it can still dump must be proven. See readyMaxAgeDays and"
-    " readyAcrossBoots.",
-    "boot-grace": "Nothing, if it comes up. If it hangs while it boots, see its console: no dump is possible so early.",
-    "dump-under-way": "Once it is back, start CollectVmcore with its instanceId: it fetches the dump.",
-    "alarm-muted": "Nothing, if it is meant so. If it surely hangs, start CollectVmcore with interrupt: true.",
-    "maintenance-window": "See maintenanceWindows. If it surely hangs, start CollectVmcore with interrupt: true.",
-    "other-alarm-acts": "Leave it to that alarm; for a dump instead, let it evaluate more periods than the hang alarm.",
-    "not-running": "Nothing to dump. Start it, and look at its console output.",
-    "unsupported-hypervisor": "Only Nitro instances take a diagnostic interrupt: change the type, or retire the alarm.",
-    "unsupported-architecture": "EC2 interrupts x86_64 only. If a trigger of its own, such as softlockup_panic, made it"
-    " dump, start CollectVmcore with its instanceId once it is back; else reboot it.",
-    "UnsupportedOperation": "EC2 does not support the interrupt on this type: change the type, or retire the alarm.",
+    "not-enrolled": "If the owner agrees to crash the instance when it hangs, tag it hangdump:enrolled=true.",
+    "not-ready": "Run ProvisionDumpVolume for the instance: only a ready instance can dump.",
+    "ready-stale": "Run ProvisionDumpVolume for the instance: it checks again that the instance can dump. See the"
+    " settings readyMaxAgeDays and readyAcrossBoots.",
+    "boot-grace": "Nothing, if the boot completes. If it hangs, read the console: no dump is possible this early.",
+    "dump-under-way": "When the instance is back, start CollectVmcore with its instanceId to fetch the dump.",
+    "alarm-muted": "Nothing, if the mute is intended. If the instance surely hangs, start CollectVmcore with"
+    " interrupt: true.",
+    "maintenance-window": "See the setting maintenanceWindows. If the instance surely hangs, start CollectVmcore with"
+    " interrupt: true.",
+    "other-alarm-acts": "Leave it to that alarm. To get a dump instead, give that alarm more evaluation periods than"
+    " the hang alarm has.",
+    "not-running": "Start the instance, and read its console output.",
+    "unsupported-hypervisor": "Only Nitro instances take a diagnostic interrupt: change the type, or delete the alarm.",
+    "unsupported-architecture": "EC2 interrupts only x86_64. If the instance dumped by itself (softlockup_panic, for"
+    " example), start CollectVmcore with its instanceId when it is back. Otherwise reboot it.",
+    "UnsupportedOperation": "EC2 does not support the interrupt on this type: change the type, or delete the alarm.",
     "system-check-failed": "Leave it to EC2's recovery, or stop and start the instance to move it to another host.",
-    "ebs-check-failed": "See the volume's status in EBS; a dump needs a disk that answers.",
-    "status-check-passes": "Nothing, if the instance is well. If it is not, start CollectVmcore with interrupt: true.",
-    "instance-responds": "Nothing, if the instance is well. If it is not, start CollectVmcore with interrupt: true.",
+    "ebs-check-failed": "Check the volume's status in EBS: a dump needs a working disk.",
+    "status-check-passes": "Nothing, if the instance is healthy. Otherwise start CollectVmcore with interrupt: true.",
+    "instance-responds": "Nothing, if the instance is healthy. Otherwise start CollectVmcore with interrupt: true.",
     "cooldown": "If the instance hangs again, wait for the cooldown, or lower cooldownSeconds.",
-    "fleet-budget-spent": "Many hangs at once often have one cause outside: look there. Or raise fleetBudget.",
-    "zone-budget-spent": "See the zone's health: many hangs there have one cause outside. Or raise zoneBudget.",
-    "group-budget-spent": "The dumps that were taken show what the group's instances do. Or raise groupBudget.",
-    "instance-unknown": "See whether the alarm's InstanceId still exists here, else delete the alarm.",
-    "evidence-missing": "Repair what could not be read. If it surely hangs, start CollectVmcore with interrupt: true.",
-    "kill-switch-off": "When interrupts may be sent again, set the parameter to on; see Operate in the README.",
-    "kill-switch-unreadable": "See the parameter and the function's role: until it can be read nothing is interrupted.",
-    "standby-unavailable": "Its Auto Scaling group could replace it in the middle of a dump: docs/auto-scaling.md says"
-    " what Standby needs. Or set autoScalingStandby to preferred.",
-    "dry-run": "Set dryRun to false and deploy, when you trust it.",
-    "UnauthorizedOperation": "See the role's policy, the tag condition and the organization's policies.",
+    "fleet-budget-spent": "Many hangs at once often have one external cause: look for it. Or raise fleetBudget.",
+    "zone-budget-spent": "Check the zone's health: many hangs in one zone often have an external cause. Or raise"
+    " zoneBudget.",
+    "group-budget-spent": "Read the dumps already taken: they show what hangs in this group. Or raise groupBudget.",
+    "instance-unknown": "Check whether the alarm's InstanceId still exists in this account and Region. If not, delete"
+    " the alarm.",
+    "evidence-missing": "Fix the read that failed. If the instance surely hangs, start CollectVmcore with"
+    " interrupt: true.",
+    "kill-switch-off": "To allow interrupts again, set the parameter to on: see Operate in the README.",
+    "kill-switch-unreadable": "Check the parameter and the function's role: without it no interrupt is sent.",
+    "standby-unavailable": "Without Standby the Auto Scaling group could replace the instance during the dump:"
+    " docs/auto-scaling.md lists what Standby needs. Or set autoScalingStandby to preferred.",
+    "dry-run": "To send interrupts, set dryRun to false and deploy.",
+    "UnauthorizedOperation": "Check the role's policy, the tag condition and the organization's policies.",
     "RequestLimitExceeded": "If it still hangs, start CollectVmcore with interrupt: true after the cooldown.",
 }
 
 
 def next_step(reason: str) -> str:
-    """What the reader of a refusal can do."""
+    """The advice for a refusal."""
     return _NEXT_STEP.get(reason, "See the incident record.")
 
 
 def publish(topic_arn: str, *, subject: str, lines: list[str]) -> None:
-    """One e-mail or message; `lines` are joined as they are."""
+    """Publishes one message of `lines`."""
     printable = "".join(character if " " <= character <= "~" else "?" for character in subject)
     clients.sns().publish(TopicArn=topic_arn, Subject=printable[:_SUBJECT_LENGTH], Message="\n".join(lines))
 
 
 def table(rows: Mapping[str, Any]) -> list[str]:
-    """Aligned `name  value` lines, without those that have no value."""
+    """Aligned `name  value` lines; rows without a value are left out."""
     present = {name: value for name, value in rows.items() if value not in (None, "", [], {})}
     width = max((len(name) for name in present), default=0)
     return [f"{name:<{width}}  {value}" for name, value in present.items()]

@@ -1,6 +1,6 @@
-"""One Logger and Tracer for all functions, their metrics, and the wrapping that every handler gets.
+"""The Logger and Tracer of all functions, their metrics, and the decorator of every handler.
 
-Events and results are never logged or traced: they can carry presigned URLs.
+Events and results are never logged or traced: they can hold presigned URLs.
 """
 
 import functools
@@ -16,25 +16,23 @@ from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE, SERVICE_DIMENSIO
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
-# Of what a human may have given to an execution.
+# A person may have typed the id.
 _LONGEST_ID = 100
 
 logger = Logger(service=SERVICE)
-# Only botocore: patching the HTTP clients would put request paths into the trace.
+# Patch only botocore: patched HTTP clients would put request paths into the trace.
 tracer = Tracer(service=SERVICE, patch_modules=("botocore",))
 
 
 def entry_point(handler: Handler) -> Handler:
-    """Logging with the request's, the incident's and the instance's id, and one trace segment; neither the event nor
-    the result is recorded."""
+    """Adds logging with the ids of request, incident and instance, and one trace segment without event and result."""
     traced = tracer.capture_lambda_handler(_log_and_count_errors(handler), capture_response=False)
     observed: Handler = logger.inject_lambda_context(traced, log_event=False, clear_state=True)
     return observed
 
 
 def _log_and_count_errors(handler: Handler) -> Handler:
-    """An error of ours has a name that a state machine catches, and is part of a story; any other is a fault of ours
-    or of AWS, and is counted."""
+    """A HangdumpError is expected: a state machine catches it by name. Any other error is a fault, and is counted."""
 
     @functools.wraps(handler)
     def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def _log_and_count_errors(handler: Handler) -> Handler:
             logger.warning("%s", error, extra={LogField.ERROR: type(error).__name__})
             raise
         except Exception as error:
-            # The message of an error of others may quote what it was given; its name and its place say enough.
+            # Log only the name: the message of a foreign error may quote secrets from its input.
             logger.error("Unexpected error", extra={LogField.ERROR: type(error).__name__})
             count(Metric.UNEXPECTED_ERRORS, function=context.function_name)
             raise
@@ -54,7 +52,7 @@ def _log_and_count_errors(handler: Handler) -> Handler:
 
 
 def identity(event: object) -> dict[str, str]:
-    """What an event says of the incident, the instance and the execution it is about, wherever our workflows put it."""
+    """The ids of incident, instance and execution in an event, at any place where our workflows put them."""
     if not isinstance(event, Mapping):
         return {}
     places = [event, *(event[name] for name in ("incident", "input") if isinstance(event.get(name), Mapping))]
@@ -72,9 +70,9 @@ def identity(event: object) -> dict[str, str]:
 
 
 def count(name: Metric, **dimension: str) -> None:
-    """One occurrence of `name`: once for the whole service, and once more broken down, where a dimension is given.
+    """Counts one occurrence for the whole service, and one by the dimension if there is one.
 
-    single_metric rather than @log_metrics, which warns at each of the many invocations that have nothing to say.
+    Uses single_metric because @log_metrics warns at every invocation without a metric.
     """
     measure(name, 1, unit=MetricUnit.Count)
     if dimension:
@@ -82,7 +80,7 @@ def count(name: Metric, **dimension: str) -> None:
 
 
 def measure(name: Metric, value: float, *, unit: MetricUnit, **dimension: str) -> None:
-    """One value, for the whole service or broken down by the dimension that BROKEN_DOWN_BY has for it."""
+    """Emits one value, for the whole service or by its dimension in BROKEN_DOWN_BY."""
     with single_metric(name=name.value, unit=unit, value=value, namespace=NAMESPACE) as metric:
         metric.add_dimension(SERVICE_DIMENSION, SERVICE)
         for broken_down_by, text in dimension.items():

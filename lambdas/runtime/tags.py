@@ -1,23 +1,23 @@
 """The tags that Hangdump reads and sets on instances and volumes, and the names of its hang alarms."""
 
-# Set by an instance's owner: it may be crashed when it hangs.
+# The owner sets it to let Hangdump crash the instance when it hangs.
 ENROLLED_TAG = "hangdump:enrolled"
 READY_TAG = "hangdump:ready"
 # The kernel that was running when the instance was seen ready.
 READY_KERNEL_TAG = "hangdump:ready-kernel"
-# Set by the owner of a host that may read vmcores.
+# The owner sets it on a host that may read vmcores.
 ANALYSIS_HOST_TAG = "hangdump:analysis-host"
-# On a dump volume: the instance that it belongs to.
+# On a dump volume: the instance that the volume belongs to.
 OWNER_TAG = "hangdump:instance-id"
 STACK_TAG, STACK = "hangdump:stack", "Hangdump"
-# On all that a rescue makes: its execution, its incident, the instance that it rescues. Never OWNER_TAG:
-# ProvisionDumpVolume would take a copy for a dump volume.
+# On everything that a rescue creates: its execution, its incident, the instance that it rescues. Not OWNER_TAG:
+# ProvisionDumpVolume would take the copy for a dump volume.
 RESCUE_EXECUTION_TAG = "hangdump:rescue"
 INCIDENT_TAG = "hangdump:incident"
 RESCUED_INSTANCE_TAG = "hangdump:rescue-of"
-# On the copy: the volume that it is a copy of.
+# On the copy: the volume that was copied.
 COPIED_VOLUME_TAG = "hangdump:copy-of"
-# The hang alarm of an instance is hangdump-<instance id>; no other alarm of ours begins so.
+# The hang alarm of an instance is hangdump-<instance id>; no other alarm of Hangdump has this prefix.
 HANG_ALARM_PREFIX = "hangdump-"
 
 

@@ -1,12 +1,12 @@
-"""The names of our metrics, and what each is broken down by: emitted by the functions, asked for by the dashboard and
-the alarms. A test holds the three together."""
+"""The names and dimensions of the metrics. The functions emit them; the dashboard and the alarms read them; a test
+compares the three."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 NAMESPACE = "Hangdump"
 SERVICE = "hangdump"
-# On every datum, and beside it one dimension of BROKEN_DOWN_BY at most.
+# On every datum, with at most one dimension of BROKEN_DOWN_BY.
 SERVICE_DIMENSION = "service"
 
 
@@ -27,9 +27,8 @@ class Metric(StrEnum):
     UNEXPECTED_ERRORS = "UnexpectedErrors"
 
 
-# What is counted is there as a whole and once more by this dimension; seconds of phases and instances of a state are
-# there by it alone. Each value of a dimension costs like a metric of its own:
-# never an instance or an incident, those are in the logs.
+# Counts are emitted twice: in all, and by this dimension. PhaseSeconds and FleetInstances are emitted only by it.
+# CloudWatch bills each value of a dimension as a metric, so no dimension is an instance or an incident: see the logs.
 BROKEN_DOWN_BY: Mapping[Metric, str] = {
     Metric.INCIDENTS: "verdict",
     Metric.REFUSALS: "reason",
@@ -43,7 +42,7 @@ BROKEN_DOWN_BY: Mapping[Metric, str] = {
 
 
 class LogField(StrEnum):
-    """Every line of a function has the first three as far as its event says them; the others are on one line each."""
+    """A function puts the first three on every line if its event has them, and each of the others on one line."""
 
     INCIDENT_ID = "incident_id"
     INSTANCE_ID = "instance_id"
@@ -60,7 +59,7 @@ class LogField(StrEnum):
 
 
 class Line(StrEnum):
-    """What Powertools writes on every line, as far as we ask for it."""
+    """The fields of Powertools that our queries read."""
 
     LEVEL = "level"
     MESSAGE = "message"
