@@ -1,6 +1,6 @@
-"""Finds incidents by time and by signature, in two sparse indexes of the incident table. Bounded; never scans.
+"""Queries incidents by time and by signature in two sparse indexes of the incident table. Bounded; never scans.
 
-The indexes are read as they are, some milliseconds behind the table.
+The indexes are some milliseconds behind the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lambdas.incident.index_fields import ALL, BY_SIGNATURE, BY_TIME, LISTED_UNDER, REPEATS
-from lambdas.incident.summary import IndexedIncident, SimilarIncident
+from lambdas.incident.index_fields import (
+    ALL,
+    BY_SIGNATURE,
+    BY_TIME,
+    LISTED_UNDER,
+    REPEATS,
+    IndexedIncident,
+    SimilarIncident,
+)
 from lambdas.incident.update_expression import deserialize, serialize
 from lambdas.runtime import clients, moment
 
@@ -19,7 +26,7 @@ _MOST_SIMILAR = 100
 
 @dataclass(frozen=True)
 class Listed:
-    """Newest first; `is_cut`: there are older ones."""
+    """Incidents, newest first; `is_cut`: older ones exist."""
 
     incidents: list[IndexedIncident]
     is_cut: bool
@@ -32,12 +39,12 @@ class IncidentIndex:
         self._name = table_name
 
     def newest(self, most: int = _MOST_LISTED) -> Listed:
-        """The newest of all incidents."""
+        """The newest incidents."""
         found = self._query(BY_TIME, LISTED_UNDER, ALL, most=most + 1)
         return Listed([_indexed(item) for item in found[:most]], len(found) > most)
 
     def similar(self, signature: str, *, but: str) -> list[SimilarIncident]:
-        """Other incidents with this signature, newest first; none for "", which groups nothing."""
+        """Other incidents with this signature, newest first; none for the empty signature."""
         if not signature:
             return []
         found = self._query(BY_SIGNATURE, REPEATS, signature, most=_MOST_SIMILAR)
@@ -64,12 +71,12 @@ class IncidentIndex:
 
 
 def as_indexed(incident: Mapping[str, Any]) -> IndexedIncident:
-    """Of incident.json, which is newer than what an index tells of its own incident."""
+    """Converts incident.json, which is newer than its incident's entry in the index."""
     return _indexed({**incident, "reason": incident.get("decisionReason"), "verdictReason": incident.get("reason")})
 
 
 def replaced(listed: Sequence[IndexedIncident], own: IndexedIncident) -> list[IndexedIncident]:
-    """The list with this incident as it is now."""
+    """The list with its entry for this incident replaced by `own`."""
     return [own, *(each for each in listed if each.incident_id != own.incident_id)]
 
 

@@ -1,4 +1,4 @@
-"""Where the objects of Hangdump lie in the vmcore bucket: prefixes, and the keys of one incident."""
+"""The prefixes of the vmcore bucket, and the keys of an incident's objects."""
 
 VMCORES = "vmcores/"
 MANIFESTS = "manifests/"
@@ -8,22 +8,22 @@ REPORTS = "reports/"
 
 
 def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str) -> str:
-    """Where in the bucket everything about an incident lies; ends with a slash."""
+    """The prefix of all objects of an incident; ends with a slash."""
     return f"{VMCORES}{account_id}/{region}/{instance_id}/{incident}/"
 
 
-# Below an incident's prefix; written by the analysis.
+# Below an incident's prefix; the analysis writes it.
 ANALYSIS = "analysis.json"
 # The page of all incidents.
 INDEX_KEY = f"{REPORTS}index.html"
 
 
 def keys(prefix: str) -> dict[str, str]:
-    """The names of an incident's objects."""
+    """The keys of an incident's objects by name."""
     return {
         "vmcore": f"{prefix}vmcore",
         "dmesg": f"{prefix}vmcore-dmesg.txt",
-        # Only where the vmcore holds more of the kernel's log than that.
+        # Written only if the vmcore holds more of the kernel's log than vmcore-dmesg.txt.
         "log": f"{prefix}vmcore-log.txt",
         "incident": f"{prefix}incident.json",
         "triage": f"{prefix}triage.json",
@@ -34,7 +34,7 @@ def keys(prefix: str) -> dict[str, str]:
 
 
 def evidence_object_keys(prefix: str) -> dict[str, str]:
-    """The names of what is stored before the interrupt; they go into incident.json beside the others."""
+    """The keys of the evidence stored before the interrupt; incident.json lists them with the others."""
     return {
         "consoleBefore": f"{prefix}before/console.txt",
         "screenshotBefore": f"{prefix}before/screenshot.jpg",

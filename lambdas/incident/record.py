@@ -1,4 +1,4 @@
-"""The incident record: its fields, states and identifiers. Reading and writing it is incident_table's."""
+"""The incident record: its fields, states and identifiers. table.py reads and writes it."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,12 +10,12 @@ from pydantic.alias_generators import to_camel
 from lambdas.incident.object_keys import key_prefix, keys
 from lambdas.runtime import moment
 
-# The guest's clock, which dates its boot and its vmcore, may be behind AWS' clock by this much.
+# How far the guest's clock, which dates its boot and its vmcore, may be behind AWS' clock.
 CLOCK_SLACK_SECONDS = 60
 
 
 class State(StrEnum):
-    """How far an incident came. A record in one of INTERRUPT_STARTED never interrupts again."""
+    """The state of an incident. An incident in a state of INTERRUPT_STARTED never interrupts again."""
 
     OPENED = "opened"
     INTERRUPTING = "interrupting"
@@ -43,12 +43,12 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-# The vmcore is in the bucket, verified.
+# With these the verified vmcore is in the bucket.
 SAFE_VERDICTS = (Verdict.CAPTURED, Verdict.RESCUED)
 
 
 class ConsoleBaseline(BaseModel):
-    """The end of the console's text before the interrupt, and how long that text was: what follows is this crash."""
+    """The end and the length of the console's text before the interrupt. Text after it belongs to this crash."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
@@ -57,11 +57,11 @@ class ConsoleBaseline(BaseModel):
 
 
 class DumpWatch(BaseModel):
-    """What the looks at a dump have seen of its progress so far."""
+    """The progress of a dump, as the polls have seen it so far."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
-    # Whatever changes when the dump gets on, and when it changed last; 0: nothing was seen yet.
+    # A text that changes with the dump's progress, and when it last changed; 0: no progress seen yet.
     sign: str = ""
     progress_epoch: int = 0
     crash_kernels: int = 0
@@ -70,7 +70,7 @@ class DumpWatch(BaseModel):
 
 
 class Upload(BaseModel):
-    """The multipart upload under way, and the vmcore that it is for."""
+    """The multipart upload under way and its vmcore."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
@@ -83,7 +83,7 @@ class Upload(BaseModel):
 
 
 class Incident(BaseModel):
-    """One item `incident#<incidentId>`; names in the table and in incident.json are the camelCase of these."""
+    """One item `incident#<incidentId>`; the table and incident.json name the fields in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
@@ -92,7 +92,7 @@ class Incident(BaseModel):
     account_id: str = ""
     region: str = ""
     state: State = State.OPENED
-    # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for a dump that is already there)
+    # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for an existing dump)
     origin: str = ""
     alarm_name: str | None = None
     opened_at: str | None = None
@@ -102,60 +102,60 @@ class Incident(BaseModel):
     reason: str | None = None
     detail: str | None = None
     evidence: dict[str, Any] = Field(default_factory=dict)
-    # Claimed: the right to interrupt was taken. Interrupted: SendDiagnosticInterrupt is about to be called.
+    # claimed: an invocation took the right to interrupt. interrupted: just before SendDiagnosticInterrupt was called.
     claimed_epoch: int | None = None
     interrupted_epoch: int | None = None
-    # The wait for the dump ends at the deadline, later while the dump gets on, never after the limit.
+    # The wait for the dump ends at the deadline; while the dump makes progress it goes on until the limit.
     dump_deadline_epoch: int | None = None
     dump_limit_epoch: int | None = None
     dump_watch: DumpWatch | None = None
     console_baseline: ConsoleBaseline | None = None
-    # The group in whose Standby this incident holds, or may hold, the instance; "" once it was brought back.
+    # The group in which this incident put the instance into Standby, or may have; "" once it is back.
     auto_scaling_group: str | None = None
-    # What was stored before the interrupt, name -> key, and what of it could not be.
+    # The evidence stored before the interrupt, name -> key, and why other items were not stored.
     evidence_keys: dict[str, str] = Field(default_factory=dict)
     evidence_problems: list[str] = Field(default_factory=list)
     last_phase: str | None = None
-    # By any look at the console since the interrupt.
+    # On the console, by any poll since the interrupt.
     saw_crash_kernel: bool = False
     upload: Upload | None = None
     manifest_count: int = 0
-    # Of the upload: what S3 held and what was described at the last look, and how many looks saw no more than that.
+    # The parts held by S3 plus the batches hashed, as of the last round, and the rounds since without progress.
     upload_progress: int = -1
     stalled_rounds: int = 0
     verdict: Verdict | None = None
     verdict_reason: str | None = None
-    # What the kernel did, in triage's words; repeats of one trouble have one signature.
+    # The triage's findings; crashes with the same cause have the same signature.
     panic_line: str | None = None
     crash_class: str | None = None
     sentence: str | None = None
     signature: str | None = None
     concluded_by: str | None = None
-    # Of the objects that were written, name -> key.
+    # The objects that were written, name -> key.
     keys: dict[str, str] = Field(default_factory=dict)
     notified_at: str | None = None
-    # The execution whose end was told.
+    # The execution whose end was notified.
     notified_by: str | None = None
     timeline: list[dict[str, str]] = Field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that is known, camelCase."""
+        """The known fields, in camelCase."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
     def key_prefix(self) -> str:
-        """Where in the bucket its objects lie."""
+        """The prefix of the incident's objects in the bucket."""
         return key_prefix(
             account_id=self.account_id, region=self.region, instance_id=self.instance_id, incident=self.incident_id
         )
 
     @property
     def object_keys(self) -> dict[str, str]:
-        """The names of its objects, whether or not they are there."""
+        """The keys of the incident's objects, existing or not."""
         return keys(self.key_prefix)
 
     def facts(self, *, since_epoch: int) -> dict[str, Any]:
-        """What the states of an execution need to know; only a vmcore later than since_epoch counts, with 0 any."""
+        """The facts that an execution's states need. Only a vmcore later than since_epoch counts; 0: any."""
         return {
             "incidentId": self.incident_id,
             "instanceId": self.instance_id,
@@ -169,25 +169,25 @@ class Incident(BaseModel):
 
     @property
     def is_interrupt_started(self) -> bool:
-        """True from the claim on, unless EC2 surely refused: this incident may have sent its one interrupt."""
+        """Whether this incident may have sent its one interrupt: true from the claim on, unless EC2 surely refused."""
         return self.state in INTERRUPT_STARTED or self.interrupted_epoch is not None
 
     @property
     def started_epoch(self) -> int:
-        """When the interrupt was sent, or at worst claimed, by our clock; 0: there was none."""
+        """When the interrupt was sent, or else claimed, by AWS' clock; 0: never."""
         return self.interrupted_epoch or self.claimed_epoch or 0
 
     @property
     def since_epoch(self) -> int:
-        """By the guest's clock: only a later vmcore and a later boot belong to this incident; 0: any vmcore does."""
+        """By the guest's clock. Only a later vmcore or boot belongs to this incident; 0: any vmcore does."""
         return max(0, self.started_epoch - CLOCK_SLACK_SECONDS)
 
 
 def incident_id(at: datetime, instance_id: str) -> str:
-    """20261123T040000Z-i-0123456789abcdef0: the same for each delivery of the same state change."""
+    """20261123T040000Z-i-0123456789abcdef0. Each delivery of one state change gets the same id."""
     return f"{moment.compact(at)}-{instance_id}"
 
 
 def timeline_entry(at: datetime, event: str, detail: str = "") -> dict[str, str]:
-    """One line of the incident's story."""
+    """One entry of the incident's timeline."""
     return {"at": moment.iso(at), "event": event} | ({"detail": detail} if detail else {})

@@ -1,7 +1,6 @@
-"""Reads and writes incident records.
+"""Reads and writes incident records: the items of the table with the key `pk` = incident#<id>.
 
-The table has one key, `pk`: incident#<id>. The claim's items (interrupt_claim.py), the notices of spent budgets,
-the leases of provisionings and of alarms' deliveries lie beside these.
+The table also holds the claim's items, the notices of spent budgets, and the leases of provisionings and of alarms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from lambdas.runtime import clients
 
 
 class IncidentTable:
-    """The table, seen as incidents."""
+    """The incident records of a table."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -28,9 +27,9 @@ class IncidentTable:
         return Incident.model_validate(item) if item else None
 
     def create(self, incident: Incident) -> bool:
-        """False when the record exists already; it is left as it is."""
+        """Creates the record; False when it already exists."""
         fields = {"pk": f"incident#{incident.incident_id}"}
-        # One that ends as it begins, a refusal; others are indexed at their end.
+        # A refusal is final when it is created, so it is indexed now; others are indexed when they end.
         if incident.verdict is not None:
             fields |= index_fields()
         try:
@@ -53,7 +52,7 @@ class IncidentTable:
         timeline: Sequence[dict[str, str]] = (),
         only_in: Sequence[State] = (),
     ) -> bool:
-        """Sets camelCase fields, appends to the timeline; False when the record is in none of the states `only_in`."""
+        """Sets camelCase fields and appends to the timeline; False when the record's state is not in `only_in`."""
         update = UpdateExpression(fields, timeline)
         condition: dict[str, Any] = {}
         if only_in:
@@ -70,7 +69,7 @@ class IncidentTable:
         return True
 
     def settle_interrupting(self, incident: Incident, *, now: datetime) -> None:
-        """A record left in `interrupting` by a crash: from now on the interrupt counts as sent, at the claim's time."""
+        """Ends the state `interrupting` after a crash: from now on the interrupt counts as sent when it was claimed."""
         if incident.state != State.INTERRUPTING:
             return
         detail = "The function ended between the claim and EC2's answer: the interrupt may have been sent."
@@ -79,7 +78,7 @@ class IncidentTable:
         self.update(incident.incident_id, fields, timeline=[entry], only_in=[State.INTERRUPTING])
 
     def _get(self, pk: str) -> dict[str, Any] | None:
-        # Consistent: an eventual read could miss the claim of a moment ago.
+        # An eventually consistent read could miss a claim made a moment ago.
         answer = clients.dynamodb().get_item(TableName=self.name, Key=_key(pk), ConsistentRead=True)
         item = answer.get("Item")
         return deserialize(item) if item else None
@@ -94,19 +93,19 @@ def _code(error: ClientError) -> str:
 
 
 class RecordToAmend:
-    """The item `incident#<id>`."""
+    """One incident record. A class of its own because its user may do less than IncidentTable does."""
 
     def __init__(self, table_name: str, incident_id: str) -> None:
         self._name = table_name
         self._key = {"pk": {"S": f"incident#{incident_id}"}}
 
     def read(self) -> Incident | None:
-        """As last written, or None."""
+        """The record as last written, or None."""
         item = clients.dynamodb().get_item(TableName=self._name, Key=self._key, ConsistentRead=True).get("Item")
         return Incident.model_validate(deserialize(item)) if item else None
 
     def set_keys(self, keys: dict[str, str]) -> None:
-        """The names of the incident's objects, as incident.json has them and with the report."""
+        """Sets the keys of the incident's objects."""
         update = UpdateExpression({"keys": keys})
         clients.dynamodb().update_item(
             TableName=self._name, Key=self._key, ConditionExpression="attribute_exists(pk)", **update.arguments()

@@ -1,4 +1,4 @@
-"""DynamoDB's update expressions and item types, as far as incident records need them."""
+"""DynamoDB's update expressions and item types for incident records."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,7 +10,7 @@ _TIMELINE = "timeline"
 
 
 class UpdateExpression:
-    """Sets fields and appends to the timeline; every name goes through a placeholder, since `state` is reserved."""
+    """Sets fields and appends to the timeline. Names need placeholders because `state` is a reserved word."""
 
     def __init__(self, fields: Mapping[str, Any], timeline: Sequence[Mapping[str, str]] = ()) -> None:
         self._names: dict[str, str] = {}
@@ -34,11 +34,11 @@ class UpdateExpression:
         return placeholder
 
     def increase(self, attribute: str, by: int) -> None:
-        """Counts up, from nothing if need be."""
+        """Adds to a counter; a missing one counts as 0."""
         self._add = f" ADD {self.name(attribute)} {self.value(by)}"
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of UpdateItem, and members of a transaction's Update."""
+        """Arguments for UpdateItem or for an Update of a transaction."""
         return {
             "UpdateExpression": f"SET {', '.join(self._assignments)}{self._add}",
             "ExpressionAttributeNames": self._names,
@@ -47,13 +47,13 @@ class UpdateExpression:
 
 
 def serialize(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values to DynamoDB's typed ones; floats are refused, as by boto3."""
+    """Converts plain values to DynamoDB's typed values; boto3 refuses floats."""
     to_type = TypeSerializer()
     return {name: to_type.serialize(value) for name, value in item.items()}
 
 
 def deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The reverse; numbers come back as int."""
+    """The reverse of serialize(); numbers become int."""
     to_value = TypeDeserializer()
     return {name: _plain(to_value.deserialize(value)) for name, value in item.items()}
 

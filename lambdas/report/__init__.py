@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lambdas.incident.summary import IndexedIncident, SimilarIncident
+from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
 from lambdas.report.index_page import compose_index
 from lambdas.report.page import Exhibits, compose
 from lambdas.report.text import visible

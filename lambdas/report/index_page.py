@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
 from lambdas.incident.record import Verdict
-from lambdas.incident.summary import IndexedIncident, SimilarIncident
 from lambdas.report.bars import Bar
 from lambdas.report.facts import headline
 from lambdas.report.text import clip, console_link, day, day_and_clock

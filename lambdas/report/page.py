@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.incident.summary import SimilarIncident
+from lambdas.incident.index_fields import SimilarIncident
 from lambdas.report.advice import Step, next_steps
 from lambdas.report.analysis_model import Analysis, Culprit, read_analysis
 from lambdas.report.bars import Memory, draw_memory

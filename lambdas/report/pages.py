@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.index import IncidentIndex, as_indexed, replaced
+from lambdas.incident.index_fields import SimilarIncident
 from lambdas.incident.object_keys import ANALYSIS, INDEX_KEY
-from lambdas.incident.summary import SimilarIncident
 from lambdas.report import render, render_index
 from lambdas.report.page import Exhibits
 from lambdas.runtime import bucket as bucket_objects

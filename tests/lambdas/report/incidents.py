@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas.incident.summary import IndexedIncident, SimilarIncident
+from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
 from lambdas.report.page import Exhibits
 from lambdas.triage.model import (
     BlockedTask,

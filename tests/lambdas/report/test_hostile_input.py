@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambdas.incident.summary import IndexedIncident, SimilarIncident
+from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
 from lambdas.report import render, render_index
 from lambdas.report.page import Exhibits
 from lambdas.triage.model import Triage
