@@ -1,6 +1,6 @@
-"""Opens the incident that an execution of CollectVmcore works on, or finds the one that an alarm opened.
+"""Opens the incident of an execution of CollectVmcore, or finds the one that an alarm opened.
 
-Owns what each kind of start means for the rest: whether to interrupt, whether a crash is awaited, which vmcores count.
+The kind of start decides whether to interrupt, whether a crash is expected, and which vmcores count.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from lambdas.runtime.observability import entry_point, logger
 
 
 class CollectInput(ExecutionInput):
-    """`{"instanceId"}` fetches a vmcore; `"interrupt": true` makes one first; `incidentId` is respond_to_hang's."""
+    """`{"instanceId"}` fetches a vmcore; `"interrupt": true` causes it first; respond_to_hang gives `incidentId`."""
 
     interrupt: bool = False
     incident_id: IncidentId | None = None
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _open(given, event, records) if given.incident_id is None else _find(given, records)
     deadline = incident.dump_deadline_epoch
-    # A later execution for the same incident has its own time to wait.
+    # A later execution for the same incident gets a deadline of its own.
     if deadline is None or incident.execution_name != event["executionName"]:
         bounds, now = DumpDeadline.read(), moment.epoch(moment.now())
         deadline = now + bounds.dump_timeout_seconds
@@ -59,15 +59,15 @@ def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) ->
 
 def _find(given: CollectInput, records: IncidentTable) -> Incident:
     known = records.read(given.incident_id or "")
-    again = f'Start CollectVmcore with {{"instanceId": "{given.instance_id}"}} to fetch whatever vmcore is there.'
+    again = f'To fetch any vmcore on it, start CollectVmcore with {{"instanceId": "{given.instance_id}"}}.'
     if given.interrupt:
         raise InvalidInput("incidentId and interrupt = True exclude each other.", again)
     if known is None or known.instance_id != given.instance_id:
-        raise InvalidInput(f"incidentId = {given.incident_id!r} is no incident of {given.instance_id}.", again)
+        raise InvalidInput(f"{given.instance_id} has no incident {given.incident_id!r}.", again)
     if not known.is_interrupt_started:
-        raise InvalidInput(f"The incident {known.incident_id} never interrupted: it is {known.state.value}.", again)
+        raise InvalidInput(f"The incident {known.incident_id} sent no interrupt: it is {known.state.value}.", again)
     if known.verdict == Verdict.CAPTURED:
-        raise InvalidInput(f"The vmcore of the incident {known.incident_id} is in the bucket already.", again)
+        raise InvalidInput(f"The vmcore of the incident {known.incident_id} is already in the bucket.", again)
     return known
 
 
@@ -82,19 +82,19 @@ def _require_instance(given: CollectInput) -> None:
         return
     if instance.state != "running":
         raise InstanceNotRunning(
-            f"{given.instance_id} is {instance.state}; its vmcore is read by the instance itself.",
+            f"{given.instance_id} is {instance.state}, but only the instance itself can upload its vmcore.",
             "Start it, then run CollectVmcore again.",
         )
     ping = read_ping(given.instance_id)
     if ping is None or ping.status != "Online":
         raise InstanceNotManaged(
             f"Systems Manager does not reach {given.instance_id}: {ping.status if ping else 'not registered'}.",
-            'Bring its SSM agent back; if it hangs, start CollectVmcore with "interrupt": true.',
+            'Restart its SSM agent; if the instance hangs, start CollectVmcore with "interrupt": true.',
         )
 
 
 def _result(incident: Incident, given: CollectInput, *, deadline: int) -> dict[str, Any]:
-    # By hand, the interrupt is still to come: a vmcore later than the opening is this incident's.
+    # The interrupt is still to come: a vmcore from after the opening belongs to this incident.
     since = incident.since_epoch
     if given.interrupt:
         since = moment.epoch(moment.parse(incident.opened_at or "")) - CLOCK_SLACK_SECONDS

@@ -1,6 +1,6 @@
-"""Opens the incident that a rescue works on: the one whose instance did not come back, or a new one for an instance.
+"""Opens the incident of a rescue: the given incident, or a new one for the given instance.
 
-Owns what may be rescued as an incident; whether there is a volume to read is plan_rescue's.
+Refuses incidents that need no rescue; plan_rescue finds out whether there is a volume to copy.
 """
 
 from typing import Any
@@ -16,12 +16,12 @@ from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, read_input
 from lambdas.runtime.observability import entry_point, logger
 
-# Of the record's 400 KB a timeline may not take much.
+# A record may have 400 KB, so one entry of the timeline must stay short.
 _LONGEST_DETAIL = 2000
 
 
 class RescueInput(GivenInput):
-    """`{"incidentId"}` or `{"instanceId"}`; `reason` says why the instance cannot be asked itself."""
+    """`{"incidentId"}` or `{"instanceId"}`; `reason` says why the instance cannot upload the vmcore itself."""
 
     incident_id: IncidentId | None = None
     instance_id: InstanceId | None = None
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(given, records) if given.incident_id else _open(given, event, records)
     entry = timeline_entry(moment.now(), "rescue-opened", given.reason[:_LONGEST_DETAIL] or event["executionName"])
-    # The sweep takes an incident whose execution runs for one that is worked on.
+    # The sweep leaves an incident alone while its execution runs.
     records.update(incident.incident_id, {"executionName": event["executionName"]}, timeline=[entry])
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
     logger.info("Rescue opened. %s", given.reason)
@@ -45,19 +45,24 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _find(given: RescueInput, records: IncidentTable) -> Incident:
     known = records.read(given.incident_id or "")
     if known is None or not known.instance_id or given.instance_id not in (None, known.instance_id):
-        raise InvalidInput(f"incidentId = {given.incident_id!r} is no incident of that instance.", "Correct it.")
+        raise InvalidInput(
+            f"There is no incident {given.incident_id!r}, or it is another instance's.",
+            "Give the incidentId from the notification or from reports/index.html.",
+        )
     if known.verdict in SAFE_VERDICTS:
-        raise InvalidInput(f"The vmcore of the incident {known.incident_id} is in the bucket already.", "Read it.")
+        raise InvalidInput(
+            f"The vmcore of the incident {known.incident_id} is already in the bucket.", "See the incident's report."
+        )
     if known.origin == "alarm" and not known.is_interrupt_started:
         raise InvalidInput(
-            f"The incident {known.incident_id} never interrupted: it is {known.state.value}.",
-            f'Start RescueVmcore with {{"instanceId": "{known.instance_id}"}} to rescue whatever vmcore is there.',
+            f"The incident {known.incident_id} sent no interrupt: it is {known.state.value}.",
+            f'To rescue any vmcore on the volume, start RescueVmcore with {{"instanceId": "{known.instance_id}"}}.',
         )
     return known
 
 
 def _open(given: RescueInput, event: dict[str, Any], records: IncidentTable) -> Incident:
-    """The same one again when this state is retried."""
+    """A retry of this state finds the same incident."""
     if given.instance_id is None:
         raise InvalidInput("The execution's input names neither incidentId nor instanceId.", "Give one of them.")
     return open_once(records, new_incident(event, given.instance_id, origin="fetch"))

@@ -1,7 +1,7 @@
-"""Opens the vmcore in the bucket before it is removed from the instance: `captured` means that somebody can read it.
+"""Opens the vmcore in the bucket before it is removed from the instance: `captured` means that it is readable.
 
-Reads a few hundred ranges, never the whole. Where vmcore-dmesg.txt lacks what the dump's own log says, that log is
-written beside it.
+Reads a few hundred ranges, never the whole object. Writes the dump's own kernel log to the bucket if vmcore-dmesg.txt
+is missing or incomplete.
 """
 
 from typing import Any
@@ -21,17 +21,17 @@ from lambdas.vmcore.open_object import open_object, write_missing_log
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incident","verified","keys"}`, gives what the dump says of itself; raises VmcoreUnreadable."""
+    """Takes `{"incident","verified","keys"}`, gives the dump's own description; raises VmcoreUnreadable."""
     bucket, verified = VmcoreBucket.read(), event["verified"]
     try:
         opened = open_dump(open_object(bucket.bucket_name, verified["key"], verified["sizeBytes"]))
         is_written = write_missing_log(opened, bucket, event["keys"])
     except ClientError as error:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
-    said = f"{opened.format}, Linux {opened.kernel_release} {opened.architecture}".strip()
-    entry = timeline_entry(moment.now(), "opened", said)
+    summary = f"{opened.format}, Linux {opened.kernel_release} {opened.architecture}".strip()
+    entry = timeline_entry(moment.now(), "opened", summary)
     IncidentTable(RecordKeeping.read().table_name).update(event["incident"]["incidentId"], {}, timeline=[entry])
-    logger.info("Opened %s: %s, %d characters of log", verified["key"], said, len(opened.log))
+    logger.info("Opened %s: %s, %d characters of log", verified["key"], summary, len(opened.log))
     return {
         "format": opened.format,
         "architecture": opened.architecture,

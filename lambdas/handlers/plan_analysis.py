@@ -1,6 +1,7 @@
-"""Prepares the analysis of one incident's vmcore on a host that its owner gave for it.
+"""Prepares the analysis of an incident's vmcore on an analysis host.
 
-Owns which hosts may read a vmcore, and the manifest: presigned URLs for the dump, for our analysis, for its result.
+Decides which hosts may read a vmcore, and writes the manifest: presigned URLs for the dump, for Hangdump's analysis
+code and for its result.
 """
 
 from typing import Any
@@ -37,11 +38,11 @@ class AnalysisInput(GivenInput):
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"input"}`, gives `{"incidentId","analysisInstanceId","manifestUrl"}`; raises what is wrong by name."""
+    """Takes `{"input"}`, gives `{"incidentId","analysisInstanceId","manifestUrl"}`; raises a named error."""
     given = read_input(AnalysisInput, event["input"])
     incident = _read_incident(given.incident_id)
     if incident is None:
-        raise InvalidInput(f"There is no incident {given.incident_id}.", "See reports/index.html for their ids.")
+        raise InvalidInput(f"There is no incident {given.incident_id}.", "reports/index.html lists all incidents.")
     bucket = VmcoreBucket.read()
     try:
         size_bytes = _vmcore_bytes(bucket, incident)
@@ -59,7 +60,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def _read_incident(incident_id: str) -> Incident | None:
-    """Not by IncidentTable, which writes as well: this function may only read."""
+    """Does not use IncidentTable, which also writes: this function may only read."""
     key = {"pk": {"S": f"incident#{incident_id}"}}
     answer = clients.dynamodb().get_item(TableName=RecordKeeping.read().table_name, Key=key, ConsistentRead=True)
     return Incident.model_validate(deserialize(answer["Item"])) if "Item" in answer else None
@@ -75,7 +76,7 @@ def _vmcore_bytes(bucket: VmcoreBucket, incident: Incident) -> int:
         verdict = incident.verdict.value if incident.verdict else "none yet"
         raise VmcoreNotFound(
             f"The vmcore of {incident.incident_id} is not in {bucket.bucket_name}; its verdict is {verdict}.",
-            "Fetch it with CollectVmcore first, if it is still on the instance.",
+            "If the vmcore is still on the instance, fetch it with CollectVmcore first.",
         ) from error
 
 
@@ -86,7 +87,7 @@ def _require_host(instance_id: str) -> None:
     if host.tags.get(ANALYSIS_HOST_TAG) != "true":
         raise AnalysisHostRefused(
             f"{instance_id} is not tagged {ANALYSIS_HOST_TAG}=true, and a vmcore is the memory of another machine.",
-            "Tag a host on which nobody works who must not read it.",
+            "Tag a host whose users may all read the vmcore.",
         )
     if host.state != "running":
         raise InstanceNotRunning(f"The analysis host {instance_id} is {host.state}.", "Start it, then try again.")
@@ -94,5 +95,5 @@ def _require_host(instance_id: str) -> None:
     if ping is None or ping.status != "Online":
         raise InstanceNotManaged(
             f"Systems Manager does not reach {instance_id}: {ping.status if ping else 'not registered'}.",
-            "Bring its SSM agent back, then try again.",
+            "Restart its SSM agent, then try again.",
         )

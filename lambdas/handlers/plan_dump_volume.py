@@ -1,6 +1,6 @@
-"""Looks at an instance, refuses what can never dump, and says which volume and which parameters to dump with.
+"""Inspects an instance, refuses one that can never dump, and plans its dump volume and the documents' parameters.
 
-Owns the inspection. The volume is chosen in choose_volume.py, the input is checked in provision_input.py.
+choose_volume.py chooses the volume; provision_input.py checks the input.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ _LARGEST_VOLUME_GIB = 65_536
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"input", "executionId", "startTime"}`, gives the plan; raises the name of what can never work."""
+    """Takes `{"input", "executionId", "startTime"}`, gives the plan; raises a named error if it can never work."""
     settings = Provisioning.read()
     given = read_input(ProvisionInput, event["input"])
     instance = find_instance(given.instance_id)
@@ -46,8 +46,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     )
     if size_gib > _LARGEST_VOLUME_GIB:
         raise InvalidInput(
-            f"{instance.instance_id} would need a dump volume of {size_gib} GiB; gp3 ends at {_LARGEST_VOLUME_GIB}.",
-            "Give sizeGib, or a smaller dumpSizeFactor.",
+            f"{instance.instance_id} would need a dump volume of {size_gib} GiB; gp3 allows {_LARGEST_VOLUME_GIB}.",
+            "Set sizeGib, or a smaller dumpSizeFactor.",
         )
     choice = choose_volume(instance, read_dump_volumes(instance.instance_id), size_gib=size_gib)
     reboot = settings.allow_reboot if given.reboot is None else given.reboot
@@ -71,19 +71,19 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def _conflicting_alarms(instance_id: str) -> list[str]:
-    """The owner's alarms that would take a hang's evidence away, "name: reboot", for the outcome of the execution."""
+    """The owner's alarms whose action would destroy a hang's evidence, as "name: reboot"."""
     return sorted({str(rival) for metric in METRICS for rival in read_rival_alarms(instance_id, metric)})
 
 
 def _diagnostic_interrupt(instance_type: InstanceType, configured: Parameters) -> dict[str, str]:
-    """Whether EC2 can interrupt this instance, for the outcome of the execution."""
+    """Whether EC2 can interrupt this instance."""
     if instance_type.takes_interrupt:
-        return {"status": "supported", "detail": "When it hangs, EC2 can interrupt it."}
+        return {"status": "supported", "detail": "EC2 can interrupt the instance when it hangs."}
     triggers = ", ".join(name for name in IN_GUEST_TRIGGERS if configured[name] == ["1"]) or "none"
     return {
         "status": "unsupported",
-        "detail": f"EC2 sends no diagnostic interrupt to {', '.join(instance_type.architectures)}. Triggers inside the"
-        f" instance take its place: {triggers}. After a dump that they made, start CollectVmcore with its instanceId.",
+        "detail": f"EC2 sends no diagnostic interrupt to {', '.join(instance_type.architectures)}. These sysctls make"
+        f" the kernel panic instead: {triggers}. After such a dump, start CollectVmcore with its instanceId.",
     }
 
 

@@ -1,7 +1,7 @@
-"""Plans the next round of an upload: which parts the instance sends, and which it describes meanwhile.
+"""Plans the next round of an upload: which parts the instance sends, and which batch it hashes meanwhile.
 
-Owns the order: a batch is described (digests), then signed and sent, while the next one is described. What S3 holds
-already is not sent again, so that a cut costs at most the parts in flight.
+The instance hashes a batch of parts, then sends it with signed URLs while it hashes the next one. Parts that S3 holds
+are not sent again, so an interruption costs at most the parts in flight.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from lambdas.upload.plan import plan_round
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incident","found","round"}`, gives the manifest's URL and how much is left; raises BucketRefused."""
+    """Takes `{"incident","found","round"}`, gives the manifest's URL and the parts left; raises BucketRefused."""
     found = read_found(event["found"])
     bucket = VmcoreBucket.read()
     records = IncidentTable(RecordKeeping.read().table_name)
@@ -35,11 +35,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
     except ClientError as error:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
-    return planned | _judge(incident, planned, is_first=event["round"] == 0, records=records)
+    return planned | _count_stalled(incident, planned, is_first=event["round"] == 0, records=records)
 
 
-def _judge(incident: Incident, planned: dict[str, Any], *, is_first: bool, records: IncidentTable) -> dict[str, int]:
-    """How many rounds brought nothing: a document that fails after a part was sent is still worth another round."""
+def _count_stalled(
+    incident: Incident, planned: dict[str, Any], *, is_first: bool, records: IncidentTable
+) -> dict[str, int]:
+    """Counts consecutive rounds without progress. A document that failed after it sent a part made progress."""
     progress = planned["heldParts"] + planned.get("describedBatches", 0)
     stalled = 0 if is_first or progress > incident.upload_progress else incident.stalled_rounds + 1
     records.update(incident.incident_id, {"uploadProgress": progress, "stalledRounds": stalled})

@@ -1,4 +1,4 @@
-"""Turns how a document's command ended into its JSON result or into a named error. Reads nothing from AWS."""
+"""Turns the end of a document's command into its JSON result or into a named error. Calls no AWS API."""
 
 from typing import Any
 
@@ -10,5 +10,5 @@ from lambdas.runtime.observability import entry_point
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"document","invocation"}`, gives the document's result; the latter is GetCommandInvocation's answer."""
+    """Takes `{"document","invocation"}` with GetCommandInvocation's answer, gives the document's result."""
     return read_result(event["document"], event["invocation"])

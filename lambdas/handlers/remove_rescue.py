@@ -1,6 +1,6 @@
-"""Removes all that a rescue made: collector, snapshot, copies. Called until nothing is left; each does what it can.
+"""Removes everything that a rescue created: instance, snapshot, volumes. The state machine calls it until all are gone.
 
-What is removed is found by the rescue's tag, not remembered: an answer of EC2 that was lost leaves nothing behind.
+It finds them by the rescue's tag instead of by remembered ids, so a lost answer of EC2 leaves nothing behind.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"executionName"}`, gives `{"isAnythingLeft","left"}`, where left names what was still there."""
+    """Takes `{"executionName"}`, gives `{"isAnythingLeft","left"}`; `left` lists the ids that are still there."""
     mark: list[FilterTypeDef] = [{"Name": f"tag:{RESCUE_EXECUTION_TAG}", "Values": [event["executionName"]]}]
     left = [*end_collectors(mark), *delete_snapshots(mark), *delete_copies(mark)]
     logger.info("Left of the rescue: %s", left or "nothing")

@@ -1,4 +1,4 @@
-"""Renders an incident's report again, after its analysis or for a refusal, and the index of all incidents."""
+"""Renders an incident's report again (after its analysis, or for a refusal), and the index of all incidents."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ class RenderInput(BaseModel):
 
 @entry_point
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Gives `{"keys": {"index", "report"?}}`; raises InvalidInput for an incident that there is not."""
+    """Gives `{"keys": {"index", "report"?}}`; raises InvalidInput for an unknown incident."""
     try:
         given = RenderInput.model_validate(event)
     except ValidationError as error:
@@ -53,14 +53,14 @@ def _render(
     record = amended.read()
     if record is None or not record.instance_id:
         raise InvalidInput(
-            f"There is no incident {incident_id} of an instance.", "See reports/index.html for their ids."
+            f"There is no incident {incident_id} of an instance.", "reports/index.html lists all incidents."
         )
     names = record.object_keys
     incident = _read(settings, names["incident"]) or _of_record(record, settings)
     incident["keys"] = {**incident.get("keys", {}), "report": names["report"]}
     triage = _read(settings, names["triage"])
     pages.write_report(names["report"], incident, Triage.model_validate(triage) if triage else None)
-    # So that the index finds it; a concluded incident has it there already.
+    # The index links the report from here. A concluded incident already has the key.
     amended.set_keys(incident["keys"])
     logger.info("Rendered %s", names["report"])
     return incident, names["report"]
@@ -72,7 +72,7 @@ def _read(settings: ReportPages, key: str) -> dict[str, Any] | None:
 
 
 def _of_record(record: Incident, settings: ReportPages) -> dict[str, Any]:
-    """A refusal has no incident.json: the record says the same, under the names that incident.json has for it."""
+    """A refusal has no incident.json: this builds its fields from the record."""
     facts = record.as_json()
     reason = record.verdict_reason or f"{record.reason}. {record.detail or ''}".strip()
     facts |= {"bucket": settings.bucket_name, "decisionReason": record.reason or "", "reason": reason}

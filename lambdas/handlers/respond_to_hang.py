@@ -1,6 +1,6 @@
-"""A CloudWatch alarm says that an instance hangs: gather evidence, decide, interrupt once, start CollectVmcore.
+"""Responds to a CloudWatch alarm on a hung instance: gather evidence, decide, interrupt once, start CollectVmcore.
 
-Owns the entry point. lease.py keeps deliveries apart, the order of the steps is in response.py, the rules in decide.py.
+lambdas/respond has the parts: lease.py separates deliveries, response.py orders the steps, timing_rules.py decides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     table = RecordKeeping.read().table_name
     taken = lease.take(table, incident, request_id=context.aws_request_id, now=moment.now(), seconds=seconds)
     if taken is Lease.HELD:
-        logger.info("Another delivery of the same alarm is being handled")
+        logger.info("Another delivery of the same alarm is at work")
         return resume_collection(incident)
     return respond(incident, alarm, instance_id=instance_id, is_first=taken is Lease.FIRST)
 

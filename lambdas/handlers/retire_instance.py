@@ -1,6 +1,6 @@
-"""Takes an instance out of Hangdump's care: its alarm and its mark go; its dump volumes stay and are listed.
+"""Retires an instance: removes its hang alarm and its ready tag, and lists its dump volumes.
 
-Owns nothing that holds data: a dump volume can hold the only vmcore of a crash, so a human deletes it.
+It deletes no volume: a dump volume can hold the only vmcore of a crash, so a person deletes it.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"instanceId"}` or EC2's state-change event, gives `{"instanceId","alarmDeleted","volumes"}`."""
     instance_id = _instance_id(event)
     is_alarm_deleted = _delete_alarm(hang_alarm_name(instance_id))
-    _remove_mark(instance_id)
+    _remove_ready_tags(instance_id)
     volumes = _list_volumes(instance_id)
     logger.info("Retired %s; alarm deleted: %s; volumes kept: %s", instance_id, is_alarm_deleted, volumes)
     return {"instanceId": instance_id, "alarmDeleted": is_alarm_deleted, "volumes": volumes}
@@ -32,8 +32,8 @@ def _instance_id(event: dict[str, Any]) -> str:
     detail = event["detail"]
     if detail.get("state") != "terminated":
         raise InvalidInput(
-            f"{detail.get('instance-id')} is {detail.get('state')}, not terminated: it is not retired.",
-            'To retire a living instance, give {"instanceId": "…"}.',
+            f"{detail.get('instance-id')} is {detail.get('state')}, not terminated, so it is not retired.",
+            'To retire an instance that still exists, give {"instanceId": "…"}.',
         )
     return read_input(ExecutionInput, {"instanceId": detail.get("instance-id")}).instance_id
 
@@ -45,11 +45,11 @@ def _delete_alarm(name: str) -> bool:
     return True
 
 
-def _remove_mark(instance_id: str) -> None:
+def _remove_ready_tags(instance_id: str) -> None:
     try:
         clients.ec2().delete_tags(Resources=[instance_id], Tags=[{"Key": READY_TAG}, {"Key": READY_KERNEL_TAG}])
     except ClientError as error:
-        # A terminated instance disappears within the hour, its tags with it.
+        # EC2 forgets a terminated instance and its tags within the hour.
         if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
             raise
 

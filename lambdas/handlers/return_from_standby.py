@@ -1,6 +1,6 @@
-"""Brings an instance back from the Standby that an incident put it in: at every end, of success and of failure.
+"""Brings an instance back from Standby after its incident, whether that succeeded or failed. Safe to run twice.
 
-Owns what is written and told when it cannot be brought back. Running it twice does no more than once.
+If the instance cannot be brought back, this notifies with the commands to run.
 """
 
 from typing import Any
@@ -30,24 +30,24 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     entry = timeline_entry(moment.now(), f"standby-{returned.status}", returned.detail)
     if returned.status == "left":
         records.update(known.incident_id, {}, timeline=[entry])
-        _tell(known, returned)
+        _notify(known, returned)
     else:
         records.update(known.incident_id, {"autoScalingGroup": ""}, timeline=[entry])
     return {"status": returned.status, "detail": returned.detail}
 
 
-def _tell(known: Incident, left: Return) -> None:
+def _notify(known: Incident, left: Return) -> None:
     group, instance_id = known.auto_scaling_group or "", known.instance_id
     command = f"--auto-scaling-group-name {group} --instance-ids {instance_id}"
     lines = [
-        f"{instance_id} was put in Standby for its dump and could not be brought back: it serves nobody.",
+        f"{instance_id} was put into Standby for its dump and could not be brought back. It serves no traffic.",
         "",
         *table(
             {
                 "Why": left.detail,
                 "Bring it back": f"aws autoscaling exit-standby {command}",
-                "At its maximum?": "Back in service it counts: raise the group's maximum first, or let it go:",
-                "Let it go": "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id "
+                "At its maximum?": "If the group is at its maximum size, raise that first, or terminate the instance:",
+                "Terminate it": "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id "
                 f"{instance_id} --no-should-decrement-desired-capacity",
                 "Incident": known.incident_id,
                 "Account": f"{known.account_id} {known.region}",

@@ -1,6 +1,6 @@
-"""Interrupts an instance because a human asked for it: every rule holds but those that they waive (decision.py).
+"""Interrupts an instance at a person's request. All rules apply but those that the request waives (decision.py).
 
-Owns nothing of the rules (respond_to_hang/decide.py) nor of the sending (diagnostic_interrupt.py).
+lambdas/respond has the rules (timing_rules.py, instance_rules.py) and sends the interrupt (interrupt.py).
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
-    """conclude_incident tells the human; here it is only written down."""
+    """Only records the refusal; conclude_incident notifies."""
     state = State.DRY_RUN if refused.decision == "dry-run" else State.REFUSED
     fields = refused.as_json()
     timeline = fields.pop("timeline")
@@ -68,7 +68,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
 
 
 def _as_recorded(known: Incident) -> dict[str, Any]:
-    """What was decided and done before, if this state is entered again: it never interrupts a second time."""
+    """The recorded decision, when this state runs again: it never interrupts a second time."""
     if known.is_interrupt_started:
         return _answer(known) | {"decision": "interrupt", "interruptedEpoch": known.started_epoch}
     return _answer(known)

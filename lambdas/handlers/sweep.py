@@ -1,6 +1,6 @@
-"""Finds what was left behind or never came to an end, tells of it, removes what is provably ours and empty.
+"""Finds resources left behind and incidents that never ended, reports them, and removes what is surely ours and empty.
 
-Owns the order: search, judge, act, report. Running it twice removes nothing more and says the same of the rest.
+The order is: search, judge, act, report. A second run removes nothing more and reports the same about the rest.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from lambdas.sweep.time_left import TimeLeft
 
 @entry_point
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Takes EventBridge's event or anything else, gives `{"findings","acted","failures","unseen","report"}`."""
+    """Ignores the event, gives `{"findings","acted","failures","unseen","report"}`."""
     now = moment.now()
     settings = SweepPolicy.read()
     time_left = TimeLeft(context.get_remaining_time_in_millis)
@@ -59,7 +59,7 @@ def _deal_with(finding: Finding, settings: SweepPolicy, *, at: Any) -> Outcome:
 
 
 def _log(outcomes: Sequence[Outcome]) -> None:
-    """A line for each finding: the message in the topic and the object in the bucket end, a query goes over all."""
+    """Logs a line per finding, so that a query covers all sweeps: notification and report are of one sweep."""
     for each in outcomes:
         finding = each.finding
         fields = {LogField.FINDING: finding.kind, LogField.SUBJECT: finding.subject}
@@ -68,7 +68,7 @@ def _log(outcomes: Sequence[Outcome]) -> None:
 
 
 def _write(sweep: Sweep) -> str:
-    """A bucket that refuses must not keep the findings from a human: why it is not there, or ""."""
+    """Returns why the report could not be written, or "". The notification must go out all the same."""
     try:
         write(sweep)
     except (ClientError, BotoCoreError) as error:

@@ -1,6 +1,6 @@
-"""Completes the upload and proves that the object in S3 is the vmcore which the instance described.
+"""Completes the upload and proves that the object in S3 is the vmcore that the instance hashed.
 
-Only after this may anything be removed from the instance's disk. What is not identical is deleted from the bucket.
+Only after this may the vmcore be removed from the instance's disk. An object that differs is deleted from the bucket.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     incident = records.read(event["incident"]["incidentId"])
     upload = incident.upload if incident else None
     if incident is None or upload is None or upload.upload_id != planned.get("uploadId") or not found.complete_vmcore:
-        raise InvalidInput("There is no upload of this vmcore to verify: an incomplete one is never verified.", _AGAIN)
+        raise InvalidInput("There is no upload of this vmcore to verify; only a complete vmcore is verified.", _AGAIN)
     try:
         verified = verify(incident, upload, bucket=bucket, key=planned["keys"]["vmcore"])
         origin = UploadOrigin(incident, upload, found, rescue=event.get("rescue"))

@@ -1,8 +1,6 @@
-"""One look at an instance that was interrupted: is it dumping, back, unharmed, off, or out of time?
+"""Polls an interrupted instance once: it is dumping, back, unharmed, off, or out of time.
 
-Owns the order in which evidence counts, and whether an instance that is off may be started again. Progress on the
-console is read in read_progress.py and judged in judge_progress.py; only a boot that is later than the interrupt, seen
-by an active probe, proves that the instance is back.
+dump_status.py decides which; this records the phase and the progress.
 """
 
 from typing import Any
@@ -23,26 +21,27 @@ from lambdas.runtime.telemetry_names import LogField
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"incidentId","instanceId","isStartedAgain"?}`, gives `{"phase","detail","sawCrashKernel","progress"?}`.
 
-    isStartedAgain: it was powered-off before. It is not to be started twice, and who waits for it bounds the waiting.
+    isStartedAgain: the instance was powered-off and was started; it is not started twice, and the caller bounds the
+    wait.
     """
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = records.read(event["incidentId"])
     if incident is None:
         raise InvalidInput(f"No incident {event['incidentId']} in the table.", "Start CollectVmcore instead.")
-    look = read_dump_status(incident, is_started_again=event.get("isStartedAgain") is True)
-    _note(look, incident, records)
-    return look.as_json()
+    status = read_dump_status(incident, is_started_again=event.get("isStartedAgain") is True)
+    _record(status, incident, records)
+    return status.as_json()
 
 
-def _note(look: DumpStatus, incident: Incident, records: IncidentTable) -> None:
-    """Each phase once in the timeline, the progress at every look that saw any."""
+def _record(status: DumpStatus, incident: Incident, records: IncidentTable) -> None:
+    """Records each phase once in the timeline, and the progress whenever it changed."""
     fields: dict[str, Any] = {}
-    if look.watch is not None and look.watch != incident.dump_watch:
-        fields["dumpWatch"] = look.watch.model_dump(mode="json", by_alias=True)
+    if status.watch is not None and status.watch != incident.dump_watch:
+        fields["dumpWatch"] = status.watch.model_dump(mode="json", by_alias=True)
     timeline = []
-    if look.phase != incident.last_phase:
-        logger.info("%s: %s", look.phase, look.detail, extra={LogField.PHASE: look.phase})
-        fields |= {"lastPhase": look.phase, "sawCrashKernel": look.saw_crash_kernel}
-        timeline = [timeline_entry(moment.now(), look.phase, look.detail)]
+    if status.phase != incident.last_phase:
+        logger.info("%s: %s", status.phase, status.detail, extra={LogField.PHASE: status.phase})
+        fields |= {"lastPhase": status.phase, "sawCrashKernel": status.saw_crash_kernel}
+        timeline = [timeline_entry(moment.now(), status.phase, status.detail)]
     if fields:
         records.update(incident.incident_id, fields, timeline=timeline)

@@ -1,6 +1,6 @@
-"""Looks at a round of an upload: how its command stands, and how much of the vmcore S3 holds by now.
+"""Polls a round of an upload: the state of its command, and how much of the vmcore S3 holds.
 
-Stands where GetCommandInvocation would, so that whoever watches the execution sees percent, speed and time left.
+It replaces GetCommandInvocation in the state machine, so that the execution shows percent, speed and time left.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from lambdas.runtime import clients, moment
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.upload.progress import held_bytes, progress
 
-_WHAT_IS_KEPT = (
+_KEPT_FIELDS = (
     *("CommandId", "InstanceId", "DocumentName", "Status", "StatusDetails"),
     *("ResponseCode", "StandardOutputContent", "StandardErrorContent"),
 )
@@ -20,7 +20,7 @@ _WHAT_IS_KEPT = (
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"commandId","instanceId","upload"}`; gives what read_document_result reads, and `Progress`."""
+    """Takes `{"commandId","instanceId","upload"}`; gives the input of read_document_result, and `Progress`."""
     seen = _invocation(event["commandId"], event["instanceId"])
     upload = event["upload"]
     if not upload.get("uploadId"):
@@ -43,8 +43,8 @@ def _invocation(command_id: str, instance_id: str) -> dict[str, Any]:
     try:
         invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
     except ClientError as error:
-        # Right after SendCommand it may not be visible yet.
+        # Right after SendCommand the invocation may not be visible yet.
         if error.response["Error"]["Code"] != "InvocationDoesNotExist":
             raise
         return {"CommandId": command_id, "InstanceId": instance_id, "Status": "Pending"}
-    return {name: invocation[name] for name in _WHAT_IS_KEPT if name in invocation}  # type: ignore[literal-required]
+    return {name: invocation[name] for name in _KEPT_FIELDS if name in invocation}  # type: ignore[literal-required]

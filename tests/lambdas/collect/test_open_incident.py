@@ -113,24 +113,24 @@ def test_a_later_execution_has_its_own_time_to_wait(account: Account, context: A
 @pytest.mark.parametrize(
     ("update", "given", "said"),
     [
-        pytest.param({}, {"instanceId": "i-0fedcba9876543210"}, "is no incident of i-0fedcba9876543210", id="other"),
+        pytest.param({}, {"instanceId": "i-0fedcba9876543210"}, "i-0fedcba9876543210 has no incident", id="other"),
         pytest.param({}, {"instanceId": ID, "interrupt": True}, "exclude each other", id="interrupt-again"),
         pytest.param(
             {"state": State.REFUSED, "claimed_epoch": None, "interrupted_epoch": None},
             {"instanceId": ID},
-            "never interrupted: it is refused",
+            "sent no interrupt: it is refused",
             id="refused",
         ),
         pytest.param(
             {"state": State.INTERRUPT_REFUSED, "interrupted_epoch": None},
             {"instanceId": ID},
-            "never interrupted: it is interrupt-refused",
+            "sent no interrupt: it is interrupt-refused",
             id="refused-by-ec2",
         ),
         pytest.param(
             {"state": State.CONCLUDED, "verdict": Verdict.CAPTURED},
             {"instanceId": ID},
-            "in the bucket already",
+            "already in the bucket",
             id="got",
         ),
     ],
@@ -141,7 +141,7 @@ def test_an_incident_that_cannot_be_collected(
     IncidentTable(aws.TABLE).create(INTERRUPTED.model_copy(update=update))
     with pytest.raises(InvalidInput, match=said) as raised:
         start(context, given | {"incidentId": INTERRUPTED.incident_id})
-    assert "Start CollectVmcore with" in str(raised.value)
+    assert "start CollectVmcore with" in str(raised.value)
 
 
 @pytest.mark.parametrize(

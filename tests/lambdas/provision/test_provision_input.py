@@ -120,7 +120,7 @@ def test_the_settings_may_allow_reboots_that_the_input_forbids(
 
 
 def test_refuses_a_size_that_no_volume_has(launch: Launch, context: Any) -> None:
-    with pytest.raises(InvalidInput, match="volume of 76800 GiB; gp3 ends at 65536"):
+    with pytest.raises(InvalidInput, match="volume of 76800 GiB; gp3 allows 65536"):
         plan(context, launch(instance_type="r5.24xlarge"), dumpSizeFactor=100)
 
 

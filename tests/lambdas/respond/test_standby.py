@@ -113,7 +113,7 @@ def test_a_group_that_refuses_is_a_refusal_and_there_is_nothing_to_bring_back(
     account.fail("EnterStandby", "AccessDenied")
     assert interrupt() == ("refuse", "standby-unavailable")
     assert account.interrupts == []
-    assert "refuses Standby" in (read_record(incident_id).detail or "")
+    assert "refused Standby" in (read_record(incident_id).detail or "")
     assert not read_record(incident_id).auto_scaling_group
 
 

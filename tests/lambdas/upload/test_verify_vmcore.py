@@ -138,7 +138,7 @@ def test_an_older_object_of_that_name_is_not_taken_for_the_vmcore(
 
 def test_an_incomplete_vmcore_is_never_verified(account: Account, upload: dict[str, Any], context: Any) -> None:
     found = DUMP.found() | {"status": "incomplete", "vmcore": {"path": "/x", "sizeBytes": 9}}
-    with pytest.raises(InvalidInput, match="an incomplete one is never verified"):
+    with pytest.raises(InvalidInput, match="only a complete vmcore is verified"):
         verify(upload, context, found)
     assert KEY not in account.bucket.objects
 
