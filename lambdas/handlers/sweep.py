@@ -16,7 +16,7 @@ from lambdas.runtime.telemetry_names import LogField
 from lambdas.sweep.act import act, renew_readiness
 from lambdas.sweep.case import Action, Finding, Policy
 from lambdas.sweep.judge import judge
-from lambdas.sweep.report import Outcome, Sweep, emit_metrics, readiness_of_fleet, tell, write
+from lambdas.sweep.report import Outcome, Sweep, emit_metrics, notify, readiness_of_fleet, write
 from lambdas.sweep.search import Search
 from lambdas.sweep.time_left import TimeLeft
 
@@ -37,8 +37,8 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     sweep = Sweep(now, outcomes, search.failures, time_left.unseen, readiness_of_fleet(found))
     problem = _write(sweep)
     emit_metrics(sweep)
-    if sweep.is_worth_telling or problem:
-        tell(sweep, problem)
+    if sweep.is_worth_notifying or problem:
+        notify(sweep, problem)
     acted = sum(1 for each in outcomes if each.is_done)
     logger.info("Found %d, acted on %d, %d searches failed", len(outcomes), acted, len(sweep.failures))
     return {

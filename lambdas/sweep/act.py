@@ -1,4 +1,4 @@
-"""Does what a finding says is to be done. One that is done already counts as done."""
+"""Carries out a finding's action. An action that somebody already did counts as done."""
 
 import json
 from collections import defaultdict
@@ -15,7 +15,7 @@ from lambdas.sweep.case import Action, Finding
 from lambdas.sweep.found import Checked
 from lambdas.sweep.time_left import TimeLeft
 
-# How EC2, S3 and CloudWatch say that it is gone, and Step Functions that it was started.
+# Error codes that mean: the resource is already gone, or the execution already started.
 _DONE_ALREADY = {
     *("InvalidInstanceID.NotFound", "InvalidSnapshot.NotFound", "InvalidVolume.NotFound", "NoSuchUpload"),
     *("ResourceNotFound", "ResourceNotFoundException", "ExecutionAlreadyExists"),
@@ -23,8 +23,8 @@ _DONE_ALREADY = {
 
 
 def act(finding: Finding, *, now: datetime) -> str:
-    """Carries the action out; the error in words, or "" when it is done."""
-    doing: dict[Action, Callable[[Finding, datetime], None]] = {
+    """Carries out the action; returns the error's message, or "" on success."""
+    actions: dict[Action, Callable[[Finding, datetime], None]] = {
         Action.DELETE_ALARM: _delete_alarm,
         Action.ABORT_UPLOAD: _abort_upload,
         Action.TERMINATE_COLLECTOR: _terminate_collector,
@@ -34,7 +34,7 @@ def act(finding: Finding, *, now: datetime) -> str:
         Action.COLLECT: _collect,
     }
     try:
-        doing[finding.action](finding, now)
+        actions[finding.action](finding, now)
     except ClientError as error:
         if error.response["Error"]["Code"] in _DONE_ALREADY:
             return ""
@@ -71,19 +71,19 @@ def _unmark(finding: Finding, _now: datetime) -> None:
 
 
 def _collect(finding: Finding, now: datetime) -> None:
-    # The day in the name: a sweep that runs twice starts it once, and one that failed is tried again tomorrow.
+    # The name holds the day: two sweeps on one day start one execution, and a failed one is tried again tomorrow.
     name = f"sweep-{moment.compact(now)[:8]}-{finding.instance_id}"
     machine = Collection.read().collect_vmcore_arn
     given = json.dumps({"instanceId": finding.instance_id})
     clients.stepfunctions().start_execution(stateMachineArn=machine, name=name, input=given)
 
 
-# CreateTags takes up to 1,000 resources; one that is gone fails the whole call.
+# CreateTags takes up to 1,000 resources, but one missing resource fails the whole call.
 _IDS_A_CALL = 100
 
 
 def renew_readiness(checked: Iterable[Checked], *, seen_at: datetime, time_left: TimeLeft) -> None:
-    """`seen_at`: no later than the checks. What could not be noted is in `time_left.unseen`, and the next sweep's."""
+    """Tags the ready instances anew. `seen_at` must not be later than the checks. `time_left.unseen` gets failures."""
     by_kernel: dict[str, list[str]] = defaultdict(list)
     for each in checked:
         if each.is_ready and each.kernel:
@@ -97,6 +97,6 @@ def renew_readiness(checked: Iterable[Checked], *, seen_at: datetime, time_left:
                     Resources=chunk, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
                 )
             except (ClientError, BotoCoreError) as error:
-                time_left.unseen.append(f"readiness of {len(chunk)} instances was seen, but not noted: {error}")
+                time_left.unseen.append(f"{len(chunk)} instances are ready, but could not be tagged: {error}")
             else:
                 logger.info("Seen ready with the kernel %s: %d instances", kernel, len(chunk))

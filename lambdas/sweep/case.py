@@ -1,4 +1,4 @@
-"""What every judgement has before it: what was found, the time, the policy, and the questions that all of them ask."""
+"""The input of every judgement: what was found, the time and the policy, with the predicates that judgements share."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from lambdas.sweep.found import NO_LONGER_THERE, Found, IncidentFacts
 
 
 class Action(StrEnum):
-    """What is done about a finding."""
+    """The action for a finding."""
 
     REPORT = "report"
     DELETE_ALARM = "delete-alarm"
@@ -24,13 +24,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How old something must be, and what the deployment lets a sweep do."""
+    """The ages that a sweep judges by, and the actions that the deployment allows it."""
 
-    # Younger than this it may belong to something that is still beginning, or that AWS does not show everywhere yet.
+    # A younger resource may belong to something that is just starting, or that AWS does not show everywhere yet.
     minimum_age: timedelta = timedelta(hours=1)
-    # An upload may be resumed as long as this; the vmcore is on its instance in any case.
+    # How long an upload may be resumed. The vmcore is still on its instance in any case.
     abandoned_after: timedelta = timedelta(days=3)
-    # What a rescue of an incident that never ended may need.
+    # How long a rescue may take.
     rescue_needs: timedelta = timedelta(hours=24)
     unmarks: bool = True
     collects: bool = False
@@ -38,7 +38,7 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that somebody should know; `subject` is what an action acts on."""
+    """One thing to report; `subject` is the resource that the action acts on."""
 
     kind: str
     subject: str
@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Case:
-    """Unknown is never taken for "no": what was not looked up is neither gone nor over nor safe."""
+    """Unknown is never taken for "no": a resource that was not looked up counts neither as gone nor as safe."""
 
     found: Found
     now: datetime
@@ -61,36 +61,36 @@ class Case:
 
     @cached_property
     def dump_volumes(self) -> frozenset[str]:
-        """The ids of those that were seen; copies are none."""
+        """The ids of the dump volumes that were found, without a rescue's copies."""
         return frozenset(volume.volume_id for volume in self.found.volumes if not volume.rescue)
 
     @cached_property
     def busy(self) -> frozenset[str]:
-        """Instances on whose incident an execution works now."""
+        """The instances whose incident has a running execution."""
         return frozenset(each.instance_id for each in self.found.incidents.values() if each and each.is_running)
 
     def incident(self, incident_id: str) -> IncidentFacts | None:
-        """None when there is no record, or nobody looked."""
+        """None when there is no record, or it was not read."""
         return self.found.incidents.get(incident_id)
 
     def is_older(self, at: datetime, age: timedelta) -> bool:
-        """Strictly."""
+        """Whether more time than `age` has passed since `at`."""
         return self.now - at > age
 
     def is_settled(self, at: datetime) -> bool:
-        """Old enough to be no longer beginning."""
+        """Whether it is older than the minimum age."""
         return self.is_older(at, self.policy.minimum_age)
 
     def is_gone(self, instance_id: str) -> bool:
-        """EC2 was asked, and it is terminated or unknown."""
+        """Whether EC2 says that the instance is terminated or unknown."""
         return self.found.instances.get(instance_id) in NO_LONGER_THERE
 
 
 def is_over(incident: IncidentFacts | None) -> bool:
-    """Concluded, and nobody works on it once more."""
+    """Whether the incident is concluded and no execution works on it again."""
     return incident is not None and incident.state == State.CONCLUDED and not incident.is_running
 
 
 def is_safe(incident: IncidentFacts | None) -> bool:
-    """The vmcore is in S3, verified."""
+    """Whether the verified vmcore is in S3."""
     return incident is not None and incident.verdict in SAFE_VERDICTS

@@ -1,6 +1,6 @@
-"""Asks the instances that say ready whether they are, and whether a dump lies on them that nobody fetched.
+"""Checks on the instances tagged ready whether they are, and whether they hold a dump that nobody fetched.
 
-A round of instances at a time. The table keeps where a sweep had to stop, and the next one goes on there.
+Checks a batch of instances at a time. If a sweep runs out of time, the table keeps where the next one continues.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -23,7 +23,7 @@ _IDS_A_FILTER = 100
 
 
 def find_fleet(time_left: TimeLeft) -> dict[str, bool]:
-    """Instances that run and are enrolled -> are they marked ready."""
+    """The running, enrolled instances, and whether each is tagged ready."""
     filters = [
         # Commands can be sent to enrolled instances only.
         {"Name": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
@@ -39,17 +39,17 @@ def find_fleet(time_left: TimeLeft) -> dict[str, bool]:
 
 
 def check_instances(ready: Collection[str], busy: Collection[str], time_left: TimeLeft) -> tuple[Checked, ...]:
-    """Those marked ready, but not those that a collection is at work on (`busy`).
+    """Checks the instances tagged ready, but not those with a running collection (`busy`).
 
-    What there was no time for is in `time_left.unseen`.
+    `time_left.unseen` gets those that there was no time for.
     """
-    waiting = _from_where_it_was(sorted(set(ready) - set(busy)))
+    waiting = _rotate_to_cursor(sorted(set(ready) - set(busy)))
     checked: list[Checked] = []
     for start in range(0, len(waiting), INSTANCES_A_COMMAND):
         if time_left.is_over:
             left = waiting[start:]
             time_left.unseen.append(
-                f"readiness and dumps of {len(left)} instances: the next sweep begins with {left[0]}"
+                f"readiness and dumps of {len(left)} instances; the next sweep continues with {left[0]}"
             )
             _remember(left[0])
             return tuple(checked)
@@ -118,8 +118,8 @@ def _pings(instance_ids: Sequence[str]) -> dict[str, str]:
     return pings
 
 
-def _from_where_it_was(instance_ids: list[str]) -> list[str]:
-    """Those that the last sweep did not come to first."""
+def _rotate_to_cursor(instance_ids: list[str]) -> list[str]:
+    """Puts the instances first that the last sweep had no time for."""
     answer = clients.dynamodb().get_item(TableName=RecordKeeping.read().table_name, Key=serialize({"pk": _CURSOR}))
     first = deserialize(answer.get("Item", {})).get("next", "")
     return [each for each in instance_ids if each >= first] + [each for each in instance_ids if each < first]

@@ -1,4 +1,4 @@
-"""Searches the table for incidents without an end, and reads those that something found belongs to."""
+"""Searches the table for incidents without an end, and reads the incidents of found resources."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -12,13 +12,13 @@ from lambdas.sweep.judge_instances import UNFINISHED
 from lambdas.sweep.time_left import TimeLeft
 
 _FIELDS = ("pk", "instanceId", "state", "verdict", "openedAt", "executionName", "executionArn", "autoScalingGroup")
-# What IN takes.
+# IN takes at most 100 values.
 _MOST_NAMES = 100
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 def find_running() -> frozenset[str]:
-    """The names of the executions of both machines that are at work. All of them: one left out would look abandoned."""
+    """The names of all running executions of both machines. A missing one would look abandoned."""
     machines = (Collection.read().collect_vmcore_arn, Rescue.read().rescue_vmcore_arn)
     pages = (
         page
@@ -31,7 +31,7 @@ def find_running() -> frozenset[str]:
 
 
 def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, IncidentFacts | None]:
-    """Incidents between the opening and the verdict, those at work again, and those that put an instance in Standby."""
+    """Incidents without a verdict, those with a running execution, and those that put an instance into Standby."""
     states = {f":s{number}": state.value for number, state in enumerate(sorted(UNFINISHED))}
     names = {f":n{number}": name for number, name in enumerate(sorted(running)[:_MOST_NAMES])}
     is_wanted = [f"#state IN ({', '.join(states)})", "#autoScalingGroup > :none"]
@@ -55,10 +55,10 @@ def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, I
 def read_incidents(
     incident_ids: Iterable[str], running: frozenset[str], time_left: TimeLeft
 ) -> dict[str, IncidentFacts | None]:
-    """Each by its id, None for one without a record."""
+    """The incidents by id; None for an id without a record."""
     table = RecordKeeping.read().table_name
     read: dict[str, IncidentFacts | None] = {}
-    for incident_id in time_left.pages("incidents of what was found", sorted(set(incident_ids) - {""})):
+    for incident_id in time_left.pages("incidents of found resources", sorted(set(incident_ids) - {""})):
         answer = clients.dynamodb().get_item(
             TableName=table, Key=serialize({"pk": f"incident#{incident_id}"}), ConsistentRead=True
         )
@@ -68,7 +68,7 @@ def read_incidents(
 
 
 def _facts(item: Mapping[str, Any], running: frozenset[str]) -> IncidentFacts:
-    # A later execution for the same incident has another name than the one whose ARN the record keeps.
+    # executionArn is of the first execution; a later one for the same incident has another name.
     names = {str(item.get("executionName")), str(item.get("executionArn")).rpartition(":")[2]}
     return IncidentFacts(
         incident_id=str(item["pk"]).removeprefix("incident#"),
@@ -86,7 +86,7 @@ _IDS_A_CALL = 50
 
 
 def find_in_standby(incidents: Mapping[str, IncidentFacts | None], time_left: TimeLeft) -> tuple[InStandby, ...]:
-    """Of each instance the newest incident: incident ids begin with their time."""
+    """The instances that are still in Standby, with their newest incident: incident ids begin with the time."""
     ours = {
         each.instance_id: each
         for _, each in sorted(incidents.items())

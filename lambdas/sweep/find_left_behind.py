@@ -1,4 +1,4 @@
-"""Finds dump volumes, what rescues made, hang alarms and multipart uploads, by our tags, names and keys."""
+"""Finds dump volumes, resources of rescues, hang alarms and multipart uploads by their tags, names and keys."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -36,34 +36,34 @@ _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 
 
 def find_dump_volumes(time_left: TimeLeft) -> tuple[Volume, ...]:
-    """Those that ProvisionDumpVolume made."""
+    """The dump volumes that ProvisionDumpVolume created."""
     return _volumes("dump volumes", OWNER_TAG, time_left)
 
 
 def find_copies(time_left: TimeLeft) -> tuple[Volume, ...]:
-    """Those that rescues made of dump volumes."""
+    """The copies of dump volumes that rescues created."""
     return _volumes("copies of dump volumes", RESCUE_EXECUTION_TAG, time_left)
 
 
-def _volumes(what: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
+def _volumes(kind: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
     pages = clients.ec2().get_paginator("describe_volumes").paginate(Filters=[_has_tag(tag)])
     return tuple(
         Volume(
             volume_id=volume["VolumeId"],
             is_attached=volume["State"] == "in-use",
             size_gib=volume["Size"],
-            copy_of=_mark(volume.get("Tags", []), COPIED_VOLUME_TAG),
+            copy_of=_tag(volume.get("Tags", []), COPIED_VOLUME_TAG),
             created_at=volume["CreateTime"],
-            **_marks(volume.get("Tags", [])),
+            **_origin(volume.get("Tags", [])),
         )
-        for page in time_left.pages(what, pages)
+        for page in time_left.pages(kind, pages)
         for volume in page["Volumes"]
         if volume["State"] not in ("deleting", "deleted")
     )
 
 
 def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
-    """Those of this account that a rescue took."""
+    """The snapshots that rescues took in this account."""
     pages = (
         clients.ec2()
         .get_paginator("describe_snapshots")
@@ -74,7 +74,7 @@ def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
             snapshot_id=snapshot["SnapshotId"],
             volume_id=snapshot["VolumeId"],
             created_at=snapshot["StartTime"],
-            **_marks(snapshot.get("Tags", [])),
+            **_origin(snapshot.get("Tags", [])),
         )
         for page in time_left.pages("snapshots", pages)
         for snapshot in page["Snapshots"]
@@ -82,25 +82,25 @@ def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
 
 
 def find_collectors(time_left: TimeLeft) -> tuple[Collector, ...]:
-    """Instances that rescues launched and that are not terminated."""
+    """The rescue instances that are not terminated."""
     filters: list[FilterTypeDef] = [_has_tag(RESCUE_EXECUTION_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
     pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
     return tuple(
         Collector(
             collector_id=instance["InstanceId"],
             launched_at=instance["LaunchTime"],
-            **_marks(instance.get("Tags", [])),
+            **_origin(instance.get("Tags", [])),
         )
-        for page in time_left.pages("collectors", pages)
+        for page in time_left.pages("rescue instances", pages)
         for reservation in page["Reservations"]
         for instance in reservation.get("Instances", [])
     )
 
 
 def find_states(instance_ids: "Iterable[str]", time_left: TimeLeft) -> dict[str, str]:
-    """EC2's state of each, GONE for one that it does not know; those that there was no time for are absent.
+    """The instances' states; GONE for an unknown one. Instances that there was no time for are absent.
 
-    By filter: asked for by id, one unknown instance would make an error of the whole call.
+    Uses a filter: a query by id fails as a whole if one instance is unknown.
     """
     states: dict[str, str] = {}
     wanted = sorted(set(instance_ids) - {""})
@@ -125,22 +125,22 @@ def _has_tag(key: str) -> "FilterTypeDef":
     return {"Name": "tag-key", "Values": [key]}
 
 
-def _mark(tags: "Iterable[TagTypeDef]", key: str) -> str:
+def _tag(tags: "Iterable[TagTypeDef]", key: str) -> str:
     return next((tag["Value"] for tag in tags if tag["Key"] == key), "")
 
 
-def _marks(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
-    marks = {tag["Key"]: tag["Value"] for tag in tags}
+def _origin(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
+    values = {tag["Key"]: tag["Value"] for tag in tags}
     return {
-        "instance_id": marks.get(OWNER_TAG) or marks.get(RESCUED_INSTANCE_TAG, ""),
-        "rescue": marks.get(RESCUE_EXECUTION_TAG, ""),
-        "incident_id": marks.get(INCIDENT_TAG, ""),
-        "is_of_this_stack": marks.get(STACK_TAG) == STACK,
+        "instance_id": values.get(OWNER_TAG) or values.get(RESCUED_INSTANCE_TAG, ""),
+        "rescue": values.get(RESCUE_EXECUTION_TAG, ""),
+        "incident_id": values.get(INCIDENT_TAG, ""),
+        "is_of_this_stack": values.get(STACK_TAG) == STACK,
     }
 
 
 def find_alarms(time_left: TimeLeft) -> tuple[Alarm, ...]:
-    """Ours by name, metric and dimension: somebody's own alarm that only begins with our word is left alone."""
+    """The hang alarms, by name, metric and dimension. Other alarms whose name only begins the same are left alone."""
     pages = (
         clients.cloudwatch()
         .get_paginator("describe_alarms")
@@ -161,7 +161,7 @@ def find_alarms(time_left: TimeLeft) -> tuple[Alarm, ...]:
 
 
 def find_uploads(time_left: TimeLeft) -> tuple[Upload, ...]:
-    """Of keys that are named as ours."""
+    """The multipart uploads whose key is that of an incident's object."""
     bucket = VmcoreBucketName.read().bucket_name
     pages = clients.s3().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=VMCORES)
     return tuple(

@@ -1,7 +1,4 @@
-"""Runs one of our documents on many instances, some at a time, and reads what each answered.
-
-Owns sending, rate control and waiting; what the answers mean is for the caller.
-"""
+"""Runs a document on many instances, with rate control, and reads each result. The caller judges the results."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +11,11 @@ from lambdas.runtime import clients
 from lambdas.runtime.errors import HangdumpError
 from lambdas.sweep.time_left import TimeLeft
 
-# What SendCommand takes in InstanceIds.
+# SendCommand takes at most 50 InstanceIds.
 INSTANCES_A_COMMAND = 50
 _DELIVERY_SECONDS = 60
-# An instance that is this slow is told as not seen; its script goes on and harms nobody.
-_PATIENCE_SECONDS = 180
+# A slower instance is reported as unseen; its script continues and does no harm.
+_TIMEOUT_SECONDS = 180
 _POLL_SECONDS = 2.0
 _STILL_RUNNING = {"Pending", "InProgress", "Delayed", "Cancelling"}
 
@@ -29,11 +26,11 @@ Answer = dict[str, Any] | HangdumpError
 def run_on_fleet(
     document: str, parameters: Mapping[str, list[str]], instance_ids: Sequence[str], time_left: TimeLeft
 ) -> dict[str, Answer]:
-    """By instance; one that did not answer in the time is absent."""
+    """The answers by instance; an instance that did not answer in time is absent."""
     answers: dict[str, Answer] = {}
     for command_id, sent_to in _send(document, parameters, list(instance_ids)):
         waiting = set(sent_to)
-        deadline = time.monotonic() + min(_PATIENCE_SECONDS, max(0.0, time_left.seconds))
+        deadline = time.monotonic() + min(_TIMEOUT_SECONDS, max(0.0, time_left.seconds))
         while waiting:
             for instance_id in _ended(command_id) & waiting:
                 answer = _read(document, command_id, instance_id)
@@ -50,14 +47,14 @@ def run_on_fleet(
 def _send(
     document: str, parameters: Mapping[str, list[str]], instance_ids: list[str]
 ) -> Iterator[tuple[str, list[str]]]:
-    """One command; several when Systems Manager refuses the lot for one instance that has gone meanwhile."""
+    """Sends one command; splits it if Systems Manager refuses it because one instance no longer exists."""
     try:
         sent = clients.ssm().send_command(
             DocumentName=document,
             InstanceIds=instance_ids,
             Parameters=dict(parameters),
             TimeoutSeconds=_DELIVERY_SECONDS,
-            # Gentle: a fleet's disks should not all be looked at in the same second.
+            # Spread the load: the instances of a fleet may share disks or a network.
             MaxConcurrency="10",
             MaxErrors="100%",
             Comment="Hangdump sweep",
@@ -84,7 +81,7 @@ def _ended(command_id: str) -> set[str]:
 
 
 def _read(document: str, command_id: str, instance_id: str) -> Answer | None:
-    """None: the list shows it as ended, and it cannot be read yet."""
+    """None: the invocation has ended but cannot be read yet."""
     try:
         invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
     except ClientError as error:

@@ -1,18 +1,18 @@
-"""What a sweep has seen, as plain values. Owns neither the looking nor what is concluded from it."""
+"""The values that a sweep finds: plain data, without the searches and the judgements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-# In place of an instance's state: EC2 was asked and knows no such instance.
+# The state of an instance that EC2 does not know.
 GONE = "gone"
-# What EC2 keeps showing for up to an hour after the end.
+# EC2 shows an instance as terminated for up to an hour.
 NO_LONGER_THERE = (GONE, "terminated")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A volume that carries our tags: a dump volume, or a copy that a rescue made, which then names its execution."""
+    """A volume with Hangdump's tags: a dump volume, or a rescue's copy; `rescue` names the execution of a copy."""
 
     volume_id: str
     instance_id: str
@@ -22,7 +22,7 @@ class Volume:
     is_attached: bool
     size_gib: int
     created_at: datetime
-    # Of a copy: the dump volume
+    # Set on a copy: the dump volume
     copy_of: str = ""
 
 
@@ -41,7 +41,7 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Collector:
-    """An instance that a rescue launched to read the dump of `instance_id`."""
+    """A rescue instance, launched to read the dump of `instance_id`."""
 
     collector_id: str
     instance_id: str
@@ -73,7 +73,7 @@ class Alarm:
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentFacts:
-    """An incident record, and whether an execution works on it now."""
+    """An incident record, and whether an execution works on it."""
 
     incident_id: str
     instance_id: str
@@ -86,7 +86,7 @@ class IncidentFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class InStandby:
-    """An instance that an Auto Scaling group holds in Standby, and whose incident says that we put it there."""
+    """An instance that is in Standby because its incident put it there."""
 
     instance_id: str
     incident_id: str
@@ -95,14 +95,14 @@ class InStandby:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What a ready instance said of itself; `is_ready` None and `uncollected` "" are what was not heard."""
+    """The answers of an instance tagged ready; `is_ready` None and `uncollected` "": no answer."""
 
     instance_id: str
     is_reachable: bool
     ping_status: str = ""
     is_ready: bool | None = None
     kernel: str = ""
-    # code -> what was observed, findings of the severity error only
+    # code -> observed value, of the findings with severity error
     faults: Mapping[str, str] = field(default_factory=dict)
     uncollected: str = ""
     is_complete: bool = False
@@ -110,7 +110,7 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Everything. What is absent from a mapping was not looked up, which is not the same as not there."""
+    """All that a sweep found. A key that is absent from a mapping was not looked up; that does not mean it is gone."""
 
     volumes: tuple[Volume, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
@@ -119,11 +119,11 @@ class Found:
     alarms: tuple[Alarm, ...] = ()
     in_standby: tuple[InStandby, ...] = ()
     checked: tuple[Checked, ...] = ()
-    # Running and enrolled -> does it say that it is ready. None: nobody looked.
+    # Running, enrolled instances -> whether tagged ready. None: the search failed.
     fleet: Mapping[str, bool] | None = None
-    # EC2's word for its state, or GONE
+    # EC2's state, or GONE
     instances: Mapping[str, str] = field(default_factory=dict)
     # None: there is no such record
     incidents: Mapping[str, IncidentFacts | None] = field(default_factory=dict)
-    # Names of executions at work
+    # Names of running executions
     running: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Decides what a sweep reports, and the little that it removes. Pure; what each judgement rests on is beside it."""
+"""Decides what a sweep reports and removes. Pure."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from lambdas.sweep.found import Found
 
 
 def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]:
-    """Everything worth saying, in the order in which it is told and done: collectors end before what they use."""
+    """All findings in the order of reporting and acting: rescue instances end before the volumes they use."""
     case = Case(found, now, policy)
     findings: list[Finding] = []
     for incident in found.incidents.values():

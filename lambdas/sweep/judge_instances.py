@@ -1,4 +1,4 @@
-"""Judges incidents and instances: without an end, with a dump nobody fetched, not ready, left in Standby. Pure."""
+"""Judges incidents without an end, and instances with an unfetched dump, not ready, or left in Standby. Pure."""
 
 from collections.abc import Iterator
 
@@ -6,15 +6,15 @@ from lambdas.incident.record import INTERRUPT_STARTED, State
 from lambdas.sweep.case import Action, Case, Finding
 from lambdas.sweep.found import Checked, IncidentFacts, InStandby
 
-# With these no dump can happen, wherever the dump volume is mounted: the other faults depend on where that is, which a
-# sweep knows only for instances that were provisioned with the deployment's settings.
+# With these faults no dump can happen. The others depend on the mount point, which the sweep may not know: it checks
+# with the deployment's setting, and an execution's input can override that.
 DUMP_IMPOSSIBLE = frozenset({"reservation-missing", "reboot-pending", "crash-kernel-not-loaded"})
 
 UNFINISHED = frozenset({State.OPENED, *INTERRUPT_STARTED})
 
 
 def judge_incident(case: Case, incident: IncidentFacts) -> Iterator[Finding]:
-    """An incident without an end: nobody works on it, and it has no verdict."""
+    """An incident without a verdict and without a running execution."""
     if incident.is_running or incident.state not in UNFINISHED:
         return
     if not case.is_settled(incident.opened_at):
@@ -26,15 +26,16 @@ def judge_incident(case: Case, incident: IncidentFacts) -> Iterator[Finding]:
         subject=incident.incident_id,
         instance_id=incident.instance_id,
         incident_id=incident.incident_id,
-        detail=f"It is {incident.state} since {incident.opened_at:%Y-%m-%dT%H:%M:%SZ}, and no execution works on it.",
-        next_step=f"Start CollectVmcore with {again}: it interrupts nothing, it looks for the dump."
+        detail=f"The incident has no verdict. It was opened at {incident.opened_at:%Y-%m-%dT%H:%M:%SZ}, its state is "
+        f"{incident.state}, and no execution works on it.",
+        next_step=f"Start CollectVmcore with {again}: it sends no interrupt, it only fetches the dump."
         if is_started
-        else "Nothing was interrupted. See its execution; start CollectVmcore again if the dump is wanted.",
+        else "No interrupt was sent. See its execution; if you want the dump, start CollectVmcore again.",
     )
 
 
 def judge_uncollected(case: Case, checked: Checked) -> Iterator[Finding]:
-    """A dump that lies on its instance: a panic that happened by itself, or a collection that failed."""
+    """A dump still on its instance, from a panic without an incident or after a failed collection."""
     if not checked.uncollected or checked.instance_id in case.busy:
         return
     may_collect = case.policy.collects and checked.is_complete
@@ -42,14 +43,14 @@ def judge_uncollected(case: Case, checked: Checked) -> Iterator[Finding]:
         kind="uncollected-dump" if checked.is_complete else "uncollected-incomplete-dump",
         subject=checked.instance_id,
         instance_id=checked.instance_id,
-        detail=f"{checked.uncollected} lies on the instance.",
+        detail=f"A dump that nobody fetched is on the instance: {checked.uncollected}.",
         next_step=f'Start CollectVmcore with {{"instanceId": "{checked.instance_id}"}}.',
         action=Action.COLLECT if may_collect else Action.REPORT,
     )
 
 
 def judge_readiness(case: Case, checked: Checked) -> Iterator[Finding]:
-    """An instance that says ready but is not, or of which nobody can tell."""
+    """An instance tagged ready that is not ready or cannot be checked."""
     if checked.instance_id in case.busy:
         return
     if not checked.is_reachable:
@@ -57,8 +58,9 @@ def judge_readiness(case: Case, checked: Checked) -> Iterator[Finding]:
             kind="ready-but-unreachable",
             subject=checked.instance_id,
             instance_id=checked.instance_id,
-            detail=f"It is tagged ready and runs, but Systems Manager does not reach it: {checked.ping_status}.",
-            next_step="Repair its SSM agent: no hang could be confirmed and no dump be collected.",
+            detail=f"The instance is running and tagged ready, but Systems Manager does not reach it: "
+            f"{checked.ping_status}.",
+            next_step="Repair its SSM agent: without it no hang can be confirmed and no dump be collected.",
         )
     if checked.is_ready is not False:
         return
@@ -68,14 +70,15 @@ def judge_readiness(case: Case, checked: Checked) -> Iterator[Finding]:
         kind="not-ready",
         subject=checked.instance_id,
         instance_id=checked.instance_id,
-        detail=f"It is tagged ready, but {'would not dump' if is_impossible else 'a check found faults'}: {faults}.",
-        next_step="Run ProvisionDumpVolume for it: it repairs what it can and marks it ready again.",
+        detail=f"The instance is tagged ready, but {'could not dump' if is_impossible else 'check_kdump found faults'}:"
+        f" {faults}.",
+        next_step="Run ProvisionDumpVolume for it: it repairs what it can and tags the instance ready again.",
         action=Action.UNMARK if is_impossible and case.policy.unmarks else Action.REPORT,
     )
 
 
 def judge_standby(case: Case, in_standby: InStandby) -> Iterator[Finding]:
-    """The incident is over, and the instance still does not serve."""
+    """An instance still in Standby although no execution works on its incident."""
     incident = case.incident(in_standby.incident_id)
     if incident is None or in_standby.instance_id in case.busy:
         return
@@ -87,7 +90,7 @@ def judge_standby(case: Case, in_standby: InStandby) -> Iterator[Finding]:
         subject=in_standby.instance_id,
         instance_id=in_standby.instance_id,
         incident_id=in_standby.incident_id,
-        detail=f"It is in Standby in the Auto Scaling group {group}, and no execution works on it.",
-        next_step=f"If it is well: aws autoscaling exit-standby --auto-scaling-group-name {group} "
+        detail=f"The instance is in Standby in the Auto Scaling group {group}, and no execution works on its incident.",
+        next_step=f"If it is healthy: aws autoscaling exit-standby --auto-scaling-group-name {group} "
         f"--instance-ids {in_standby.instance_id}",
     )

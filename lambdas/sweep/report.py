@@ -1,4 +1,4 @@
-"""What comes of a sweep: a JSON object in the bucket, metrics, and one notification when there is something to say."""
+"""Reports a sweep: a JSON object in the bucket, metrics, and one notification if there is something to report."""
 
 import json
 from collections import Counter
@@ -20,13 +20,13 @@ from lambdas.runtime.telemetry_names import Metric
 from lambdas.sweep.case import Action, Finding
 from lambdas.sweep.found import Checked, Found
 
-# SNS takes 256 KiB; what nobody reads to its end is in the bucket.
-_MOST_TOLD = 100
+# SNS takes 256 KiB; the object in the bucket has all of them.
+_MOST_LISTED = 100
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finding and what became of it: `error` "" when its action, if any, was carried out."""
+    """A finding and the outcome of its action; `error` "": no action failed."""
 
     finding: Finding
     is_done: bool
@@ -35,18 +35,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep. `failures` are searches that failed, `unseen` what there was no time for."""
+    """One sweep: `failures` are failed searches, `unseen` is what there was no time for."""
 
     at: datetime
     outcomes: Sequence[Outcome]
     failures: Sequence[str]
     unseen: Sequence[str]
-    # readiness -> how many instances; see fleet.py
+    # readiness -> number of instances
     fleet: Mapping[str, int]
 
     @property
-    def is_worth_telling(self) -> bool:
-        """Nothing found, nothing failed, nothing unseen: nobody is told."""
+    def is_worth_notifying(self) -> bool:
+        """Whether anything was found, failed, or was not seen."""
         return bool(self.outcomes or self.failures or self.unseen)
 
     @property
@@ -66,7 +66,7 @@ class Sweep:
 
 
 def write(sweep: Sweep) -> None:
-    """Overwrites an earlier one of the day; the bucket keeps that as a version."""
+    """Overwrites an earlier report of the same day; the bucket keeps the previous version."""
     bucket = VmcoreBucket.read()
     clients.s3().put_object(
         Bucket=bucket.bucket_name,
@@ -79,7 +79,7 @@ def write(sweep: Sweep) -> None:
 
 
 def emit_metrics(sweep: Sweep) -> None:
-    """Also when there is nothing, so that an alarm can tell a quiet sweep from none."""
+    """Emits them even if nothing was found, so that an alarm can detect a missing sweep."""
     count(Metric.SWEEPS)
     measure(Metric.SWEEP_FINDINGS, len(sweep.outcomes), unit=MetricUnit.Count)
     failed = len(sweep.failures) + sum(1 for each in sweep.outcomes if each.error)
@@ -90,17 +90,17 @@ def emit_metrics(sweep: Sweep) -> None:
         measure(Metric.FLEET_INSTANCES, number, unit=MetricUnit.Count, readiness=readiness)
 
 
-def tell(sweep: Sweep, problem: str = "") -> None:
-    """One message; `problem` is why the object in the bucket is not there."""
+def notify(sweep: Sweep, problem: str = "") -> None:
+    """Publishes one message; `problem` says why the object could not be written to the bucket."""
     acted = sum(1 for each in sweep.outcomes if each.is_done)
     subject = f"Hangdump: sweep found {len(sweep.outcomes)}, acted on {acted}"
     if sweep.failures:
         subject += f", {len(sweep.failures)} searches failed"
-    lines = [line for outcome in sweep.outcomes[:_MOST_TOLD] for line in _lines(outcome)]
-    if len(sweep.outcomes) > _MOST_TOLD:
-        lines.append(f"… and {len(sweep.outcomes) - _MOST_TOLD} more in the report.")
-    lines += [f"Failed: {failure}" for failure in sweep.failures]
-    lines += [f"Not seen: {unseen}" for unseen in sweep.unseen[:_MOST_TOLD]]
+    lines = [line for outcome in sweep.outcomes[:_MOST_LISTED] for line in _lines(outcome)]
+    if len(sweep.outcomes) > _MOST_LISTED:
+        lines.append(f"… and {len(sweep.outcomes) - _MOST_LISTED} more in the report.")
+    lines += [f"Search failed: {failure}" for failure in sweep.failures]
+    lines += [f"Not checked: {unseen}" for unseen in sweep.unseen[:_MOST_LISTED]]
     where = problem or f"Report: s3://{VmcoreBucket.read().bucket_name}/{sweep.key}"
     publish(Notifications.read().topic_arn, subject=subject, lines=[*lines, "", where])
 
@@ -123,17 +123,17 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 class Readiness(StrEnum):
-    """Of an instance that runs and is enrolled; each is exactly one of these."""
+    """The readiness of a running, enrolled instance. All but the last are tagged ready."""
 
-    READY = "ready"  # it says so, and its own check agrees
-    BROKEN = "broken"  # it says so, and its own check does not agree
-    UNREACHABLE = "unreachable"  # it says so, and Systems Manager does not reach it
-    NOT_ASKED = "not-asked"  # it says so; its incident is being worked on, or there was no time
-    NOT_PROVISIONED = "not-provisioned"  # enrolled, and nobody made it ready
+    READY = "ready"  # check_kdump agrees
+    BROKEN = "broken"  # check_kdump found faults
+    UNREACHABLE = "unreachable"  # Systems Manager does not reach it
+    NOT_ASKED = "not-asked"  # its incident has a running execution, or there was no time
+    NOT_PROVISIONED = "not-provisioned"  # not tagged ready
 
 
 def readiness_of_fleet(found: Found) -> Mapping[str, int]:
-    """All kinds, also those with none, so that a line goes down to 0; empty when nobody looked."""
+    """The number of instances of each kind, 0 included so that graphs drop to 0; empty if the search failed."""
     if found.fleet is None:
         return {}
     checked = {each.instance_id: each for each in found.checked}

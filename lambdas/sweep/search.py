@@ -1,4 +1,4 @@
-"""Makes every search, one after the other. One that fails is told of and stops none of the others."""
+"""Runs every search, one after the other. A failed search is reported and does not stop the others."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,14 +25,14 @@ Result = TypeVar("Result")
 
 
 class Search:
-    """`failures` are the searches that failed, in words."""
+    """The searches; `failures` describes those that failed."""
 
     def __init__(self, time_left: TimeLeft) -> None:
         self._time_left = time_left
         self.failures: list[str] = []
 
     def everything(self) -> Found:
-        """First what costs little; the instances are asked last, with the time that is left."""
+        """Runs the cheap searches first; the checks on the instances get the time that is left."""
         left = self._time_left
         volumes = self._attempt("dump volumes", lambda: find_dump_volumes(left)) or ()
         copies = self._attempt("copies", lambda: find_copies(left)) or ()
@@ -53,7 +53,7 @@ class Search:
             *(upload.incident_id for upload in uploads),
         ]
         running = self._attempt("executions", find_running)
-        # Who is at work is not known then: nothing of incidents can be judged.
+        # Without the running executions no incident can be judged.
         incidents = (
             self._attempt("incidents", lambda: self._incidents(of_incidents, running)) if running is not None else None
         )
@@ -84,10 +84,10 @@ class Search:
             **find_unfinished(running, self._time_left),
         }
 
-    def _attempt(self, what: str, search: Callable[[], Result]) -> Result | None:
+    def _attempt(self, kind: str, search: Callable[[], Result]) -> Result | None:
         try:
             return search()
         except (ClientError, BotoCoreError, ValidationError, ValueError) as error:
-            logger.warning("The search for %s failed: %s", what, error)
-            self.failures.append(f"{what}: {error}")
+            logger.warning("The search for %s failed: %s", kind, error)
+            self.failures.append(f"{kind}: {error}")
             return None

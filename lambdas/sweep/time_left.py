@@ -1,16 +1,16 @@
-"""The sweep's own bound: it ends its search before Lambda ends it, and says what it did not see."""
+"""The sweep's time limit: it stops searching before Lambda stops the function, and reports what it did not see."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-# To remove, to write the report and to tell of it.
+# The time to remove, to write the report and to notify.
 _KEPT_FOR_THE_REPORT_SECONDS = 60
 
 Page = TypeVar("Page")
 
 
 class TimeLeft:
-    """`unseen` names, in words, what there was no time for."""
+    """`unseen` describes what there was no time for."""
 
     def __init__(self, remaining_milliseconds: Callable[[], int]) -> None:
         self._remaining_milliseconds = remaining_milliseconds
@@ -18,18 +18,18 @@ class TimeLeft:
 
     @property
     def seconds(self) -> float:
-        """For looking; 0 or less when it is over."""
+        """The time left for searching; 0 or less: none."""
         return self._remaining_milliseconds() / 1000 - _KEPT_FOR_THE_REPORT_SECONDS
 
     @property
     def is_over(self) -> bool:
-        """Stop looking."""
+        """Whether the search must stop."""
         return self.seconds <= 0
 
-    def pages(self, what: str, pages: Iterable[Page]) -> Iterator[Page]:
-        """As many of them as there is time for."""
+    def pages(self, kind: str, pages: Iterable[Page]) -> Iterator[Page]:
+        """Yields as many pages as there is time for."""
         for page in pages:
             yield page
             if self.is_over:
-                self.unseen.append(f"{what}: not all of them")
+                self.unseen.append(f"{kind}: not all of them")
                 return

@@ -369,5 +369,5 @@ def test_readiness_that_cannot_be_noted_is_told_and_stops_nothing(run: Sweep, la
     launch()
     account.fail("CreateTags", "InvalidInstanceID.NotFound")
     result = run()
-    assert any("seen, but not noted" in each for each in result["unseen"])
+    assert any("could not be tagged" in each for each in result["unseen"])
     assert result["report"]
