@@ -48,7 +48,10 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
     ({"mountPoint": "/var/crash; reboot"}, ["hangdump.mountPoint", "text matching"]),
     ({"coreCollector": "scp"}, ["hangdump.coreCollector = 'scp'", "text matching"]),
     ({"autoScalingStandby": "always"}, ['one of "required", "preferred", "off"']),
-    ({"probeTimeoutSeconds": 300}, ["standbyTimeoutSeconds = 360", "twice the first plus the second may be at most 780"]),
+    (
+        {"probeTimeoutSeconds": 300},
+        ["standbyTimeoutSeconds = 360", "twice the first plus the second may be at most 780"],
+    ),
     ({"dumpLevel": 32}, ["hangdump.dumpLevel = 32", "from 0 to 31"]),
     ({"dumpTimeoutSeconds": 40000}, ["dumpLimitSeconds = 28800", "at least dumpTimeoutSeconds, which is 40000"]),
     ({"finalAction": "halt"}, ["hangdump.finalAction = 'halt'", 'one of "reboot", "poweroff"']),
