@@ -267,6 +267,6 @@ def test_the_settings_arrive_where_they_matter(tmp_path: Path) -> None:
     provision = template.machine("ProvisionDumpVolume")
     assert provision.states["Create dump volume"]["Parameters"]["Throughput"] == 500
     assert provision.states["Put hang alarm"]["Parameters"]["Period"] == 300
-    assert provision.states["Prepare dump volume (start waiting)"]["Parameters"]["waitSeconds"] == 2
+    assert provision.states["Prepare dump volume (start waiting)"]["Assign"]["waitSeconds"] == 2
     upload = next(d for d in template.of_type("AWS::SSM::Document").values() if d["Name"] == "Hangdump-upload_vmcore")
     assert upload["Content"]["mainSteps"][0]["inputs"]["timeoutSeconds"] == "7200"
