@@ -56,7 +56,7 @@ def prove_report(page: Path, triage: Mapping[str, Any], *, spinner: str) -> Culp
         raise NotProven(f"triage.json names {task!r} on CPU {cpu}, not {planted}, which was made to spin")
     marked = re.findall(r'<li class="crashing">(.*?)</li>', page.read_text(encoding="utf-8"), re.DOTALL)
     if len(marked) != 1 or f"CPU {cpu}, crashed here" not in marked[0] or planted not in marked[0]:
-        raise NotProven(f"{page} does not mark {planted} on CPU {cpu}; look at its part What each CPU was doing")
+        raise NotProven(f"{page} does not mark {planted} on CPU {cpu}; see its section CPUs")
     return Culprit(planted, cpu)
 
 

@@ -1,6 +1,6 @@
-"""The report: one self-contained HTML page an incident, and the index of all of them. Renders, and does no I/O.
+"""Renders the report, one self-contained HTML page per incident, and the index of all incidents. Does no I/O.
 
-No script, no asset from elsewhere; a Content-Security-Policy says so to the browser. Every value goes through
+The pages have no script and no external asset; a Content-Security-Policy enforces that. Every value passes through
 `visible` and autoescape, whatever the template does.
 """
 
@@ -30,13 +30,13 @@ def render(
     *,
     exhibits: Exhibits | None = None,
 ) -> str:
-    """report.html, of incident.json or a record; `similar` None: not known."""
+    """Renders report.html from incident.json or a record; `similar` None: unknown."""
     page = compose(incident, triage, analysis, similar, exhibits=exhibits or Exhibits())
     return _environment().get_template("report.html").render(page=page, rendered=moment.iso(moment.now()))
 
 
 def render_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool = False) -> str:
-    """reports/index.html; `is_cut`: there are older ones that are not given."""
+    """Renders reports/index.html; `is_cut`: there are older incidents."""
     index = compose_index(incidents, bucket=bucket, region=region, is_cut=is_cut)
     return _environment().get_template("index.html").render(index=index, rendered=moment.iso(moment.now()))
 
@@ -57,5 +57,5 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """Of every printed value; markup is what a template made."""
+    """Makes every printed value visible, except the markup that a template made."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,4 +1,4 @@
-"""What to do next, by how the incident ended and by what the kernel was doing: words, and commands to copy. Pure."""
+"""The next steps for a verdict and a crash class: sentences, and commands to copy. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,47 +8,47 @@ from lambdas.report.text import argument, uri
 from lambdas.runtime.notification import next_step
 from lambdas.triage.model import CrashClass, Triage
 
-# Where the dump is, or may still be, on the instance.
+# With these the dump is, or may be, still on the instance.
 _FETCHABLE = {Verdict.INCOMPLETE, Verdict.PANIC_NO_DUMP, Verdict.FAILED}
 _REFUSALS = {Verdict.REFUSED, Verdict.UNSUPPORTED}
 
 _BY_CLASS = {
-    CrashClass.NMI_HANG: "It hung until the interrupt: see which task held each CPU. A real-time task that never "
-    "sleeps, or a lock that nobody released, stands at the top of a CPU's trace.",
-    CrashClass.HARD_LOCKUP: "A CPU ran with interrupts off for too long: look at the function at the top of its trace, "
-    "or at what holds the lock that it spins on.",
-    CrashClass.SOFT_LOCKUP: "A CPU stayed in the kernel without scheduling: look in its trace for a long loop, or for "
-    "a spin lock held elsewhere.",
-    CrashClass.HUNG_TASK: "A task waited too long. Follow the blocked tasks to the one that waits for nobody's lock: "
-    "it waits for a disk or the network, or holds what the others want.",
-    CrashClass.RCU_STALL: "A CPU or task did not pass a quiescent state: a loop in the kernel, or real-time tasks that "
-    "starve the rcu threads.",
-    CrashClass.OUT_OF_MEMORY: "Memory ran out. See which process or slab grew; limit it by a cgroup, or take a larger "
+    CrashClass.NMI_HANG: "The instance hung until the interrupt. See which task held each CPU: look for a real-time "
+    "task that never sleeps, or for a CPU that spins on a lock.",
+    CrashClass.HARD_LOCKUP: "A CPU ran with interrupts off for too long. Look at the function at the top of its trace, "
+    "and for the holder of the lock that it spins on.",
+    CrashClass.SOFT_LOCKUP: "A CPU stayed in the kernel without scheduling. Look in its trace for a long loop, or for "
+    "a spin lock that another CPU holds.",
+    CrashClass.HUNG_TASK: "A task was blocked too long. Follow the blocked tasks to the one that waits for no lock: it "
+    "waits for a disk or the network, or holds the lock that the others wait for.",
+    CrashClass.RCU_STALL: "A CPU or task did not pass a quiescent state. Look for a loop in the kernel, or for "
+    "real-time tasks that starve the RCU threads.",
+    CrashClass.OUT_OF_MEMORY: "Memory ran out. See which process or slab grew. Limit it with a cgroup, or use a larger "
     "instance type.",
-    CrashClass.MACHINE_CHECK: "The hardware reported it. Stop and start the instance: it moves to another host.",
-    CrashClass.NULL_DEREFERENCE: "A bug in the function at the top of the trace, or in its caller. If a module is "
-    "named there, update or unload it; else look for the function among the fixes of newer kernels.",
-    CrashClass.PAGE_FAULT: "A bad pointer in the function at the top of the trace: a use after free, or a corrupted "
-    "object. A kernel with KASAN finds the culprit.",
-    CrashClass.OOPS: "A bug in the function at the top of the trace; look for it among the fixes of newer kernels.",
-    CrashClass.BUG: "The kernel found its own state impossible, at the line it names: look there for what it expects.",
-    CrashClass.STACK_OVERFLOW: "The trace is deeper than the stack: look for recursion, or for stacked drivers and "
-    "file systems.",
-    CrashClass.WATCHDOG: "A watchdog bit: what kept its feeder from running is in the CPUs' traces.",
-    CrashClass.SYSRQ: "Somebody, or a tool, asked for this crash by sysrq: see who was on the instance.",
+    CrashClass.MACHINE_CHECK: "The hardware reported an error. Stop and start the instance to move it to another host.",
+    CrashClass.NULL_DEREFERENCE: "The function at the top of the trace, or its caller, has a bug. If the trace names a "
+    "module, update or unload it; otherwise search the fixes of newer kernels for the function.",
+    CrashClass.PAGE_FAULT: "The function at the top of the trace used a bad pointer: a use after free, or a corrupted "
+    "object. A kernel with KASAN finds the cause.",
+    CrashClass.OOPS: "The function at the top of the trace has a bug. Search the fixes of newer kernels for it.",
+    CrashClass.BUG: "The kernel found its own state impossible. The source line that it names has the condition.",
+    CrashClass.STACK_OVERFLOW: "The kernel stack overflowed. Look in the trace for recursion, or for stacked drivers "
+    "and file systems.",
+    CrashClass.WATCHDOG: "A watchdog fired. Look in the CPUs' traces for the task that kept its feeder from running.",
+    CrashClass.SYSRQ: "A person or a tool triggered this crash by sysrq. Find out who was logged in.",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do; `command` is ready to be pasted into a shell."""
+    """One thing to do; `command` can be pasted into a shell."""
 
     words: str
     command: str = ""
 
 
 def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
-    """Most telling first."""
+    """The most useful step first."""
     verdict = incident.text("verdict")
     steps = []
     if triage and triage.crash_class in _BY_CLASS:
@@ -57,11 +57,11 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
         steps.append(Step(next_step(incident.text("decisionReason") or incident.text("reason"))))
     steps.extend(_read_the_dump(incident))
     if not incident.part("keys").text("vmcore") and incident.part("keys").text("dmesg"):
-        steps.append(Step("Read the kernel's last words.", _download(incident, "dmesg", "vmcore-dmesg.txt")))
+        steps.append(Step("Read the kernel's log.", _download(incident, "dmesg", "vmcore-dmesg.txt")))
     if verdict in _FETCHABLE and incident.text("instanceId"):
         steps.append(
             Step(
-                "Once the instance runs and answers, fetch whatever vmcore is on its dump volume.",
+                "When the instance is running again, fetch any vmcore from its dump volume.",
                 "aws stepfunctions start-execution --state-machine-arn "
                 + argument(_machine(incident))
                 + " --input "
@@ -69,7 +69,7 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
             )
         )
     if verdict in (Verdict.PANIC_NO_DUMP, Verdict.NO_PANIC):
-        steps.append(Step("Provision the instance again: it checks kdump, and says what keeps it from dumping."))
+        steps.append(Step("Run ProvisionDumpVolume for the instance again: it checks kdump and names each fault."))
     return [step for step in steps if step.words]
 
 
@@ -78,18 +78,18 @@ def _read_the_dump(incident: Facts) -> list[Step]:
         return []
     steps = [
         Step(
-            "Download the dump. It holds the memory of the host: keep it where only you can read it.",
+            "Download the dump. It holds the instance's memory: keep it where only you can read it.",
             _download(incident, "vmcore", "vmcore"),
         ),
         Step(
-            "Have all CPUs' traces, locks and memory written out, with the symbols of exactly this kernel (in the "
-            "repository of Hangdump).",
+            "Print all CPUs' traces, locks and memory with the symbols of this kernel (run it in Hangdump's "
+            "repository).",
             "python -m analysis vmcore",
         ),
-        Step("Or look yourself, with drgn or with crash and this kernel's debug symbols.", "drgn -c vmcore"),
+        Step("Or examine it yourself, with drgn or crash and this kernel's debug symbols.", "drgn -c vmcore"),
     ]
     if name := incident.text("incidentId"):
-        steps.insert(0, Step("Open it in drgn, all in one step.", f"python -m analysis open {argument(name)}"))
+        steps.insert(0, Step("Download it and open it in drgn.", f"python -m analysis open {argument(name)}"))
     return steps
 
 

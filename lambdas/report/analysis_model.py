@@ -1,4 +1,4 @@
-"""analysis.json as the report reads it: leniently, since a page with most of it is better than none.
+"""analysis.json as the report reads it: leniently, because a page with most of it is better than none.
 
 What has another type than expected counts as absent; what is unknown is left out.
 """
@@ -51,7 +51,7 @@ class _Part(BaseModel):
 
 
 class Frame(_Part):
-    """`function` is "" where there is no symbol."""
+    """A frame; `function` is "" if it has no symbol."""
 
     function: Text = ""
     file: Text = ""
@@ -70,7 +70,7 @@ Backtrace = Annotated[tuple[Frame, ...], _OBJECTS]
 
 
 class Cpu(_Part):
-    """What a CPU ran."""
+    """A CPU and the task that it ran."""
 
     cpu: Whole = None
     task: Annotated[Task, _OBJECT] = Task()
@@ -78,7 +78,7 @@ class Cpu(_Part):
 
 
 class BlockedTask(_Part):
-    """A task that waited without being interruptible."""
+    """A task in uninterruptible sleep."""
 
     name: Text = ""
     pid: Whole = None
@@ -87,7 +87,7 @@ class BlockedTask(_Part):
 
 
 class Culprit(_Part):
-    """Who stopped the kernel; `waiters` are those who waited for a lock of it, one behind the other."""
+    """The task that stopped the kernel; `waiters` waited for its lock, or for a lock of another waiter."""
 
     task: Annotated[Task, _OBJECT] = Task()
     function: Text = ""
@@ -96,7 +96,7 @@ class Culprit(_Part):
 
 
 class Lock(_Part):
-    """Who holds it, who waits."""
+    """A lock with its holder and its waiters."""
 
     kind: Text = ""
     holder: Text = ""
@@ -120,7 +120,7 @@ class Process(_Part):
 
 
 class Memory(_Part):
-    """Where the memory was."""
+    """The use of memory."""
 
     total_bytes: Number = None
     free_bytes: Number = None
@@ -137,7 +137,7 @@ class BlockRequest(_Part):
 
 
 class Analysis(_Part):
-    """All of analysis.json that the page shows."""
+    """The parts of analysis.json that the page shows."""
 
     kernel_release: Text = ""
     build_id: Text = ""
@@ -152,5 +152,5 @@ class Analysis(_Part):
 
 
 def read_analysis(given: Mapping[str, Any] | None) -> Analysis:
-    """Never raises; an empty one for None."""
+    """Never raises; None gives an empty analysis."""
     return Analysis.model_validate(dict(given or {}))

@@ -1,4 +1,4 @@
-"""Memory as bars: what it was used for as one bar, slabs and processes as a list of them. Pure; widths in percent."""
+"""Memory as bars: one bar of its uses, and a bar for each slab and process. Pure; widths in percent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class Bar:
-    """A named share; `left` for those that stand in one line."""
+    """A named share; `left` is its offset among the segments of one bar."""
 
     name: str
     size: str
@@ -23,7 +23,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """A list of bars, the largest as wide as the page; `left_out` more were smaller."""
+    """A list of bars; the largest is as wide as the page, and `left_out` smaller ones are not shown."""
 
     title: str
     bars: tuple[Bar, ...]
@@ -32,7 +32,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Memory:
-    """What is known of it; falsy when nothing is."""
+    """The drawing of the memory; falsy when nothing is known."""
 
     total: str = ""
     segments: tuple[Bar, ...] = ()
@@ -43,17 +43,17 @@ class Memory:
 
 
 def draw_memory(triage: Triage | None, analysis: Analysis) -> Memory:
-    """From the analysis where it says something, else from the log's Mem-Info."""
-    told, seen = analysis.memory, triage.memory if triage else None
-    total = told.total_bytes or (seen.total_bytes if seen else None)
-    free = told.free_bytes if told.free_bytes is not None else (seen.free_bytes if seen else None)
-    slabs = [(each.name, each.bytes) for each in told.slabs]
-    processes = [(_process(each.name, each.pid), each.rss_bytes) for each in told.processes]
-    if not processes and seen:
-        processes = [(_process(each.name, each.pid), float(each.rss_bytes)) for each in seen.processes]
+    """Draws the analysis' figures, and those of the log's Mem-Info where the analysis has none."""
+    memory, logged = analysis.memory, triage.memory if triage else None
+    total = memory.total_bytes or (logged.total_bytes if logged else None)
+    free = memory.free_bytes if memory.free_bytes is not None else (logged.free_bytes if logged else None)
+    slabs = [(each.name, each.bytes) for each in memory.slabs]
+    processes = [(_process(each.name, each.pid), each.rss_bytes) for each in memory.processes]
+    if not processes and logged:
+        processes = [(_process(each.name, each.pid), float(each.rss_bytes)) for each in logged.processes]
     uses: list[tuple[str, float | None]] = []
-    if seen and not told.total_bytes:
-        uses = [("processes", seen.anonymous_bytes), ("files", seen.file_bytes), ("slabs", seen.slab_bytes)]
+    if logged and not memory.total_bytes:
+        uses = [("processes", logged.anonymous_bytes), ("files", logged.file_bytes), ("slabs", logged.slab_bytes)]
     elif slabs:
         uses = [("slabs", sum(given or 0 for _, given in slabs))]
     lists = (_list("By slab cache", slabs), _list("By process, resident", processes))
@@ -69,7 +69,7 @@ def _segments(total: float, free: float | None, uses: Sequence[tuple[str, float 
     rest = total - sum(given for _, given in known)
     if known and rest > total * 0.001:
         known.insert(len(known) - (known[-1][0] == "free"), ("other", rest))
-    # What overlaps (a page is counted twice) must not leave the picture.
+    # Uses can overlap (a page is counted twice), but the segments must fit into the bar.
     whole = max(total, sum(given for _, given in known))
     segments, done = [], 0.0
     for name, given in known:

@@ -1,4 +1,4 @@
-"""Tables of a page: what was known before the decision, the chain of custody, what it costs. Pure."""
+"""Tables of a page: the evidence before the decision, the chain of custody, the cost. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ _MOST_ROWS = 60
 # isProbeAnswered, lastInterruptEpoch
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-# Those that the decision turns on, in its order; what others there are follows by name.
+# The facts that the rules read, in the rules' order; other facts follow by name.
 _EVIDENCE = {
     "isEnrolled": "enrolled by its owner",
-    "readyEpoch": "last proven ready for a dump",
-    "readyKernel": "with the kernel",
+    "readyEpoch": "last checked ready for a dump",
+    "readyKernel": "kernel at that check",
     "isInstanceKnown": "known to EC2",
     "instanceState": "state of the instance",
-    "launchedEpoch": "last start, by EC2",
-    "consoleBootedEpoch": "last boot that the console dates",
+    "launchedEpoch": "last start, from EC2",
+    "consoleBootedEpoch": "last boot, from the console",
     "consoleKernel": "kernel on the console",
-    "isBooting": "boots just now",
-    "isCrashKernel": "in the crash kernel already",
+    "isBooting": "is booting",
+    "isCrashKernel": "is in the crash kernel",
     "availabilityZone": "Availability Zone",
     "autoScalingGroup": "Auto Scaling group",
     "hypervisor": "hypervisor",
@@ -34,12 +34,12 @@ _EVIDENCE = {
     "instanceStatus": "instance status check",
     "attachedEbsStatus": "attached EBS check",
     "isAlarmOnStatusCheck": "alarm is on a status check",
-    "mute": "muted",
+    "mute": "alarm is muted",
     "maintenanceWindow": "maintenance window",
-    "rivalAlarms": "alarms that would act on it themselves",
-    "firedRivalAlarms": "of those, in alarm",
-    "isProbeAnswered": "the probe was answered",
-    "lastInterruptEpoch": "last interrupt before",
+    "rivalAlarms": "other alarms that act on the instance",
+    "firedRivalAlarms": "other alarms that have fired",
+    "isProbeAnswered": "answered the probe",
+    "lastInterruptEpoch": "previous interrupt",
     "interruptsInWindow": "interrupts in this window, fleet",
     "interruptsInZone": "interrupts in this window, zone",
     "interruptsInGroup": "interrupts in this window, group",
@@ -48,7 +48,7 @@ _EVIDENCE = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table; `is_code` for what is copied rather than read."""
+    """One line of a table; `is_code` for a value to copy rather than to read."""
 
     name: str
     value: str
@@ -56,7 +56,7 @@ class Row:
 
 
 def evidence_rows(incident: Facts) -> list[Row]:
-    """Of the incident's `evidence`, whatever fields it has; notes are sentences and stand elsewhere."""
+    """The incident's `evidence`, known or unknown fields; its notes are shown elsewhere."""
     given = incident.part("evidence").given
     names = [
         *(name for name in _EVIDENCE if name in given),
@@ -67,43 +67,44 @@ def evidence_rows(incident: Facts) -> list[Row]:
 
 
 def custody_rows(incident: Facts) -> list[Row]:
-    """Where the vmcore came from, what it is, and where everything of this incident is."""
+    """The vmcore's origin, size and digest, and where the incident's objects are."""
     vmcore, upload = incident.part("vmcore"), incident.part("upload")
     size_bytes, parts, written = vmcore.whole("sizeBytes"), vmcore.whole("parts"), upload.whole("modifiedEpoch")
     execution = incident.text("executionName")
     rows = [
         Row("Size", f"{exact(size_bytes)} bytes ({size(size_bytes)})" if size_bytes is not None else ""),
-        Row("SHA-256, as S3 verified it", vmcore.text("digest"), is_code=True),
+        Row("SHA-256, verified by S3", vmcore.text("digest"), is_code=True),
         Row("Parts", f"{exact(parts)}, each with its digest in manifest.json" if parts is not None else ""),
-        Row("On the instance it was", upload.text("vmcorePath"), is_code=True),
-        Row("Written there", f"{_at(written)} UTC, by the instance's clock" if written else ""),
-        Row("Opened", _opened(incident.part("opened"))),
-        Row("Brought by", f"CollectVmcore {execution}" if execution else ""),
+        Row("Path on the instance", upload.text("vmcorePath"), is_code=True),
+        Row("Written at", f"{_at(written)} UTC, by the instance's clock" if written else ""),
+        Row("Opened as", _opened(incident.part("opened"))),
+        Row("Collected by", f"CollectVmcore {execution}" if execution else ""),
         Row("Bucket", incident.text("bucket"), is_code=True),
         *_key_rows(incident.part("keys")),
     ]
     present = [row for row in rows if row.value]
-    # A bucket's name alone is no chain.
+    # The bucket's name alone is no chain of custody.
     return present if len(present) > 1 else []
 
 
 def _opened(opened: Facts) -> str:
     release, build_id = opened.text("kernelRelease"), opened.text("buildId")
     kernel = f"Linux {release} {opened.text('architecture')}".strip() if release else ""
-    said = (opened.text("format"), kernel, f"build id {build_id}" if build_id else "")
-    return ", ".join(each for each in said if each)
+    return ", ".join(
+        each for each in (opened.text("format"), kernel, f"build id {build_id}" if build_id else "") if each
+    )
 
 
 def _key_rows(keys: Facts) -> list[Row]:
     others = sorted(keys.text(str(name)) for name in keys.given if name != "vmcore" and keys.text(str(name)))
     beside = clip(", ".join(file_name(key) for key in others), _LONGEST_VALUE)
     if vmcore := keys.text("vmcore"):
-        return [Row("Key", vmcore, is_code=True), Row("Beside it", beside)]
-    return [Row("Under", f"{others[0].rpartition('/')[0]}/", is_code=True), Row("Objects", beside)] if others else []
+        return [Row("Key", vmcore, is_code=True), Row("Other objects", beside)]
+    return [Row("Prefix", f"{others[0].rpartition('/')[0]}/", is_code=True), Row("Objects", beside)] if others else []
 
 
 def cost_rows(incident: Facts, *, retention_days: int | None) -> list[Row]:
-    """Quantities, no money: prices differ by Region, change, and are not known here."""
+    """Quantities instead of money: prices differ by Region and change."""
     rows = []
     size_bytes = incident.part("vmcore").number("sizeBytes")
     if size_bytes:
@@ -117,15 +118,15 @@ def cost_rows(incident: Facts, *, retention_days: int | None) -> list[Row]:
                 )
             )
         else:
-            rows.append(Row("S3 Standard", f"{_amount(gigabytes)} GB in every month that it is kept"))
+            rows.append(Row("S3 Standard", f"{_amount(gigabytes)} GB-months per month"))
         if (parts := incident.part("vmcore").whole("parts")) is not None:
-            rows.append(Row("S3 requests", f"{exact(parts + 2)} of the PUT kind, for the parts"))
-        rows.append(Row("Data transfer", "none that is charged: from an instance to S3 in its Region"))
+            rows.append(Row("S3 requests", f"{exact(parts + 2)} PUT requests for the parts"))
+        rows.append(Row("Data transfer", "free, from an instance to S3 in its Region"))
     return rows
 
 
 def notes(incident: Facts) -> list[str]:
-    """What was said of the evidence in sentences."""
+    """The notes on the evidence."""
     return [clip(note, _LONGEST_VALUE) for note in incident.part("evidence").texts("notes")][:_MOST_ROWS]
 
 

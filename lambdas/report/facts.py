@@ -1,4 +1,4 @@
-"""Typed access to an incident as JSON, whose parts may be absent or of another type: what is there is drawn."""
+"""Typed access to an incident as JSON. Parts may be absent or of another type: the page shows the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ class Facts:
     given: Mapping[str, Any]
 
     def text(self, name: str) -> str:
-        """ "" when there is none."""
+        """A text, or ""."""
         value = self.given.get(name)
         return value if isinstance(value, str) else ""
 
     def number(self, name: str) -> float | None:
-        """None when there is none; a boolean is no number."""
+        """A number, or None; a boolean is no number."""
         value = self.given.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             return None
-        # Larger than any size or time there is; false for what is no number at all.
+        # Larger than any size or time; the comparison is false for NaN.
         return value if abs(value) < 1e18 else None
 
     def whole(self, name: str) -> int | None:
@@ -34,7 +34,7 @@ class Facts:
         return None if value is None else int(value)
 
     def part(self, name: str) -> "Facts":
-        """An object in it; empty when there is none."""
+        """An object, or an empty one."""
         value = self.given.get(name)
         return Facts(value if isinstance(value, Mapping) else {})
 
@@ -47,7 +47,7 @@ class Facts:
         return [each for each in self._list(name) if isinstance(each, str)]
 
     def time(self, name: str) -> datetime | None:
-        """None for what is no time with an offset."""
+        """A time with an offset, or None."""
         try:
             return moment.parse(self.text(name))
         except (ValueError, OverflowError):
@@ -60,25 +60,25 @@ class Facts:
 
 @dataclass(frozen=True)
 class Headline:
-    """`tone` is good, warn, bad or quiet: what the page is coloured by."""
+    """`tone` is good, warn, bad or quiet, and colours the page."""
 
     sentence: str
     tone: str
 
 
 _HEADLINES = {
-    Verdict.CAPTURED: Headline("The kernel's memory is captured: its vmcore is in S3, complete and identical.", "good"),
+    Verdict.CAPTURED: Headline("The vmcore is in S3, complete and verified.", "good"),
     Verdict.RESCUED: Headline("The instance did not come back; its vmcore was rescued from the dump volume.", "good"),
-    Verdict.INCOMPLETE: Headline("The kernel crashed, and the crash kernel did not finish its vmcore.", "warn"),
-    Verdict.PANIC_NO_DUMP: Headline("The kernel crashed, and left no vmcore.", "bad"),
-    Verdict.NO_PANIC: Headline("The interrupt was sent, and the kernel did not panic.", "bad"),
-    Verdict.UNSUPPORTED: Headline("This kind of instance takes no diagnostic interrupt: it was left alone.", "quiet"),
-    Verdict.REFUSED: Headline("The instance was not interrupted: the gate refused.", "quiet"),
-    Verdict.FAILED: Headline("The collection stopped before there was a vmcore.", "bad"),
+    Verdict.INCOMPLETE: Headline("The kernel crashed, but the crash kernel did not finish the vmcore.", "warn"),
+    Verdict.PANIC_NO_DUMP: Headline("The kernel crashed, but wrote no vmcore.", "bad"),
+    Verdict.NO_PANIC: Headline("The interrupt was sent, but the kernel did not panic.", "bad"),
+    Verdict.UNSUPPORTED: Headline("EC2 cannot interrupt this type of instance, so nothing was sent.", "quiet"),
+    Verdict.REFUSED: Headline("The instance was not interrupted: a safety rule refused.", "quiet"),
+    Verdict.FAILED: Headline("The collection failed before it had a vmcore.", "bad"),
 }
 _UNDER_WAY = Headline("This incident is under way.", "warn")
 
 
 def headline(verdict: str) -> Headline:
-    """Of any text; what is no verdict (yet) is an incident under way."""
+    """The headline of a verdict; any other text means an incident under way."""
     return _HEADLINES.get(Verdict(verdict), _UNDER_WAY) if verdict in set(Verdict) else _UNDER_WAY

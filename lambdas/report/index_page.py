@@ -1,4 +1,4 @@
-"""The index of all incidents: newest first, in groups of one signature, and what was refused why. Pure."""
+"""The index of all incidents: newest first, grouped by signature, and the reasons of refusals. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _MOST_GROUPS = 20
 
 @dataclass(frozen=True)
 class Entry:
-    """One row."""
+    """One row of the list."""
 
     incident: IndexedIncident
     opened: str
@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Group:
-    """Repeats of one signature."""
+    """Incidents with the same signature."""
 
     signature: str
     what: str
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Index:
-    """The page."""
+    """The contents of the page."""
 
     entries: tuple[Entry, ...]
     groups: tuple[Group, ...]
@@ -51,7 +51,7 @@ class Index:
 
 
 def compose_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: str, is_cut: bool) -> Index:
-    """Newest first, whatever the order given."""
+    """Lists the incidents newest first, in whatever order they come."""
     ordered = sorted(
         incidents, key=lambda each: (each.opened_at.timestamp() if each.opened_at else 0, each.incident_id)
     )
@@ -82,7 +82,7 @@ _REFUSED = {Verdict.REFUSED, Verdict.UNSUPPORTED}
 
 
 def _groups(entries: Sequence[Entry]) -> tuple[Group, ...]:
-    """Signatures that came more than once, the most frequent first."""
+    """The signatures with more than one incident, the most frequent first."""
     members: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.incident.signature:
@@ -103,7 +103,7 @@ def _groups(entries: Sequence[Entry]) -> tuple[Group, ...]:
 
 
 def _counted(names: Sequence[str]) -> tuple[Bar, ...]:
-    """How often each, as bars; the most frequent is as wide as the page."""
+    """The names' counts as bars; the most frequent is as wide as the page."""
     counted = Counter(names).most_common()
     most = counted[0][1] if counted else 1
     return tuple(Bar(clip(name, 40), str(count), round(count / most * 100, 3)) for name, count in counted)
@@ -114,7 +114,7 @@ _MOST_SHOWN = 20
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One row; `link` is "" where there is nothing to open."""
+    """One row of similar incidents; `link` is "" without a report."""
 
     incident: SimilarIncident
     link: str
@@ -122,7 +122,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Similar:
-    """What the page says of repeats."""
+    """The similar incidents on a page."""
 
     sentence: str
     neighbours: tuple[Neighbour, ...]
@@ -130,7 +130,7 @@ class Similar:
 
 
 def draw_similar(similar: Sequence[SimilarIncident], *, instance_id: str, bucket: str, region: str) -> Similar:
-    """Newest first."""
+    """Lists similar incidents, newest first."""
     ordered = sorted(similar, key=lambda each: each.incident_id, reverse=True)
     neighbours = tuple(
         Neighbour(each, console_link(bucket=bucket, region=region, key=each.report_key))

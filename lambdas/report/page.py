@@ -1,4 +1,4 @@
-"""All that stands on an incident's page, as the template wants it: text, numbers, and nothing to decide. Pure."""
+"""The contents of an incident's page, ready for the template. Pure."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ from lambdas.triage.model import CrashClass, Triage
 
 _MOST_LINES = 120
 _LONGEST_LINE = 400
-# A screenshot of EC2 is some 50 KB; what is larger would make the page too heavy to open.
+# A screenshot of EC2 has some 50 KB; a much larger image would make the page slow to open.
 _LARGEST_SCREENSHOT_BYTES = 2 * 1024**2
 _IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibits:
-    """What else lies beside the record: console and screen before the interrupt, the end of the kernel's log."""
+    """The stored objects that a page shows: console and screen before the interrupt, the end of the kernel's log."""
 
     console: str = ""
     screenshot: bytes = b""
     log: str = ""
-    # How long the bucket keeps it; 0: for ever, None: not known.
+    # How long the bucket keeps the vmcore; 0: for ever, None: unknown.
     retention_days: int | None = None
 
 
@@ -50,7 +50,7 @@ class Page:
     steps: tuple[Step, ...]
     timeline: Timeline
     panic_message: str
-    stood: str
+    trace_owner: str
     pointer: Line | None
     trace: tuple[Line, ...]
     grid: Grid
@@ -78,7 +78,7 @@ def compose(
     *,
     exhibits: Exhibits,
 ) -> Page:
-    """Whatever is absent leaves its part of the page out."""
+    """Composes the page; parts without data are left out."""
     facts, analysed = Facts(incident), read_analysis(analysis)
     verdict, instance_id = facts.text("verdict"), facts.text("instanceId")
     bucket, region = facts.text("bucket"), facts.text("region")
@@ -95,7 +95,7 @@ def compose(
         steps=tuple(next_steps(facts, triage)),
         timeline=draw_timeline(facts),
         panic_message=(triage.panic_message if triage else "") or facts.text("panicLine"),
-        stood=_stood(triage),
+        trace_owner=_trace_owner(triage),
         pointer=pointer_line(triage.instruction_pointer) if triage else None,
         trace=draw_trace(triage),
         grid=draw_grid(triage, analysed),
@@ -119,57 +119,57 @@ def compose(
 
 
 def tail(text: str) -> str:
-    """The last lines, each as long as a reader bears."""
+    """The last lines, each of them clipped."""
     lines = text.replace("\r\n", "\n").rstrip().split("\n")
     return "\n".join(clip(line, _LONGEST_LINE) for line in lines[-_MOST_LINES:])
 
 
-def _stood(triage: Triage | None) -> str:
-    """Whose trace it is: `hangdump-spinne (602) on CPU 0`; of a blocked task the CPU that crashed tells nothing."""
+def _trace_owner(triage: Triage | None) -> str:
+    """The task of the trace, `hangdump-spinne (602) on CPU 0`; a blocked task was on no CPU."""
     if triage is None or triage.task is None:
         return ""
     task = triage.task.name if triage.task.pid is None else f"{triage.task.name} ({triage.task.pid})"
-    is_there = any(each.cpu == triage.crashing_cpu and each.task == triage.task for each in triage.cpus)
-    return f"{task} on CPU {triage.crashing_cpu}" if is_there else task
+    is_on_cpu = any(each.cpu == triage.crashing_cpu and each.task == triage.task for each in triage.cpus)
+    return f"{task} on CPU {triage.crashing_cpu}" if is_on_cpu else task
 
 
 def _key_facts(facts: Facts, triage: Triage | None, culprit: Culprit) -> list[Row]:
     durations = facts.part("durations")
     verified, total = durations.number("interruptToVerifiedSeconds"), durations.number("totalSeconds")
-    away = durations.number("interruptToOnlineSeconds")
+    downtime = durations.number("interruptToOnlineSeconds")
     vmcore = facts.part("vmcore").number("sizeBytes")
     at = facts.time("openedAt")
     kind = triage.crash_class if triage and triage.crash_class != CrashClass.UNKNOWN else ""
     rows = [
         Row("Instance", facts.text("instanceId"), is_code=True),
         Row("Auto Scaling group", facts.text("autoScalingGroup")),
-        Row("Where", " · ".join(each for each in (facts.text("region"), facts.text("accountId")) if each)),
-        Row("When", f"{day(at)}, {at:%H:%M} UTC" if at else ""),
+        Row("Region and account", " · ".join(each for each in (facts.text("region"), facts.text("accountId")) if each)),
+        Row("Opened", f"{day(at)}, {at:%H:%M} UTC" if at else ""),
         Row("Alarm", facts.text("alarmName")),
-        Row("Class", kind),
-        Row("By the symbols", _by_symbols(culprit)),
+        Row("Crash class", kind),
+        Row("Culprit, from symbols", _by_symbols(culprit)),
         Row("Kernel", (triage.kernel_release if triage else "") or facts.text("kernel"), is_code=True),
         Row("Hardware", triage.hardware if triage else ""),
-        Row("Up before", duration(triage.uptime_seconds) if triage and triage.uptime_seconds is not None else ""),
+        Row("Uptime", duration(triage.uptime_seconds) if triage and triage.uptime_seconds is not None else ""),
         Row("Taint", triage.taint if triage else ""),
         Row("vmcore", size(vmcore) if vmcore is not None else ""),
-        Row("Away", duration(away) if away is not None else ""),
-        Row("To proof", f"{duration(verified)} from the interrupt" if verified is not None else ""),
-        Row("Took", duration(total) if total is not None and verified is None else ""),
+        Row("Downtime", duration(downtime) if downtime is not None else ""),
+        Row("Time to verified", f"{duration(verified)} from the interrupt" if verified is not None else ""),
+        Row("Duration", duration(total) if total is not None and verified is None else ""),
         Row("Signature", triage.signature if triage else "", is_code=True),
     ]
     return [row for row in rows if row.value]
 
 
 def _by_symbols(culprit: Culprit) -> str:
-    """xfs_log_force [xfs] of kworker/1:2 (2050), for whom postgres (2101) waited · spin (602) in user space"""
+    """xfs_log_force [xfs] in kworker/1:2 (2050); postgres (2101) waited for it · spin (602) in user space"""
     task = culprit.task
     if not task.name:
         return ""
     name = task.name if task.pid is None else f"{task.name} ({task.pid})"
     module = f" [{culprit.module}]" if culprit.module else ""
-    where = f"{culprit.function}{module} of {name}" if culprit.function else f"{name} in user space"
-    return clip(f"{where}, for whom {', '.join(culprit.waiters)} waited" if culprit.waiters else where, _LONGEST_LINE)
+    where = f"{culprit.function}{module} in {name}" if culprit.function else f"{name} in user space"
+    return clip(f"{where}; {', '.join(culprit.waiters)} waited for it" if culprit.waiters else where, _LONGEST_LINE)
 
 
 def _warnings(triage: Triage | None) -> list[Row]:
@@ -190,7 +190,7 @@ def _links(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _data_uri(image: bytes) -> str:
-    """What is no image of a known kind, or too large, is left out."""
+    """The image as a data URI; "" for an unknown kind of image, or one that is too large."""
     kind = next((kind for start, kind in _IMAGES.items() if image.startswith(start)), "")
     if not kind or len(image) > _LARGEST_SCREENSHOT_BYTES:
         return ""

@@ -1,4 +1,4 @@
-"""Writes report.html of an incident, and reports/index.html of all: gathers what they are drawn of, and renders."""
+"""Writes an incident's report.html and the index of all: reads their data, renders, and stores the pages."""
 
 import json
 from collections.abc import Mapping
@@ -18,40 +18,40 @@ from lambdas.runtime.observability import logger
 from lambdas.triage import Triage
 
 _HTML = "text/html; charset=utf-8"
-# A console of EC2 is 64 KiB, and what a page shows of a log less than that.
+# EC2's console has 64 KiB; a page shows less than that of a log.
 _TAIL_BYTES = 64 * 1024
 _LARGEST_SCREENSHOT_BYTES = 2 * 1024**2
 _LARGEST_ANALYSIS_BYTES = 16 * 1024**2
 
 
 class IncidentPages:
-    """The pages in one bucket. What cannot be read is left out of them; what cannot be written is an error."""
+    """The pages in one bucket. Data that cannot be read is left out; a page that cannot be written is an error."""
 
     def __init__(self, settings: ReportPages, table_name: str) -> None:
         self._settings = settings
         self._index = IncidentIndex(table_name)
 
-    def write_report(self, key: str, incident: Mapping[str, Any], told: Triage | None) -> None:
-        """Of incident.json or a record, and what lies beside it."""
-        similar = self._similar(told, str(incident.get("incidentId")))
+    def write_report(self, key: str, incident: Mapping[str, Any], triage: Triage | None) -> None:
+        """Writes the report from incident.json or a record, and from the incident's objects."""
+        similar = self._similar(triage, str(incident.get("incidentId")))
         analysis = self._analysis(key.removesuffix("report.html") + ANALYSIS)
-        page = render(incident, told, analysis, similar, exhibits=self._exhibits(incident.get("keys") or {}))
+        page = render(incident, triage, analysis, similar, exhibits=self._exhibits(incident.get("keys") or {}))
         bucket_objects.write(self._settings, key, page, content_type=_HTML)
 
     def write_index(self, *, region: str, own: Mapping[str, Any] | None = None) -> None:
-        """Of the table; `own` is an incident whose end the table's index may not show yet.
+        """Writes the index from the table; `own` is an incident whose end the table's index may not show yet.
 
-        Who writes last wins: rendered from the table each time, a page that lost a race is whole again with the next.
+        The last writer wins. Each page is rendered from the table, so the next one repairs a page that lost a race.
         """
         listed = self._index.newest()
         incidents = replaced(listed.incidents, as_indexed(own)) if own else listed.incidents
         page = render_index(incidents, bucket=self._settings.bucket_name, region=region, is_cut=listed.is_cut)
         bucket_objects.write(self._settings, INDEX_KEY, page, content_type=_HTML)
 
-    def _similar(self, told: Triage | None, incident_id: str) -> list[SimilarIncident] | None:
-        """None when the table does not tell: "the first of its kind" would be a guess."""
+    def _similar(self, triage: Triage | None, incident_id: str) -> list[SimilarIncident] | None:
+        """None when the table cannot be read: "the first incident" would be a guess."""
         try:
-            return self._index.similar(told.signature if told else "", but=incident_id)
+            return self._index.similar(triage.signature if triage else "", but=incident_id)
         except (ClientError, BotoCoreError) as error:
             logger.warning("Similar incidents: %s", error)
             return None
@@ -68,7 +68,7 @@ class IncidentPages:
         )
 
     def _analysis(self, key: str) -> dict[str, Any] | None:
-        """None until there is one that can be read."""
+        """The analysis, or None if there is no readable one."""
         try:
             text = bucket_objects.read(self._settings, key, longest_bytes=_LARGEST_ANALYSIS_BYTES)
             read = json.loads(text) if text else None
@@ -79,7 +79,7 @@ class IncidentPages:
 
 
 def sign_link(*, bucket: str, key: str, hours: int) -> str:
-    """A presigned GET; "" for 0 hours, or when it cannot be signed."""
+    """A presigned GET; "" for 0 hours, or if signing fails."""
     if not hours:
         return ""
     try:
@@ -87,6 +87,6 @@ def sign_link(*, bucket: str, key: str, hours: int) -> str:
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=hours * 3600
         )
     except BotoCoreError as error:
-        # Its class alone: the message of one about signing could hold what it signed.
+        # Log only the class: the message could hold the signed request.
         logger.warning("The link to the report could not be signed: %s", type(error).__name__)
         return ""

@@ -1,4 +1,4 @@
-"""What each CPU was doing, and which tasks were blocked, for a grid and a list. Pure."""
+"""The grid of CPUs with their tasks, and the list of blocked tasks. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ USER_SPACE = "user space"
 _LONGEST_SYMBOL = 120
 _MOST_CPUS = 1024
 _MOST_TASKS = 500
-# With more CPUs than this, those that idled are not drawn.
+# With more CPUs than this, idle ones are not drawn.
 _MOST_IDLE_CELLS = 16
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a trace; `offset` as the kernel prints it, `source` where the symbols tell it."""
+    """One line of a trace; `offset` as the kernel prints it, `source` from the symbols."""
 
     symbol: str
     offset: str = ""
@@ -43,7 +43,7 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Blocked:
-    """One task that waited, uninterruptible."""
+    """One task in uninterruptible sleep."""
 
     name: str
     pid: int | None
@@ -53,7 +53,7 @@ class Blocked:
 
     @property
     def where(self) -> str:
-        """The first function that says what it waited for: not the scheduler's own."""
+        """The innermost function outside the scheduler: it shows the reason of the wait."""
         plain = [line.symbol for line in self.trace if line.is_reliable]
         return next((each for each in plain if each not in _SCHEDULING), plain[0] if plain else "")
 
@@ -74,19 +74,19 @@ _SCHEDULING = {
 
 @dataclass(frozen=True)
 class Grid:
-    """The CPUs to draw; where there are many, those that idled are only named."""
+    """The CPUs to draw; if there are many, `idle` names the idle ones."""
 
     cells: tuple[Cpu, ...] = ()
     idle: str = ""
 
     @property
     def traced(self) -> tuple[Cpu, ...]:
-        """Those with more than one line of a trace."""
+        """The CPUs whose trace has more than one line."""
         return tuple(cpu for cpu in self.cells if len(cpu.trace) > 1)
 
 
 def arrange(cpus: Sequence[Cpu]) -> Grid:
-    """Of the CPUs in order."""
+    """The grid of `cpus`, which are in order."""
     idle = [cpu.number for cpu in cpus if cpu.is_idle and not cpu.is_crashing]
     if len(cpus) <= _MOST_IDLE_CELLS or not idle:
         return Grid(tuple(cpus))
@@ -105,7 +105,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def draw_grid(triage: Triage | None, analysis: Analysis) -> Grid:
-    """By number; the analysis knows all of them, the log those that spoke."""
+    """The CPUs by number. The analysis has all CPUs, the log only those that printed a trace."""
     crashing = triage.crashing_cpu if triage else None
     cpus: dict[int, Cpu] = {}
     for logged in triage.cpus if triage else ():
@@ -113,7 +113,7 @@ def draw_grid(triage: Triage | None, analysis: Analysis) -> Grid:
         cpus[logged.cpu] = _cpu(
             logged.cpu, logged.task.name, logged.task.pid, logged.symbol or USER_SPACE, crashing, trace
         )
-    # The task of a hung task waits; it was on no CPU.
+    # A hung task waits: it was on no CPU.
     is_on_cpu = triage is not None and triage.crash_class != CrashClass.HUNG_TASK
     if triage and is_on_cpu and crashing is not None and (crashing not in cpus or not cpus[crashing].task):
         task, pointer = triage.task, triage.instruction_pointer
@@ -137,7 +137,7 @@ def draw_grid(triage: Triage | None, analysis: Analysis) -> Grid:
 
 
 def draw_blocked(triage: Triage | None, analysis: Analysis) -> tuple[Blocked, ...]:
-    """Longest wait first."""
+    """The blocked tasks, the longest wait first."""
     if analysis.blocked_tasks:
         blocked = [
             _blocked(task.name, task.pid, task.seconds, [_analysed(frame) for frame in task.backtrace])
@@ -152,12 +152,12 @@ def draw_blocked(triage: Triage | None, analysis: Analysis) -> tuple[Blocked, ..
 
 
 def draw_trace(triage: Triage | None) -> tuple[Line, ...]:
-    """The exception's, innermost first."""
+    """The trace of the exception, innermost first."""
     return tuple(_logged(frame) for frame in triage.call_trace) if triage else ()
 
 
 def where(pointer: InstructionPointer | None) -> str:
-    """The function that a CPU stood in."""
+    """The function that the CPU executed."""
     if pointer is None:
         return ""
     return USER_SPACE if pointer.is_user_space else clip(pointer.symbol, _LONGEST_SYMBOL)

@@ -30,7 +30,7 @@ def size(count: float) -> str:
 
 
 def exact(count: int) -> str:
-    """30 921 973, grouped by narrow spaces that do not break."""
+    """30 921 973, grouped by narrow no-break spaces."""
     return f"{count:,}".replace(",", "\u202f")
 
 
@@ -59,12 +59,12 @@ _INVISIBLE = re.compile(
 
 
 def visible(text: str) -> str:
-    """The same with each such character as `\\x1b` or `\\u202e`; a line end of CR LF is a line end."""
+    """Shows each invisible character as `\\x1b` or `\\u202e`; CR LF becomes LF."""
     return _INVISIBLE.sub(lambda match: _named(match[0]), text.replace("\r\n", "\n"))
 
 
 def clip(text: str, longest: int) -> str:
-    """At most that many characters, the last of them an ellipsis if some were left out."""
+    """At most `longest` characters; a shortened text ends in an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -81,7 +81,7 @@ _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov
 
 
 def file_name(key: str) -> str:
-    """The last part of a key; `before/console.txt` is another one than `console.txt`."""
+    """The last part of a key, with `before/`: `before/console.txt` is not `console.txt`."""
     folder, _, name = key.rpartition("/")
     return f"before/{name}" if folder.endswith("/before") else name
 
@@ -92,7 +92,7 @@ def uri(bucket: str, key: str) -> str:
 
 
 def console_link(*, bucket: str, region: str, key: str) -> str:
-    """The object's page in the console; "" when one of them is unknown or the Region is none."""
+    """The object's page in the console; "" if a part is unknown or the Region is invalid."""
     if not bucket or not key or not _REGION.fullmatch(region):
         return ""
     domain = next((name for start, name in _CONSOLES.items() if region.startswith(start)), "console.aws.amazon.com")
@@ -101,5 +101,5 @@ def console_link(*, bucket: str, region: str, key: str) -> str:
 
 
 def argument(text: str) -> str:
-    """As a shell takes it for one word, whatever it holds."""
+    """Quotes the text as one word of a shell."""
     return shlex.quote(text)

@@ -1,7 +1,7 @@
-"""The incident as a picture: which phases it had, and where each stands on the width of the page. Pure.
+"""The incident's phases as a picture with positions in percent of its width. Pure.
 
-Every phase is a bar from the end of the one before it. One that is far longer than all others together, such as the
-upload of hours, is drawn cut, as an axis is broken: else the rest would be a line.
+Every phase is a bar that begins where the previous one ends. A phase far longer than all others together, such as an
+upload of hours, is drawn shortened with a break; otherwise the others would be too thin to see.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from datetime import datetime
 from lambdas.report.facts import Facts
 from lambdas.report.text import clock, day_and_clock, duration
 
-# The event that ends a phase, and what the phase is called. In the order of the story; other events are in the log.
+# The event that ends a phase, and the phase's name, in the order of an incident. Other events are only listed.
 _PHASES = {
     "alarm": "The alarm fires",
-    "requested": "Somebody asks for it",
+    "requested": "A person requests it",
     "decided": "Evidence and decision",
     "interrupt-sent": "Interrupt sent",
     "interrupt-uncertain": "Interrupt perhaps sent",
-    "interrupt-refused": "Interrupt refused by EC2",
+    "interrupt-refused": "Interrupt refused",
     "crash-kernel": "Panic; the crash kernel starts",
     "dumping": "The crash kernel boots",
     "saved": "The vmcore is written",
@@ -28,13 +28,13 @@ _PHASES = {
     "concluded": "Removal and report",
 }
 _INTERRUPTS = ("interrupt-sent", "interrupt-uncertain")
-# A phase with more than this share of the time is cut down to it.
+# A shortened phase gets this share of the width.
 _LONGEST_SHARE = 0.6
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the log."""
+    """One entry of the incident's timeline."""
 
     at: datetime
     name: str
@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Phase:
-    """One row of the picture; left and width in percent of its width."""
+    """One row of the picture; left and width in percent. is_away: the instance was down."""
 
     name: str
     event: str
@@ -56,18 +56,18 @@ class Phase:
 
     @property
     def end(self) -> float:
-        """Where the bar ends: the moment that `event` came."""
+        """The end of the bar: the moment of `event`."""
         return round(self.left + self.width, 3)
 
     @property
     def middle(self) -> float:
-        """Where a cut is drawn."""
+        """The place of the break."""
         return round(self.left + self.width / 2, 3)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """`interrupt_at` in percent, None when none was sent; `events` is everything that was noted, oldest first."""
+    """`interrupt_at` in percent, None without an interrupt; `events` are all entries, oldest first."""
 
     phases: tuple[Phase, ...] = ()
     events: tuple[Event, ...] = ()
@@ -78,12 +78,12 @@ class Timeline:
 
     @property
     def cut(self) -> Phase | None:
-        """The phase that is drawn shorter than it was."""
+        """The phase that is drawn shortened."""
         return next((phase for phase in self.phases if phase.is_cut), None)
 
 
 def draw_timeline(incident: Facts) -> Timeline:
-    """Of the incident's `timeline`; fewer than two phases make no picture, the events are listed all the same."""
+    """Draws the incident's `timeline`. Without phases it lists only the events."""
     events = read_events(incident)
     marks = _marks(events)
     if not marks:
@@ -112,7 +112,7 @@ def draw_timeline(incident: Facts) -> Timeline:
 
 
 def read_events(incident: Facts) -> list[Event]:
-    """By time; what has no time or no name is left out."""
+    """The events by time, without those that lack a time or a name."""
     read = [
         Event(at, each.text("event"), each.text("detail"))
         for each in incident.parts("timeline")
@@ -122,19 +122,19 @@ def read_events(incident: Facts) -> list[Event]:
 
 
 def _marks(events: Sequence[Event]) -> list[Event]:
-    """The end of each phase that there was: its first event, in the order of time and of the story."""
+    """The end of each phase: its first event, ordered by time and then by the order of an incident."""
     first: dict[str, Event] = {}
     for event in events:
         if event.name in _PHASES and event.name != "concluded":
             first.setdefault(event.name, event)
-    # An execution that was started again concludes again: the last one counts.
+    # A second execution concludes the incident again: the last conclusion counts.
     concluded = [event for event in events if event.name == "concluded"][-1:]
     order = list(_PHASES)
     return sorted([*first.values(), *concluded], key=lambda event: (event.at, order.index(event.name)))
 
 
 def _scale(seconds: Sequence[float]) -> tuple[list[float], int | None]:
-    """The lengths to draw, and which of them is cut."""
+    """The lengths to draw, and the index of the shortened one."""
     whole = sum(seconds)
     longest = max(range(len(seconds)), key=lambda at: seconds[at])
     rest = whole - seconds[longest]

@@ -23,7 +23,7 @@ def text(culprit: Any) -> str:
 
 
 def test_names_who_held_the_lock_and_who_waited() -> None:
-    assert "hold_the_mutex [hd] of hd-holder (1411), for whom hd-waiter (1412) waited" in text(HOLDER)
+    assert "hold_the_mutex [hd] in hd-holder (1411); hd-waiter (1412) waited for it" in text(HOLDER)
 
 
 def test_of_user_space_there_is_no_function() -> None:
@@ -32,4 +32,4 @@ def test_of_user_space_there_is_no_function() -> None:
 
 @pytest.mark.parametrize("culprit", [None, {}, {"task": None}, {"task": {"name": ""}}, "x", [1]])
 def test_who_is_not_known_is_left_out(culprit: Any) -> None:
-    assert "By the symbols" not in text(culprit)
+    assert "Culprit, from symbols" not in text(culprit)

@@ -65,7 +65,7 @@ def test_a_refusal_gets_a_page_with_its_evidence_and_a_link_in_the_index(account
     page = parse(_page(account))
     assert "evidence" in page.by_id()
     assert "instance-responds. The instance executed the probe." in page.text
-    assert "Nothing, if the instance is well." in page.text
+    assert "Nothing, if the instance is healthy." in page.text
     links = [each.attributes["href"] or "" for each in parse(_page(account, INDEX_KEY)).elements if each.name == "a"]
     assert [link for link in links if "report.html" in link]
 
