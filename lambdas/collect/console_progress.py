@@ -1,6 +1,6 @@
-"""How far a dump is, from the serial console alone. Pure, and never decisive: the console shows no panic text.
+"""Reads a dump's progress from the serial console. Pure. It is never decisive: the console shows no panic text.
 
-Lines of Debian's kdump-tools and of dracut's kdump module, whose crash kernels both run makedumpfile.
+Knows the lines of Debian's kdump-tools and of dracut's kdump module, whose crash kernels both run makedumpfile.
 """
 
 import re
@@ -19,7 +19,8 @@ _COMMAND_LINE = re.compile(r"Command line: (?P<arguments>.*)")
 # Copying data                                      : [ 45.3 %] -           eta: 3s
 # Checking for memory holes                         : [100.0 %] |
 # Excluding unnecessary pages                       : [  7.1 %] /           eta: 2m5s
-# Each at most once a second, and only while makedumpfile gets on. In cycles the last two alternate.
+# makedumpfile prints each at most once a second, and only while it makes progress. In cyclic mode the last two
+# alternate.
 _STEP = re.compile(
     r"(?P<step>Copying data|Checking for memory holes|Excluding unnecessary pages)"
     r"\s*:\s*\[\s*(?P<percent>\d{1,3}(?:\.\d+)?)\s*%\]"
@@ -31,13 +32,13 @@ _DUMPING = re.compile(
 )
 # kdump-tools[217]: saved vmcore in /var/crash/… · kdump[530]: saving vmcore complete · The dumpfile is saved to …
 _SAVED = re.compile(r"saved vmcore in|saving vmcore complete|The dumpfile is saved to")
-# Enough to find it again.
+# Long enough to find the end again.
 _MARK_CHARACTERS = 512
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`percent` only while makedumpfile copies. `step`: what makedumpfile said last of its progress."""
+    """`percent` only while makedumpfile copies; `step` is makedumpfile's last progress line."""
 
     phase: Phase
     detail: str
@@ -51,7 +52,7 @@ class Progress:
 
 
 def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress:
-    """`baseline`: the console's end before the interrupt; when it has scrolled away, all of the console is newer."""
+    """`baseline` is the console's end before the interrupt. If it has scrolled away, the whole console is newer."""
     news = _after(console, baseline)
     started = _crash_kernel_start(news)
     since = news[started:] if started is not None else _without_banner(news)
@@ -59,22 +60,22 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
         return Progress("waiting", "The console shows no crash kernel yet.")
     if saved := _SAVED.search(since):
         is_booting = _BANNER.search(since, saved.end()) is not None
-        return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "goes down soon."))
+        return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "reboots soon."))
     if any("elfcorehdr=" not in match["arguments"] for match in _COMMAND_LINE.finditer(since)):
-        return Progress("booting", "The crash kernel ended without saying that it saved a vmcore; the instance boots.")
+        return Progress("booting", "The crash kernel ended without reporting a saved vmcore; the instance boots.")
     steps = list(_STEP.finditer(since))
     if steps:
         return _dumping(steps)
     if _DUMPING.search(since):
-        return Progress("dumping", "makedumpfile runs.")
-    return Progress("crash-kernel", "The crash kernel boots.")
+        return Progress("dumping", "makedumpfile is running.")
+    return Progress("crash-kernel", "The crash kernel is booting.")
 
 
 def count_crash_kernels(console: str, *, seen: ConsoleBaseline | None) -> int:
-    """How many crash kernels began to boot since the console was seen last.
+    """Counts the crash kernels that began to boot since the console was last seen.
 
-    By the command line, which a kernel prints once. Where the end seen last has moved and occurs twice, the later one
-    counts: too few are counted rather than too many.
+    Counts command lines: a kernel prints one. If the end last seen has moved and occurs twice, the later one counts,
+    because a count too low is safer than one too high.
     """
     news = console
     if seen is not None and seen.end:
@@ -85,7 +86,7 @@ def count_crash_kernels(console: str, *, seen: ConsoleBaseline | None) -> int:
 
 
 def mark_end(console: str) -> ConsoleBaseline | None:
-    """Where a later look goes on: behind the last line that is whole, so that no command line is seen by halves."""
+    """The place where the next poll continues: after the last complete line, so that no command line is split."""
     whole = console[: console.rfind("\n") + 1]
     return ConsoleBaseline(end=whole[-_MARK_CHARACTERS:], length=len(whole)) if whole else None
 
@@ -95,13 +96,13 @@ def _dumping(steps: list[re.Match[str]]) -> Progress:
     copied = [int(float(match["percent"])) for match in steps if match["step"] == "Copying data"]
     if copied:
         return Progress("dumping", f"makedumpfile has copied {copied[-1]} %.", copied[-1], last)
-    return Progress("dumping", f"makedumpfile prepares: {last}.", step=last)
+    return Progress("dumping", f"makedumpfile is preparing: {last}.", step=last)
 
 
 def _after(console: str, baseline: ConsoleBaseline | None) -> str:
     if baseline is None or not baseline.end:
         return console
-    # Two boots can end in the very same lines: where the baseline was is surer than where its text is found first.
+    # Two boots can end in the same lines, so check the baseline's old place before searching its text.
     if console[: baseline.length].endswith(baseline.end):
         return console[baseline.length :]
     found = console.find(baseline.end)
@@ -109,13 +110,13 @@ def _after(console: str, baseline: ConsoleBaseline | None) -> str:
 
 
 def _without_banner(news: str) -> str:
-    """EC2 keeps 64 KB of console: a long dump's own lines push the crash kernel's banner out. They prove it as well."""
+    """EC2 keeps 64 KB of console, so a long dump's lines push out the crash kernel's banner. They prove it as well."""
     starts = [first.start() for first in (_DUMPING.search(news), _STEP.search(news), _SAVED.search(news)) if first]
     return news[min(starts) :] if starts else ""
 
 
 def _crash_kernel_start(text: str) -> int | None:
-    """Where the last kernel started whose command line says that it is there to save another one's memory."""
+    """The start of the last crash kernel's boot: its command line has elfcorehdr=."""
     start = None
     banners = [match.start() for match in _BANNER.finditer(text)]
     for banner, following in pairwise([*banners, len(text)]):

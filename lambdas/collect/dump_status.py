@@ -1,4 +1,7 @@
-"""What an interrupted instance is doing now: dumping, back, unharmed, off, or out of time."""
+"""The status of an interrupted instance: dumping, back, unharmed, off, or out of time.
+
+Only a boot after the interrupt, seen by an active probe, proves that the instance is back.
+"""
 
 import json
 from dataclasses import dataclass
@@ -17,16 +20,16 @@ from lambdas.runtime.environment import DumpStall, Probe
 from lambdas.runtime.observability import logger
 
 _OFF = ("stopped", "shutting-down", "terminated")
-# StateReason of an instance whose own operating system powered off, as the crash kernel does with finalAction poweroff.
+# StateReason when the guest powered off by itself, as the crash kernel does with finalAction poweroff.
 _BY_ITSELF = "Client.InstanceInitiatedShutdown"
 
 
 @dataclass(frozen=True)
 class DumpStatus:
-    """waiting, crash-kernel, dumping, saved and booting go on; the other phases end the watch: online, no-panic,
-    timed-out, and what judge_progress says of a dump that does not get on.
+    """waiting, crash-kernel, dumping, saved and booting continue the watch. The other phases end it: online, no-panic,
+    timed-out, and those of judge_progress for a dump without progress.
 
-    powered-off: by itself, after our interrupt; it is to be started again. stopped: off for any other reason.
+    powered-off: by itself after our interrupt, so it is started again. stopped: off for any other reason.
     """
 
     phase: str
@@ -37,19 +40,19 @@ class DumpStatus:
 
     def as_json(self) -> dict[str, Any]:
         """The function's result."""
-        look = {"phase": self.phase, "detail": self.detail, "sawCrashKernel": self.saw_crash_kernel}
-        return look | ({} if self.progress is None else {"progress": self.progress})
+        fields = {"phase": self.phase, "detail": self.detail, "sawCrashKernel": self.saw_crash_kernel}
+        return fields | ({} if self.progress is None else {"progress": self.progress})
 
 
 def read_dump_status(incident: Incident, *, is_started_again: bool) -> DumpStatus:
     instance = read_instance(incident.instance_id)
     console, watch = _read_progress(incident)
-    # Once seen it stays seen: the console keeps 64 KB only, and an instance that has stopped may show none of it.
+    # Remember a crash kernel once seen: the console keeps only 64 KB, and a stopped instance may show none of it.
     saw = console.saw_crash_kernel or incident.saw_crash_kernel
     if instance is None or instance.state in _OFF:
         phase, detail = _judge_power(incident, instance, is_started_again=is_started_again)
         return DumpStatus(phase, f"{detail} {console.detail}", saw_crash_kernel=saw, watch=watch)
-    over = _look_inside(incident)
+    over = _probe_boot(incident)
     if over is None and not is_started_again:
         bounds = Bounds(incident.dump_deadline_epoch, incident.dump_limit_epoch, DumpStall.read().dump_stall_seconds)
         over = judge(watch, console, bounds=bounds, now_epoch=moment.epoch(moment.now()))
@@ -64,12 +67,12 @@ def _judge_power(incident: Incident, instance: Instance | None, *, is_started_ag
     state, reason = (instance.state, instance.state_reason) if instance else ("terminated", "")
     name, because = incident.instance_id, f" ({reason})" if reason else ""
     if state != "stopped" or reason != _BY_ITSELF:
-        return "stopped", f"{name} is {state}{because}: not by its own operating system, so it is left alone."
+        return "stopped", f"{name} is {state}{because}, but its own operating system did not do that: it is left alone."
     if is_started_again:
-        return "stopped", f"{name} was started again after its dump, and powered itself off once more{because}."
+        return "stopped", f"{name} was started again after its dump, but powered itself off again{because}."
     if not incident.is_interrupt_started:
-        return "stopped", f"{name} powered itself off{because}, but not after an interrupt of ours: it is left alone."
-    return "powered-off", f"{name} powered itself off{because}: it is started again, to fetch its vmcore."
+        return "stopped", f"{name} powered itself off{because}, but Hangdump sent no interrupt: it is left alone."
+    return "powered-off", f"{name} powered itself off{because}. It is started again to fetch its vmcore."
 
 
 def _read_progress(incident: Incident) -> tuple[Progress, DumpWatch]:
@@ -84,8 +87,8 @@ def _read_progress(incident: Incident) -> tuple[Progress, DumpWatch]:
     return progress, advance(known, progress, console, baseline=baseline, now_epoch=now_epoch)
 
 
-def _look_inside(incident: Incident) -> tuple[str, str] | None:
-    """online or no-panic, once the agent has pinged since the interrupt and executes the probe; else None."""
+def _probe_boot(incident: Incident) -> tuple[str, str] | None:
+    """online or no-panic once the agent has pinged since the interrupt and runs the probe; otherwise None."""
     try:
         ping = read_ping(incident.instance_id)
     except (ClientError, BotoCoreError) as error:
@@ -109,7 +112,7 @@ def _look_inside(incident: Incident) -> tuple[str, str] | None:
 
 
 def _boot_time(stdout: str) -> datetime | None:
-    """Of probe_instance's `{"bootId":"…","bootedAt":"2026-11-23T04:00:00Z","kernel":"…"}`."""
+    """Reads probe_instance's `{"bootId":"…","bootedAt":"2026-11-23T04:00:00Z","kernel":"…"}`."""
     try:
         return moment.parse(json.loads(stdout)["bootedAt"])
     except (ValueError, KeyError, TypeError):

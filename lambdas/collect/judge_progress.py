@@ -1,7 +1,7 @@
-"""Whether a dump gets on, stalls or loops, from what each look saw. Pure; what a console says is read_progress'.
+"""Decides from the polls whether a dump makes progress, stalls or loops. Pure; console_progress.py reads the console.
 
-A dump that gets on has more time, up to a limit: terabytes take hours. In doubt it gets on: neither a console that
-cannot be read nor a collector that tells nothing of its progress ends a wait before its deadline.
+A dump that makes progress gets more time, up to a limit: terabytes take hours. In doubt the wait goes on until its
+deadline: the console may be unreadable, or makedumpfile may print no progress.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from lambdas.collect.console_progress import Progress, count_crash_kernels, mark_end
 from lambdas.incident.record import ConsoleBaseline, DumpWatch
 
-# The first is the interrupt's. A second may follow it: when the instance boots again, its kernel may panic by itself.
+# The interrupt starts the first. A second may follow if the kernel panics again after the reboot.
 CRASH_KERNELS_OF_A_LOOP = 3
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The deadline of the wait, its limit while the dump gets on, and how long a dump may show no progress."""
+    """The deadline of the wait, its limit while the dump makes progress, and how long a dump may show none."""
 
     deadline_epoch: int | None
     limit_epoch: int | None
@@ -25,11 +25,11 @@ class Bounds:
 def advance(
     before: DumpWatch | None, progress: Progress, console: str, *, baseline: ConsoleBaseline | None, now_epoch: int
 ) -> DumpWatch:
-    """What is known after this look. `before` None: it is the first of its execution."""
+    """The watch after this poll. `before` is None at the first poll of an execution."""
     known = before or DumpWatch(console_seen=baseline)
     begun = count_crash_kernels(console, seen=known.console_seen)
     if before is None:
-        # Without a baseline the console may show those of earlier crashes too.
+        # Without a baseline the console may also show crash kernels of earlier crashes.
         begun = min(begun, 1)
     crash_kernels = known.crash_kernels + begun
     sign = f"{progress.phase} {progress.step or progress.percent or ''} {crash_kernels}"
@@ -44,21 +44,21 @@ def advance(
 
 
 def judge(watch: DumpWatch, progress: Progress, *, bounds: Bounds, now_epoch: int) -> tuple[str, str] | None:
-    """Phase and detail when the wait is over: looping, boot-loop, stalled, timed-out; None: go on."""
+    """Phase and detail when the wait is over: looping, boot-loop, stalled, timed-out. None: keep waiting."""
     if watch.crash_kernels >= CRASH_KERNELS_OF_A_LOOP:
         return _loop(watch)
     silent_seconds = now_epoch - watch.progress_epoch
     if _is_measured(progress) and silent_seconds > bounds.stall_seconds:
-        return "stalled", f"The dump got no further for {silent_seconds} s. Seen last: {progress.detail}"
+        return "stalled", f"The dump made no progress for {silent_seconds} s. Last seen: {progress.detail}"
     if bounds.deadline_epoch is None or now_epoch <= _deadline(watch, bounds):
         return None
     if bounds.limit_epoch is not None and now_epoch > bounds.limit_epoch > bounds.deadline_epoch:
-        return "timed-out", f"It did not come back within the limit, although the dump got on. {progress.detail}"
-    return "timed-out", f"It did not come back in time. {progress.detail}"
+        return "timed-out", f"The instance did not come back within the limit for a dump in progress. {progress.detail}"
+    return "timed-out", f"The instance did not come back in time. {progress.detail}"
 
 
 def _deadline(watch: DumpWatch, bounds: Bounds) -> int:
-    """Later by each progress, also by that of the boot after the dump, and never later than the limit."""
+    """Each progress extends the deadline, also that of the boot after the dump, but never beyond the limit."""
     deadline = bounds.deadline_epoch or 0
     if not watch.progress_epoch:
         return deadline
@@ -67,12 +67,12 @@ def _deadline(watch: DumpWatch, bounds: Bounds) -> int:
 
 
 def _is_measured(progress: Progress) -> bool:
-    """A crash kernel that boots must come to its dump; a dump is measured only where makedumpfile tells percents."""
+    """Whether a stall can be measured: the crash kernel is booting, or makedumpfile prints its progress."""
     return progress.phase == "crash-kernel" or (progress.phase == "dumping" and bool(progress.step))
 
 
 def _loop(watch: DumpWatch) -> tuple[str, str]:
-    times = f"A crash kernel has booted {watch.crash_kernels} times since the interrupt"
+    times = f"A crash kernel booted {watch.crash_kernels} times since the interrupt"
     if watch.saw_saved:
         return "boot-loop", f"{times}: a vmcore was saved, but the instance crashes again when it boots."
-    return "looping", f"{times}, and none of them said that it saved a vmcore."
+    return "looping", f"{times}, and none reported a saved vmcore."

@@ -232,7 +232,7 @@ class UploadIncomplete(HangdumpError):
 
 
 class VmcoreNotIdentical(HangdumpError):
-    """The object in S3 is not the vmcore that the instance described."""
+    """The object in S3 is not the vmcore that the instance hashed."""
 
     next_step = "Start CollectVmcore again; if it repeats, look for a failing disk or memory on the instance."
 

@@ -1,6 +1,6 @@
-"""The chain of custody of a vmcore, written beside it: its origin, and the digest of each part.
+"""Writes the chain of custody of a vmcore beside it: its origin, and the digest of each part.
 
-Whoever holds manifest.json and the object can prove that it is what the instance read from its disk.
+With manifest.json anybody can prove that the object is the file that the instance read from its disk.
 """
 
 import json
@@ -16,7 +16,7 @@ from lambdas.upload.part_plan import PartPlan
 
 @dataclass(frozen=True)
 class Verified:
-    """The object that is proven to be the vmcore; digest is S3's composite one."""
+    """The object that is proven to be the vmcore; `digest` is S3's composite digest."""
 
     key: str
     version_id: str
@@ -27,7 +27,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class UploadOrigin:
-    """How it came there; `rescue` names the copy and the collector that it was read from, if it was."""
+    """The origin of the object; `rescue` names the copy and the rescue instance, if there was a rescue."""
 
     incident: Incident
     upload: Upload
@@ -36,7 +36,7 @@ class UploadOrigin:
 
 
 def write_custody(verified: Verified, origin: UploadOrigin, *, bucket: str, key: str) -> None:
-    """Written again when the state is entered again: it says the same."""
+    """Safe to run again: it writes the same."""
     clients.s3().put_object(
         Bucket=bucket,
         Key=key,
@@ -54,7 +54,7 @@ def _custody(verified: Verified, origin: UploadOrigin, *, bucket: str) -> dict[s
             "accountId": incident.account_id,
             "region": incident.region,
             "kernel": found.kernel,
-            # Of the boot that uploaded; the vmcore is of the boot before it.
+            # The boot that uploaded; the vmcore is of the previous boot.
             "bootId": found.boot_id,
             "bootedAt": found.booted_at,
         },

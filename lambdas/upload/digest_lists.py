@@ -1,7 +1,7 @@
-"""The digests that an instance has said of its vmcore: one list a batch, an object in the bucket each.
+"""Reads the digests that an instance computed of its vmcore: one list per batch, each an object in the bucket.
 
-A list is what the instance claims; S3 is told the same digest with each part, and proves it. Ten thousand digests fit
-into no output of a command, no state of an execution and no item of a table.
+S3 checks the same digest when it receives the part. The lists are objects because ten thousand digests fit into no
+output of a command, no state of an execution and no item of a table.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from lambdas.runtime import clients
 from lambdas.runtime.bucket import code
 from lambdas.upload.part_plan import PartPlan
 
-# base64 of the 32 bytes of a SHA-256; nothing else may reach a signed header or the manifest.
+# base64 of a SHA-256; nothing else may reach a signed header or the manifest.
 DIGEST = "[A-Za-z0-9+/]{43}="
 # "17<tab>67108864<tab>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 _LINE = re.compile(rf"(?P<number>[1-9][0-9]{{0,4}})\t(?P<length>[1-9][0-9]{{0,14}})\t(?P<digest>{DIGEST})")
@@ -24,13 +24,13 @@ Digests = Mapping[int, str]
 
 
 def key_of(incident_id: str, upload_id: str, batch: int) -> str:
-    """Where the list of a batch lies. Another upload of the same incident has other lists."""
+    """The key of a batch's list. Each upload of an incident has its own lists."""
     upload = hashlib.sha256(upload_id.encode()).hexdigest()[:16]
     return f"{DIGESTS}{incident_id}/{upload}/{batch:05}.tsv"
 
 
 def read_lists(bucket: str, incident_id: str, upload_id: str, plan: PartPlan) -> dict[int, Digests]:
-    """The lists that are there and right, by batch. Batches are described in order: the first gap is the end."""
+    """The valid lists by batch. The instance hashes the batches in order, so the first gap is the end."""
     lists: dict[int, Digests] = {}
     for batch in range(plan.batches):
         digests = _read(bucket, key_of(incident_id, upload_id, batch), plan, batch)
@@ -48,9 +48,9 @@ def _read(bucket: str, key: str, plan: PartPlan, batch: int) -> Digests | None:
             raise
         return None
     matches = [_LINE.fullmatch(line) for line in body.splitlines()]
-    said = {int(match["number"]): (int(match["length"]), match["digest"]) for match in matches if match}
+    listed = {int(match["number"]): (int(match["length"]), match["digest"]) for match in matches if match}
     wanted = {number: plan.length_of(number) for number in plan.batch(batch)}
-    # A list that is cut short or is of another cut is none: the batch is described again.
-    if len(matches) != len(said) or {number: length for number, (length, _) in said.items()} != wanted:
+    # Ignore a truncated list or one of another part layout: the instance hashes the batch again.
+    if len(matches) != len(listed) or {number: length for number, (length, _) in listed.items()} != wanted:
         return None
-    return {number: digest for number, (_, digest) in said.items()}
+    return {number: digest for number, (_, digest) in listed.items()}

@@ -1,6 +1,7 @@
-"""Signs the URLs that an instance may use, as a role of its own whose session is limited to one incident.
+"""Signs the URLs for an instance, with a session that is limited to one incident.
 
-Each URL reaches one key; one of a part reaches one part and (its digest is signed) one content. URLs are never logged.
+Each URL reaches one key. A part's URL reaches one part with one content, because its digest is signed. URLs are never
+logged.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """`kind` dmesg | part | describe; the dmesg has number 0.
+    """`kind` dmesg | part | describe (hash a batch); the dmesg has number 0.
 
-    The fifth field is the digest of what is sent, or, when a batch is to be described, how large its parts are.
+    The fifth field is the digest of the data to send, or for `describe` the size of the batch's parts.
     """
 
     kind: str
@@ -35,7 +36,7 @@ class Line:
     url: str
 
     def as_tsv(self) -> str:
-        """As upload_vmcore reads it."""
+        """The line that upload_vmcore reads."""
         return "\t".join(
             map(str, (self.kind, self.number, self.offset, self.length, self.digest_or_part_bytes, self.url))
         )
@@ -44,7 +45,7 @@ class Line:
 def write_manifest(
     incident: Incident, lines: list[Line], *, signer: "Signer", bucket: VmcoreBucket, records: IncidentTable
 ) -> str:
-    """The URL to read it; a new object each time, so that a document which still reads an older one is not confused."""
+    """Writes a new object each time, because a document may still read an older one. Returns the URL to read it."""
     number = incident.manifest_count + 1
     key = f"{MANIFESTS}{incident.incident_id}/{number}.tsv"
     write(bucket, key, "".join(f"{line.as_tsv()}\n" for line in lines), content_type="text/tab-separated-values")
@@ -58,7 +59,7 @@ MANIFEST_SECONDS = 900
 
 
 class Signer:
-    """Signs for one incident, towards S3 as the instances see it."""
+    """Signs for one incident, with the S3 endpoint that the instances use."""
 
     def __init__(self, bucket: VmcoreBucket, incident_id: str, *, names: Mapping[str, str]) -> None:
         self._bucket = bucket
@@ -68,7 +69,7 @@ class Signer:
 
     @property
     def _client(self) -> "S3Client":
-        """The session is begun when the first URL is wanted."""
+        """Created at the first URL, with a session of its own."""
         if self._made is None:
             self._made = signing_client(
                 self._bucket,
@@ -85,7 +86,7 @@ class Signer:
         return Line("dmesg", 0, 0, dmesg.size_bytes, dmesg.digest, url)
 
     def parts(self, plan: PartPlan, digests: Mapping[int, str], *, upload_id: str) -> Iterator[Line]:
-        """A line for each of these parts."""
+        """One line for each part in `digests`."""
         for number, digest in digests.items():
             params = {
                 "Bucket": self._bucket.bucket_name,
@@ -98,7 +99,7 @@ class Signer:
             yield Line("part", number, plan.offset_of(number), plan.length_of(number), digest, url)
 
     def description(self, plan: PartPlan, batch: int, *, upload_id: str) -> Line:
-        """The line that asks for the digests of a batch."""
+        """The line that asks the instance to hash a batch."""
         numbers = plan.batch(batch)
         key = key_of(self._incident_id, upload_id, batch)
         params = {"Bucket": self._bucket.bucket_name, "Key": key}
@@ -107,7 +108,7 @@ class Signer:
         return Line("describe", numbers[0], plan.offset_of(numbers[0]), length, str(plan.part_bytes), url)
 
     def manifest(self, key: str) -> str:
-        """The URL at which the instance reads its manifest."""
+        """The URL of the manifest."""
         params = {"Bucket": self._bucket.bucket_name, "Key": key}
         return self._client.generate_presigned_url("get_object", Params=params, ExpiresIn=MANIFEST_SECONDS)
 

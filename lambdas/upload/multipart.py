@@ -1,4 +1,4 @@
-"""Owns the multipart upload: created once per vmcore, found again in the incident record."""
+"""Creates the multipart upload, once per vmcore, and finds it again in the incident record."""
 
 from botocore.exceptions import ClientError
 
@@ -14,7 +14,7 @@ from lambdas.upload.part_plan import PartPlan, plan_parts
 def upload_for(
     incident: Incident, found: Found, vmcore: Vmcore, *, key: str, bucket: VmcoreBucket, records: IncidentTable
 ) -> Upload:
-    """The upload under way for this very vmcore, or a new one. One for another vmcore is aborted."""
+    """The upload under way for this vmcore, or a new one. Aborts an upload for another vmcore."""
     upload = incident.upload
     if upload is not None and not _is_for(upload, vmcore):
         _abort(upload, key=key, bucket=bucket.bucket_name)
@@ -24,7 +24,7 @@ def upload_for(
     plan = plan_parts(vmcore.size_bytes, memory_bytes=found.memory_bytes, bytes_per_second=rate)
     created = _create(incident, vmcore, plan, key=key, bucket=bucket)
     entry = timeline_entry(moment.now(), "upload-started", f"{plan.size_bytes} bytes in {plan.parts} parts")
-    # A crash before the record is written leaves an upload that the bucket's lifecycle aborts.
+    # If the function dies before this, the bucket's lifecycle aborts the upload.
     records.update(incident.incident_id, {"upload": created.model_dump(by_alias=True)}, timeline=[entry])
     return created
 

@@ -16,9 +16,9 @@ from lambdas.upload.manifest import Line, Signer, write_manifest
 from lambdas.upload.multipart import upload_for
 from lambdas.upload.part_plan import PartPlan
 
-# Fruitless rounds after which the batch is described once more: a list that was damaged on its way, or digests of bytes
-# that were read wrongly, would have S3 refuse the right bytes for ever.
-DOUBTED_AFTER = 1
+# After this many rounds without progress the batch is hashed again: S3 would refuse the right bytes for ever if the
+# list was damaged on its way or the bytes were misread when they were hashed.
+REHASH_AFTER_STALLED_ROUNDS = 1
 
 
 def plan_round(
@@ -51,7 +51,7 @@ def plan_round(
 def _next_lines(
     incident: Incident, upload: Upload, *, key: str, bucket: VmcoreBucket, signer: Signer
 ) -> tuple[list[Line], dict[str, int]]:
-    """The missing parts of the first described batch that has any, and the first batch that is not described."""
+    """Lines for the missing parts of the first hashed batch that has any, and for hashing the next batch."""
     plan = PartPlan.of(upload)
     held = read_parts(bucket.bucket_name, key, upload.upload_id)
     lists = read_lists(bucket.bucket_name, incident.incident_id, upload.upload_id, plan)
@@ -62,16 +62,16 @@ def _next_lines(
         held_numbers += right
         if lines or len(right) == len(digests):
             continue
-        if incident.stalled_rounds == DOUBTED_AFTER:
+        if incident.stalled_rounds == REHASH_AFTER_STALLED_ROUNDS:
             lines.append(signer.description(plan, batch, upload_id=upload.upload_id))
         else:
             missing = {number: digest for number, digest in digests.items() if number not in right}
             lines = list(signer.parts(plan, missing, upload_id=upload.upload_id))
-    # The instance describes one batch a round.
+    # The instance hashes one batch per round.
     if len(lists) < plan.batches and all(line.kind != "describe" for line in lines):
         lines.append(signer.description(plan, len(lists), upload_id=upload.upload_id))
     logger.info(
-        *("%d of %d parts are in S3, %d of %d batches described", len(held_numbers), plan.parts),
+        *("%d of %d parts are in S3, %d of %d batches hashed", len(held_numbers), plan.parts),
         *(len(lists), plan.batches),
     )
     return lines, {

@@ -1,4 +1,4 @@
-"""How much of a vmcore S3 holds, how fast it grows, and how long the rest will take."""
+"""The progress of an upload: percent, speed and time left."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MIB = 1024**2
 
 
 def progress(*, size_bytes: int, held_bytes: int, before_bytes: int, seconds: int) -> dict[str, float | int | None]:
-    """Percent of the whole; MiB/s since the round was planned; seconds left at that speed, None while it is unknown."""
+    """Percent of the whole, MiB/s since the round was planned, and seconds left at that speed (None: unknown)."""
     speed = (held_bytes - before_bytes) / seconds if seconds > 0 else 0.0
     return {
         "percent": 100 * held_bytes // size_bytes,
@@ -24,7 +24,7 @@ def progress(*, size_bytes: int, held_bytes: int, before_bytes: int, seconds: in
 
 
 def held_bytes(upload: dict[str, Any]) -> int | None:
-    """None when S3 does not say: the look at the command is worth more than the figure."""
+    """The bytes that S3 holds, or None on an error: the state of the command matters more than this figure."""
     try:
         held = read_parts(VmcoreBucketName.read().bucket_name, upload["keys"]["vmcore"], upload["uploadId"])
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Completes an upload and proves that the object in S3 is the vmcore that the instance described."""
+"""Completes an upload and proves that the object in S3 is the vmcore that the instance hashed."""
 
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ def verify(incident: Incident, upload: Upload, *, bucket: str, key: str) -> Veri
     except ClientError as error:
         if code(error) != "NoSuchUpload":
             raise
-        # Completed already, when this state is entered again: the object itself tells.
+        # An earlier attempt completed the upload: check the object itself.
         held = None
     if held is not None:
         _require_parts(upload, digests, held, bucket=bucket, key=key)
@@ -55,7 +55,7 @@ def _require_parts(upload: Upload, digests: Digests, held: Held, *, bucket: str,
     if wrong:
         clients.s3().abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.upload_id)
         raise VmcoreNotIdentical(
-            f"Part {wrong[0]} of {key} is not what the instance described ({len(wrong)} such parts); upload aborted.",
+            f"Part {wrong[0]} of {key} differs from the instance's digest ({len(wrong)} such parts); upload aborted.",
             _AGAIN,
         )
 
@@ -70,12 +70,12 @@ def _complete(upload: Upload, digests: Digests, held: Held, *, bucket: str, key:
             Bucket=bucket,
             Key=key,
             UploadId=upload.upload_id,
-            # S3 refuses to complete when the parts do not add up to this.
+            # S3 refuses to complete if the parts do not add up to this.
             MpuObjectSize=upload.size_bytes,
             MultipartUpload={"Parts": parts},
         )
     except ClientError as error:
-        # botocore repeats a request whose answer was lost; the object then tells what happened.
+        # botocore retries a request whose answer was lost: the object then shows what happened.
         if code(error) != "NoSuchUpload":
             raise
 
@@ -87,14 +87,14 @@ def _require_object(upload: Upload, digests: Digests, *, bucket: str, key: str) 
         if code(error) not in ("404", "NoSuchKey", "NotFound"):
             raise
         raise UploadIncomplete(f"Neither an upload nor an object {key} is in {bucket}.", _AGAIN) from error
-    said = composite_digest(digests[number] for number in sorted(digests))
+    expected = composite_digest(digests[number] for number in sorted(digests))
     size_bytes, digest = head["ContentLength"], head.get("ChecksumSHA256", "")
-    if size_bytes != upload.size_bytes or digest != said:
+    if size_bytes != upload.size_bytes or digest != expected:
         version = {"VersionId": head["VersionId"]} if head.get("VersionId") else {}
         clients.s3().delete_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
         raise VmcoreNotIdentical(
-            f"{key} has {size_bytes} bytes and digest {digest or 'unknown'}; the instance described {upload.size_bytes}"
-            f" bytes and {said}. The object was deleted.",
+            f"{key} has {size_bytes} bytes and the digest {digest or 'unknown'}; the instance's file has"
+            f" {upload.size_bytes} bytes and {expected}. The object was deleted.",
             _AGAIN,
         )
     return Verified(key, head.get("VersionId", ""), size_bytes, digest, digests)

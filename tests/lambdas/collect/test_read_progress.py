@@ -85,5 +85,5 @@ def test_without_a_baseline_all_of_the_console_counts(baseline: ConsoleBaseline 
 
 def test_tells_that_the_instance_boots_after_the_dump() -> None:
     saved = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED
-    assert "goes down soon" in read_progress(saved, baseline=BASELINE).detail
+    assert "reboots soon" in read_progress(saved, baseline=BASELINE).detail
     assert "boots." in read_progress(saved + BEFORE, baseline=BASELINE).detail

@@ -161,7 +161,11 @@ def test_an_instance_that_others_stopped_is_left_alone(
     power_off(reason)
     seen = look(incident, context)
     assert seen["phase"] == "stopped"
-    assert f"is stopped ({reason}): not by its own" in seen["detail"] if reason else "left alone" in seen["detail"]
+    assert (
+        f"is stopped ({reason}), but its own operating system did not do that" in seen["detail"]
+        if reason
+        else "left alone" in seen["detail"]
+    )
 
 
 def test_an_instance_is_not_started_a_second_time(
@@ -202,7 +206,7 @@ def test_the_deadline_ends_the_watch_and_tells_what_was_seen_last(
     clock.at += timedelta(seconds=601)
     seen = look(incident, context)
     assert seen["phase"] == "timed-out"
-    assert "The crash kernel boots." in seen["detail"]
+    assert "The crash kernel is booting." in seen["detail"]
 
 
 def test_an_instance_that_is_back_at_the_last_moment_is_back(
