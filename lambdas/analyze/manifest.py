@@ -1,4 +1,4 @@
-"""What an analysis host gets: presigned URLs for the vmcore, our analysis and its result."""
+"""Writes the manifest for an analysis host: presigned URLs for the vmcore, the analysis code and its result."""
 
 import io
 import zipfile
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-# The package that the host runs; beside `lambdas` here as in the functions' bundle.
+# The package that the host runs; it is beside `lambdas` in the repository and in the functions' bundle.
 _PACKAGE = Path(__file__).resolve().parents[2] / "analysis"
 # Less than the session, which is a second old when they are signed.
 URL_SECONDS = 3590
-# Before that the host has begun.
+# The host reads the manifest when it begins.
 MANIFEST_SECONDS = 900
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 
@@ -35,7 +35,7 @@ class _Line:
 
 
 def write_manifest(bucket: VmcoreBucket, incident: Incident, size_bytes: int) -> str:
-    """The manifest and our analysis, where objects live for a day; the URL to read the manifest."""
+    """Stores the manifest and the analysis code for a day. Returns the URL to read the manifest."""
     names = incident.object_keys
     result = names["vmcore"].removesuffix("vmcore") + ANALYSIS
     place = f"{MANIFESTS}{incident.incident_id}/analysis"
@@ -50,7 +50,7 @@ def write_manifest(bucket: VmcoreBucket, incident: Incident, size_bytes: int) ->
     lines = [
         _Line("bundle", len(package), sign("get_object", f"{place}.zip")),
         _Line("vmcore", size_bytes, sign("get_object", names["vmcore"])),
-        # No encryption header is signed: the host would have to send it, and the bucket encrypts by default.
+        # Do not sign an encryption header: the host would have to send it, and the bucket encrypts by default.
         _Line("result", 0, sign("put_object", result)),
     ]
     text = "".join(line.as_tsv() for line in lines)
@@ -59,7 +59,7 @@ def write_manifest(bucket: VmcoreBucket, incident: Incident, size_bytes: int) ->
 
 
 def pack() -> bytes:
-    """The package `analysis`, as Python imports it from a zip file; the same bytes each time."""
+    """The package `analysis` as a zip file that Python can import; the same bytes each time."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted([*_PACKAGE.glob("*.py"), *_PACKAGE.glob("*.txt")]):
@@ -68,7 +68,7 @@ def pack() -> bytes:
 
 
 def _signing_client(bucket: VmcoreBucket, incident: Incident, vmcore: str, result: str) -> "S3Client":
-    """As a role of its own, in a session that reads this vmcore and writes this result. Nothing else."""
+    """A client with a session that may only read this vmcore and write this result."""
     objects = f"{bucket.bucket_arn}/"
     readable = [f"{objects}{vmcore}", f"{objects}{MANIFESTS}{incident.incident_id}/*"]
     statements: list[dict[str, object]] = [

@@ -1,8 +1,4 @@
-"""What other alarms mean for an instance: those that would reboot, recover, stop or terminate it, and those that are
-muted.
-
-Owns what CloudWatch is asked and the words for it; no judgement.
-"""
+"""Reads alarms that reboot, recover, stop or terminate an instance, and whether an alarm is muted. Judges nothing."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +8,7 @@ from typing import Any
 from lambdas.runtime import clients
 from lambdas.runtime.tags import hang_alarm_name
 
-# The checks that a hang fails. An alarm on the system check is no rival: where that fails nothing is interrupted.
+# A hang fails these checks. An alarm on the system check is no rival: if that check fails, nothing is interrupted.
 METRICS = ("StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed_AttachedEBS")
 # arn:aws:automate:eu-west-1:ec2:reboot
 # arn:aws:swf:eu-west-1:123456789012:action/actions/AWS_EC2.InstanceId.Reboot/1.0
@@ -25,11 +21,11 @@ _ACTION = re.compile(
 
 @dataclass(frozen=True)
 class RivalAlarm:
-    """An alarm that does something to the instance for the very hang that it is to be interrupted for."""
+    """An alarm that acts on the instance because of the same hang."""
 
     name: str
     verbs: tuple[str, ...]
-    # In ALARM with its actions on: it has done it, or does it now.
+    # In ALARM with its actions on: it has acted, or is acting now.
     has_fired: bool
 
     def __str__(self) -> str:
@@ -37,7 +33,10 @@ class RivalAlarm:
 
 
 def read_rival_alarms(instance_id: str, metric: str) -> tuple[RivalAlarm, ...]:
-    """Those on one of METRICS; raises ClientError. Metric math and composites cannot have such actions (CloudWatch)."""
+    """The rival alarms on one of METRICS. CloudWatch allows such actions neither for metric math nor for composites.
+
+    Raises ClientError.
+    """
     answer = clients.cloudwatch().describe_alarms_for_metric(
         Namespace="AWS/EC2", MetricName=metric, Dimensions=[{"Name": "InstanceId", "Value": instance_id}]
     )
@@ -46,9 +45,9 @@ def read_rival_alarms(instance_id: str, metric: str) -> tuple[RivalAlarm, ...]:
 
 
 def read_mute(instance_id: str, alarm_name: str) -> str:
-    """Why the alarm, or the instance's own hang alarm, must not act now; empty when both may. Raises ClientError.
+    """Why the alarm or the instance's hang alarm must not act now; empty if both may. Raises ClientError.
 
-    CloudWatch does not run the actions of such an alarm, but EventBridge hears of it all the same.
+    CloudWatch does not run the actions of a muted alarm, but still sends its state change to EventBridge.
     """
     answer = clients.cloudwatch().describe_alarms(
         AlarmNames=sorted({alarm_name, hang_alarm_name(instance_id)}),

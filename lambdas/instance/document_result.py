@@ -1,4 +1,4 @@
-"""How a document's command ended: its JSON result, or a named error. Reads nothing from AWS."""
+"""Turns the end of a document's command into its JSON result or a named error. Calls no AWS API."""
 
 import json
 from typing import Any
@@ -20,12 +20,12 @@ def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
     if details in _UNREACHED:
         raise InstanceUnreachable(
             f"{command} never reached the instance: {details}.",
-            "See whether the instance runs and its SSM agent is connected, then start again.",
+            "Check that the instance runs and its SSM agent is connected, then start again.",
         )
     if details in _TIMED_OUT or status == "TimedOut":
         raise DocumentTimedOut(
             f"{command} did not end in time: {details}.{_stderr(invocation)}",
-            "See what it was waiting for; raise documentTimeoutSeconds or uploadTimeoutSeconds if it was only slow.",
+            "Find out why; if it was only slow, raise documentTimeoutSeconds or uploadTimeoutSeconds.",
         )
     result = _parse(invocation.get("StandardOutputContent") or "")
     if status == "Success":
@@ -42,7 +42,7 @@ def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(stdout: str) -> dict[str, Any] | None:
-    """The last line: a document that ran again after its own reboot may have the first run's output before it."""
+    """Parses the last line: after its own reboot a document runs again, and the first run's output stands before."""
     lines = stdout.strip().splitlines()
     try:
         result = json.loads(lines[-1]) if lines else None
@@ -62,4 +62,4 @@ def _why_unreadable(invocation: dict[str, Any]) -> str:
 
 def _stderr(invocation: dict[str, Any]) -> str:
     text = (invocation.get("StandardErrorContent") or "").strip()
-    return f" Its last words: {text[-_STDERR_TAIL:]}" if text else ""
+    return f" End of its stderr: {text[-_STDERR_TAIL:]}" if text else ""

@@ -1,4 +1,4 @@
-"""What EC2 and Systems Manager say about an instance, in the words of this project. Owns no judgement."""
+"""Reads an instance's facts from EC2 and Systems Manager. Judges nothing."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _NEVER = datetime.fromtimestamp(0, UTC)
 # Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
 _AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"
 
-# Enough of the console's end to find it again in a later reading.
+# Long enough to find the console's end again in a later reading.
 _BASELINE_CHARACTERS = 512
 
 
@@ -35,12 +35,12 @@ class Instance:
     device_names: tuple[str, ...]
     # Why it is in its state: Client.InstanceInitiatedShutdown, Client.UserInitiatedShutdown, … (API_StateReason)
     state_reason: str = ""
-    # Of the last start; a reboot leaves it as it is.
+    # The last start; a reboot does not change it.
     launched_at: datetime = _NEVER
 
     @property
     def is_enrolled(self) -> bool:
-        """The owner's opt-in; exactly `true`, since any other spelling leaves doubt."""
+        """Whether the owner opted in: exactly `true`, because any other spelling leaves doubt."""
         return self.tags.get(ENROLLED_TAG) == "true"
 
     @property
@@ -53,7 +53,7 @@ class Instance:
 
     @property
     def auto_scaling_group(self) -> str:
-        """Empty when it is in none."""
+        """The group's name; empty: the instance is in no group."""
         return self.tags.get(_AUTO_SCALING_GROUP_TAG, "")
 
 
@@ -67,13 +67,13 @@ class InstanceType:
 
     @property
     def takes_interrupt(self) -> bool:
-        """EC2 sends diagnostic interrupts to no Graviton instance."""
+        """Whether EC2 can send it a diagnostic interrupt: not to Graviton."""
         return "x86_64" in self.architectures
 
 
 @dataclass(frozen=True)
 class Ping:
-    """How Systems Manager last heard of an instance; minutes old by nature."""
+    """The last ping of an instance's SSM agent; it can be minutes old."""
 
     status: str
     last_ping_at: datetime
@@ -90,7 +90,7 @@ class StatusChecks:
 
 
 def read_instance(instance_id: str) -> Instance | None:
-    """None when EC2 knows no such instance (in this account and Region), which for EC2 includes malformed ids."""
+    """None when EC2 knows no such instance in this account and Region, or calls the id malformed."""
     try:
         answer = clients.ec2().describe_instances(InstanceIds=[instance_id])
     except ClientError as error:
@@ -104,7 +104,7 @@ def read_instance(instance_id: str) -> Instance | None:
 
 
 def read_shutdown_behavior(instance_id: str) -> str:
-    """What EC2 makes of an instance whose operating system powers off: stop | terminate."""
+    """What EC2 does when the operating system powers off: stop | terminate."""
     answer = clients.ec2().describe_instance_attribute(
         InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior"
     )
@@ -149,7 +149,7 @@ def read_console(instance_id: str) -> str:
 
 
 def console_baseline(console: str) -> ConsoleBaseline:
-    """What is kept of the console before the interrupt."""
+    """The part of the console to keep from before the interrupt."""
     return ConsoleBaseline(end=console[-_BASELINE_CHARACTERS:], length=len(console))
 
 

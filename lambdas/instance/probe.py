@@ -1,6 +1,6 @@
-"""The active probe: a no-op Run Command, because Systems Manager's own ping is minutes old by nature.
+"""The active probe: a command that does nothing, because Systems Manager's ping can be minutes old.
 
-Owns sending it and reading how it went; what the answer means is for its callers.
+Sends it and reads the answer; the callers judge.
 """
 
 import time
@@ -15,7 +15,7 @@ _POLL_SECONDS = 1.5
 # SendCommand's own lower limit for TimeoutSeconds
 _SHORTEST_DELIVERY_SECONDS = 30
 
-# Of the statuses in which a command ends, those in which the agent did execute it, and those in which it did not.
+# Final statuses in which the agent executed the command, and those in which it did not.
 _EXECUTED = {"Success", "Failed"}
 _NOT_EXECUTED = {"DeliveryTimedOut", "ExecutionTimedOut", "TimedOut", "Undeliverable"}
 _UNFINISHED = {"Pending", "InProgress", "Delayed"}
@@ -23,7 +23,7 @@ _UNFINISHED = {"Pending", "InProgress", "Delayed"}
 
 @dataclass(frozen=True)
 class ProbeAnswer:
-    """`is_answered` None: it could not be found out, so neither a hang nor life is proven."""
+    """`is_answered` None: unknown, so it proves neither a hang nor a running instance."""
 
     is_answered: bool | None
     detail: str
@@ -31,7 +31,7 @@ class ProbeAnswer:
 
 
 def probe(instance_id: str, *, document: str, timeout_seconds: int) -> ProbeAnswer:
-    """Whether the instance executes `document` within the time; takes that long when it does not."""
+    """Whether the instance executes `document` in time. Takes the whole time if it does not."""
     deadline = time.monotonic() + timeout_seconds
     try:
         sent = clients.ssm().send_command(
@@ -51,19 +51,19 @@ def probe(instance_id: str, *, document: str, timeout_seconds: int) -> ProbeAnsw
 
 def _wait(instance_id: str, command_id: str, *, deadline: float) -> ProbeAnswer:
     while True:
-        # Before the first look too: no agent answers within it, and each look is a call on the way to the interrupt.
+        # Also before the first poll: no agent answers that fast, and each poll delays the interrupt.
         time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
         answer, status = _read(instance_id, command_id)
         if answer is not None:
             return answer
         if time.monotonic() >= deadline:
             if status in _UNFINISHED:
-                return ProbeAnswer(False, f"The probe {command_id} is {status} at the end of the time given.")
-            return ProbeAnswer(None, f"The probe {command_id} could not be read at the end of the time: {status}.")
+                return ProbeAnswer(False, f"The probe {command_id} is still {status} at its timeout.")
+            return ProbeAnswer(None, f"The probe {command_id} could not be read at its timeout: {status}.")
 
 
 def _read(instance_id: str, command_id: str) -> tuple[ProbeAnswer | None, str]:
-    """The answer if there is one by now, and the status or the error that was seen."""
+    """The answer if there is one, and the status or the error."""
     try:
         invocation = clients.ssm().get_command_invocation(CommandId=command_id, InstanceId=instance_id)
     except ClientError as error:
@@ -86,7 +86,7 @@ def _read(instance_id: str, command_id: str) -> tuple[ProbeAnswer | None, str]:
 
 
 def _refused_by_systems_manager(instance_id: str) -> ProbeAnswer:
-    """SendCommand takes no instance whose agent is gone for some minutes: a lost connection is the absence of life."""
+    """SendCommand refuses an instance whose agent is gone for minutes; a lost connection counts as no answer."""
     try:
         ping = read_ping(instance_id)
     except (ClientError, BotoCoreError) as error:

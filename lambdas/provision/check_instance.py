@@ -1,4 +1,4 @@
-"""Refuses, by name, an instance that can never dump."""
+"""Refuses an instance that can never dump, with a named error."""
 
 from lambdas.instance.facts import (
     Instance,
@@ -37,7 +37,8 @@ def find_instance(instance_id: str) -> Instance:
         seen = instance.tags.get(ENROLLED_TAG)
         raise InstanceNotEnrolled(
             f"{instance_id} is not tagged {ENROLLED_TAG}=true" + (f" (the tag says {seen!r})." if seen else "."),
-            "Hangdump crashes the instance when it hangs: if its owner agrees, tag it and run this again.",
+            "Hangdump crashes the instance when it hangs. If its owner agrees, tag it, then run ProvisionDumpVolume"
+            " again.",
         )
     return instance
 
@@ -81,19 +82,20 @@ def _require_systems_manager(instance: Instance) -> None:
         )
     if ping.status != "Online":
         raise InstanceNotManaged(
-            f"Systems Manager has {instance.instance_id} as {ping.status}, last ping {ping.last_ping_at.isoformat()}.",
-            "Bring its SSM agent back (is the instance itself well?), then run ProvisionDumpVolume again.",
+            f"Systems Manager does not reach {instance.instance_id}: {ping.status}, last ping "
+            f"{ping.last_ping_at.isoformat()}.",
+            "Check that the instance is healthy, restart its SSM agent, then run ProvisionDumpVolume again.",
         )
 
 
 def require_survival(instance: Instance, *, final_action: str) -> None:
-    """Powered off after the dump, the instance must still be there to be started again."""
+    """Refuses finalAction poweroff if powering off would terminate the instance."""
     if final_action != "poweroff":
         return
     behavior = read_shutdown_behavior(instance.instance_id)
     if behavior != "stop":
         raise InstanceTerminatesOnShutdown(
-            f"finalAction is poweroff, but the shutdown behavior of {instance.instance_id} is {behavior}: powering off"
-            " after the dump would end the instance.",
-            "Set its instanceInitiatedShutdownBehavior to stop (ModifyInstanceAttribute), or give finalAction reboot.",
+            f"finalAction is poweroff, but the shutdown behavior of {instance.instance_id} is {behavior}: EC2 would"
+            " terminate it at power-off after the dump.",
+            "Set its instanceInitiatedShutdownBehavior to stop (ModifyInstanceAttribute), or set finalAction reboot.",
         )

@@ -1,4 +1,4 @@
-"""Which volume an instance dumps to: the one it has, one that is left from before, or a new one. Pure."""
+"""Chooses an instance's dump volume: the attached one, an unattached one from before, or a new one."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from lambdas.runtime import clients
 from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
 from lambdas.runtime.tags import OWNER_TAG
 
-# /dev/sdf of /dev/sdf and /dev/xvdf1: a name under one driver is taken under all
+# /dev/sdf and /dev/xvdf1 both use the letter f: a letter used with one driver's prefix is taken for all.
 _DEVICE_LETTER = re.compile(r"/dev/(?:sd|xvd|hd)([a-z])")
 # Both the old and the new naming rules of EC2 allow these.
 _DEVICE_LETTERS = "fghijklmnop"
@@ -21,7 +21,7 @@ _GONE = ("deleting", "deleted", "error")
 
 @dataclass(frozen=True, kw_only=True)
 class DumpVolume:
-    """A volume tagged as the instance's dump volume; attachment_state is "" when it is not attached."""
+    """A volume tagged as the instance's dump volume; attachment_state "": it is not attached."""
 
     volume_id: str
     state: str
@@ -34,7 +34,7 @@ class DumpVolume:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to do, with which volume ("" for one that does not exist yet)."""
+    """The action and its volume; volume_id is "" for a new one."""
 
     action: Literal["create", "attach", "reuse"]
     volume_id: str
@@ -53,7 +53,7 @@ def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib
         named = ", ".join(volume.volume_id for volume in usable)
         raise SeveralDumpVolumes(
             f"{instance.instance_id} has several unattached dump volumes: {named}.",
-            f"See which holds a vmcore that you need; delete the others or remove their tag {OWNER_TAG}.",
+            f"Find the one with the vmcore that you need; delete the others or remove their tag {OWNER_TAG}.",
         )
     if not usable and present:
         raise _elsewhere(instance, present)
@@ -69,21 +69,21 @@ def plan_size_gib(memory_mib: int, *, factor: float, minimum_gib: int) -> int:
 
 
 def client_token(execution_id: str) -> str:
-    """The same for each try within one execution; CreateVolume takes at most 64 ASCII characters."""
+    """The same token for each attempt of one execution; CreateVolume takes at most 64 ASCII characters."""
     return f"hangdump-{hashlib.sha256(execution_id.encode()).hexdigest()[:48]}"
 
 
 def _is_usable(instance: Instance, volume: DumpVolume) -> bool:
-    # `creating`: an earlier execution died right after CreateVolume; the state machine waits for it.
+    # `creating`: an earlier execution died right after CreateVolume; the state machine waits for the volume.
     return volume.state in ("available", "creating") and volume.availability_zone == instance.availability_zone
 
 
 def _elsewhere(instance: Instance, volumes: Iterable[DumpVolume]) -> DumpVolumeElsewhere:
     places = "; ".join(f"{volume.volume_id} is {_place(volume)}" for volume in volumes)
     return DumpVolumeElsewhere(
-        f"{instance.instance_id}, in {instance.availability_zone}, cannot have its dump volume: {places}.",
-        "Detach it there, or keep it for its vmcore and remove its tag "
-        f"{OWNER_TAG}: then a new one is created. One that is detaching is free in a minute.",
+        f"The dump volume cannot be attached to {instance.instance_id} in {instance.availability_zone}: {places}.",
+        f"Detach it there, or remove its tag {OWNER_TAG} so that a new volume is created. A detaching volume is free"
+        " within a minute.",
     )
 
 
@@ -114,7 +114,7 @@ def read_dump_volumes(instance_id: str) -> list[DumpVolume]:
     )
     volumes = []
     for volume in (volume for page in pages for volume in page["Volumes"]):
-        # gp3 has no Multi-Attach: one attachment at most
+        # gp3 has no Multi-Attach: there is one attachment at most.
         attachment = volume["Attachments"][0] if volume.get("Attachments") else {}
         volumes.append(
             DumpVolume(

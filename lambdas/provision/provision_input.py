@@ -1,4 +1,4 @@
-"""The input of ProvisionDumpVolume, and the parameters that the documents get from it and from the settings."""
+"""The input of ProvisionDumpVolume, and the documents' parameters, which come from it and from the settings."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,14 +11,14 @@ from lambdas.runtime.execution_input import ExecutionInput
 # gp3's own limit
 _LARGEST_VOLUME_GIB = 65_536
 
-# On by default where no interrupt arrives: there the kernel has to find out by itself that it hangs.
+# On by default where EC2 sends no interrupt: there the kernel itself must detect that it hangs.
 IN_GUEST_TRIGGERS = ("softlockup_panic", "hung_task_panic", "panic_on_oops", "panic_on_rcu_stall")
 
 Parameters = dict[str, list[str]]
 
 
 class ProvisionInput(DocumentSettings, ExecutionInput):
-    """What an execution may be given. A document setting that it does not set is the stack's."""
+    """The input of an execution. The stack's settings apply to document settings that it does not set."""
 
     reboot: bool | None = None
     size_gib: Annotated[int, Field(ge=1, le=_LARGEST_VOLUME_GIB)] | None = None
@@ -27,7 +27,7 @@ class ProvisionInput(DocumentSettings, ExecutionInput):
 
 @dataclass(frozen=True)
 class DocumentParameters:
-    """For SendCommand: every value a list of one string. `volumeId` is the state machine's to add."""
+    """Parameters for SendCommand: every value is a list of one string. The state machine adds `volumeId`."""
 
     prepare: Parameters
     configure: Parameters
@@ -35,7 +35,7 @@ class DocumentParameters:
 
 
 def document_parameters(settings: DocumentSettings, *, reboot: bool, takes_interrupt: bool) -> DocumentParameters:
-    """The parameters that carry these settings to the documents."""
+    """The documents' parameters for these settings."""
     if not takes_interrupt:
         settings = _with_in_guest_triggers(settings)
     values = settings.model_dump(by_alias=True, exclude={"panic_sysctls"})
@@ -49,6 +49,6 @@ def document_parameters(settings: DocumentSettings, *, reboot: bool, takes_inter
 
 
 def _with_in_guest_triggers(settings: DocumentSettings) -> DocumentSettings:
-    """Triggers that nobody set are on. unknown_nmi_panic is always off: arm64 kernels do not have it."""
+    """Turns on the triggers that are not set. unknown_nmi_panic is off: arm64 kernels do not have it."""
     sysctls = dict.fromkeys(IN_GUEST_TRIGGERS, 1) | settings.panic_sysctls.model_dump(exclude_unset=True)
     return settings.overridden_by(DocumentSettings.model_validate({"panicSysctls": sysctls | {"unknown_nmi_panic": 0}}))

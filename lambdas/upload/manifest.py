@@ -80,7 +80,7 @@ class Signer:
         return self._made
 
     def dmesg(self, dmesg: Dmesg) -> Line:
-        """No encryption header is signed: the instance would have to send it, and the bucket encrypts by default."""
+        """Signs no encryption header: the instance would have to send it, and the bucket encrypts by default."""
         params = {"Bucket": self._bucket.bucket_name, "Key": self._names["dmesg"], "ChecksumSHA256": dmesg.digest}
         url = self._client.generate_presigned_url("put_object", Params=params, ExpiresIn=URL_SECONDS)
         return Line("dmesg", 0, 0, dmesg.size_bytes, dmesg.digest, url)

@@ -1,20 +1,20 @@
-"""Reads a large file by ranges: in blocks, of which the latest are kept. Owns no file: `fetch` does the reading."""
+"""Reads a large file by ranges, in blocks, and caches the latest blocks. `fetch` reads from the file."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 
 from lambdas.runtime.errors import VmcoreUnreadable
 
-# Offset and length; may answer less at the end of the file.
+# Takes offset and length; may return less at the end of the file.
 Fetch = Callable[[int, int], bytes]
 
-# A request to S3 takes some 30 ms however little it is for, and brings some 50 MB in a second.
+# A request to S3 takes at least some 30 ms, and transfers some 50 MB/s.
 _BLOCK_BYTES = 512 * 1024
 _MOST_BLOCKS = 64
 
 
 class BytesByRange:
-    """The file's bytes by position."""
+    """The file's bytes by offset."""
 
     def __init__(self, fetch: Fetch, size_bytes: int, *, block_bytes: int = _BLOCK_BYTES) -> None:
         self._fetch = fetch
@@ -23,10 +23,10 @@ class BytesByRange:
         self.size_bytes = size_bytes
 
     def read(self, offset: int, size: int) -> bytes:
-        """Exactly so many bytes; raises VmcoreUnreadable where the file has none."""
+        """Exactly `size` bytes; raises VmcoreUnreadable beyond the end of the file."""
         if offset < 0 or size < 0 or offset + size > self.size_bytes:
             raise VmcoreUnreadable(
-                f"It is cut: {size} bytes at {offset} should be there, but it has {self.size_bytes} bytes."
+                f"The dump is truncated: it has {self.size_bytes} bytes, but needs {size} bytes at offset {offset}."
             )
         if size > self._block_bytes * _MOST_BLOCKS // 4:
             return self._whole(offset, size)
@@ -48,5 +48,5 @@ class BytesByRange:
     def _whole(self, offset: int, size: int) -> bytes:
         data = self._fetch(offset, size)
         if len(data) != size:
-            raise VmcoreUnreadable(f"{size} bytes at {offset} were asked for, and {len(data)} came.")
+            raise VmcoreUnreadable(f"Reading {size} bytes at offset {offset} returned {len(data)} bytes.")
         return data

@@ -1,7 +1,7 @@
-"""The ways in which makedumpfile compresses a page. LZO and snappy are small enough to be read here, in Python.
+"""Decompresses a page that makedumpfile compressed; LZO and snappy in Python.
 
-A page is 4 to 64 KiB and only some hundreds are read: a millisecond for each is no reason for a library with machine
-code, which would have to be built for two platforms.
+A page has 4 to 64 KiB, and only some hundreds are read, at a millisecond each. That does not justify a library with
+machine code, which would have to be built for two platforms.
 """
 
 import importlib
@@ -15,14 +15,14 @@ _LZO_END = 16384
 
 
 def decompress(data: bytes, flags: int, *, size: int) -> bytes:
-    """A page of `size` bytes, by its descriptor's flags; raises VmcoreUnreadable."""
+    """Decompresses a page of `size` bytes by its descriptor's flags; raises VmcoreUnreadable."""
     method = flags & _METHODS
     try:
         page = _decompress(data, method, size)
     except (IndexError, zlib.error) as error:
-        raise VmcoreUnreadable(f"A page of it is damaged ({error}).") from error
+        raise VmcoreUnreadable(f"A page of the dump is damaged ({error}).") from error
     if len(page) != size:
-        raise VmcoreUnreadable(f"A page of it is damaged: it holds {len(page)} bytes instead of {size}.")
+        raise VmcoreUnreadable(f"A page of the dump is damaged: it has {len(page)} bytes instead of {size}.")
     return page
 
 
@@ -42,15 +42,15 @@ def _unpack_zstd(data: bytes) -> bytes:
     try:
         zstd = importlib.import_module("compression.zstd")
     except ImportError as error:  # before Python 3.14, which the functions have
-        raise VmcoreUnreadable("Its pages are compressed by zstd, which this Python cannot read.") from error
+        raise VmcoreUnreadable("The dump is compressed with zstd, which this Python cannot read.") from error
     try:
         return bytes(zstd.decompress(data))
     except zstd.ZstdError as error:
-        raise VmcoreUnreadable(f"A page of it is damaged ({error}).") from error
+        raise VmcoreUnreadable(f"A page of the dump is damaged ({error}).") from error
 
 
 def unpack_lzo(data: bytes, *, most: int) -> bytes:
-    """LZO1X as the kernel documents it (Documentation/staging/lzo.rst); raises IndexError where it is damaged."""
+    """LZO1X as in the kernel's Documentation/staging/lzo.rst; raises IndexError if the data is damaged."""
     out = bytearray()
     place = 0
     # How many literals the last instruction copied; 4 stands for more than three.
@@ -93,7 +93,7 @@ def unpack_lzo(data: bytes, *, most: int) -> bytes:
 
 
 def unpack_snappy(data: bytes, *, most: int) -> bytes:
-    """Snappy's raw format; raises IndexError where it is damaged."""
+    """Snappy's raw format; raises IndexError if the data is damaged."""
     out = bytearray()
     place = 0
     while data[place] & 0x80:
@@ -121,7 +121,7 @@ def unpack_snappy(data: bytes, *, most: int) -> bytes:
 
 
 def _long_count(data: bytes, place: int, least: int) -> tuple[int, int]:
-    """A count that did not fit into its instruction: bytes of zero are 255 each, the next one ends it."""
+    """A count too long for its instruction: each zero byte adds 255, the next byte ends it."""
     zeros = 0
     while data[place + zeros] == 0:
         zeros += 1
@@ -134,7 +134,7 @@ def _little(data: bytes, place: int, width: int) -> int:
 
 
 def _copy(out: bytearray, distance: int, count: int, most: int) -> None:
-    """From what is there already; it may overlap with what it writes."""
+    """Copies from the output; source and target may overlap."""
     begin = len(out) - distance
     if begin < 0 or distance <= 0 or count > most:
         raise IndexError("a copy from before its beginning")

@@ -1,4 +1,4 @@
-"""A dump as an ELF core: what /proc/vmcore is, and what `makedumpfile -E` writes."""
+"""A dump as an ELF core: the format of /proc/vmcore and of `makedumpfile -E`."""
 
 import struct
 from bisect import bisect_right
@@ -12,7 +12,7 @@ _PT_LOAD, _PT_NOTE = 1, 4
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _NOTE = struct.Struct("<III")
-# Machines have thousands of CPUs at most, and a note for each.
+# Each CPU has a note, and machines have thousands of CPUs at most.
 _LARGEST_NOTES = 16 * 1024**2
 _64_BITS_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
 
@@ -27,11 +27,11 @@ class ElfCore:
         self._file = file
         header = _HEADER.unpack(file.read(0, _HEADER.size))
         if not header[0].startswith(_64_BITS_LITTLE_ENDIAN):
-            raise VmcoreUnreadable("It is an ELF file, but not of a 64-bit little-endian machine.")
+            raise VmcoreUnreadable("The dump is an ELF file, but not of a 64-bit little-endian machine.")
         self.machine = {62: "x86_64", 183: "aarch64"}.get(header[2], "")
         place, size, count = header[5], header[9], header[10]
         if size != _SEGMENT.size or not count:
-            raise VmcoreUnreadable("It is an ELF file without segments.")
+            raise VmcoreUnreadable("The dump is an ELF file without segments.")
         table = file.read(place, size * count)
         segments = [_SEGMENT.unpack_from(table, index * size) for index in range(count)]
         #: physical address, position in the file, size
@@ -40,7 +40,7 @@ class ElfCore:
         self.vmcoreinfo = self._find_vmcoreinfo([(each[2], each[5]) for each in segments if each[0] == _PT_NOTE])
 
     def read_physical(self, address: int, size: int) -> bytes:
-        """What was filtered out reads as zeros."""
+        """Reads memory; pages that were filtered out read as zeros."""
         out = bytearray()
         while len(out) < size:
             at, wanted = address + len(out), size - len(out)
@@ -54,7 +54,7 @@ class ElfCore:
         return bytes(out)
 
     def require_whole(self) -> None:
-        """Raises VmcoreUnreadable when a segment ends behind the file."""
+        """Raises VmcoreUnreadable when a segment ends beyond the file."""
         for _, position, length in self._loads:
             if length:
                 self._file.read(position + length - 1, 1)
@@ -62,11 +62,11 @@ class ElfCore:
     def _find_vmcoreinfo(self, places: list[tuple[int, int]]) -> bytes:
         for position, length in places:
             if length > _LARGEST_NOTES:
-                raise VmcoreUnreadable(f"Its notes are said to have {length} bytes.")
+                raise VmcoreUnreadable(f"The dump is damaged: its notes have {length} bytes.")
             for name, text in _notes(self._file.read(position, length)):
                 if name == b"VMCOREINFO":
                     return text
-        raise VmcoreUnreadable("It is an ELF file without VMCOREINFO: no dump of a kernel.")
+        raise VmcoreUnreadable("The file is ELF without VMCOREINFO: it is no kernel dump.")
 
 
 def _notes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

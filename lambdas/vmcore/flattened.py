@@ -1,7 +1,7 @@
-"""A dump as `makedumpfile -F` writes it, which Debian always does: pieces of the file in the order of writing.
+"""A flattened dump, as `makedumpfile -F` writes it (Debian always does): pieces of the file in the order of writing.
 
-Each piece is preceded by where it belongs and how long it is; nothing says where in the stream a piece is. The
-beginning is walked; beyond it a piece is searched for by halving, since each region was written in its order.
+A header before each piece gives its offset and length in the file; there is no index of the pieces. The beginning of
+the stream is walked. Beyond it a piece is found by bisection, because each region was written in order.
 """
 
 import re
@@ -23,24 +23,24 @@ _LARGEST_PIECE = 4 * 1024**2
 _LARGEST_HOLE = 64 * 1024
 # Big-endian, an offset below 256 TiB and a length below 16 MiB; inside a lookahead, so that matches may overlap.
 _MAY_BE_HEADER = re.compile(rb"(?=\x00\x00.{6}\x00{5}...)", re.DOTALL)
-# That so many in a row look right by chance does not happen.
+# So many valid headers in a row do not occur by chance.
 _PIECES_IN_A_ROW = 4
-_LOOKED_AT_ONCE = 128 * 1024
+_WINDOW_BYTES = 128 * 1024
 _END_BYTES = 512 * 1024
 _WALKED_BYTES = 4 * 1024**2
-# A piece of descriptors, 64 KiB, is written with 2,730 pages of data, of 4 KiB at most.
+# A piece of descriptors (64 KiB) is written with 2,730 pages of data of 4 KiB at most.
 _NEXT_IS_WITHIN = 16 * 1024**2
 
 
 class _Piece(NamedTuple):
     offset: int
     size: int
-    #: In the stream, of its data.
+    #: The position of its data in the stream.
     position: int
 
     @property
     def end(self) -> int:
-        """In the stream."""
+        """The position of its end in the stream."""
         return self.position + self.size
 
 
@@ -49,26 +49,26 @@ def _holds(piece: _Piece, offset: int) -> bool:
 
 
 class PieceNotFound(VmcoreUnreadable):
-    """Nothing was found that belongs there: either the dump is damaged, or its pieces have another order."""
+    """No piece was found for an offset: the dump is damaged, or its pieces have another order."""
 
 
 class Flattened:
-    """The dump's bytes by position, put in order."""
+    """The dump's bytes by their offset in the file."""
 
     def __init__(self, stream: BytesByRange) -> None:
         self._stream = stream
         self._known: list[_Piece] = []
         self._walked_to = _FIRST_PIECE
-        # Where one region ends and the next begins: pieces of two regions are mixed, those of one are in order.
+        # The borders between regions: pieces of two regions are mixed, those of one region are in order.
         self._borders: tuple[int, ...] = ()
         self._require_end()
 
     def divide(self, *borders: int) -> None:
-        """To be told as soon as it is known."""
+        """Sets the borders between regions. Call it as soon as they are known."""
         self._borders = borders
 
     def read(self, offset: int, size: int) -> bytes:
-        """Raises VmcoreUnreadable where it is cut or damaged."""
+        """Raises VmcoreUnreadable if the dump is truncated or damaged."""
         out = bytearray()
         while len(out) < size:
             at = offset + len(out)
@@ -84,7 +84,7 @@ class Flattened:
         """The mark that makedumpfile writes when it is through; the last pieces may be a header written again."""
         size = self._stream.size_bytes
         if size < _FIRST_PIECE + _HEADER.size or self._stream.read(size - _HEADER.size, _HEADER.size) != _END:
-            raise VmcoreUnreadable("It is cut: the mark is missing that makedumpfile -F writes at its end.")
+            raise VmcoreUnreadable("The dump is truncated: the end mark of makedumpfile -F is missing.")
         for piece in self._walk(self._end_begins_at(size)):
             self._note(piece)
 
@@ -92,11 +92,11 @@ class Flattened:
         return self._synchronise(size - _END_BYTES) if size > _FIRST_PIECE + _END_BYTES else _FIRST_PIECE
 
     def _hole(self, offset: int) -> int:
-        """How many bytes from there on were never written, as the zeros at the end of a bitmap are: they are zeros."""
+        """The number of bytes from `offset` on that were never written. They are zeros, as at the end of a bitmap."""
         place = bisect_right(self._known, (offset, _LARGEST_PIECE + 1))
         size = self._known[place].offset - offset if place < len(self._known) else _LARGEST_PIECE
         if size > _LARGEST_HOLE:
-            raise PieceNotFound(f"Nothing in it belongs at {offset}.")
+            raise PieceNotFound(f"The dump has no piece for offset {offset}.")
         return size
 
     def _find(self, offset: int) -> _Piece | None:
@@ -115,7 +115,7 @@ class Flattened:
         if place == len(self._known) or self._known[place].offset != piece.offset:
             self._known.insert(place, piece)
         elif self._known[place].position < piece.position:
-            # What was written later is what holds.
+            # The piece that was written later is valid.
             self._known[place] = piece
 
     def _among_known(self, offset: int) -> _Piece | None:
@@ -130,7 +130,7 @@ class Flattened:
         return bisect_right(self._borders, offset)
 
     def _search(self, offset: int) -> _Piece | None:
-        """Beyond what was walked, by halving what lies between the nearest piece known and the end."""
+        """Bisects the stream between the nearest known piece and the end."""
         low = self._below(offset)
         is_near = low is not None and self._region(low.offset) == self._region(offset)
         begin = max(low.end, self._walked_to) if low is not None and is_near else self._walked_to
@@ -140,7 +140,7 @@ class Flattened:
             middle = begin + (end - begin) // 2
             ahead = self._next_of_region(self._synchronise(middle), offset)
             if ahead is None or ahead.offset > offset:
-                # The piece looked for begins before the middle.
+                # The wanted piece begins before the middle.
                 end, ahead = middle, self._next_of_region(begin, offset)
             else:
                 begin = ahead.position - _HEADER.size
@@ -149,7 +149,7 @@ class Flattened:
         return ahead if ahead is not None and _holds(ahead, offset) else None
 
     def _next_of_region(self, position: int, offset: int) -> _Piece | None:
-        """The first piece from there on that is of the region of this offset."""
+        """The first piece from `position` on in the region of `offset`."""
         for piece in self._walk(position):
             self._note(piece)
             if self._region(piece.offset) == self._region(offset):
@@ -159,24 +159,24 @@ class Flattened:
         return None
 
     def _walk(self, position: int) -> Iterator[_Piece]:
-        """From the header of a piece to the end mark."""
+        """Yields pieces from the header at `position` to the end mark."""
         while True:
             header = self._stream.read(position, _HEADER.size)
             if header == _END:
                 return
             offset, size = _HEADER.unpack(header)
             if not 0 < size <= _LARGEST_PIECE or offset < 0:
-                raise VmcoreUnreadable(f"It is damaged: at {position} of its stream there is no piece.")
+                raise VmcoreUnreadable(f"The dump is damaged: there is no piece at {position} of its stream.")
             piece = _Piece(offset, size, position + _HEADER.size)
             yield piece
             position = piece.end
 
     def _synchronise(self, position: int) -> int:
-        """The first header of a piece from there on."""
+        """The first header of a piece from `position` on."""
         end = self._stream.size_bytes
-        for begin in range(position, min(position + _LARGEST_PIECE, end), _LOOKED_AT_ONCE):
-            # A header may lie across the border to the next.
-            window = self._stream.read(begin, min(_LOOKED_AT_ONCE + _HEADER.size, end - begin))
+        for begin in range(position, min(position + _LARGEST_PIECE, end), _WINDOW_BYTES):
+            # A header may cross the border to the next window.
+            window = self._stream.read(begin, min(_WINDOW_BYTES + _HEADER.size, end - begin))
             for candidate in _MAY_BE_HEADER.finditer(window):
                 if self._is_piece(begin + candidate.start()):
                     return begin + candidate.start()

@@ -1,4 +1,4 @@
-"""makedumpfile's own format, "kdump-compressed": a header, two bitmaps of pages, a descriptor and the data of each."""
+"""makedumpfile's format "kdump-compressed": a header, two bitmaps, and a descriptor and the data of each page."""
 
 import struct
 from functools import cached_property, lru_cache
@@ -18,7 +18,7 @@ _DESCRIPTOR = struct.Struct("<qIIQ")
 # makedumpfile ran out of space.
 _INCOMPLETE = 0x8
 _LARGEST_VMCOREINFO = 64 * 1024
-# Bits are counted once, a chunk at a time; a page is then found by what its chunk begins with.
+# The bits before each chunk are counted once; a page's number then needs only the bits of its own chunk.
 _CHUNK_BYTES = 64 * 1024
 _COUNTED_AT_ONCE = 64 * _CHUNK_BYTES
 _KEPT_BYTES = 16 * 1024**2
@@ -34,9 +34,9 @@ class KdumpCompressed:
         header = _HEADER.unpack(file.read(0, _HEADER.size))
         status, self.page_bytes, sub_header_blocks, bitmap_blocks = header[5:]
         if self.page_bytes not in (4096, 16384, 65536) or sub_header_blocks < 1 or bitmap_blocks < 2:
-            raise VmcoreUnreadable("Its header is damaged: pages, headers or bitmaps have no possible size.")
+            raise VmcoreUnreadable("The dump's header is damaged: pages, headers or bitmaps have an impossible size.")
         if status & _INCOMPLETE:
-            raise VmcoreUnreadable("It is incomplete: makedumpfile marked it so, as it does when it runs out of space.")
+            raise VmcoreUnreadable("The dump is incomplete: makedumpfile marked it so. Usually it ran out of space.")
         self.machine = header[2][_MACHINE].rstrip(b"\0").decode(errors="replace")
         sub_header = _SUB_HEADER.unpack(file.read(self.page_bytes, _SUB_HEADER.size))
         self.phys_base = sub_header[0]
@@ -50,7 +50,7 @@ class KdumpCompressed:
         self._page = lru_cache(_KEPT_BYTES // self.page_bytes)(self._read_page)
 
     def read_physical(self, address: int, size: int) -> bytes:
-        """What was filtered out reads as zeros."""
+        """Reads memory; pages that were filtered out read as zeros."""
         first, last = address // self.page_bytes, (address + size - 1) // self.page_bytes
         data = b"".join(self._page(number) for number in range(first, last + 1))
         begin = address - first * self.page_bytes
@@ -58,12 +58,12 @@ class KdumpCompressed:
 
     def _read_vmcoreinfo(self, position: int, length: int) -> bytes:
         if not 0 < length <= _LARGEST_VMCOREINFO:
-            raise VmcoreUnreadable(f"Its VMCOREINFO is said to have {length} bytes.")
+            raise VmcoreUnreadable(f"The dump is damaged: its VMCOREINFO has {length} bytes.")
         return self._file.read(position, length)
 
     @cached_property
     def _before(self) -> list[int]:
-        """Of each chunk of the bitmap, how many pages are in the dump before it; at last, how many there are."""
+        """The number of dumped pages before each chunk of the bitmap; the last entry is the total."""
         counts = [0]
         for place in range(0, self._bitmap_bytes, _COUNTED_AT_ONCE):
             many = self._file.read(self._bitmap_at + place, min(_COUNTED_AT_ONCE, self._bitmap_bytes - place))
@@ -74,9 +74,9 @@ class KdumpCompressed:
         return counts
 
     def require_whole(self) -> None:
-        """Raises VmcoreUnreadable when it is not. Pages are written in order: the last one is there when all are."""
+        """Raises VmcoreUnreadable if pages are missing. Pages are in order: the last one proves all."""
         if not self._before[-1]:
-            raise VmcoreUnreadable("There is no page of memory in it.")
+            raise VmcoreUnreadable("The dump holds no page of memory.")
         self._read_data(self._before[-1] - 1)
 
     def _read_page(self, number: int) -> bytes:
@@ -96,5 +96,5 @@ class KdumpCompressed:
         place = self._descriptors_at + index * _DESCRIPTOR.size
         position, size, flags, _ = _DESCRIPTOR.unpack(self._file.read(place, _DESCRIPTOR.size))
         if not 0 < size <= self.page_bytes or position < self._descriptors_at:
-            raise VmcoreUnreadable(f"The descriptor of its page {index} is damaged.")
+            raise VmcoreUnreadable(f"The descriptor of the dump's page {index} is damaged.")
         return self._file.read(position, size), flags

@@ -1,6 +1,6 @@
-"""The kernel's log out of its ring buffer, by the layout that VMCOREINFO describes. No text is invented.
+"""Reads the kernel's log from its ring buffer, with the layout that VMCOREINFO describes.
 
-Two layouts: that of Linux 5.10, where descriptors point to texts, and that of 3.5 to 5.9, records one behind another.
+There are two layouts: since Linux 5.10 descriptors point to texts; from 3.5 to 5.9 records follow each other.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lambdas.vmcore.kernel_memory import KernelMemory, MemoryUnreadable
 from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
-# The end of a log tells of the crash; a log of 16 MiB and more is read from there.
+# The crash is at the end of a log; of a longer log only the end is read.
 _MOST_BYTES = 4 * 1024**2
 _MOST_RECORDS = 50_000
 _LARGEST_BUFFER = 64 * 1024**2
@@ -28,7 +28,7 @@ class _Record:
 
 
 def read_kernel_log(memory: KernelMemory, info: Vmcoreinfo) -> str:
-    """As dmesg prints it, each line with its time; raises MemoryUnreadable."""
+    """The log as dmesg prints it, each line with its time; raises MemoryUnreadable."""
     try:
         records = _read_ring(memory, info) if info.symbol("prb") is not None else _read_row(memory, info)
     except (KeyError, ValueError) as error:
@@ -45,7 +45,7 @@ def _lines(record: _Record) -> str:
 
 @dataclass(frozen=True)
 class _Ring:
-    """Where the parts of struct printk_ringbuffer are, and how large."""
+    """The addresses and sizes of the parts of struct printk_ringbuffer."""
 
     memory: KernelMemory
     info: Vmcoreinfo
@@ -56,7 +56,7 @@ class _Ring:
     data_bytes: int
 
     def record(self, number: int) -> _Record | None:
-        """None: it was taken over by a newer one, or its text was."""
+        """None: a newer record overwrote this one or its text."""
         place = number % self.count
         descriptor = self.memory.read(self.descriptors + place * self.info.size("prb_desc"), self.info.size("prb_desc"))
         state = _field(descriptor, self.info.offset("prb_desc.state_var"))
@@ -65,20 +65,20 @@ class _Ring:
         block = self.info.offset("prb_desc.text_blk_lpos")
         begin = _field(descriptor, block + self.info.offset("prb_data_blk_lpos.begin"))
         end = _field(descriptor, block + self.info.offset("prb_data_blk_lpos.next"))
-        # An odd position stands for "no text".
+        # An odd position means "no text".
         if begin & 1:
             return None
         size = self.info.size("printk_info")
-        told = self.memory.read(self.infos + place * size, size)
-        length = _field(told, self.info.offset("printk_info.text_len"), 2)
-        return _Record(_field(told, self.info.offset("printk_info.ts_nsec")), self._text(begin, end, length))
+        printk_info = self.memory.read(self.infos + place * size, size)
+        length = _field(printk_info, self.info.offset("printk_info.text_len"), 2)
+        return _Record(_field(printk_info, self.info.offset("printk_info.ts_nsec")), self._text(begin, end, length))
 
     def _text(self, begin: int, end: int, length: int) -> bytes:
         first, behind = begin % self.data_bytes, end % self.data_bytes
         if begin // self.data_bytes != end // self.data_bytes:
-            # A text that did not fit before the buffer's end stands at its beginning; one that just fitted ends at 0.
+            # A text that does not fit before the buffer's end is at its beginning; one that just fits ends at 0.
             first, behind = (0, behind) if behind else (first, self.data_bytes)
-        # Each begins with its descriptor's number.
+        # Each text begins with its descriptor's number.
         room = behind - first - 8
         return self.memory.read(self.data + first + 8, min(length, room)) if room > 0 else b""
 
@@ -91,8 +91,8 @@ def _read_ring(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
     bits = memory.number(row + info.offset("prb_desc_ring.count_bits"), 4)
     data_bits = memory.number(texts + info.offset("prb_data_ring.size_bits"), 4)
     if not (0 < bits < _LARGEST_BITS and 0 < data_bits < _LARGEST_BITS):
-        raise MemoryUnreadable("the kernel's log has no possible size")
-    told = _Ring(
+        raise MemoryUnreadable("the kernel's log has an impossible size")
+    log = _Ring(
         memory,
         info,
         count=1 << bits,
@@ -103,11 +103,11 @@ def _read_ring(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
     )
     newest = memory.number(row + info.offset("prb_desc_ring.head_id") + counter)
     oldest = memory.number(row + info.offset("prb_desc_ring.tail_id") + counter)
-    return _newest(told, newest, (newest - oldest & _ID_MASK) + 1)
+    return _newest(log, newest, (newest - oldest & _ID_MASK) + 1)
 
 
 def _newest(ring: _Ring, newest: int, count: int) -> list[_Record]:
-    """Backwards from the end, as far as the log may be read; then in the order of time."""
+    """The newest records, up to the limit, in the order of time."""
     found: list[_Record] = []
     left = _MOST_BYTES
     for back in range(min(count, ring.count)):
@@ -125,7 +125,7 @@ def _read_row(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
     place, length, first, behind = (_known(each) for each in symbols)
     size = memory.number(length, 4)
     if not 0 < size <= _LARGEST_BUFFER:
-        raise MemoryUnreadable("the kernel's log has no possible size")
+        raise MemoryUnreadable("the kernel's log has an impossible size")
     data = memory.read(memory.number(place), size)
     return list(deque(_walk(data, info, memory.number(first, 4), memory.number(behind, 4)), _MOST_RECORDS))
 
@@ -143,7 +143,7 @@ def _walk(data: bytes, info: Vmcoreinfo, first: int, behind: int) -> Iterator[_R
     while place != behind and place + header <= len(data):
         length = _field(data, place + at_length, 2)
         if length == 0:
-            # The rest was too short for the next record, which is at the beginning.
+            # The next record did not fit and is at the beginning.
             if has_wrapped:
                 return
             place, has_wrapped = 0, True

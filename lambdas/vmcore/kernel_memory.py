@@ -1,4 +1,4 @@
-"""A dump's memory by virtual address, as the kernel saw it: translated without symbols, by what VMCOREINFO says."""
+"""Reads a dump's memory by the kernel's virtual addresses. VMCOREINFO suffices for the translation; no symbols."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,26 +9,26 @@ _KERNEL_MAP = 0xFFFFFFFF80000000
 _ADDRESS_BITS = 0x000FFFFFFFFFF000
 _PRESENT, _IS_LARGE = 0x01, 0x80
 _TOP = 1 << 64
-# A machine has never more: what is longer is a damaged length.
+# No structure of the kernel is larger: a longer length is damaged.
 _MOST_BYTES = 256 * 1024**2
 
 
 class MemoryUnreadable(Exception):
-    """The kernel's memory cannot be found in the dump, which may still be a good one."""
+    """The kernel's memory was not found in the dump. The dump may still be good."""
 
 
 class PhysicalMemory(Protocol):
-    """What each format of a dump gives."""
+    """The interface of each dump format."""
 
     machine: str
 
     def read_physical(self, address: int, size: int) -> bytes:
-        """So many bytes; raises VmcoreUnreadable where the dump is damaged."""
+        """Reads `size` bytes; raises VmcoreUnreadable if the dump is damaged."""
         ...
 
 
 class KernelMemory:
-    """Reads virtual addresses. Raises MemoryUnreadable where there is no memory at one."""
+    """Reads virtual addresses. Raises MemoryUnreadable if an address is not mapped."""
 
     def __init__(self, dump: PhysicalMemory, info: Vmcoreinfo, *, phys_base: int = 0) -> None:
         self._dump = dump
@@ -37,12 +37,12 @@ class KernelMemory:
         elif dump.machine == "aarch64":
             self._translate = _Arm64(info).translate
         else:
-            raise MemoryUnreadable(f"the memory of a machine {dump.machine or 'of an unknown kind'} cannot be read")
+            raise MemoryUnreadable(f"the architecture {dump.machine or '(unknown)'} is not supported")
 
     def read(self, address: int, size: int) -> bytes:
-        """So many bytes, wherever the pages that they are on may lie."""
+        """Reads `size` bytes across pages."""
         if not 0 <= size <= _MOST_BYTES:
-            raise MemoryUnreadable(f"{size} bytes at {address:#x} cannot be meant")
+            raise MemoryUnreadable(f"{size} bytes at {address:#x} is an impossible length")
         out = bytearray()
         while len(out) < size:
             physical, left = self._translate(address + len(out))
@@ -55,12 +55,12 @@ class KernelMemory:
 
 
 class _X86:
-    """By the kernel's page tables, which cover all that there is; they are themselves in the kernel's image."""
+    """Translates with the kernel's page tables; the top one is in the kernel's image."""
 
     def __init__(self, dump: PhysicalMemory, info: Vmcoreinfo, phys_base: int) -> None:
         self._dump = dump
-        told = info.number("phys_base")
-        self._phys_base = phys_base if told is None else told
+        noted = info.number("phys_base")
+        self._phys_base = phys_base if noted is None else noted
         # Memory encryption sets a bit of each entry.
         self._address_bits = _ADDRESS_BITS & ~(info.number("sme_mask") or 0)
         top = info.symbol("swapper_pg_dir")
@@ -76,7 +76,7 @@ class _X86:
             shift = 12 + 9 * (level - 1)
             place = table + 8 * (address >> shift & 0x1FF)
             if place < 0:
-                raise MemoryUnreadable("the page tables lie nowhere")
+                raise MemoryUnreadable("the page tables have an impossible address")
             entry = int.from_bytes(self._dump.read_physical(place, 8), "little")
             if not entry & _PRESENT:
                 raise MemoryUnreadable(f"there is no memory at {address:#x}")
@@ -89,7 +89,7 @@ class _X86:
 
 
 class _Arm64:
-    """By the two maps that hold logs: the kernel's image, and all memory in a row, which is in the other half."""
+    """Translates with the two maps that hold logs: the kernel's image, and the linear map in the other half."""
 
     def __init__(self, info: Vmcoreinfo) -> None:
         bits, offset, begin = (info.number(each) for each in ("VA_BITS", "kimage_voffset", "PHYS_OFFSET"))
@@ -97,7 +97,7 @@ class _Arm64:
         if bits is None or offset is None or begin is None or image is None or not 36 <= bits <= 52:
             raise MemoryUnreadable("VMCOREINFO does not say where arm64 has its memory")
         self._image_offset, self._memory_begin = offset, begin
-        # The halves changed places in Linux 5.4.
+        # Linux 5.4 swapped the halves.
         self._half = 1 << (bits - 1)
         is_image_above = image >= _TOP - self._half
         self._linear = _TOP - 2 * self._half if is_image_above else _TOP - self._half

@@ -1,7 +1,7 @@
-"""Opens a dump without symbols: which kernel it is of, whether all of it is there, and the kernel's log.
+"""Opens a dump without symbols: finds its kernel, checks that it is complete, and reads the kernel's log.
 
-Pure but for the reading of ranges. A dump opens when its format, its VMCOREINFO and its last page can be read. What
-cannot be read of its memory is a problem, not a fault of the dump: kernels differ, and it may still be a good one.
+A dump opens if its format, its VMCOREINFO and its last page can be read. If the kernel's log cannot be read, that is
+only noted as a problem: kernels differ, and the dump may still be good.
 """
 
 import re
@@ -25,7 +25,7 @@ _LONGEST_LINE = 300
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedDump:
-    """What a dump says of itself."""
+    """The facts that a dump holds about itself."""
 
     format: str
     architecture: str
@@ -34,23 +34,23 @@ class OpenedDump:
     build_id: str
     kaslr_offset: int | None
     has_kallsyms: bool
-    # "" when it could not be read.
+    # "": it could not be read.
     log: str
     problems: tuple[str, ...]
 
     @property
     def panic_line(self) -> str:
-        """The last words of a kernel that panicked."""
+        """The kernel's last "Kernel panic" line, or ""."""
         found = _PANIC.findall(self.log)
         return found[-1][:_LONGEST_LINE] if found else ""
 
 
 def open_dump(file: BytesByRange) -> OpenedDump:
-    """Raises VmcoreUnreadable when it does not open."""
+    """Raises VmcoreUnreadable if the dump does not open."""
     try:
         return _open(file)
     except (struct.error, ValueError, OverflowError) as error:
-        raise VmcoreUnreadable(f"It is damaged ({error}).") from error
+        raise VmcoreUnreadable(f"The dump is damaged ({error}).") from error
 
 
 def _open(file: BytesByRange) -> OpenedDump:
@@ -63,7 +63,7 @@ def _open(file: BytesByRange) -> OpenedDump:
         dump.require_whole()
         log = read_kernel_log(KernelMemory(dump, info, phys_base=dump.phys_base), info)
     except (MemoryUnreadable, PieceNotFound) as error:
-        problems.append(f"The kernel's log was not read out of the dump: {error}")
+        problems.append(f"The kernel's log could not be read from the dump: {error}")
     return OpenedDump(
         format=f"{dump.format}, flattened" if is_flattened else dump.format,
         architecture=dump.machine,
@@ -82,4 +82,4 @@ def _recognise(file: BytesByRange | Flattened) -> KdumpCompressed | ElfCore:
         return KdumpCompressed(file)
     if begins.startswith(b"\x7fELF"):
         return ElfCore(file)
-    raise VmcoreUnreadable(f"It begins with {begins!r}, as no kernel dump does.")
+    raise VmcoreUnreadable(f"The file begins with {begins!r}: it is no kernel dump.")

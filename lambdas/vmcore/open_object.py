@@ -1,4 +1,4 @@
-"""Opens a vmcore in the bucket by ranges, and writes its log where the text beside it lacks some."""
+"""Opens a vmcore in the bucket by ranges, and writes its kernel log if vmcore-dmesg.txt is incomplete."""
 
 from lambdas.runtime import bucket as bucket_objects
 from lambdas.runtime import clients
@@ -19,11 +19,11 @@ def open_object(bucket: str, key: str, size_bytes: int) -> BytesByRange:
 
 
 def write_missing_log(opened: OpenedDump, bucket: VmcoreBucket, keys: dict[str, str]) -> bool:
-    """Whether the dump's own log says a line that the text which came with it does not."""
+    """Writes the dump's own log if it has lines that vmcore-dmesg.txt lacks. Returns whether it did."""
     text = bucket_objects.read(bucket, keys["dmesg"], longest_bytes=_LONGEST_LOG_BYTES) or b""
-    # makedumpfile moves the second line of a record to the right, where the stamp of the first one ends.
-    there = {line.text.strip() for line in read_log(text.decode("utf-8", errors="replace")).lines}
-    if all(line.text.strip() in there for line in read_log(opened.log).lines):
+    # makedumpfile indents the further lines of a record, so compare stripped lines.
+    known = {line.text.strip() for line in read_log(text.decode("utf-8", errors="replace")).lines}
+    if all(line.text.strip() in known for line in read_log(opened.log).lines):
         return False
     bucket_objects.write(bucket, keys["log"], opened.log, content_type="text/plain; charset=utf-8")
     return True

@@ -65,7 +65,7 @@ def test_a_document_names_its_error(code: str) -> None:
         pytest.param(
             invocation("Failed", ResponseCode=127, StandardErrorContent="x" * 3000 + "jq: not found"),
             DocumentFailed,
-            "exit code 127. Its last words: xxx",
+            "exit code 127. End of its stderr: xxx",
             id="died",
         ),
         pytest.param(

@@ -141,7 +141,7 @@ def test_refuses_to_power_off_what_ec2_would_terminate_for_it(instance_id: str, 
     clients.ec2().modify_instance_attribute(
         InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior", Value="terminate"
     )
-    with pytest.raises(InstanceTerminatesOnShutdown, match=r"is terminate: .* or give finalAction reboot"):
+    with pytest.raises(InstanceTerminatesOnShutdown, match=r"is terminate: .* or set finalAction reboot"):
         plan(context, instance_id, finalAction="poweroff")
     assert plan(context, instance_id)["volume"]["action"] == "create", "a reboot is no shutdown"
 

@@ -52,7 +52,7 @@ CAPTURED: dict[str, Any] = {
         "isProbeAnswered": False,
         "readyEpoch": 1795400000,
         "lastInterruptEpoch": 0,
-        "notes": ["The probe 59b5073b-856d-4b32-ad6f-4f8f4830c62e is Pending at the end of the time given."],
+        "notes": ["The probe 59b5073b-856d-4b32-ad6f-4f8f4830c62e is still Pending at its timeout."],
         "nowEpoch": 1795413209,
         "systemStatus": "ok",
     },

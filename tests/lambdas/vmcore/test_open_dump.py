@@ -106,19 +106,23 @@ def test_a_kernel_that_does_not_say_where_its_log_is_has_a_dump_that_opens(missi
 def test_a_ring_of_an_impossible_size_is_a_problem_of_the_log_alone() -> None:
     memory = memory_with_log()
     memory.put_in_image(0xFFFFFFFF81004000, (200).to_bytes(8, "little"))
-    assert "no possible size" in opened(elf(memory)).problems[0]
+    assert "impossible size" in opened(elf(memory)).problems[0]
 
 
 @pytest.mark.parametrize(
     ("dump", "why"),
     [
-        pytest.param(b"", "It is cut", id="empty"),
-        pytest.param(b"\0" * 9000, "as no kernel dump does", id="zeros"),
-        pytest.param(b"KDUMP   " + b"\xff" * 9000, "Its header is damaged", id="rubbish-behind-the-signature"),
+        pytest.param(b"", "The dump is truncated", id="empty"),
+        pytest.param(b"\0" * 9000, "it is no kernel dump", id="zeros"),
+        pytest.param(b"KDUMP   " + b"\xff" * 9000, "header is damaged", id="rubbish-behind-the-signature"),
         pytest.param(kdump_compressed(memory_with_log(), status=9), "makedumpfile marked it so", id="out-of-space"),
-        pytest.param(kdump_compressed(memory_with_log())[:-1], "It is cut", id="last-byte-missing"),
-        pytest.param(elf(memory_with_log())[:-1], "It is cut", id="last-byte-of-elf-missing"),
-        pytest.param(flattened(kdump_compressed(memory_with_log()), ends=False), "the mark is missing", id="no-end"),
+        pytest.param(kdump_compressed(memory_with_log())[:-1], "The dump is truncated", id="last-byte-missing"),
+        pytest.param(elf(memory_with_log())[:-1], "The dump is truncated", id="last-byte-of-elf-missing"),
+        pytest.param(
+            flattened(kdump_compressed(memory_with_log()), ends=False),
+            "the end mark of makedumpfile -F is missing",
+            id="no-end",
+        ),
         pytest.param(elf(Memory({"OSRELEASE": ""})), "names no kernel", id="no-kernel"),
     ],
 )
@@ -132,7 +136,7 @@ def test_a_page_that_is_damaged_is_found_when_the_log_is_on_it() -> None:
     dump = bytearray(kdump_compressed(memory))
     # The last page is that with the texts.
     dump[-100:] = bytes(100)
-    with pytest.raises(VmcoreUnreadable, match="A page of it is damaged"):
+    with pytest.raises(VmcoreUnreadable, match="A page of the dump is damaged"):
         opened(bytes(dump))
 
 
@@ -170,7 +174,7 @@ def test_a_large_flattened_dump_is_searched_not_walked(monkeypatch: pytest.Monke
     stream = flattened(dump, piece_bytes=1000, descriptors=range(data_at - 24 * len(memory.pages), data_at))
     for name, value in {"_WALKED_BYTES": 20_000, "_NEXT_IS_WITHIN": 200_000, "_END_BYTES": 4000}.items():
         monkeypatch.setattr(reader, name, value)
-    monkeypatch.setattr(reader, "_LOOKED_AT_ONCE", 700)
+    monkeypatch.setattr(reader, "_WINDOW_BYTES", 700)
     read = 0
 
     def fetch(offset: int, size: int) -> bytes:
