@@ -1,4 +1,4 @@
-"""What a kernel's log tells about its crash, without symbols: class, task, function, trace. Pure, never raises."""
+"""Reads a crash from the kernel's log without symbols: class, task, function, trace. Pure, never raises."""
 
 import re
 from itertools import pairwise
@@ -17,26 +17,26 @@ __all__ = ["CrashClass", "Triage", "triage"]
 
 _MOST_FRAMES = 64
 _BANNER = "Linux version "
-# arm64 says a few things before the banner; the command line follows it.
+# arm64 prints a few lines before the banner; the command line follows the banner.
 _BANNER_LINES = 20
-# Only a crash kernel is told where the memory of the crashed one lies: "… elfcorehdr=0x6b000000 …"
+# Only a crash kernel has the crashed kernel's memory on its command line: "… elfcorehdr=0x6b000000 …"
 _CRASH_KERNEL = re.compile(r"(?:Kernel c|C)ommand line: .*\belfcorehdr=")
 
 
-def triage(log: str, console: str = "") -> Triage:
-    """Of vmcore-dmesg.txt, and of what the serial console still shows of that boot where the log has gaps."""
-    told = read_log(log)
+def triage(text: str, console: str = "") -> Triage:
+    """Reads vmcore-dmesg.txt, and the serial console for lines of that boot that the log lacks."""
+    log = read_log(text)
     seen = Log(_crashed_boot(read_log(console).lines), is_cut=True)
-    if not told.lines:
-        told = seen
-    reports = read_reports(told.lines)
-    culprit = find_culprit(reports, told.lines)
-    return _assemble(culprit, reports, told, seen.lines)
+    if not log.lines:
+        log = seen
+    reports = read_reports(log.lines)
+    culprit = find_culprit(reports, log.lines)
+    return _assemble(culprit, reports, log, seen.lines)
 
 
-def _assemble(culprit: Culprit, reports: list[Report], told: Log, seen: list[Line]) -> Triage:
-    lines = told.lines
-    # A wrapped log has lost its beginning, which the console may still show.
+def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line]) -> Triage:
+    lines = log.lines
+    # A wrapped log has lost its beginning; the console may still show it.
     machine = lines if lines is seen else seen + lines
     release = read_machine.kernel_release(machine) or _last_said(reports, "release")
     blocked, seen_cpus, memory = blocked_tasks(reports), cpus(reports, culprit), read_machine.memory(lines)
@@ -63,12 +63,12 @@ def _assemble(culprit: Culprit, reports: list[Report], told: Log, seen: list[Lin
         warnings=warnings(lines, end=_first_of_the_end(culprit, len(lines))),
         memory=memory,
         signature=sign(culprit.crash_class, trace, culprit.where.pointer, culprit.task),
-        is_truncated=bool(lines) and (told.is_cut or not is_whole),
+        is_truncated=bool(lines) and (log.is_cut or not is_whole),
     )
 
 
 def _crashed_boot(lines: list[Line]) -> list[Line]:
-    """The lines of the boot that crashed: the one before a crash kernel's, or all when no crash kernel ran."""
+    """The lines of the boot that crashed: the boot before the crash kernel's, or all lines without a crash kernel."""
     begins = [0, *(place for place, line in enumerate(lines) if place and line.text.startswith(_BANNER))]
     for number, (begin, end) in enumerate(pairwise([*begins, len(lines)])):
         if any(_CRASH_KERNEL.match(line.text) for line in lines[begin : min(end, begin + _BANNER_LINES)]):
@@ -83,7 +83,7 @@ def _uptime(culprit: Culprit, lines: list[Line]) -> float | None:
 
 
 def _first_of_the_end(culprit: Culprit, otherwise: int) -> int:
-    """The lines of an oops are the end; a lockup's report is a warning that came before it."""
+    """The first line of the end. An oops is the end itself; a lockup's report is a warning before it."""
     if culprit.report is not None and culprit.report.has(OOPS):
         return culprit.report.index
     return culprit.end.index if culprit.end is not None else otherwise

@@ -1,4 +1,4 @@
-"""Of a report's frames those of the trouble: not of panic(), nor of the interrupt that came to look. Pure."""
+"""Selects a report's frames of the fault itself, without those of panic() and of a detector's interrupt. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -6,33 +6,33 @@ from dataclasses import dataclass
 from lambdas.triage.model import Frame, InstructionPointer
 from lambdas.triage.reports import Report
 
-# What prints a trace or stops the machine, at the top of the stack of whoever called it.
+# Functions that print a trace or stop the machine. They are on top of their caller's stack.
 _PLUMBING = re.compile(
     r"(?:__)?(?:dump_stack(?:_lvl)?|dump_backtrace|show_stack|show_trace_log_lvl|show_regs|v?panic|nmi_panic|panic_other_cpu|die|oops_end"
     r"|_?printk|crash_kexec|panic_print_sys_info|dump_header|check_panic_on_warn|sched_show_task|show_stack_log_lvl|warn_slowpath_\w+|__warn"
     r"|report_bug|rcu_dump_cpu_stacks|rcu_check_gp_kthread_starvation|nmi_trigger_cpumask_backtrace|nmi_cpu_backtrace|dump_cpu_task)"
     r"(?:\.\w+)*"
 )
-# How an interrupt or exception enters the kernel: what is below it was interrupted.
+# Entries of interrupts and exceptions into the kernel: the frames below were interrupted.
 _ENTRY = re.compile(
     r"asm_(?:exc|sysvec|common_interrupt|fred)\w*|apic_timer_interrupt|ret_from_intr|common_interrupt|reschedule_interrupt"
     r"|call_function(?:_single)?_interrupt|page_fault|async_page_fault|general_protection|invalid_op|double_fault|end_repeat_nmi|nmi|nmi_restore"
     r"|el1h?_(?:64_)?(?:irq|fiq|sync|error|dbg)|el1h_64_\w+(?<!handler)|el0t?_(?:64_|32_)?(?:irq|fiq|error)|ret_to_user\w*"
 )
-# </NMI> · <<EOE>> · <EOI> · </IRQ>: the end of a stack that an interrupt brought
+# </NMI> · <<EOE>> · <EOI> · </IRQ>: the end of an interrupt's stack
 _END_OF_STACK = re.compile(r"/(?!TASK).+|EOE|EOI")
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where the trouble was, and how it came there; the trace begins with the pointer's own function."""
+    """The place of the fault and the calls that led there; the trace begins with the pointer's function."""
 
     pointer: InstructionPointer | None = None
     trace: tuple[Frame, ...] = ()
 
 
 def exception_trace(report: Report, *, is_interruption: bool) -> Where:
-    """is_interruption: the report was made by an interrupt that came upon what was running (NMI, watchdog, tick)."""
+    """is_interruption: an interrupt (NMI, watchdog, tick) made the report, so the code that it interrupted counts."""
     own = next((pointer for before, pointer in report.pointers if before == 0), None)
     if own is not None:
         return _from(own, report.frames)
@@ -45,21 +45,21 @@ def exception_trace(report: Report, *, is_interruption: bool) -> Where:
 
 
 def _from(pointer: InstructionPointer, frames: list[Frame]) -> Where:
-    """User space has no trace: what the kernel prints below it would be an earlier entry's remains."""
+    """User space has no trace: frames printed below it are remains of an earlier entry."""
     if pointer.is_user_space:
         return Where(pointer)
     if not pointer.symbol:
         return Where(pointer, _without_doubtful_top(frames))
     top = Frame(symbol=pointer.symbol, offset=pointer.offset, size=pointer.size, module=pointer.module)
     rest = _without_doubtful_top(frames)
-    # arm64 lists the function of pc once more.
+    # arm64 repeats the function of pc.
     if rest and (rest[0].symbol, rest[0].offset) == (top.symbol, top.offset):
         rest = rest[1:]
     return Where(pointer, (top, *rest))
 
 
 def _interrupted(report: Report) -> Where:
-    """Without registers between the handler's frames and the rest, the entry's name or the stack's end tells."""
+    """Without registers after the handler's frames, the entry's name or the end of its stack splits the frames."""
     frames = report.frames
     ends = [before for before, marker in report.markers if before and _END_OF_STACK.fullmatch(marker)]
     entries = [place + 1 for place, frame in enumerate(frames) if frame.is_reliable and _ENTRY.fullmatch(frame.symbol)]
@@ -80,6 +80,6 @@ def _without_plumbing(frames: list[Frame]) -> tuple[Frame, ...]:
 
 
 def _without_doubtful_top(frames: list[Frame]) -> tuple[Frame, ...]:
-    """Above the first sure frame lie the remains of the handler: "? __die_body", "? asm_exc_page_fault"."""
+    """Drops the remains of the handler above the first reliable frame: "? __die_body", "? asm_exc_page_fault"."""
     first = next((place for place, frame in enumerate(frames) if frame.is_reliable), len(frames))
     return tuple(frames[first:])

@@ -1,4 +1,4 @@
-"""Which class a crash is, and which of the log's reports tells who caused it. Pure."""
+"""Finds the class of a crash, and the report in the log that shows its cause. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report
 
-# An interrupt came upon what ran; the others were reported by who was in trouble.
+# An interrupt reports these; the task at fault itself reports the others.
 _INTERRUPTIONS = {
     CrashClass.NMI_HANG,
     CrashClass.HARD_LOCKUP,
@@ -18,7 +18,7 @@ _INTERRUPTIONS = {
     CrashClass.RCU_STALL,
     CrashClass.WATCHDOG,
 }
-# What the lockup detectors said this long before the end belongs to the hang that an interrupt ended.
+# A lockup detector's report this long before the interrupt still belongs to the hang.
 _HANG_SECONDS = 1800
 # rcu: 	1-....: (5249 ticks this GP) idle=74c/1/0x4000000000000000 softirq=8041/8041 fqs=2576
 _STALLED_CPU = re.compile(r"(?:rcu: )?\s{0,8}(\d{1,5})-[.!oOS?D]{1,8}[:!]")
@@ -28,7 +28,7 @@ _IDLE = re.compile(r"swapper(?:/\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """`end` is the report that stopped the kernel, `report` the one that shows the trouble; often the same."""
+    """`end` is the report that stopped the kernel, `report` the one that shows the fault; often they are the same."""
 
     crash_class: CrashClass = CrashClass.UNKNOWN
     message: str = ""
@@ -41,7 +41,7 @@ class Culprit:
 
 
 def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
-    """Nothing is made up: without a panic or an oops the class is unknown, whatever warnings there are."""
+    """Without a panic or an oops the class is unknown, whatever warnings there are."""
     panic = _last(reports, titles.PANIC)
     oops = _last(_before(reports, panic), titles.OOPS)
     detail = title.detail if panic and (title := panic.has(titles.PANIC)) else ""
@@ -71,7 +71,7 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
     if shown is None:
         shown = panic
     elif not shown.is_begun:
-        # Only its title came: the panic's own trace, by the CPU that the title names.
+        # Only the title was printed: use the panic's trace, with the CPU that the title names.
         panic.cpu = panic.cpu if panic.cpu is not None else shown.cpu
         shown = panic
     return _described(crash_class, panic, shown, detail="")
@@ -80,7 +80,7 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
 def _described(crash_class: CrashClass, end: Report, shown: Report, *, detail: str) -> Culprit:
     is_interruption = crash_class in _INTERRUPTIONS and not shown.state
     title = next((each for each in shown.titles if each.task or each.seconds), None)
-    # comm in "[spin:777]" is the same task as in the line below it, which may be lost.
+    # "[spin:777]" in the title names the task too, if the line below it is lost.
     task = shown.task or (title.task if title else None)
     is_panic = end.has(titles.PANIC)
     return Culprit(
@@ -88,7 +88,7 @@ def _described(crash_class: CrashClass, end: Report, shown: Report, *, detail: s
         is_panic.text if is_panic else end.titles[0].text if end.titles else detail,
         end=end,
         report=shown,
-        # A blocked task is on no CPU: that of the panic says who stopped the machine.
+        # A blocked task is on no CPU: use the CPU of the panic.
         cpu=shown.cpu if shown.cpu is not None else end.cpu,
         task=task or end.task,
         where=exception_trace(shown, is_interruption=is_interruption),
@@ -100,19 +100,19 @@ def _of_oops(oops: Report, panic: Report | None, reports: list[Report]) -> Culpr
     crash_class = titles.class_of_oops(oops.titles)
     sysrq = _last(_before(reports, oops, inclusive=True), titles.SYSRQ)
     where = exception_trace(oops, is_interruption=False)
-    # Until 5.7 sysrq-c crashed the kernel by writing to address 0.
+    # Before Linux 5.7 sysrq-c crashed the kernel by a write to address 0.
     if where.pointer and where.pointer.symbol == "sysrq_handle_crash":
         crash_class = CrashClass.SYSRQ
         oops.titles = (sysrq.titles[:1] if sysrq and sysrq is not oops else []) + oops.titles
     found = _described(crash_class, panic or oops, oops, detail="")
-    # "Fatal exception" says nothing: the oops's first line is the message.
+    # The oops's first line says more than "Fatal exception".
     return Culprit(
         crash_class, oops.titles[0].text, panic or oops, oops, found.cpu, found.task, where, found.stuck_seconds
     )
 
 
 def _panic_report(panic: Report, reports: list[Report]) -> Report:
-    """panic_on_warn, KASAN: the warning or the report before shows where, if it is there."""
+    """For panic_on_warn and KASAN the report before the panic shows the place, if there is one."""
     detail = title.text if (title := panic.has(titles.PANIC)) else ""
     if "panic_on_warn" in detail or "KASAN" in detail or "UBSAN" in detail:
         before = _before(reports, panic)
@@ -128,12 +128,12 @@ def _hard_locked(before: list[Report]) -> Report | None:
         return None
     title = locked.has(titles.HARD_LOCKUP)
     cpu = title.cpu if title else None
-    # The buddy detector of 6.5 reports from another CPU: the backtrace that it asked for is the one.
-    asked = [
+    # The buddy detector (Linux 6.5) reports from another CPU; the right trace is the backtrace that it requested.
+    requested = [
         each for each in before if each.index > locked.index and each.has(titles.NMI_BACKTRACE) and each.cpu == cpu
     ]
     own = locked.task is not None and locked.cpu == cpu
-    return locked if own or not asked else asked[-1]
+    return locked if own or not requested else requested[-1]
 
 
 def _longest_blocked(before: list[Report]) -> Report | None:
@@ -142,7 +142,7 @@ def _longest_blocked(before: list[Report]) -> Report | None:
 
 
 def _stalled(before: list[Report], lines: list[Line]) -> Report | None:
-    """The stalled CPU's backtrace; of a self-detected stall that is the report's own."""
+    """The stalled CPU's backtrace; a self-detected stall's report has it itself."""
     stall = _last(before, titles.RCU_STALL)
     if stall is None:
         return None
@@ -163,7 +163,7 @@ def _stalled_cpus(stall: Report, lines: list[Line]) -> set[int]:
 
 
 def _seen_hanging(before: list[Report], panic: Report, lines: list[Line]) -> Report | None:
-    """The interrupt reaches one CPU. When that one was idle, who hangs is known from the detectors, if they spoke."""
+    """The interrupt reaches one CPU. If that CPU was idle, a detector's report may show the one that hung."""
     if not _is_idle(panic):
         return panic
     recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= _HANG_SECONDS]

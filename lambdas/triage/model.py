@@ -1,7 +1,4 @@
-"""triage.json: what a kernel's own words tell about its crash. Unknown is null or empty, never guessed.
-
-Names in the JSON are the camelCase of these. Owns the shape; finding it in a log is the other modules'.
-"""
+"""The shape of triage.json: the facts of a crash from the kernel's log, in camelCase. Unknown is null or empty."""
 
 from enum import StrEnum
 from typing import Any
@@ -11,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 
 class CrashClass(StrEnum):
-    """What kind of trouble stopped the kernel. NMI_HANG: it was interrupted because it hung; the others are its own."""
+    """The kind of fault that stopped the kernel. NMI_HANG: the diagnostic interrupt stopped a hung kernel."""
 
     NMI_HANG = "nmi-hang"
     HARD_LOCKUP = "hard-lockup"
@@ -27,7 +24,7 @@ class CrashClass(StrEnum):
     MACHINE_CHECK = "machine-check"
     SYSRQ = "sysrq"
     WATCHDOG = "watchdog"
-    # A panic that says its reason in words that no class covers.
+    # A panic whose message no class covers.
     PANIC = "panic"
     UNKNOWN = "unknown"
 
@@ -37,14 +34,14 @@ class _Part(BaseModel):
 
 
 class Task(_Part):
-    """As printk names it: comm is cut at 15 characters, and a thread's pid is its own."""
+    """A task as printk names it: comm has at most 15 characters, and pid is the thread's."""
 
     name: str = ""
     pid: int | None = None
 
 
 class Frame(_Part):
-    """`symbol+0x<offset>/0x<size> [module]`; an unreliable one (`? symbol`) was only found lying on the stack."""
+    """`symbol+0x<offset>/0x<size> [module]`; an unreliable frame (`? symbol`) is just an address on the stack."""
 
     symbol: str
     offset: int | None = None
@@ -54,7 +51,7 @@ class Frame(_Part):
 
 
 class InstructionPointer(_Part):
-    """Where the CPU was: RIP, or pc on arm64. In user space there is an address, but no symbol: symbol is ""."""
+    """The CPU's RIP (pc on arm64). In user space symbol is ""."""
 
     symbol: str = ""
     offset: int | None = None
@@ -64,7 +61,7 @@ class InstructionPointer(_Part):
 
 
 class Cpu(_Part):
-    """What one CPU was doing; symbol "" in user space, "idle" tasks are named swapper/<cpu>."""
+    """One CPU's task; symbol is "" in user space, and the idle tasks are named swapper/<cpu>."""
 
     cpu: int
     task: Task = Task()
@@ -73,7 +70,7 @@ class Cpu(_Part):
 
 
 class BlockedTask(_Part):
-    """A task in state D. blockedSeconds only where the hung task detector said it."""
+    """A task in state D; only the hung task detector gives blockedSeconds."""
 
     name: str
     pid: int | None = None
@@ -83,7 +80,7 @@ class BlockedTask(_Part):
 
 
 class Trouble(_Part):
-    """A line that told of trouble before the end; `at` in seconds since boot."""
+    """A line about a fault before the crash; `at` in seconds since boot."""
 
     at: float | None = None
     text: str
@@ -110,7 +107,7 @@ class Memory(_Part):
 
 
 class Triage(_Part):
-    """All of triage.json."""
+    """The whole of triage.json."""
 
     kernel_release: str = ""
     # x86_64 | aarch64
@@ -123,9 +120,9 @@ class Triage(_Part):
     task: Task | None = None
     instruction_pointer: InstructionPointer | None = None
     call_trace: tuple[Frame, ...] = ()
-    # The frame of the trace that the trouble is put down to: that of the scheduler, a lock or the allocator is not.
+    # The innermost frame outside the scheduler, locks and the allocator: the cause is most likely there.
     blamed: Frame | None = None
-    # "" where the log does not tell, else as printed: "Not tainted", "G OE"
+    # As printed: "Not tainted", "G OE"; "": unknown
     taint: str = ""
     modules: tuple[str, ...] = ()
     hardware: str = ""
@@ -133,7 +130,7 @@ class Triage(_Part):
     blocked_tasks: tuple[BlockedTask, ...] = ()
     warnings: tuple[Trouble, ...] = ()
     memory: Memory | None = None
-    # Hexadecimal; the same for repeats of one trouble, "" when nothing is known to tell it by.
+    # Hexadecimal; the same for crashes with the same cause. "": too little is known.
     signature: str = ""
     is_truncated: bool = False
 

@@ -1,6 +1,6 @@
-"""A kernel's log as lines: time stamps, caller ids, levels and what a console or syslog adds are taken off. Pure.
+"""Splits a kernel's log into lines without time stamps, caller ids, levels and prefixes of console or syslog. Pure.
 
-Every limit here keeps the rest linear: no line is longer than LONGEST_LINE, no log longer than _LONGEST_LOG.
+The limits keep all later work linear: no line is longer than LONGEST_LINE, no log longer than _LONGEST_LOG.
 """
 
 import re
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 # printk cuts a record at 1024 (CONSOLE_EXT_LOG_MAX is longer, but only for netconsole).
 LONGEST_LINE = 1024
-# The end of a log tells of its crash, the beginning of the machine: of longer ones the middle is left out.
+# The crash is at the end of a log, the machine at its beginning: a longer log loses its middle.
 _LONGEST_LOG = 4 * 1024**2
 _BEGINNING = 128 * 1024
 
-# C0 and C1 except tab and newline, and what turns the direction of text: a log is shown to humans.
+# C0 and C1 except tab and newline, and bidirectional controls: people read the log.
 _CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), "?")
 # ESC[0;32m
 _ESCAPE = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
@@ -48,7 +48,7 @@ class Log:
 
 
 def read_log(text: str) -> Log:
-    """Of any text: CRLF, lone surrogates, control characters and a cut first line are taken as they come."""
+    """Reads any text, also with CRLF, lone surrogates, control characters and a truncated first line."""
     is_cut = len(text) > _LONGEST_LOG
     if is_cut:
         text = f"{text[:_BEGINNING]}\n{text[-(_LONGEST_LOG - _BEGINNING) :]}"
@@ -68,9 +68,9 @@ def _read_line(raw: str, previous: Line | None) -> Line:
     prefix = _PREFIX.match(body) or _CALLER_ALONE.match(body)
     if prefix is None:
         level = _LEVEL_ALONE.match(body)
-        # A record of several lines has its prefix once when read from a dump.
+        # In a log read from a dump, a record of several lines has its prefix only once.
         at, caller = (previous.at, previous.caller) if previous else (None, "")
         return Line(body[level.end() :][:LONGEST_LINE] if level else body[:LONGEST_LINE], at, caller)
-    told = prefix.groupdict()
+    fields = prefix.groupdict()
     text = body[prefix.end() :].rstrip()[:LONGEST_LINE]
-    return Line(text, float(told["at"]) if told.get("at") else None, told["caller"] or "")
+    return Line(text, float(fields["at"]) if fields.get("at") else None, fields["caller"] or "")

@@ -1,4 +1,4 @@
-"""One sentence for a human: what the kernel was doing when it ended. Pure."""
+"""Writes one sentence about the crash: what the kernel was doing. Pure."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ _WORDS = {
 def put_in_words(
     culprit: Culprit, *, cpus: Sequence[Cpu], blocked: Sequence[BlockedTask], memory: Memory | None
 ) -> str:
-    """ "" when nothing is known."""
+    """The sentence, or "" when nothing is known."""
     stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
     return _WORDS[culprit.crash_class].format(
         cpu=_cpu(culprit.cpu),
@@ -65,10 +65,10 @@ def _place(at: Frame | InstructionPointer) -> str:
 
 
 def _others(culprit: Culprit, cpus: Sequence[Cpu]) -> str:
-    """At most two of the other CPUs that were not idle."""
+    """At most two of the other busy CPUs, and the number of the rest."""
     busy = [cpu for cpu in cpus if cpu.cpu != culprit.cpu and cpu.task.pid != 0]
-    told = [f"; {_cpu(cpu.cpu)} ran {_doing(cpu)}" for cpu in busy[:2]]
-    return "".join(told) + (f"; {len(busy) - 2} more were busy" if len(busy) > 2 else "")
+    named = [f"; {_cpu(cpu.cpu)} ran {_doing(cpu)}" for cpu in busy[:2]]
+    return "".join(named) + (f"; {len(busy) - 2} more were busy" if len(busy) > 2 else "")
 
 
 def _doing(cpu: Cpu) -> str:

@@ -1,4 +1,4 @@
-"""What a log tells of the machine, whatever happened to it: kernel, architecture, hardware, modules, memory. Pure."""
+"""Reads the machine from a log: kernel, architecture, hardware, modules, memory. Pure."""
 
 import re
 
@@ -15,17 +15,17 @@ _MORE_MODULES = re.compile(
     r" ?[\w-]{1,64}(?:\([A-Z+-]{1,8}\))?(?: [\w-]{1,64}(?:\([A-Z+-]{1,8}\))?)*(?: \[last unloaded: .{0,100}\])?\s*$"
 )
 _MODULE = re.compile(r"(?<=\s)[\w-]{1,64}")
-# printk cuts a record of 1,024 at 976 or later, by its prefix, and goes on in the next one.
+# printk splits a long record at 976 characters or later and continues in the next record.
 _FULL_RECORD = 900
 _RELEASE_SUFFIX = re.compile(r"[.-](x86_64|amd64|aarch64|arm64)\b")
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-# What only one architecture prints: at boot, or with its registers.
+# Lines that only one architecture prints, at boot or with its registers.
 _X86 = re.compile(r"BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}")
 _ARM = re.compile(r"Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : |x29: [0-9a-f]{16}|CPU features: detected")
 
 # active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
 _COUNT = re.compile(r"\b(\w{2,30}):(\d{1,15})(kB)?")
-# Of the node as a whole: its zones ("Node 0 DMA32 free:…") have the same counts once more.
+# The line of a whole node; those of its zones ("Node 0 DMA32 free:…") repeat the same counts.
 _NODE = re.compile(r"Node \d{1,5} active_anon:")
 _PAGES_OF_RAM = re.compile(r"(\d{1,15}) pages RAM")
 # [    777]     0   777   484532   481310  3903488        0             0 stress
@@ -36,7 +36,7 @@ _DEFAULT_PAGE_BYTES = 4096
 
 
 def kernel_release(lines: list[Line]) -> str:
-    """Of the boot banner, the last if there are several."""
+    """The release in the last boot banner."""
     found = [match[1] for line in lines if (match := _VERSION.match(line.text)) is not None]
     return found[-1] if found else ""
 
@@ -55,12 +55,12 @@ def architecture(release: str, lines: list[Line]) -> str:
 
 
 def hardware(lines: list[Line]) -> str:
-    """As the firmware calls it at boot."""
+    """The firmware's name for the machine, printed at boot."""
     return next((match[1].strip() for line in lines if (match := _DMI.match(line.text)) is not None), "")
 
 
 def modules(lines: list[Line]) -> tuple[str, ...]:
-    """Of the last list, without the letters that tell how each taints."""
+    """The last list of modules, without the taint letters."""
     place = next((at for at in range(len(lines) - 1, -1, -1) if "Modules linked in:" in lines[at].text[:24]), None)
     if place is None:
         return ()
@@ -75,7 +75,7 @@ def modules(lines: list[Line]) -> tuple[str, ...]:
 
 
 def memory(lines: list[Line]) -> Memory | None:
-    """Of the last Mem-Info, as the out-of-memory killer or sysrq-m print it; None without one."""
+    """The last Mem-Info, which the out-of-memory killer or sysrq-m print; None without one."""
     place = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].text.startswith("Mem-Info:")), None)
     if place is None:
         return None
@@ -96,7 +96,7 @@ def memory(lines: list[Line]) -> Memory | None:
 
 
 def _counts(lines: list[Line]) -> tuple[dict[str, int], int, int | None]:
-    """Pages by name, the size of a page (the nodes' lines say the same in kB), and the pages of RAM."""
+    """Pages by name, the size of a page (the nodes' lines give the same counts in kB), and the pages of RAM."""
     pages: dict[str, int] = {}
     kilobytes: dict[str, int] = {}
     total = None

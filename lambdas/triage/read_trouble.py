@@ -1,4 +1,4 @@
-"""What a log shows beside the crash itself: what each CPU did, who was blocked, which warnings came before. Pure."""
+"""Reads what surrounds the crash in a log: each CPU's task, blocked tasks, earlier warnings. Pure."""
 
 import re
 
@@ -13,18 +13,18 @@ _MOST_BLOCKED_TASKS = 64
 _MOST_FRAMES = 32
 _MOST_CPUS = 1024
 _MOST_WARNINGS = 50
-# What CPUs did longer before the end tells nothing of the end.
+# Older traces of CPUs do not belong to the crash.
 _RECENT_SECONDS = 300
 _IDLING = re.compile(r"skipped: idling at ([\w.]{1,200})\+0x")
-# Made by an interrupt that came upon what ran.
+# An interrupt makes these reports.
 _INTERRUPTED = (titles.NMI_BACKTRACE, titles.SOFT_LOCKUP, titles.HARD_LOCKUP, titles.PANIC)
 _NMI_PANIC = re.compile(r"NMI: |[Hh]ard LOCKUP|softlockup|RCU Stall")
 
-# What operators look for before a crash; a line counts once, however often its numbers change.
+# Lines that operators look for before a crash. Lines that differ only in numbers count as one.
 _TROUBLE = re.compile(
     "|".join(
         (
-            # the kernel of itself
+            # the kernel itself
             r"WARNING: |BUG: |INFO: (?:task |rcu|NMI handler)|rcu: INFO: |Internal error",
             r"(?:NMI )?watchdog: (?:BUG|CPU|Watchdog detected)|NETDEV WATCHDOG|Kernel panic|traps: .{0,60}trap",
             r"clocksource: timekeeping watchdog|sched: RT throttling|perf: interrupt took|hrtimer: interrupt took",
@@ -51,7 +51,7 @@ _NUMBERS = re.compile(r"\d+|\b0x[0-9a-f]+\b|\b[0-9a-f]{8,16}\b")
 
 
 def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
-    """The last that was seen of each CPU in the minutes before the end, by number; of the culprit's what it did."""
+    """The last report on each CPU in the minutes before the crash, by number; the culprit's CPU shows the culprit."""
     ended = next((report.at for report in reversed(reports) if report.at is not None), None)
     seen: dict[int, Cpu] = {}
     for report in reports:
@@ -89,7 +89,7 @@ def _is_interrupted(report: Report) -> bool:
 
 
 def blocked_tasks(reports: list[Report]) -> tuple[BlockedTask, ...]:
-    """In state D, by the hung task detector or sysrq-w; who is blocked longest comes first, and each once."""
+    """The tasks in state D, from the hung task detector or sysrq-w, each once; the longest blocked first."""
     found: dict[tuple[str, int | None], BlockedTask] = {}
     for report in reports:
         hung = report.has(titles.HUNG_TASK)
@@ -112,7 +112,7 @@ def blocked_tasks(reports: list[Report]) -> tuple[BlockedTask, ...]:
 
 
 def warnings(lines: list[Line], *, end: int) -> tuple[Trouble, ...]:
-    """Lines before `end` that told of trouble: the last ones, in order, of those alike the first and the last."""
+    """The last lines about faults before `end`, in order; of lines that differ only in numbers, the first and last."""
     alike: dict[str, list[tuple[int, Line]]] = {}
     for index, line in enumerate(lines[:end]):
         text = line.text.lstrip()

@@ -1,6 +1,6 @@
-"""The reports in a kernel's log: a panic, an oops, a lockup, a task's stack, each with the trace that follows it. Pure.
+"""Reads the reports in a kernel's log: panic, oops, lockup or a task's stack, each with its trace. Pure.
 
-Where printk tells callers apart, the lines of each are read by themselves: two CPUs' reports may be interleaved.
+If printk prints caller ids, each caller's lines are read separately: the reports of two CPUs may be interleaved.
 """
 
 from collections import defaultdict
@@ -18,14 +18,14 @@ _MOST_FRAMES = 256
 
 @dataclass(slots=True)
 class Report:
-    """What one piece of trouble printed, as far as it came."""
+    """The lines that one fault printed; they may be incomplete."""
 
     index: int
     at: float | None
     titles: list[Title] = field(default_factory=list)
     cpu: int | None = None
     task: Task | None = None
-    # of a task shown with its stack, else ""
+    # the state of a task shown with its stack, or ""
     state: str = ""
     taint: str = ""
     release: str = ""
@@ -33,18 +33,18 @@ class Report:
     frames: list[Frame] = field(default_factory=list)
     # (frames before it, marker)
     markers: list[tuple[int, str]] = field(default_factory=list)
-    # (frames before it, where): before the first frame it is the exception's, later what the handler had interrupted
+    # (frames before it, pointer): the first belongs to the exception, a later one to the code that was interrupted
     pointers: list[tuple[int, InstructionPointer]] = field(default_factory=list)
     # "---[ end trace": the summary that an oops prints after it repeats its RIP
     is_closed: bool = False
 
     def has(self, kind: str) -> Title | None:
-        """Its title of that kind."""
+        """The report's title of that kind."""
         return next((title for title in self.titles if title.kind == kind), None)
 
     @property
     def is_begun(self) -> bool:
-        """More than titles."""
+        """Whether the report has more than titles."""
         return bool(self.frames or self.pointers or self.task)
 
 

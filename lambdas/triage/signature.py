@@ -1,12 +1,12 @@
-"""A signature by which repeats of one trouble are grouped. Pure.
+"""A signature that groups crashes with the same cause. Pure.
 
-The idea is that of kerneloops and ABRT: hash the names of functions, of frames that are sure. Addresses, offsets,
-registers, pids and times differ between repeats, and between builds of a kernel. The class is part of it, as one
-function can hang and can fault; what compilers append to a name (.cold, .isra.0) is taken off.
+As in kerneloops and ABRT it hashes the function names of the reliable frames. Addresses, offsets, registers, pids and
+times differ between repeats and between builds of a kernel. The class is included because one function can both hang
+and fault. Suffixes of the compiler (.cold, .isra.0) are removed.
 
     sha256(class + "\\n" + up to five names, innermost first, each followed by "\\n"), its first 16 hexadecimal digits
 
-A machine interrupted in user space has no frames: its task's name, without digits, stands for them.
+A CPU interrupted in user space has no frames: the task's name without digits replaces them.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _MOST_NAMES = 5
 _DIGEST_DIGITS = 16
 # native_queued_spin_lock_slowpath.part.0 · foo.isra.12.cold · foo.llvm.123456
 _SUFFIX = re.compile(r"\.(?:cold|isra|constprop|part|llvm|lto_priv)(?:\.\d+)?(?=\.|$)|\.\d+$")
-# Every task's stack ends in these: how it came into the kernel, or how it was started.
+# Every task's stack ends in these: the entry into the kernel, or the start of the task.
 BOTTOM = re.compile(
     r"entry_SYSCALL_64\w*|do_syscall_64|x64_sys_call|el0t?_\w+|do_el0_svc|invoke_syscall|ret_from_fork\w*|kthread|ret_from_kernel_thread"
     r"|system_call_fastpath|start_kernel|x86_64_start_\w+|secondary_startup_64\w*|cpu_startup_entry|start_secondary|rest_init"
@@ -27,9 +27,9 @@ BOTTOM = re.compile(
 
 
 def sign(crash_class: CrashClass, trace: Sequence[Frame], pointer: InstructionPointer | None, task: Task | None) -> str:
-    """ "" when neither functions nor a task are known."""
+    """The signature; "" when neither functions nor a task are known."""
     names = [name for frame in trace if frame.is_reliable and not BOTTOM.fullmatch(name := function_name(frame.symbol))]
-    # A recursion is as deep as the stack, which says nothing.
+    # Count a recursion once: its depth depends only on the stack.
     names = [name for place, name in enumerate(names) if place == 0 or name != names[place - 1]][:_MOST_NAMES]
     if not names and crash_class not in (CrashClass.UNKNOWN, CrashClass.PANIC) and task and task.name:
         where = "user space" if pointer and pointer.is_user_space else "task"
@@ -41,11 +41,11 @@ def sign(crash_class: CrashClass, trace: Sequence[Frame], pointer: InstructionPo
 
 
 def function_name(symbol: str) -> str:
-    """As in the source."""
+    """The name in the source."""
     return _SUFFIX.sub("", symbol)
 
 
-# Every task that sleeps, spins or runs out of memory is in these; who called them says why.
+# Every task that sleeps, spins or runs out of memory is in these; their caller shows the reason.
 _MACHINERY = re.compile(
     "|".join(
         (
@@ -66,7 +66,7 @@ _MACHINERY = re.compile(
 
 
 def blamed_frame(trace: Sequence[Frame]) -> Frame | None:
-    """The innermost reliable one that is no machinery; when all are, the innermost."""
+    """The innermost reliable frame that is no machinery; if all are, the innermost."""
     sure = [frame for frame in trace if frame.is_reliable]
     return next((frame for frame in sure if not _is_machinery(function_name(frame.symbol))), sure[0] if sure else None)
 

@@ -1,6 +1,6 @@
-"""The lines with which a kernel begins to report trouble, and what class each is. Pure; the table is the knowledge.
+"""The lines with which a kernel begins a report, and the class of each. Pure.
 
-Each wording is that of the kernel's source (panic(), pr_emerg(), die()), 3.10 to 6.18, x86_64 and arm64.
+The patterns follow the kernel's source (panic(), pr_emerg(), die()), 3.10 to 6.18, x86_64 and arm64.
 """
 
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lambdas.triage.model import CrashClass, Task
 
-# What kernel says of whom: kind -> pattern. The first that matches counts.
+# The kinds of titles; below, kind and pattern. The first matching pattern counts.
 PANIC, OOPS, SOFT_LOCKUP, HARD_LOCKUP = "panic", "oops", "soft-lockup", "hard-lockup"
 HUNG_TASK, RCU_STALL, NMI_BACKTRACE, OUT_OF_MEMORY = "hung-task", "rcu-stall", "nmi-backtrace", "out-of-memory"
 SYSRQ, MACHINE_CHECK, WARNING, SHOW_STATE = "sysrq", "machine-check", "warning", "show-state"
@@ -67,7 +67,7 @@ _PATTERNS = (
     (WARNING, r"WARNING: .{1,300}"),
 )
 _KINDS = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
-# What any of these begins with or holds: a line without is no title, and most lines are none.
+# Every title holds one of these, and most lines hold none: a fast check.
 _HINT = re.compile(
     r"Kernel panic|BUG|LOCKUP|INFO: |NMI backtrace|ump (?:where|for)|grace-period|invoked oom|[sS]ys[rR]q"
     r"|Hardware Error|SError|Unable to handle|Internal error|Insufficient stack|\[#|corrupted stack"
@@ -89,7 +89,7 @@ _MESSAGES = _table(
     (CrashClass.OUT_OF_MEMORY, r"[Oo]ut of memory|System is deadlocked on memory"),
     (CrashClass.SYSRQ, r"[sS]ys[rR]q triggered crash"),
     (CrashClass.STACK_OVERFLOW, r"[kK]ernel stack overflow|corrupted stack end"),
-    # A buffer on the stack ran over, not the stack.
+    # A buffer on the stack overflowed, not the stack.
     (CrashClass.BUG, r"stack-protector: Kernel stack is corrupted"),
     (CrashClass.BUG, r"(?:kernel: |UBSAN: |KASAN: |KFENCE: |KCSAN: )?panic_on_warn set|UBSAN: |KASAN: |kasan"),
     (CrashClass.MACHINE_CHECK, r"Fatal (?:\w+ )?[mM]achine check|Machine check|Fatal hardware error|Memory error"),
@@ -99,7 +99,7 @@ _MESSAGES = _table(
     # hpwdt
     (CrashClass.WATCHDOG, r"An NMI occurred"),
 )
-# "Fatal exception" and its like end an oops, whose own words say more.
+# "Fatal exception" and the like only end an oops; the oops itself says more.
 _AFTER_OOPS = re.compile(r"Fatal exception|Attempted to kill|Aiee, killing|Machine halted|Oops")
 
 _OOPSES = _table(
@@ -114,7 +114,7 @@ _OOPSES = _table(
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """One such line; `task` where it names one, `seconds` that it was stuck or blocked."""
+    """The first line of a report; `task` if it names one, `seconds` that the task was stuck or blocked."""
 
     kind: str
     text: str
@@ -125,7 +125,7 @@ class Title:
 
     @property
     def is_apart(self) -> bool:
-        """It begins a report whatever was printed before; the lines of an oops belong together."""
+        """Whether it always begins a new report. An oops has several titles, which belong together."""
         return self.kind != OOPS
 
 
@@ -136,30 +136,30 @@ def read_title(text: str) -> Title | None:
     for kind, pattern in _KINDS:
         found = pattern.match(text)
         if found is not None:
-            told = found.groupdict()
-            task = Task(name=told["comm"].strip(), pid=_number(told.get("pid"))) if told.get("comm") else None
+            fields = found.groupdict()
+            task = Task(name=fields["comm"].strip(), pid=_number(fields.get("pid"))) if fields.get("comm") else None
             return Title(
                 kind,
                 text.strip()[:300],
-                detail=(told.get("detail") or "").strip(),
-                cpu=_number(told.get("cpu")),
+                detail=(fields.get("detail") or "").strip(),
+                cpu=_number(fields.get("cpu")),
                 task=task,
-                seconds=_number(told.get("seconds")),
+                seconds=_number(fields.get("seconds")),
             )
     return None
 
 
 def class_of_panic(message: str) -> CrashClass | None:
-    """Of the words after "Kernel panic - not syncing: "; None when they only end an oops."""
+    """The class of the message after "Kernel panic - not syncing: "; None if it only ends an oops."""
     if _AFTER_OOPS.match(message):
         return None
     return next((each for each, pattern in _MESSAGES if pattern.match(message)), CrashClass.PANIC)
 
 
 def class_of_oops(titles: list[Title]) -> CrashClass:
-    """Of all that one oops said: "BUG: …" and "Oops: …" are lines of the same."""
-    said = "\n".join(title.text for title in titles)
-    return next((each for each, pattern in _OOPSES if pattern.search(said)), CrashClass.OOPS)
+    """The class of an oops, from all its titles: "BUG: …" and "Oops: …" are lines of one oops."""
+    text = "\n".join(title.text for title in titles)
+    return next((each for each, pattern in _OOPSES if pattern.search(text)), CrashClass.OOPS)
 
 
 def _number(digits: str | None) -> int | None:
