@@ -15,8 +15,7 @@ from lambdas.handlers import plan_upload, verify_vmcore
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients
-from lambdas.upload import multipart
-from lambdas.upload.manifest import Signer
+from lambdas.upload import manifest, multipart
 from tests.lambdas import account as aws
 from tests.lambdas.conftest import VARIABLES, Context
 from tests.seeds import seeds
@@ -86,7 +85,9 @@ def functions(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     }.items():
         monkeypatch.setenv(name, value)
     session = clients.Credentials(SESSION.access_key_id, SESSION.secret_access_key, str(SESSION.session_token))
-    monkeypatch.setattr(Signer, "_credentials", lambda _: session)
+    # The server knows no STS: the session that signs is the one that it was told.
+    signing = clients.s3_for_presigning(server.endpoint_url, session)
+    monkeypatch.setattr(manifest, "signing_client", lambda *_, **__: signing)
     monkeypatch.setattr(multipart, "plan_parts", lambda *_, **__: PLAN)
     cached = (clients.s3, clients.dynamodb)
     passed = {"core": {"mock_credentials": False, "passthrough": {"urls": [re.escape(server.endpoint_url) + ".*"]}}}
