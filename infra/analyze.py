@@ -1,6 +1,6 @@
-"""AnalyzeVmcore: an incident's vmcore read with the symbols of its kernel, on a given host, and the report drawn again.
+"""AnalyzeVmcore: reads an incident's vmcore with its kernel's symbols on an analysis host; renders the report again.
 
-The host is the owner's: nothing is launched, so nothing can be left behind but a file, which the next run removes.
+The host belongs to the owner: nothing is launched. Only a file can be left behind, and the next run removes it.
 """
 
 import aws_cdk as cdk
@@ -37,7 +37,7 @@ _OF_ANALYSES = [f"{MANIFESTS}*/analysis.*"]
 
 
 class AnalyzeVmcore(Construct):
-    """The state machine, its function, and the role whose sessions sign what the host may fetch."""
+    """The state machine, its function, and the role whose sessions sign the host's URLs."""
 
     def __init__(self, scope: Construct, *, parts: Parts, render_report: Function, settings: Settings) -> None:
         super().__init__(scope, NAME)
@@ -102,7 +102,7 @@ class AnalyzeVmcore(Construct):
                 statements=[
                     grants.read_incidents(self._parts.incidents.table),
                     grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
-                    # To see its size.
+                    # HeadObject, for the vmcore's size.
                     named_objects(vmcores, [_VMCORE], "s3:GetObject"),
                     named_objects(vmcores, _OF_ANALYSES, "s3:PutObject"),
                     *bucket_and_key(vmcores),
@@ -112,7 +112,7 @@ class AnalyzeVmcore(Construct):
         )
 
     def _let_it_sign(self) -> None:
-        """Presigned URLs carry the rights of who signed them: a role for nothing else, in sessions for one incident."""
+        """Adds the role that signs. A presigned URL has its signer's rights, so the role has no others."""
         vmcores, planner = self._parts.vmcores, self._plan_analysis.role
         assert planner is not None  # noqa: S101 - Function always has one
         role = iam.Role(

@@ -1,4 +1,4 @@
-"""What every act of the stack is built from."""
+"""The constructs that every act of the stack is built from."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
 from infra.states.run_document import DocumentRunner
 
-# Where open_incident left the two, for every state behind it.
+# The paths to the ids in the state; open_incident writes them.
 INSTANCE = "$.facts.incident.instanceId"
 INCIDENT = "$.facts.incident.incidentId"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Table, bucket, documents and functions that several acts share."""
+    """The table, bucket, documents and functions that several acts share."""
 
     incidents: Incidents
     vmcores: VmcoreBucket

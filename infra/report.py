@@ -1,4 +1,4 @@
-"""render_report: the function that draws reports again, by hand or after an analysis, and the index every hour."""
+"""render_report: the function that renders a report again, by hand or after an analysis, and the index every hour."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -24,13 +24,13 @@ _REPORT = keys(f"{VMCORES}*/")["report"]
 
 
 def report_environment(vmcores: VmcoreBucket, settings: Settings) -> environment.ReportPages:
-    """For functions that draw pages."""
+    """The environment of functions that write pages."""
     bucket = bucket_environment(vmcores).model_dump(exclude_unset=True)
     return environment.ReportPages(**bucket, vmcore_retention_days=settings.vmcore_retention_days)
 
 
 class ReportPages(Construct):
-    """The function and its schedule: a refusal ends no execution, and stands in the index within the hour."""
+    """The function and its schedule, which adds refusals to the index within an hour: they end no execution."""
 
     def __init__(self, scope: Construct, *, parts: Parts, settings: Settings) -> None:
         super().__init__(scope, "ReportPages")
@@ -44,7 +44,7 @@ class ReportPages(Construct):
                 statements=[
                     grants.amend_incidents(parts.incidents.table),
                     grants.query_incidents(parts.incidents.table),
-                    # By their names: this function can read no vmcore.
+                    # Only these names: the function must not read a vmcore.
                     named_objects(parts.vmcores, readable, "s3:GetObject"),
                     named_objects(parts.vmcores, [_REPORT, INDEX_KEY], "s3:PutObject"),
                     *bucket_and_key(parts.vmcores),
@@ -58,7 +58,7 @@ class ReportPages(Construct):
         events.Rule(
             self,
             "Schedule",
-            description="Draws the index of all incidents",
+            description="Renders the index of all incidents",
             schedule=events.Schedule.rate(cdk.Duration.hours(1)),
             targets=[targets.LambdaFunction(self.function, event=events.RuleTargetInput.from_object({}))],
         )
@@ -73,5 +73,5 @@ def _readable() -> list[str]:
 
 
 def write_index(vmcores: VmcoreBucket) -> iam.PolicyStatement:
-    """The page of all incidents, for others who draw it."""
+    """Write the index of all incidents."""
     return named_objects(vmcores, [INDEX_KEY], "s3:PutObject")

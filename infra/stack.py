@@ -1,4 +1,4 @@
-"""Composes the constructs into the stack; defines no resource itself."""
+"""Composes the stack from the constructs; defines no resource itself."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
@@ -28,7 +28,7 @@ from lambdas.runtime.tags import STACK_TAG
 
 
 class HangdumpStack(cdk.Stack):
-    """Everything of one account and Region."""
+    """All resources of one account and Region."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(
@@ -61,15 +61,15 @@ class HangdumpStack(cdk.Stack):
             rescue_vmcore=rescue.state_machine,
             settings=settings,
         )
-        # Last: these three go over all that is there by now.
+        # Last: these three read all functions and state machines of the stack.
         own_alarms = OwnAlarms(self, "OwnAlarms", settings=settings)
         SavedQueries(self, "SavedQueries")
         Dashboard(self, "Dashboard", alarms=own_alarms.alarms, settings=settings)
         self._outputs(
             {
-                "VmcoreBucketName": (vmcores.bucket.bucket_name, "Where vmcores end"),
-                "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe to hear of every incident"),
-                "OwnAlarmTopicArn": (own_alarms.topic.topic_arn, "Subscribe to hear of failures of Hangdump itself"),
+                "VmcoreBucketName": (vmcores.bucket.bucket_name, "The bucket of the vmcores"),
+                "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe for a notification of every incident"),
+                "OwnAlarmTopicArn": (own_alarms.topic.topic_arn, "Subscribe for failures of Hangdump itself"),
                 "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
                 "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),

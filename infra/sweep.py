@@ -1,4 +1,4 @@
-"""The sweep: a function on a schedule that finds what was left behind, tells of it, removes what it may."""
+"""The sweep: a scheduled function that finds leftovers, reports them, and removes those that it may."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from lambdas.incident.object_keys import SWEEPS, VMCORES
 from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
-# Lambda's longest: the sweep stops by itself before, and the next one goes on where it was.
+# Lambda's limit. The sweep stops before it, and the next one continues there.
 _LONGEST_SECONDS = 900
 _CHECK, _UPLOAD = "check_kdump", "upload_vmcore"
 
@@ -46,7 +46,7 @@ class Sweep(Construct):
         events.Rule(
             self,
             "Schedule",
-            description="Looks for what Hangdump left behind",
+            description="Finds leftovers of Hangdump and unready instances",
             schedule=events.Schedule.rate(cdk.Duration.hours(settings.sweep_interval_hours)),
             targets=[targets.LambdaFunction(self.function)],
         )
@@ -95,10 +95,10 @@ class Sweep(Construct):
         ]
 
 
-def look(
+def search(
     table: dynamodb.Table, vmcores: VmcoreBucket, machines: Sequence[sfn.StateMachine]
 ) -> list[iam.PolicyStatement]:
-    """Searches, and the report."""
+    """Search, and write the report."""
     return [
         grants.read(
             "autoscaling:DescribeAutoScalingInstances",
@@ -110,7 +110,7 @@ def look(
             "ssm:ListCommandInvocations",
         ),
         iam.PolicyStatement(
-            # PutItem: where it had to stop.
+            # PutItem: the place where the next sweep continues.
             actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
             resources=[table.table_arn],
         ),
@@ -119,13 +119,13 @@ def look(
         ),
         iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[vmcores.bucket.bucket_arn]),
         objects(vmcores, SWEEPS, "s3:PutObject"),
-        # Not Decrypt, which only uploads in parts need: a sweep writes its report and reads no vmcore.
+        # Without Decrypt, which only multipart uploads need: a sweep writes its report and reads no vmcore.
         iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[vmcores.key.key_arn]),
     ]
 
 
 def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
-    """What rescues left, the ready tag, alarms and uploads."""
+    """Remove leftovers of rescues, the ready tag, alarms and uploads."""
     return [
         *remove_what_rescues_made(stack),
         grants.unmark_ready(stack),

@@ -1,5 +1,5 @@
-"""Synthesizes the app from Python: for app.py, the tests and the lab. Needs no credentials, no Docker, and once the
-functions' dependencies are cached, no network."""
+"""Synthesizes the app for app.py, the tests and the lab. Needs no credentials and no Docker; once the functions'
+dependencies are cached, it needs no network either."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +18,11 @@ TEMPLATE = f"{STACK_NAME}.template.json"
 
 
 class SynthesisFailed(RuntimeError, UserError):
-    """A check (cdk-nag, CDK's own) found something, or CDK could not write the assembly."""
+    """A check of cdk-nag or CDK failed, or CDK could not write the assembly."""
 
 
 def synthesize(outdir: Path, overrides: Mapping[str, Any]) -> Path:
-    """Write the cloud assembly with some settings changed; returns outdir, which then holds TEMPLATE and the assets.
+    """Writes the cloud assembly with some settings overridden. Returns outdir, which holds TEMPLATE and the assets.
 
     Raises SettingsError for wrong settings, and SynthesisFailed.
     """
@@ -32,7 +32,7 @@ def synthesize(outdir: Path, overrides: Mapping[str, Any]) -> Path:
 
 
 def synthesize_context(outdir: Path, context: Mapping[str, Any]) -> Path:
-    """The same from a whole context; what the CDK CLI passes by environment wins over it."""
+    """The same from a whole context. A context that the CDK CLI passes by environment overrides it."""
     app = cdk.App(outdir=str(outdir), context=dict(context), analytics_reporting=False)
     given = settings.load(app.node.try_get_context(settings.CONTEXT_KEY))
     try:
@@ -40,11 +40,11 @@ def synthesize_context(outdir: Path, context: Mapping[str, Any]) -> Path:
         check(app)
         app.synth()
     except RuntimeError as error:
-        # All that jsii knows to raise.
+        # jsii raises nothing else.
         raise SynthesisFailed(str(error)) from error
     return outdir
 
 
 def check(app: cdk.App) -> None:
-    """Let cdk-nag look at what the app synthesizes; a finding that nobody acknowledged fails the synthesis."""
+    """Runs cdk-nag in the synthesis, which fails on a finding that is not acknowledged."""
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app, verbose=True), NIST80053R5Checks(app, verbose=True))

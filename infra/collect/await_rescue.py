@@ -1,7 +1,6 @@
-"""The part of CollectVmcore that hands an instance which does not come back to RescueVmcore, and waits for its end.
+"""The part of CollectVmcore that starts RescueVmcore for an instance that does not come back, and waits for its end.
 
-The rescue concludes the incident; "Conclude incident" behind it gives the same verdict again, or one of its own when
-the rescue ended without.
+The rescue concludes the incident. "Conclude incident" then repeats that verdict, or decides one if the rescue has none.
 """
 
 import aws_cdk as cdk
@@ -16,17 +15,17 @@ from infra.states.poll import Poll, polling
 from infra.states.tasks import ApiCall, ClosedFragment, name_error, set_fields, task
 from lambdas.runtime.errors import RescueUnfinished
 
-# Each poll adds 9 history events; beside the other loops of CollectVmcore the limit is 25,000.
+# Each poll adds 9 history events; all loops of CollectVmcore share the limit of 25,000.
 MAX_POLLS = 100
 _FAILURE = "$.facts.error"
 
 
 class AwaitRescue(ClosedFragment):
-    """Always leads to `conclude`; `$.facts.watch.detail` says why the instance cannot be asked itself."""
+    """Always leads to `conclude`; `$.facts.watch.detail` says why the instance cannot upload its vmcore itself."""
 
     def __init__(self, scope: Construct, title: str, *, settings: Settings, conclude: sfn.State) -> None:
         super().__init__(scope, f"{title} states")
-        # The name is made before the start: a retry of one that was not heard finds the same execution.
+        # The name is chosen before the start, so a retry after a lost answer finds the same execution.
         new = {
             "name.$": "States.Format('rescue-{}', States.UUID())",
             "input": {"incidentId.$": "$.facts.incident.incidentId", "reason.$": "$.facts.watch.detail"},
@@ -54,12 +53,12 @@ class AwaitRescue(ClosedFragment):
             {"ExecutionArn.$": "$.rescueExecution.executionArn"},
             {"name.$": "$.Name", "status.$": "$.Status"},
         )
-        look = task(self, "Look at the rescue", described, result_path="$.facts.rescueEnd")
+        check = task(self, "Look at the rescue", described, result_path="$.facts.rescueEnd")
         polls = polling(rescue_vmcore.longest_seconds(settings), settings.poll_seconds, max_polls=MAX_POLLS)
-        loop = Poll(self, "Watch the rescue", look=look, polling=polls)
-        # Overwritten by "Conclude incident" when the rescue has concluded: then it only repeats the verdict.
+        loop = Poll(self, "Watch the rescue", check=check, polling=polls)
+        # "Conclude incident" ignores this error if the rescue has concluded the incident.
         ended = self._say("Say that the rescue ended", "ended as {}")
-        late = self._say("Say that the rescue goes on", "is still {}: it will say how it ended")
+        late = self._say("Say that the rescue goes on", "is still {}: it will conclude the incident")
         loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.facts.rescueEnd.status", "RUNNING")), ended)
         loop.goes_on_after_errors("$.unseen").gives_up(late)
         unknown = set_fields(
@@ -89,7 +88,7 @@ class AwaitRescue(ClosedFragment):
 
 
 def statements(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Start rescues, also for a volume that was detached, and see how they end."""
+    """Start rescues, also for a detached volume, and read how they end."""
     executions = stack.format_arn(
         service="states",
         resource="execution",
@@ -104,4 +103,4 @@ def statements(stack: cdk.Stack) -> list[iam.PolicyStatement]:
 
 
 OWN_EXECUTIONS = f"states:execution:{rescue_vmcore.NAME}:rescue-*"
-EXECUTIONS_REASON = "Each rescue is named as it is started."
+EXECUTIONS_REASON = "A rescue gets its name when it is started."

@@ -1,6 +1,6 @@
-"""An instance that came back from a crash without a dump: is it its dump volume that it came back without?
+"""Finds the detached dump volume of an instance that came back from a crash without a dump.
 
-Then the dump, as far as it came, is on that volume, and a rescue can read it.
+The dump may be on that volume, and a rescue can read it.
 """
 
 from aws_cdk import aws_stepfunctions as sfn
@@ -23,20 +23,20 @@ class FindDetachedVolume(ClosedFragment):
             {"Name": "status", "Values": ["available"]},
         ]
         described = ApiCall("ec2", "describeVolumes", {"Filters": filters}, {"volumes.$": "$.Volumes"})
-        look = task(self, title, described, result_path="$.detached")
-        look.add_catch(conclude, errors=["States.ALL"], result_path="$.unseen")
+        check = task(self, title, described, result_path="$.detached")
+        check.add_catch(conclude, errors=["States.ALL"], result_path="$.unseen")
         without = {
             "phase": "online",
             "detail.$": f"States.Format('{{}} came back, but without its dump volume {{}}.', {_INSTANCE}, {_VOLUME})",
             "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
         }
         say = set_fields(self, "Say that its dump volume is detached", without, result_path="$.facts.watch")
-        # The rescue will say what there is.
+        # The rescue decides the outcome.
         forget = sfn.Pass(self, "Forget the search", result=sfn.Result.from_object({}), result_path="$.facts.error")
         is_detached = sfn.Choice(self, "Is its dump volume detached?")
-        # What was fetched by hand, without a crash that was watched, is not on a volume that nobody spoke of.
+        # A manual fetch expects no crash: never rescue from an unrelated volume.
         is_expected = sfn.Condition.boolean_equals("$.facts.incident.isCrashExpected", True)
-        look.next(is_detached.when(sfn.Condition.and_(is_expected, sfn.Condition.is_present(_VOLUME)), say))
+        check.next(is_detached.when(sfn.Condition.and_(is_expected, sfn.Condition.is_present(_VOLUME)), say))
         is_detached.otherwise(conclude)
         say.next(forget).next(rescue)
-        self._start = look
+        self._start = check

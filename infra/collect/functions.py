@@ -1,4 +1,4 @@
-"""The functions of CollectVmcore: what each is told and may do."""
+"""The functions of CollectVmcore with their environment and permissions."""
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -31,7 +31,7 @@ class CollectFunctions:
         self.conclude_incident = self._conclude_incident()
 
     def all(self) -> list[Function]:
-        """Every function, in the order of the story."""
+        """Every function, in the order of their use."""
         return [
             *(self.open_incident, self.send_diagnostic_interrupt, self.watch_dump),
             *self.upload.all(),
@@ -55,7 +55,7 @@ class CollectFunctions:
         )
 
     def _send_diagnostic_interrupt(self) -> Function:
-        # Without the probe: whoever asks for the interrupt by hand waives the second signal.
+        # Without the probe: a person's request waives the second signal.
         return self._function("send_diagnostic_interrupt", gate.interrupt(self._scope, self._parts, self._settings))
 
     def _watch_dump(self) -> Function:
@@ -88,7 +88,7 @@ class CollectFunctions:
                     *bucket_and_key(parts.vmcores),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
                 ],
-                # It reads vmcore-dmesg.txt, some MiB.
+                # It reads vmcore-dmesg.txt, which has some MiB.
                 timeout_seconds=120,
                 memory_mib=512,
                 acknowledged=any_key_acknowledged(parts.vmcores, VMCORES),

@@ -1,6 +1,6 @@
-"""CollectVmcore: from a crashed instance to its vmcore in the bucket, verified, and a verdict. Owns the order of steps.
+"""CollectVmcore: brings the vmcore of a crashed instance to the bucket, verified, and decides a verdict.
 
-Every way through ends in "Conclude incident". What it will say gathers in `$.facts`, which holds only what is known.
+Every path ends in "Conclude incident". `$.facts` collects that state's input; unknown facts are absent.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ from lambdas.runtime.errors import VmcoreNotFound
 
 NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"
-# To find or to remove a vmcore takes seconds.
+# Finding or removing a vmcore takes seconds.
 SHORT_MAX_POLLS = 60
 
 
@@ -50,7 +50,7 @@ class CollectVmcore(Construct):
                 first=self._states(),
                 statements=self._statements(),
                 timeout_seconds=self._timeout_seconds(),
-                comment="Bring the vmcore of one crash home",
+                comment="Collect the vmcore of one crash",
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
                     grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
@@ -121,7 +121,7 @@ class CollectVmcore(Construct):
         return interrupt
 
     def _after_unheard(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
-        """The function failed: its record says whether it may have interrupted, and then there may be a dump."""
+        """After a failed call the record shows whether the interrupt may have been sent; then there may be a dump."""
         key = {"pk": {"S.$": "States.Format('incident#{}', $.facts.incident.incidentId)"}}
         parameters = {"TableName": self._parts.incidents.table.table_name, "Key": key, "ConsistentRead": True}
         read = task(
@@ -139,13 +139,13 @@ class CollectVmcore(Construct):
         return read
 
     def _rescue(self, conclude: sfn.State) -> sfn.State:
-        """Where the watch of an instance that does not come back leads to."""
+        """The state for an instance that does not come back."""
         if not self._settings.rescue:
             return conclude
         return AwaitRescue(self, "Start rescue", settings=self._settings, conclude=conclude).start_state
 
     def _fetch(self, rescue: sfn.State, conclude: sfn.State) -> sfn.State:
-        """From finding the vmcore to removing it; returns the first of these states."""
+        """The states from finding the vmcore to removing it; returns the first one."""
         functions = self.functions.upload
         find = self._document(
             "Find vmcore",
@@ -170,7 +170,7 @@ class CollectVmcore(Construct):
         )
         verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         payload = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
-        # Before the file goes: what does not open stays on the instance.
+        # Before the file is removed: a vmcore that does not open stays on the instance.
         opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), result_path="$.facts.opened")
         opening.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         remove = self._document(
@@ -183,7 +183,7 @@ class CollectVmcore(Construct):
             },
             Paths(INSTANCE, "$.removed", _FAILURE, incident_id=INCIDENT),
         ).on_failure(conclude)
-        # Of an incomplete vmcore only its dmesg is uploaded.
+        # For an incomplete vmcore only its dmesg is uploaded.
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(conclude)
         connect(find, upload, is_complete)
@@ -200,7 +200,7 @@ class CollectVmcore(Construct):
         return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths)
 
     def _return_from_standby(self, conclude: sfn.State) -> sfn.State:
-        """Before every conclusion, as it may be the group that kept the instance; what fails here is the sweep's."""
+        """Runs before every conclusion, because the Auto Scaling group waits for it. The sweep reports a failure."""
         call = FunctionCall(self.functions.return_from_standby, input_path="$.facts")
         back = task(self, "Return from standby", call, result_path="$.standby")
         back.add_catch(conclude, errors=["States.ALL"], result_path="$.standby")
@@ -228,9 +228,9 @@ class CollectVmcore(Construct):
         ]
 
     def _timeout_seconds(self) -> int:
-        knobs = self._settings
+        settings = self._settings
         # Find, the rounds of the upload, remove.
-        documents = (2 + UPLOAD_ROUNDS) * (knobs.upload_timeout_seconds + DELIVERY_SECONDS)
-        rescue = rescue_vmcore.longest_seconds(knobs) if knobs.rescue else 0
-        # The loops' bounds end every wait first: doubled for the looks themselves, the rest for the calls between.
-        return 2 * (knobs.dump_limit_seconds + START_SECONDS + documents + rescue) + 3600
+        documents = (2 + UPLOAD_ROUNDS) * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
+        rescue = rescue_vmcore.longest_seconds(settings) if settings.rescue else 0
+        # The loops' limits end every wait first: doubled for the polls themselves, the rest for the calls in between.
+        return 2 * (settings.dump_limit_seconds + START_SECONDS + documents + rescue) + 3600

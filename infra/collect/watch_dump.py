@@ -1,6 +1,6 @@
-"""The waiting part of CollectVmcore: until the instance is back, started again first when it powered itself off.
+"""The waiting part of CollectVmcore: waits until the instance is back, and starts it if it powered itself off.
 
-Owns the two bounded loops and the one start between them. What is seen in a look is watch_dump's.
+There are two bounded loops with one start between them. The function watch_dump decides the phase of each poll.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from infra.settings import Settings
 from infra.states.poll import Poll, polling
 from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, set_fields, task
 
-# 13 events a look at the dump: 400 are a fifth of an execution's 25,000.
+# Each poll adds 13 history events: 400 polls use a fifth of an execution's 25,000.
 MAX_POLLS = 400
 # A start takes a minute or two, the largest bare metal types a quarter of an hour.
 START_SECONDS = 1200
@@ -25,7 +25,7 @@ _GOES_ON = ("waiting", "crash-kernel", "dumping", "saved", "booting")
 
 @dataclass(frozen=True)
 class Exits:
-    """Where the watch leads: once the instance is back, when it does not come back, when there is nothing to fetch."""
+    """fetch: the instance is back. rescue: it does not come back. conclude: there is nothing to fetch."""
 
     fetch: sfn.State
     rescue: sfn.State
@@ -33,7 +33,7 @@ class Exits:
 
 
 class WatchDump(ClosedFragment):
-    """`$.facts.watch` says what was seen last."""
+    """`$.facts.watch` holds the last poll's result."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class WatchDump(ClosedFragment):
     ) -> None:
         super().__init__(scope, f"{title} states")
         self._functions = functions
-        self._ways = exits
+        self._exits = exits
         polls = polling(settings.dump_limit_seconds, settings.poll_seconds, max_polls=MAX_POLLS)
-        loop = Poll(self, title, look=self._look(title), polling=polls)
+        loop = Poll(self, title, check=self._check(title), polling=polls)
         started = self._start_again(settings)
         loop.ends_when(_is_phase("powered-off"), started)
         late = {
@@ -56,21 +56,21 @@ class WatchDump(ClosedFragment):
             "detail.$": "$.facts.watch.detail",
             "sawCrashKernel.$": "$.facts.watch.sawCrashKernel",
         }
-        comment = "watch_dump has its own deadline; this is the bound of the loop"
+        comment = "watch_dump has its own deadline; this is the limit of the loop"
         self._end(loop, set_fields(self, "Stop watching", late, result_path="$.facts.watch", comment=comment))
         self._start = loop.start_state
 
     def _start_again(self, settings: Settings) -> sfn.State:
-        """A loop of its own behind it, without a way back: whatever happens, the instance is started once."""
+        """Starts the instance; a second loop follows and never leads back here, so it is started only once."""
         start = task(
             self,
             "Start instance again",
             ApiCall("ec2", "startInstances", {"InstanceIds.$": f"States.Array({_INSTANCE})"}),
-            comment="It powered itself off after its dump. Repeating is harmless: an instance that runs stays as it is",
-            # Capacity may be short for a while: 20, 30, 45 and 67 s between the tries by default.
+            comment="It powered itself off after its dump. A retry is harmless: it does not change a running instance",
+            # Capacity may be short for a while: by default 20, 30, 45 and 67 s between the attempts.
             retry_seconds=2 * settings.poll_seconds,
         )
-        start.add_catch(self._ways.rescue, errors=["States.ALL"], result_path=_FAILURE)
+        start.add_catch(self._exits.rescue, errors=["States.ALL"], result_path=_FAILURE)
         started = {
             "phase": "started-again",
             "detail": "It was started again after it had powered itself off.",
@@ -78,9 +78,9 @@ class WatchDump(ClosedFragment):
         }
         begun = set_fields(self, "Note the start", started, result_path="$.facts.watch")
         title = "Watch the start"
-        look = self._look(title, isStartedAgain=True)
+        check = self._check(title, isStartedAgain=True)
         polls = polling(START_SECONDS, settings.poll_seconds, max_polls=MAX_POLLS)
-        loop = Poll(self, title, look=look, polling=polls)
+        loop = Poll(self, title, check=check, polling=polls)
         late = {
             "phase": "not-back",
             "detail.$": "States.Format('{} was started again after its dump, but does not answer. {}', "
@@ -91,19 +91,19 @@ class WatchDump(ClosedFragment):
         start.next(begun).next(loop.start_state)
         return start
 
-    def _look(self, name: str, **more: Any) -> sfn.CustomState:
+    def _check(self, name: str, **more: Any) -> sfn.CustomState:
         payload = {"incidentId.$": "$.facts.incident.incidentId", "instanceId.$": _INSTANCE, **more}
-        look = task(self, name, FunctionCall(self._functions.watch_dump, payload), result_path="$.facts.watch")
-        look.add_catch(self._ways.conclude, errors=["States.ALL"], result_path=_FAILURE)
-        return look
+        check = task(self, name, FunctionCall(self._functions.watch_dump, payload), result_path="$.facts.watch")
+        check.add_catch(self._exits.conclude, errors=["States.ALL"], result_path=_FAILURE)
+        return check
 
     def _end(self, loop: Poll, late: sfn.Pass) -> None:
-        """The exits out that both loops have."""
+        """The exits of both loops."""
         goes_on = sfn.Condition.or_(*(_is_phase(each) for each in _GOES_ON))
-        loop.ends_when(_is_phase("online"), self._ways.fetch)
-        loop.ends_when(_is_phase("no-panic"), self._ways.conclude)
-        loop.ends_when(sfn.Condition.not_(goes_on), self._ways.rescue).gives_up(late)
-        late.next(self._ways.rescue)
+        loop.ends_when(_is_phase("online"), self._exits.fetch)
+        loop.ends_when(_is_phase("no-panic"), self._exits.conclude)
+        loop.ends_when(sfn.Condition.not_(goes_on), self._exits.rescue).gives_up(late)
+        late.next(self._exits.rescue)
 
 
 def _is_phase(phase: str) -> sfn.Condition:

@@ -1,6 +1,6 @@
-"""The end that CollectVmcore and RescueVmcore share: the incident is concluded, and the execution ends by its verdict.
+"""The common end of CollectVmcore and RescueVmcore: conclude the incident, then succeed or fail by its verdict.
 
-When the function cannot conclude, Step Functions itself leaves a verdict (conclude_without_function.py).
+If the function cannot conclude, Step Functions itself records a verdict (without_function.py).
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from lambdas.incident.record import Verdict
 
 
 class ConcludeIncident(ClosedFragment):
-    """Reads `$.facts`, as it is the function's event: absent keys are what is not known.
+    """`$.facts` is the function's event; unknown facts are absent.
 
-    `proven` is the verdict of a vmcore that was opened; `succeeds` names the end of each verdict that is a success.
+    `proven` is the verdict for a vmcore that opened; `succeeds` names the final state of each successful verdict.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ConcludeIncident(ClosedFragment):
             title,
             FunctionCall(function, input_path="$.facts"),
             result_path="$.conclusion",
-            comment="Without it nobody hears of the incident; entered again it goes on where it was",
+            comment="Without it nobody is notified of the incident; a retry continues where it stopped",
         )
         unreported = sfn.Fail(self, "Fail without a report", error_path="$.failure.Error", cause_path="$.failure.Cause")
         without = ConcludeWithoutFunction(

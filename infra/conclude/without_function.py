@@ -1,7 +1,7 @@
-"""The end of a collection whose conclude_incident cannot run: Step Functions itself leaves a verdict.
+"""The end of a collection whose conclude_incident fails: Step Functions itself records a verdict.
 
-Owns the least that a human needs, in the record, the notification and the metric; the reports beside the vmcore are
-conclude_incident's alone. Each step goes on to the next whatever came of it.
+It writes the minimum to the record, the notification and the metric, but no report. Each step leads to the next even if
+it fails.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ from lambdas.incident.index_fields import LISTED_UNDER, OPENED_AT, index_fields
 from lambdas.incident.record import SAFE_VERDICTS, State, Verdict
 from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, Metric
 
-_SAFE = "The vmcore is in the bucket, complete and identical, and opens; its report was not written"
+_SAFE = "The vmcore is in the bucket, verified, and opens, but its report was not written"
 
 
 class ConcludeWithoutFunction(ClosedFragment):
-    """Reads `$.facts` and the {Error, Cause} at `$.failure`, then goes on to `then`."""
+    """Reads `$.facts` and the {Error, Cause} at `$.failure`, then leads to `then`."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ConcludeWithoutFunction(ClosedFragment):
             self._verdict(proven, _SAFE),
             self._verdict(Verdict.FAILED, "The incident could not be concluded"),
         )
-        # decide_verdict asks for nothing more.
+        # The same condition as in decide_verdict.
         was_opened.when(sfn.Condition.is_present("$.facts.opened.kernelRelease"), safe).otherwise(failed)
         for named in (opened, unopened):
             named.next(was_opened)
@@ -60,22 +60,22 @@ class ConcludeWithoutFunction(ClosedFragment):
         self._start = sfn.Choice(self, title)
         self._start.when(sfn.Condition.is_present("$.facts.incident.incidentId"), opened).otherwise(unopened)
 
-    def _verdict(self, verdict: Verdict, said: str) -> sfn.Pass:
+    def _verdict(self, verdict: Verdict, reason: str) -> sfn.Pass:
         values = {
             "id.$": "$.ending.id",
             "verdict": verdict.value,
-            "reason.$": f"States.Format('{said}: {{}}: {{}} Once that is mended, start "
-            "CollectVmcore again for the instance.', $.failure.Error, $.failure.Cause)",
+            "reason.$": f"States.Format('{reason}: {{}}: {{}} Fix that, then start CollectVmcore again for the "
+            "instance.', $.failure.Error, $.failure.Cause)",
         }
         return set_fields(self, f"Take the verdict {verdict.value}", values, result_path="$.ending")
 
 
 def conclude_statements(incidents: Incidents) -> list[iam.PolicyStatement]:
-    """What the machine may do when the function cannot."""
+    """Record, publish and count without the function."""
     return [
         grants.amend_incidents(incidents.table),
         iam.PolicyStatement(actions=["sns:Publish"], resources=[incidents.topic.topic_arn]),
-        # Takes no resource; the namespace is what it can be limited by.
+        # PutMetricData takes no resource; only the namespace can limit it.
         iam.PolicyStatement(
             actions=["cloudwatch:PutMetricData"],
             resources=["*"],
@@ -95,7 +95,7 @@ def _update(incidents: Incidents) -> ApiCall:
         LISTED_UNDER: {"S": index_fields()[LISTED_UNDER]},
     }
     sets = [f"#{name} = :{name}" for name in values]
-    # An execution with a wrong input ends without a record of its own until here.
+    # An execution with a wrong input has no record before this.
     sets.append(f"#{OPENED_AT} = if_not_exists(#{OPENED_AT}, :concludedAt)")
     safe = {f":{verdict.value}": {"S": verdict.value} for verdict in SAFE_VERDICTS}
     parameters: dict[str, Any] = {
@@ -112,7 +112,7 @@ def _update(incidents: Incidents) -> ApiCall:
 def _publish(incidents: Incidents) -> ApiCall:
     parameters = {
         "TopicArn": incidents.topic.topic_arn,
-        # At most 100 characters: a verdict and an incident's id have fewer than 60, an execution's name up to 80.
+        # SNS allows 100 characters: a verdict and an incident's id have fewer than 60, an execution's name up to 80.
         "Subject.$": "States.Format('Hangdump: {} {}', $.ending.verdict, $.ending.id)",
         "Message.$": "States.Format('{}: {}. {} Execution: {}', $.ending.verdict, $.ending.id, $.ending.reason, "
         "$$.Execution.Id)",

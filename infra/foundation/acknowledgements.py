@@ -1,6 +1,6 @@
-"""How a construct acknowledges a finding of cdk-nag: always with its reason, beside the thing it concerns.
+"""Acknowledges findings of cdk-nag, always with a reason, next to the construct that it concerns.
 
-Two packs are run, AwsSolutions and NIST 800-53 (rev. 5). What is true of every part of a kind stands here, once.
+Two packs run: AwsSolutions and NIST 800-53 (rev. 5). Reasons that hold for all constructs of a kind are here.
 """
 
 import aws_cdk as cdk
@@ -8,7 +8,7 @@ from constructs import IConstruct
 
 _NIST = "NIST.800.53.R5-"
 
-# For the stack: of every role, and of every log group.
+# For every role and every log group of the stack.
 EVERYWHERE = {
     f"{_NIST}IAMNoInlinePolicy": "Each policy belongs to one role of this stack, says what that one does, and goes "
     "with it. A managed policy could be attached to something else.",
@@ -42,6 +42,6 @@ OF_THE_ACCESS_LOGS = {
 
 
 def acknowledge(construct: IConstruct, reasons: dict[str, str]) -> None:
-    """Record `{finding: reason}` on a construct; a finding is a rule or, for IAM5, one grant: see grants.wildcard."""
+    """Records `{finding: reason}` on a construct. A finding is a rule or, for IAM5, one grant: see grants.wildcard."""
     acknowledgments = [cdk.Acknowledgment(id=finding, reason=reason) for finding, reason in reasons.items()]
     cdk.Validations.of(construct).acknowledge(*acknowledgments)

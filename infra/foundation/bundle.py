@@ -1,7 +1,7 @@
-"""What every Lambda function runs: the package `lambdas` and its pinned dependencies, put together without Docker.
+"""Builds the functions' code, the package `lambdas` with its pinned dependencies, without Docker.
 
-Dependencies are wheels for the functions' platform, never built here, cached by the hash of requirements.txt: the
-second synth needs no network. `python -m infra.foundation.bundle` fetches them beforehand.
+The dependencies are wheels for the functions' platform, cached by the hash of requirements.txt, so the second synth
+needs no network. `python -m infra.foundation.bundle` fetches them in advance.
 """
 
 import atexit
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
 CACHE = ROOT / ".cache" / "bundle"
 
-# The functions' runtime in uv's words; functions.py says the same in CDK's, and a test compares the two.
+# The functions' runtime as uv names it; a test compares it with functions.py.
 PYTHON_VERSION = "3.14"
 PLATFORM = "aarch64-manylinux2014"
 
@@ -30,7 +30,7 @@ _LEFT_OUT = shutil.ignore_patterns("bin", ".lock", "__pycache__", "*-stubs", "*.
 
 
 class BundleError(UserError):
-    """The dependencies could not be had."""
+    """The dependencies could not be fetched."""
 
 
 def dependencies() -> Path:
@@ -40,7 +40,7 @@ def dependencies() -> Path:
     if home.is_dir():
         return home
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Filled beside its final place, then renamed: two synths at once, or one cut short, leave no half cache.
+    # Fill a directory, then rename it: neither two synths at once nor an interrupted one leave half a cache.
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="filling-") as filling:
         target = Path(filling) / "dependencies"
         _install(target)
@@ -68,20 +68,20 @@ def _install(target: Path) -> None:
 
 
 def write_bundle(destination: Path) -> None:
-    """Put the dependencies and the packages `lambdas` and `analysis` into an existing directory."""
+    """Copies the dependencies and the packages `lambdas` and `analysis` into an existing directory."""
     shutil.copytree(dependencies(), destination, dirs_exist_ok=True, ignore=_LEFT_OUT)
     sources = shutil.ignore_patterns("__pycache__", "requirements.*")
     shutil.copytree(ROOT / "lambdas", destination / "lambdas", ignore=sources)
-    # Not run here: plan_analysis sends it to the analysis host.
+    # The functions do not run `analysis`: plan_analysis sends it to the analysis host.
     shutil.copytree(ROOT / "analysis", destination / "analysis", ignore=sources)
-    # The asset's hash covers names and contents; modes reach the zip file and must let the runtime's user read.
+    # The asset's hash does not cover modes, but the zip file has them, and the runtime's user must be able to read.
     for path in destination.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def code() -> lambda_.Code:
-    """One asset for all functions; create it once a stack."""
-    # CDK copies it into the assembly with the first function. With a BundlingOptions it would do so as well, and print
+    """One asset for all functions; create it once per stack."""
+    # CDK copies it into the assembly with the first function. BundlingOptions would do the same, but print
     # "Bundling asset …" at every synthesis.
     directory = Path(tempfile.mkdtemp(prefix="hangdump-bundle-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
@@ -90,7 +90,7 @@ def code() -> lambda_.Code:
 
 
 def main() -> None:
-    """Fetch the dependencies."""
+    """Fetches the dependencies."""
     print(os.path.relpath(dependencies()))
 
 

@@ -1,4 +1,4 @@
-"""The SSM documents as resources; their content is assembled by ssm_documents.assemble."""
+"""The SSM documents as resources; ssm_documents.assemble assembles their content."""
 
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -8,7 +8,7 @@ from ssm_documents import assemble
 
 
 class Documents(Construct):
-    """One SSM document for each directory of ssm_documents."""
+    """One SSM document per directory of ssm_documents."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
@@ -28,12 +28,12 @@ class Documents(Construct):
         )
 
     def name(self, verb_phrase: str) -> str:
-        """The name to give to SendCommand; a reference, so that whoever uses it is deployed after the document."""
+        """The name for SendCommand; a reference, so that its user is deployed after the document."""
         return self._documents[verb_phrase].ref
 
 
 def _longest_run_seconds(verb_phrase: str, settings: Settings) -> int:
-    """After this the agent ends the script; the workflows wait a little longer."""
+    """The agent ends the script after this time; the workflows wait a little longer."""
     if verb_phrase == "upload_vmcore":
         return settings.upload_timeout_seconds
     if verb_phrase == "analyze_vmcore":

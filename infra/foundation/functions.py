@@ -31,12 +31,12 @@ _POWERTOOLS = {
 
 @dataclass(frozen=True)
 class FunctionDefaults:
-    """What every function gets."""
+    """The settings that all functions share."""
 
     code: lambda_.Code
     log_retention_days: int
+    # Gets the event of an asynchronous call that failed after all retries.
     failures: sns.ITopic
-    """Told when a function that nobody waits for has failed for good."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FunctionConfig:
     acknowledged: Mapping[str, str] = field(default_factory=dict)
 
     def __or__(self, other: "FunctionConfig") -> "FunctionConfig":
-        """What both need; the longer timeout, the larger memory."""
+        """Both configurations together, with the longer timeout and the larger memory."""
         return FunctionConfig(
             environment=[*self.environment, *other.environment],
             statements=[*self.statements, *other.statements],
@@ -69,10 +69,10 @@ class Function(lambda_.Function):
         name = f"Hangdump-{verb_phrase}"
         days = shared.log_retention_days
         logs = log_group(scope, f"{verb_phrase}_log", name=f"/aws/lambda/{name}", retention_days=days)
-        # An own role instead of the library's, which comes with the managed policy that may write to any log group.
+        # The library's default role has a managed policy that may write to any log group.
         role = iam.Role(scope, f"{verb_phrase}_role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        # No reserved concurrency: it is taken from what the account's other functions share, and in an account with the
-        # starting quota of 10 the deployment would fail. What must not happen twice is guarded by the table.
+        # No reserved concurrency: it would reduce the concurrency of the account's other functions, and the deployment
+        # would fail in an account with the initial quota of 10. The table prevents double actions.
         super().__init__(
             scope,
             verb_phrase,
@@ -88,7 +88,7 @@ class Function(lambda_.Function):
             timeout=cdk.Duration.seconds(config.timeout_seconds),
             memory_size=config.memory_mib,
         )
-        # Set before events are wired up; infra/operations/own_alarms.py asks.
+        # infra/operations/own_alarms.py reads it.
         self.is_event_called = False
         logs.grant_write(role)
         for statement in config.statements:
@@ -97,12 +97,12 @@ class Function(lambda_.Function):
         acknowledge(role, {"AwsSolutions-IAM5[Resource::*]": grants.CANNOT_BE_LIMITED, **config.acknowledged})
 
     def add_variables(self, model: Environment) -> None:
-        """Variables that name a resource which itself names the function."""
+        """Adds variables that name a resource which refers to the function."""
         for name, value in model.variables().items():
             self.add_environment(name, value)
 
     def retry_when_asynchronous(self, shared: FunctionDefaults, *, for_minutes: int) -> None:
-        """For a function that events call: try twice more, not after `for_minutes`, then tell the topic."""
+        """For a function that events call: retries twice within `for_minutes`, then sends the event to the topic."""
         self.is_event_called = True
         self.configure_async_invoke(
             retry_attempts=2,
@@ -116,8 +116,8 @@ def _variables(models: Sequence[Environment]) -> dict[str, str]:
 
 
 def log_group(scope: Construct, construct_id: str, *, name: str, retention_days: int) -> logs.LogGroup:
-    """The group. It goes with the stack: its name is fixed, and one left behind would block the next deployment."""
+    """A log group. It is deleted with the stack: its name is fixed, so a leftover would block the next deployment."""
     group = logs.LogGroup(scope, construct_id, log_group_name=name, removal_policy=cdk.RemovalPolicy.DESTROY)
-    # The construct only takes an enumeration of words (THREE_MONTHS); settings.RetentionInDays has checked the number.
+    # The construct takes only an enumeration (THREE_MONTHS); settings.RetentionInDays has checked the number.
     cast("logs.CfnLogGroup", group.node.default_child).retention_in_days = retention_days
     return group

@@ -1,6 +1,6 @@
-"""IAM statements that more than one function or machine needs; each says the least that does the job.
+"""IAM statements that more than one function or machine needs; each grants the minimum.
 
-Reads that AWS cannot limit to a resource are granted on `*`; CANNOT_BE_LIMITED is what cdk-nag is told.
+Reads that AWS cannot limit to a resource are granted on `*`; CANNOT_BE_LIMITED is the reason for cdk-nag.
 """
 
 from collections.abc import Mapping
@@ -41,12 +41,12 @@ def wildcard(arn_tail: str) -> str:
 
 
 def instances(stack: cdk.Stack) -> str:
-    """The ARN of all instances of the account and Region; to be used with a condition on a tag."""
+    """The ARN of all instances of the account and Region; use it with a condition on a tag."""
     return stack.format_arn(service="ec2", resource="instance", resource_name="*")
 
 
 def volumes(stack: cdk.Stack) -> str:
-    """The ARN of all volumes of the account and Region; to be used with a condition on a tag."""
+    """The ARN of all volumes of the account and Region; use it with a condition on a tag."""
     return stack.format_arn(service="ec2", resource="volume", resource_name="*")
 
 
@@ -57,17 +57,17 @@ def alarms(stack: cdk.Stack, name: str) -> str:
 
 
 def read(*actions: str) -> iam.PolicyStatement:
-    """Reads without a resource."""
+    """Reads that take no resource."""
     return iam.PolicyStatement(actions=list(actions), resources=["*"])
 
 
 def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
-    """Call our functions; not `grant_invoke`, which adds every version and alias."""
+    """Call our functions. `grant_invoke` would add every version and alias."""
     return iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[each.function_arn for each in functions])
 
 
 def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENROLLED_TAG) -> list[iam.PolicyStatement]:
-    """Run these documents, on instances only whose owner gave them this tag, and see what became of it."""
+    """Run these documents, only on instances with this tag of their owner, and read the result."""
     documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
     return [
         iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents),
@@ -81,7 +81,7 @@ def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENRO
 
 
 def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Crash a host: only one whose owner has opted in."""
+    """Crash an instance: only an enrolled one."""
     return iam.PolicyStatement(
         actions=["ec2:SendDiagnosticInterrupt"],
         resources=[instances(stack)],
@@ -90,7 +90,7 @@ def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
 
 
 def see_screen(stack: cdk.Stack) -> iam.PolicyStatement:
-    """A picture of the console of enrolled instances."""
+    """Take a screenshot of an enrolled instance."""
     return iam.PolicyStatement(
         actions=["ec2:GetConsoleScreenshot"],
         resources=[instances(stack)],
@@ -99,8 +99,8 @@ def see_screen(stack: cdk.Stack) -> iam.PolicyStatement:
 
 
 def start_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Start enrolled instances. EC2 asks whoever starts one for a grant on the customer's key of each of its volumes;
-    without it the instance goes from pending back to stopped (Client.InternalError)."""
+    """Start enrolled instances. The caller must also grant EC2 the use of its volumes' customer keys; without that the
+    instance returns from pending to stopped (Client.InternalError)."""
     keys = stack.format_arn(service="kms", resource="key", resource_name="*")
     return [
         iam.PolicyStatement(
@@ -133,18 +133,18 @@ def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:
 
 
 def count_interrupts(table: dynamodb.Table) -> iam.PolicyStatement:
-    """Read the cooldown and the budgets together, in one call."""
+    """Read the cooldown and the budgets in one call."""
     return iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[table.table_arn])
 
 
 def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
-    """Find incidents by time and by signature; the indexes hold nothing else."""
+    """Query incidents by time and by signature; the indexes hold nothing else."""
     indexes = [f"{table.table_arn}/index/{name}" for name in (BY_TIME, BY_SIGNATURE)]
     return iam.PolicyStatement(actions=["dynamodb:Query"], resources=indexes)
 
 
 def amend_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
-    """Read an incident's record, and add to it."""
+    """Read and update an incident's record."""
     return iam.PolicyStatement(
         actions=["dynamodb:GetItem", "dynamodb:UpdateItem"],
         resources=[table.table_arn],
@@ -184,7 +184,7 @@ def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
 
 
 def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Tag enrolled instances with when, and with which kernel, they were seen ready; with nothing else."""
+    """Set only the two ready tags, only on enrolled instances."""
     return iam.PolicyStatement(
         actions=["ec2:CreateTags"],
         resources=[instances(stack)],
@@ -196,7 +196,7 @@ def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
 
 
 def unmark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Take these tags away. Also when the opt-in is withdrawn: an owner must still get rid of them."""
+    """Remove the ready tags, also after the owner withdrew the opt-in."""
     return iam.PolicyStatement(
         actions=["ec2:DeleteTags"],
         resources=[instances(stack)],
@@ -205,7 +205,7 @@ def unmark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
 
 
 def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Mark enrolled instances as ready, and put our alarms."""
+    """Tag enrolled instances as ready, and create hang alarms."""
     return [
         mark_ready(stack),
         iam.PolicyStatement(
@@ -216,7 +216,7 @@ def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
 
 
 def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> list[iam.PolicyStatement]:
-    """The provisioning leases of the table, and whether their executions still run."""
+    """Use the provisioning leases of the table, and check whether their executions still run."""
     executions = stack.format_arn(
         service="states",
         resource="execution",
@@ -234,7 +234,7 @@ def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> l
 
 
 def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
-    """The incidents of the table, and nothing else in it."""
+    """Read only the incidents of the table."""
     return iam.PolicyStatement(
         actions=["dynamodb:GetItem"],
         resources=[table.table_arn],
@@ -243,5 +243,5 @@ def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
 
 
 def any_instance_acknowledged() -> Mapping[str, str]:
-    """cdk-nag's finding on a grant over all instances that carry the tag."""
+    """cdk-nag's finding on a grant for all instances with a tag."""
     return {wildcard("ec2:instance/*"): ANY_INSTANCE}

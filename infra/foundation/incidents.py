@@ -1,4 +1,4 @@
-"""Where incidents are remembered (table) and announced (topic), and the kill switch; not what is written there."""
+"""The incident table, the topic for notifications, and the kill switch."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -45,18 +45,18 @@ class Incidents(Construct):
             "Topic",
             display_name="Hangdump incidents",
             enforce_ssl=True,
-            # The account's own SNS key: publishers are functions of this account, which may use it without a grant, so
-            # none of them needs the vmcores' key just to say something.
+            # The account's SNS key: functions of this account may use it without a grant, so none needs the vmcores'
+            # key just to publish.
             master_key=kms.Alias.from_alias_name(self, "TopicKey", "alias/aws/sns"),
         )
-        # Not from the settings: an operator turns it with one call, and a deployment in between must not turn it back.
+        # Not a setting: an operator changes it with one call, and a deployment must not change it back.
         self.kill_switch = ssm.StringParameter(
             self,
             "KillSwitch",
             parameter_name="/hangdump/interrupts",
             string_value="on",
             allowed_pattern="^(on|off)$",
-            description="on: hung instances may be interrupted. off: Hangdump interrupts nothing, whoever asks.",
+            description="on: hung instances may be interrupted. off: Hangdump sends no interrupt, whoever requests it.",
         )
         self.records = environment.RecordKeeping(table_name=self.table.table_name)
         self.notifications = environment.Notifications(topic_arn=self.topic.topic_arn)

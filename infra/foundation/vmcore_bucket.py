@@ -1,4 +1,4 @@
-"""The bucket that vmcores end in, and its key. A vmcore holds keys, tokens and page cache of its host."""
+"""The vmcore bucket and its key. A vmcore holds keys, tokens and the page cache of its instance."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ class VmcoreBucket(Construct):
         bucket = s3.Bucket(
             self,
             "AccessLogs",
-            # Log delivery cannot write with a customer's key unless that key lets the logging service in.
+            # Log delivery can use a customer's key only if the key's policy allows the logging service.
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -65,15 +65,15 @@ class VmcoreBucket(Construct):
         return bucket
 
     def _deny_other_keys(self) -> None:
-        # "Null: false" = the header is there. A request without one gets the bucket's default, which is our key, and
-        # UploadPart cannot have one: StringNotEquals alone, with or without IfExists, is true of an absent header and
-        # would deny each part.
+        # "Null: false" means that the header is present. A request without it gets the bucket's default, our key.
+        # UploadPart cannot have the header: StringNotEquals alone, also with IfExists, is true of an absent header and
+        # would deny every part.
         for sid, header, ours in (
             ("DenyOtherKeys", "s3:x-amz-server-side-encryption-aws-kms-key-id", self.key.key_arn),
             ("DenyOtherEncryption", "s3:x-amz-server-side-encryption", "aws:kms"),
         ):
             self._deny_put(sid, {"StringNotEquals": {header: ours}, "Null": {header: "false"}})
-        # A key that travels with the request would lock us out of our own object.
+        # SSE-C: an object with a customer-provided key could not be read without that key.
         self._deny_put("DenyCustomerKeys", {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}})
 
     def _deny_put(self, sid: str, conditions: dict[str, dict[str, str]]) -> None:
@@ -92,26 +92,26 @@ class VmcoreBucket(Construct):
 def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
     rules = [
         s3.LifecycleRule(
-            # Longer than any upload that is still being resumed; parts of a given-up one cost as much as an object.
+            # No upload is resumed after so long. The parts of an abandoned upload cost as much as an object.
             id="abort-incomplete-uploads",
             abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
         ),
         s3.LifecycleRule(
-            # Manifests hold presigned URLs; those are dead long before.
+            # Manifests hold presigned URLs, which expire long before.
             id="expire-manifests",
             prefix=MANIFESTS,
             expiration=cdk.Duration.days(1),
             noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(
-            # As long as an upload may be resumed. The digests of one that ended stand in its manifest.json.
+            # As long as an upload may be resumed. After that manifest.json has the digests.
             id="expire-digests",
             prefix=DIGESTS,
             expiration=cdk.Duration.days(7),
             noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(
-            # The index is written anew every hour and after every incident.
+            # The index is rewritten every hour and after every incident.
             id="expire-old-indexes",
             prefix=REPORTS,
             noncurrent_version_expiration=cdk.Duration.days(1),
@@ -123,7 +123,7 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
             noncurrent_version_expiration=cdk.Duration.days(30),
         ),
         s3.LifecycleRule(
-            # Time to take back a deletion by mistake.
+            # Time to undo a deletion by mistake.
             id="expire-deleted-vmcores",
             prefix=VMCORES,
             noncurrent_version_expiration=cdk.Duration.days(30),
@@ -136,32 +136,32 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
 
 
 def bucket_environment(vmcores: VmcoreBucket, **more: str) -> environment.VmcoreBucket:
-    """For functions that write to the bucket; `more` are further fields of the model."""
+    """The environment of functions that write to the bucket; `more` are further fields of the model."""
     return environment.VmcoreBucket(bucket_name=vmcores.bucket.bucket_name, key_arn=vmcores.key.key_arn, **more)
 
 
 def bucket_name(vmcores: VmcoreBucket) -> environment.VmcoreBucketName:
-    """For functions that only read, complete and delete."""
+    """The environment of functions that only read, complete and delete."""
     return environment.VmcoreBucketName(bucket_name=vmcores.bucket.bucket_name)
 
 
 def objects(vmcores: VmcoreBucket, prefix: str, *actions: str) -> iam.PolicyStatement:
-    """These actions on every object below the prefix."""
+    """The actions on every object below the prefix."""
     return iam.PolicyStatement(actions=list(actions), resources=[vmcores.bucket.arn_for_objects(f"{prefix}*")])
 
 
 def named_objects(vmcores: VmcoreBucket, keys: Sequence[str], *actions: str) -> iam.PolicyStatement:
-    """These actions on objects with these keys, in which * stands for the instance and the incident."""
+    """The actions on objects with these keys; * stands for the instance and the incident."""
     return iam.PolicyStatement(actions=list(actions), resources=[vmcores.bucket.arn_for_objects(key) for key in keys])
 
 
 def use_key(vmcores: VmcoreBucket) -> iam.PolicyStatement:
-    """Decrypt: S3 asks for it on every part of a multipart upload."""
+    """Use the key; S3 needs Decrypt for every part of a multipart upload."""
     return iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[vmcores.key.key_arn])
 
 
 def bucket_and_key(vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
-    """What every use of an object needs. Without ListBucket S3 answers 403 instead of 404 for one that is not there."""
+    """Rights for any use of an object. Without ListBucket, S3 answers 403 instead of 404 for a missing object."""
     return [
         iam.PolicyStatement(actions=["s3:ListBucket"], resources=[vmcores.bucket.bucket_arn]),
         use_key(vmcores),

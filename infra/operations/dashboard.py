@@ -1,5 +1,4 @@
-"""The CloudWatch dashboard: what became of the incidents, how long each phase took, why nothing was interrupted, how
-ready the fleet is, and whether Hangdump itself is well."""
+"""The CloudWatch dashboard: verdicts, durations of phases, refusals, the fleet's readiness, Hangdump's own health."""
 
 from collections.abc import Sequence
 
@@ -16,14 +15,14 @@ _HEIGHT = 6
 
 
 class Dashboard(Construct):
-    """To be composed last: it shows every function and state machine that the stack has by then."""
+    """Create it last: it shows every function and state machine that the stack has then."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, alarms: Sequence[cloudwatch.Alarm], settings: Settings
     ) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
-        # A sweep's numbers stand until the next one.
+        # A sweep's numbers are valid until the next one.
         sweep = cdk.Duration.hours(settings.sweep_interval_hours)
         hour = cdk.Duration.hours(1)
         name = f"{stack.stack_name}-{stack.region}"
@@ -46,11 +45,11 @@ class Dashboard(Construct):
             ),
             _graph("Diagnostic interrupts by outcome", [broken_down(Metric.INTERRUPTS, period=hour)], is_stacked=True),
             _graph(
-                "What the sweep found, by kind", [broken_down(Metric.SWEEP_FINDINGS, period=sweep)], is_stacked=True
+                "Findings of the sweep by kind", [broken_down(Metric.SWEEP_FINDINGS, period=sweep)], is_stacked=True
             ),
         )
         self.dashboard.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Is Hangdump well?", alarms=alarms, width=_WIDTH, height=_HEIGHT)
+            cloudwatch.AlarmStatusWidget(title="Hangdump's own alarms", alarms=alarms, width=_WIDTH, height=_HEIGHT)
         )
         machines = state_machines(stack)
         self._row(
@@ -62,7 +61,7 @@ class Dashboard(Construct):
                 ],
             ),
             _graph(
-                "Errors of functions (named ones are part of a story)",
+                "Errors of functions (including expected ones)",
                 [each.metric_errors(period=hour, statistic="Sum") for each in functions(stack)],
             ),
             _graph(

@@ -1,6 +1,6 @@
-"""Alarms on Hangdump itself: functions that fail, executions that fail, sweeps that find something or do not come.
+"""Alarms on Hangdump itself: failed functions, failed executions, sweeps with findings, missing sweeps.
 
-Owns their topic too. What hangs and what became of it goes to the topic of incidents; this is for who runs Hangdump.
+They have a topic of their own, for the operators of Hangdump; incidents go to the other topic.
 """
 
 import aws_cdk as cdk
@@ -19,12 +19,12 @@ from infra.settings import Settings
 from lambdas.runtime.telemetry_names import Metric
 
 _CLOUDWATCH = "cloudwatch.amazonaws.com"
-# An alarm may look back over seven days at most, in periods of an hour.
+# With periods of an hour an alarm can look back seven days at most.
 _LONGEST_LOOK_BACK_HOURS = 7 * 24
 
 
 class OwnAlarms(Construct):
-    """To be composed last: it watches every function and state machine that the stack has by then."""
+    """Create it last: it watches every function and state machine that the stack has then."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
@@ -39,20 +39,20 @@ class OwnAlarms(Construct):
         self._watch_sweeps(settings)
 
     def _watch_function(self, function: lambda_.Function) -> None:
-        """Nobody waits for its answer, so nobody else hears of its failure."""
+        """Watches a function that events call: nobody waits for its answer, so nobody else notices a failure."""
         name = function.node.id
         minutes = cdk.Duration.minutes(5)
         self._alarm(
             f"{name} fails",
             function.metric_errors(period=minutes, statistic="Sum"),
-            f"{name} raised, or ran out of time or memory. Lambda tries it again; see the saved query 'errors'.",
+            f"{name} raised an error, or ran out of time or memory. Lambda retries it; see the saved query 'Errors'.",
         )
         lost = cloudwatch.MathExpression(
             expression="FILL(dropped, 0) + FILL(undelivered, 0)",
             label="events lost",
             period=minutes,
             using_metrics={
-                # Given up after all retries, or too old.
+                # All retries failed, or the event is too old.
                 "dropped": function.metric("AsyncEventsDropped", statistic="Sum"),
                 "undelivered": function.metric("DestinationDeliveryFailures", statistic="Sum"),
             },
@@ -60,7 +60,7 @@ class OwnAlarms(Construct):
         self._alarm(
             f"{name} lost an event",
             lost,
-            f"An event for {name} was given up. What it was is in the topic of incidents, unless that failed too.",
+            f"Lambda gave up an event for {name}. It sends the event to the topic of incidents, if that works.",
         )
 
     def _watch_executions(self, machine: sfn.StateMachine) -> None:
@@ -78,16 +78,16 @@ class OwnAlarms(Construct):
         self._alarm(
             f"{name} failed",
             failed,
-            f"An execution of {name} did not end well. Its error says why; the saved query 'failed executions' lists "
-            "them.",
+            f"An execution of {name} failed or timed out. Its error says why; the saved query 'Failed executions' "
+            "lists them.",
         )
 
     def _watch_errors(self, number_of_functions: int) -> None:
         self._alarm(
             "unexpected errors",
             own_metric(Metric.UNEXPECTED_ERRORS, period=cdk.Duration.minutes(5)),
-            f"One of the {number_of_functions} functions raised what is no named error of Hangdump: a fault of it, or "
-            "of AWS. The state machines try again; the saved query 'errors' says which and where.",
+            f"One of the {number_of_functions} functions raised an unexpected error: a bug in Hangdump, or a fault of "
+            "AWS. The state machines retry; the saved query 'Errors' shows the function and the error.",
         )
 
     def _watch_sweeps(self, settings: Settings) -> None:
@@ -95,30 +95,30 @@ class OwnAlarms(Construct):
         self._alarm(
             "the sweep found something",
             own_metric(Metric.SWEEP_FINDINGS, period=hour),
-            "Something was left behind, or an instance that says ready is not. The sweep's message lists it.",
+            "The sweep found leftovers, or an instance tagged ready that is not. Its notification lists them.",
         )
         self._alarm(
             "the sweep could not look everywhere",
             own_metric(Metric.SWEEP_FAILURES, period=hour),
-            "A search or a removal of the sweep failed. Its message says which.",
+            "A search or a removal of the sweep failed. Its notification says which.",
         )
-        # Two intervals, since a sweep comes a little sooner or later than the hour in which it is due.
+        # Two intervals, because a sweep may end a little before or after its hour.
         hours = min(2 * settings.sweep_interval_hours, _LONGEST_LOOK_BACK_HOURS)
         self._alarm(
             "no sweep",
             own_metric(Metric.SWEEPS, period=hour),
-            f"No sweep ended in {hours} hours: what is left behind stays unseen.",
+            f"No sweep ended in {hours} hours: nobody finds leftovers and unready instances.",
             below_one_in=hours,
         )
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, description: str, *, below_one_in: int = 0) -> None:
-        """Tells at the first datum above 0, or with `below_one_in` when that many periods had none."""
+        """Fires at the first datum above 0, or with `below_one_in` after that many periods without one."""
         operator = cloudwatch.ComparisonOperator
         missing = cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,
             name,
-            # Not `hangdump-…`: that prefix is of the alarms on instances, which the sweep removes.
+            # Not `hangdump-…`: that is the prefix of hang alarms, which the sweep may remove.
             alarm_name=f"Hangdump {name}",
             alarm_description=description,
             metric=metric,
@@ -134,12 +134,12 @@ class OwnAlarms(Construct):
 
 
 def _topic(scope: Construct, settings: Settings) -> sns.Topic:
-    """A key of its own: CloudWatch cannot publish to a topic that the account's own SNS key encrypts."""
+    """The topic has its own key: CloudWatch cannot publish to a topic encrypted with the account's SNS key."""
     account = cdk.Stack.of(scope).account
     key = kms.Key(
         scope,
         "Key",
-        description="Encrypts Hangdump's alarms on itself on their way",
+        description="Encrypts the topic of Hangdump's alarms on itself",
         enable_key_rotation=True,
         removal_policy=cdk.RemovalPolicy.DESTROY,
     )
@@ -151,7 +151,7 @@ def _topic(scope: Construct, settings: Settings) -> sns.Topic:
         )
     )
     topic = sns.Topic(scope, "Topic", display_name="Hangdump's own alarms", enforce_ssl=True, master_key=key)
-    # The policy that enforces TLS replaces the one that lets the account's own alarms in.
+    # The policy that enforces TLS replaces the default one, which allows the account's alarms.
     topic.add_to_resource_policy(
         iam.PolicyStatement(
             sid="OwnAlarms",

@@ -1,4 +1,4 @@
-"""A saved CloudWatch Logs Insights query for each question that an operator asks; their fields are the run time's."""
+"""Saved CloudWatch Logs Insights queries for operators' questions; the run time defines their fields."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from constructs import Construct
 from infra.operations.stack_parts import function_logs, state_machine_logs
 from lambdas.runtime.telemetry_names import Line, LogField
 
-# What CloudWatch Logs finds in the logs of every function, and Step Functions writes for every event of an execution
-# (both by AWS's documentation; no test here can see them).
+# The fields that CloudWatch Logs adds for every function, and that Step Functions logs for every event. They are from
+# AWS's documentation; no test here can check them.
 OF_LAMBDA = ("@timestamp", "@message", "@log", "@type", "@duration", "@maxMemoryUsed", "@memorySize", "@initDuration")
 OF_STEP_FUNCTIONS = ("@timestamp", "type", "execution_arn", "details.error", "details.cause", "details.name")
 
@@ -21,7 +21,7 @@ _ID, _INSTANCE = LogField.INCIDENT_ID, LogField.INSTANCE_ID
 
 @dataclass(frozen=True)
 class Query:
-    """`question` is its name in the console."""
+    """`question` is the query's name in the console."""
 
     question: str
     lines: Sequence[str]
@@ -109,7 +109,7 @@ QUERIES = (
         "Errors",
         (
             f"fields {_AT}, {_WHO}, {LogField.ERROR}, {Line.MESSAGE}, {_ID}, {LogField.EXECUTION}, @message",
-            # The second: what ended before our code could say so.
+            # The second condition: the runtime ended before our code could log an error.
             f"filter {Line.LEVEL} = 'ERROR' or @message like /Task timed out|Runtime\\.[A-Z]/",
             f"sort {_AT} desc",
         ),
@@ -144,7 +144,7 @@ QUERIES = (
 
 
 class SavedQueries(Construct):
-    """In the console under `Hangdump/`. To be composed last: they go over the logs that the stack has by then."""
+    """The queries, under `Hangdump/` in the console. Create it last: they read all log groups of the stack."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)

@@ -1,4 +1,4 @@
-"""What a stack has of a kind: for constructs that watch all of it, whoever adds one."""
+"""All constructs of a type in the stack, for dashboards and alarms."""
 
 from typing import TypeVar
 
@@ -14,27 +14,27 @@ Part = TypeVar("Part")
 
 
 def functions(stack: cdk.Stack) -> list[Function]:
-    """All of ours."""
+    """All of Hangdump's functions."""
     return _of(stack, Function)
 
 
 def event_called(stack: cdk.Stack) -> list[Function]:
-    """Those that events call, and that nobody waits for."""
+    """The functions that events call."""
     return [each for each in functions(stack) if each.is_event_called]
 
 
 def state_machines(stack: cdk.Stack) -> list[sfn.StateMachine]:
-    """All."""
+    """All state machines."""
     return _of(stack, sfn.StateMachine)
 
 
 def function_logs(stack: cdk.Stack) -> list[logs.ILogGroup]:
-    """One for each function."""
+    """The log group of each function."""
     return [each.log_group for each in functions(stack)]
 
 
 def state_machine_logs(stack: cdk.Stack) -> list[logs.LogGroup]:
-    """One for each state machine."""
+    """The log group of each state machine."""
     of_functions = {each.node.path for each in function_logs(stack)}
     return [each for each in _of(stack, logs.LogGroup) if each.node.path not in of_functions]
 
@@ -44,7 +44,7 @@ def _of(stack: cdk.Stack, kind: type[Part]) -> list[Part]:
 
 
 def own_metric(metric: Metric, *, period: cdk.Duration, statistic: str = "Sum") -> cloudwatch.Metric:
-    """Of the whole service."""
+    """A metric of the whole service."""
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=metric.value,
@@ -55,7 +55,7 @@ def own_metric(metric: Metric, *, period: cdk.Duration, statistic: str = "Sum") 
 
 
 def broken_down(metric: Metric, *, period: cdk.Duration, statistic: str = "Sum") -> cloudwatch.MathExpression:
-    """A line for each value of its dimension that there is: a new verdict or reason shows by itself."""
+    """One line for each value of the metric's dimension; new verdicts or reasons appear by themselves."""
     dimension = BROKEN_DOWN_BY[metric]
     search = f'{{{NAMESPACE},{SERVICE_DIMENSION},{dimension}}} MetricName="{metric.value}"'
     seconds = int(period.to_seconds())

@@ -1,4 +1,4 @@
-"""The steps that bring a dump volume to the instance: create it, wait, attach it, wait."""
+"""The steps that create a dump volume and attach it to the instance, and those that remove it after a failure."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _IS_FOUND = sfn.Condition.is_present("$.seen.Volumes[0]")
 
 
 class CreateDumpVolume(sfn.StateMachineFragment):
-    """Create the planned volume and wait until it can be attached. Leaves `$.volume`."""
+    """Create the planned volume and wait until it can be attached. Sets `$.volume`."""
 
     def __init__(self, scope: Construct, title: str, *, settings: Settings, on_failure: sfn.State) -> None:
         super().__init__(scope, f"{title} states")
@@ -33,14 +33,14 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
             {"volume.$": "$.Volumes[0]"},
         )
-        look = task(self, "Look at dump volume", volume, result_path="$.seen")
+        check = task(self, "Look at dump volume", volume, result_path="$.seen")
         polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
-        wait = Poll(self, "Wait for dump volume", look=look, polling=polls)
+        wait = Poll(self, "Wait for dump volume", check=check, polling=polls)
         broken = name_error(
             self,
             "Say that the volume broke",
             DumpVolumeBroken,
-            # CreateVolume has answered before EC2 asks KMS, so a key it may not use is only seen here.
+            # CreateVolume answers before EC2 uses the KMS key, so a denied key shows only here.
             "'Volume {} went to state error. Most often this state machine may not use the default EBS encryption key: "
             "allow its role in the key policy, then run this again.', $.volume.volumeId",
             result_path="$.failure",
@@ -52,7 +52,7 @@ class CreateDumpVolume(sfn.StateMachineFragment):
         wait.gives_up(late)
         self._wait = wait.start_state
         self._create.next(self._wait)
-        for each in (self._create, look):
+        for each in (self._create, check):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         for end in (broken, late):
             end.next(on_failure)
@@ -64,7 +64,7 @@ class CreateDumpVolume(sfn.StateMachineFragment):
 
     @property
     def wait_state(self) -> sfn.State:
-        """Where a volume enters that was there before; one of an execution that was cut short may still be creating."""
+        """The entry for an existing volume: after an interrupted execution it may still be `creating`."""
         return self._wait
 
     @property
@@ -74,7 +74,7 @@ class CreateDumpVolume(sfn.StateMachineFragment):
 
 
 class AttachDumpVolume(sfn.StateMachineFragment):
-    """Attach `$.volume` to the instance on the planned device and wait until it is."""
+    """Attach `$.volume` to the instance at the planned device and wait for the attachment."""
 
     def __init__(self, scope: Construct, title: str, *, settings: Settings, on_failure: sfn.State) -> None:
         super().__init__(scope, f"{title} states")
@@ -90,12 +90,12 @@ class AttachDumpVolume(sfn.StateMachineFragment):
                     "Device.$": "$.plan.volume.device",
                 },
             ),
-            comment="AttachVolume has no token: the retry of one that worked answers VolumeInUse, so an error is "
-            "judged by looking who has the volume",
+            comment="AttachVolume has no token: a retry after a success answers VolumeInUse, so after an error check "
+            "where the volume is attached",
         )
-        look = task(self, "Look at attachment", _attached_here("attached"), result_path="$.seen")
+        check = task(self, "Look at attachment", _attached_here("attached"), result_path="$.seen")
         polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
-        wait = Poll(self, "Wait for attachment", look=look, polling=polls)
+        wait = Poll(self, "Wait for attachment", check=check, polling=polls)
         late = _say(self, "Say that the attachment is late", AttachmentLate, "was not attached")
         self._done = sfn.Pass(self, "Take the attached volume")
         wait.ends_when(_IS_FOUND, self._done).gives_up(late)
@@ -105,9 +105,9 @@ class AttachDumpVolume(sfn.StateMachineFragment):
         is_here = sfn.Choice(self, "Is it attached all the same?")
         ask.next(is_here.when(_IS_FOUND, wait.start_state).otherwise(on_failure))
         self._attach.add_catch(ask, errors=["Ec2.Ec2Exception"], result_path="$.failure")
-        # An error in asking says less than the one that is asked about.
+        # Report the original error, not this lookup's.
         ask.add_catch(on_failure, errors=["States.ALL"], result_path="$.unasked")
-        for each in (self._attach, look):
+        for each in (self._attach, check):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
 
     @property
@@ -142,7 +142,7 @@ def _create_volume(settings: Settings) -> ApiCall:
 
 
 def _attached_here(*states: str) -> ApiCall:
-    """Finds the volume only if this instance has it. By filter, since a volume without attachment may lack the list."""
+    """Finds the volume only if it is attached to this instance. A filter, because Attachments may be absent."""
     filters = [
         {"Name": "attachment.instance-id", "Values.$": "States.Array($.instanceId)"},
         {"Name": "attachment.status", "Values": list(states)},
@@ -158,12 +158,12 @@ def _say(scope: Construct, name: str, error: type[HangdumpError], what: str) -> 
     return name_error(scope, name, error, cause, result_path="$.failure")
 
 
-# A guest that has the volume mounted keeps it "busy"; then it stays, tagged, and the next run uses it.
+# A guest that has mounted the volume keeps it "busy". Then it stays attached, with its tag, and the next run uses it.
 DETACH_SECONDS = 120
 
 
 class RemoveUnusedVolume(ClosedFragment):
-    """Remove the volume at `$.volume` if it is removeOnFailure, then go on to `then`, whatever came of it."""
+    """Remove the volume at `$.volume` if it is removeOnFailure; leads to `then` in any case."""
 
     def __init__(self, scope: Construct, title: str, *, settings: Settings, then: sfn.IChainable) -> None:
         super().__init__(scope, f"{title} states")
@@ -175,8 +175,8 @@ class RemoveUnusedVolume(ClosedFragment):
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
             {"volume.$": "$.Volumes[0]"},
         )
-        look = task(self, "Look at unused dump volume", state, result_path="$.unused")
-        look_again = task(self, "Look again at unused dump volume", state, result_path="$.unused")
+        check = task(self, "Look at unused dump volume", state, result_path="$.unused")
+        check_again = task(self, "Look again at unused dump volume", state, result_path="$.unused")
         delete = task(self, title, ApiCall("ec2", "deleteVolume", {"VolumeId.$": "$.volume.volumeId"}))
         left = set_fields(
             self,
@@ -191,15 +191,15 @@ class RemoveUnusedVolume(ClosedFragment):
         wait = Poll(
             self,
             "Wait for detachment",
-            look=look_again,
+            check=check_again,
             polling=polling(DETACH_SECONDS, settings.poll_seconds, max_polls=60),
         )
         in_use = sfn.Condition.string_equals("$.unused.volume.State", "in-use")
         is_attached = sfn.Choice(self, "Is unused dump volume attached?")
-        look.next(is_attached.when(in_use, detach).otherwise(delete))
+        check.next(is_attached.when(in_use, detach).otherwise(delete))
         detach.next(wait.start_state)
         wait.ends_when(sfn.Condition.not_(in_use), delete).gives_up(left)
-        for each in (look, detach, look_again, delete):
+        for each in (check, detach, check_again, delete):
             each.add_catch(left, errors=["States.ALL"], result_path="$.unused")
         delete.next(then)
         left.next(then)
@@ -208,4 +208,4 @@ class RemoveUnusedVolume(ClosedFragment):
             sfn.Condition.is_present("$.volume.removeOnFailure"),
             sfn.Condition.boolean_equals("$.volume.removeOnFailure", True),
         )
-        self._start.when(unused, look).otherwise(then)
+        self._start.when(unused, check).otherwise(then)

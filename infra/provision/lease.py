@@ -1,7 +1,7 @@
-"""One provisioning of an instance at a time: the lease in the incident table, and its way back.
+"""The lease in the incident table that allows only one provisioning of an instance at a time.
 
-A lease names its execution. One whose execution is no longer running (aborted, timed out) is taken over at once, which
-needs no clock: JSONPath has no arithmetic on times, and a time would either be too early or keep the owner waiting.
+A lease names its execution. If that execution no longer runs (aborted, timed out), another one takes the lease over at
+once. An expiry time would need arithmetic that JSONPath lacks, and would be too early or keep the owner waiting.
 """
 
 from aws_cdk import aws_dynamodb as dynamodb
@@ -23,9 +23,9 @@ class TakeLease(sfn.StateMachineFragment):
     def __init__(self, scope: Construct, title: str, *, table: dynamodb.Table, on_failure: sfn.IChainable) -> None:
         super().__init__(scope, f"{title} states")
         self._table = table
-        # "holder = :mine" lets a retry pass that follows an answer which got lost.
+        # "holder = :mine" accepts a retry after a lost answer.
         self._take = self._put(title, "attribute_not_exists(pk) OR holder = :mine", _MINE)
-        look = self._get()
+        check = self._get()
         ask = task(
             self,
             "Ask whether the holder is running",
@@ -41,8 +41,7 @@ class TakeLease(sfn.StateMachineFragment):
             self,
             "Say that provisioning is in progress",
             ProvisioningInProgress,
-            "'Another execution was provisioning {} at this moment. Wait for it to end, then run this again.', "
-            "$.instanceId",
+            "'Another execution is provisioning {}. Wait for its end, then run this again.', $.instanceId",
             result_path="$.failure",
         )
         is_held = sfn.Choice(self, "Is the lease still held?")
@@ -50,14 +49,14 @@ class TakeLease(sfn.StateMachineFragment):
         is_running = sfn.Choice(self, "Is the holder running?")
         is_running.when(sfn.Condition.string_equals("$.holder.status", "RUNNING"), busy).otherwise(self._take_over)
         busy.next(on_failure)
-        look.next(is_held)
+        check.next(is_held)
         ask.next(is_running)
-        self._take.add_catch(look, errors=_REFUSED, result_path="$.refused")
-        # Somebody else took it over first.
+        self._take.add_catch(check, errors=_REFUSED, result_path="$.refused")
+        # Another execution took it over first.
         self._take_over.add_catch(busy, errors=_REFUSED, result_path="$.refused")
-        # Step Functions forgets executions after 90 days; a lease that old is nobody's.
+        # Step Functions forgets executions after 90 days; a lease that old can be taken over.
         ask.add_catch(self._take_over, errors=["Sfn.ExecutionDoesNotExistException"], result_path="$.refused")
-        for state in (self._take, look, ask, self._take_over):
+        for state in (self._take, check, ask, self._take_over):
             state.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
 
     def _put(self, name: str, condition: str, values: dict[str, dict[str, str]]) -> sfn.CustomState:
@@ -81,7 +80,7 @@ class TakeLease(sfn.StateMachineFragment):
 
     @property
     def end_states(self) -> list[sfn.INextable]:
-        """Both exits to hold it."""
+        """The two states that take the lease."""
         return [self._take, self._take_over]
 
 

@@ -1,6 +1,6 @@
-"""ProvisionDumpVolume: from an enrolled instance to one that is ready for a crash dump. Safe to run again at any time.
+"""ProvisionDumpVolume: makes an enrolled instance ready for a crash dump. Safe to run again at any time.
 
-Owns the order of steps and what is undone when one fails; decisions are plan_dump_volume's, the guest the documents'.
+Owns the order of steps and the clean-up after a failure. plan_dump_volume decides; the documents change the guest.
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ class ProvisionDumpVolume(Construct):
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     grants.wildcard(f"states:execution:{NAME}:*"): (
-                        "Whether the execution that holds a lease still runs; which one is known only then."
+                        "Reads whether the execution that holds a lease still runs; its name is known only then."
                     ),
                 },
             ),
@@ -95,7 +95,7 @@ class ProvisionDumpVolume(Construct):
         )
         give_back = release_lease(self, "Release provisioning lease after failure", table=table)
         give_back.next(failed)
-        # The first error is the one to report; the next run takes the lease over.
+        # Report the first error; the next run takes the lease over.
         give_back.add_catch(failed, errors=["States.ALL"], result_path="$.unreleased")
         clean_up = RemoveUnusedVolume(self, "Remove unused dump volume", settings=self._settings, then=give_back)
         on_failure = ExplainFailure(self, "Explain the failure", then=clean_up.start_state).start_state
@@ -149,7 +149,7 @@ class ProvisionDumpVolume(Construct):
         return sfn.Choice(self, "Is an instance named?").when(named, note_input).otherwise(unnamed)
 
     def _arm(self, on_failure: sfn.State) -> sfn.State:
-        """From configure_kdump to the end; returns the first of these states."""
+        """The states from configure_kdump to the end; returns the first one."""
         release = release_lease(self, "Release provisioning lease", table=self._parts.incidents.table)
         release.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         release.next(sfn.Succeed(self, "Provisioned", output_path="$.outcome"))
@@ -229,7 +229,7 @@ class ProvisionDumpVolume(Construct):
 
     def _timeout_seconds(self) -> int:
         documents = len(DOCUMENTS) * (self._settings.document_timeout_seconds + DELIVERY_SECONDS)
-        # The loops' bounds end every wait first; the rest is for the calls between them.
+        # The loops' limits end every wait first; the rest is for the calls in between.
         return 2 * (documents + 2 * CREATE_SECONDS + DETACH_SECONDS) + 900
 
 

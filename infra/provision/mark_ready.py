@@ -1,4 +1,4 @@
-"""The two calls that put an instance under watch: the tag that says it is ready, and its hang alarm."""
+"""The two calls that arm an instance: set its ready tags, and create its hang alarm."""
 
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
@@ -8,12 +8,12 @@ from infra.settings import Settings
 from infra.states.tasks import ApiCall, task
 from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG, STACK, STACK_TAG
 
-# "2026-11-23T04:00:00.123Z" without its fraction; splitting at "Z" too leaves alone a time that has none.
+# "2026-11-23T04:00:00.123Z" without its fraction; the split at "Z" handles a time without a fraction.
 _NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
 
 
 def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
-    """Tag the instance with the time of its readiness, and the kernel that was ready."""
+    """Tags the instance with the time and the kernel of its readiness."""
     parameters = {
         "Resources.$": "States.Array($.instanceId)",
         "Tags": [
@@ -27,13 +27,13 @@ def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
 def put_hang_alarm(
     scope: Construct, name: str, *, settings: Settings, respond_to_hang: lambda_.IFunction
 ) -> sfn.CustomState:
-    """Create the instance's alarm, or bring it up to date.
+    """Creates or updates the instance's alarm.
 
-    Graviton gets one too, although its interrupt can only be refused: that refusal is how somebody hears of the hang.
+    Graviton gets one too, although EC2 cannot interrupt it: the refusal's notification reports the hang.
     """
     parameters = {
         "AlarmName.$": f"States.Format('{HANG_ALARM_PREFIX}{{}}', $.instanceId)",
-        "AlarmDescription": "The operating system does not answer: Hangdump looks closer and may interrupt it",
+        "AlarmDescription": "The operating system does not respond: Hangdump checks it and may interrupt it",
         "Namespace": "AWS/EC2",
         "MetricName": "StatusCheckFailed_Instance",
         "Dimensions": [{"Name": "InstanceId", "Value.$": "$.instanceId"}],
@@ -42,7 +42,7 @@ def put_hang_alarm(
         "EvaluationPeriods": settings.hang_alarm_evaluation_periods,
         "Threshold": 1,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        # A stopped instance sends no data: that is no hang.
+        # A stopped instance sends no data, but does not hang.
         "TreatMissingData": "missing",
         "AlarmActions": [respond_to_hang.function_arn],
         "Tags": [{"Key": STACK_TAG, "Value": STACK}],

@@ -1,4 +1,4 @@
-"""The steps that copy a dump volume without touching it or its instance: a snapshot, and the wait for it."""
+"""The steps that copy a dump volume without a change to it or its instance: take a snapshot and wait for it."""
 
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -35,21 +35,21 @@ class CopyDumpVolume(ClosedFragment):
                 {"snapshotId.$": "$.SnapshotId"},
             ),
             result_path="$.copy",
-            comment="Without a ClientToken a retry may make a second one: both carry the tag by which they are removed",
-            # One volume takes one snapshot in 15 s.
+            comment="Without a ClientToken a retry may create a second one: both get the tag by which they are removed",
+            # EC2 allows one snapshot of a volume in 15 s.
             retry_seconds=2 * settings.poll_seconds,
         )
         kept = {"snapshotId.$": "$.Snapshots[0].SnapshotId", "state.$": "$.Snapshots[0].State"}
         described = ApiCall("ec2", "describeSnapshots", {"SnapshotIds.$": "States.Array($.copy.snapshotId)"}, kept)
-        look = task(self, "Look at the copy", described, result_path="$.copy")
+        check = task(self, "Look at the copy", described, result_path="$.copy")
         polls = polling(COPY_SECONDS, settings.poll_seconds, max_polls=_MAX_POLLS)
-        loop = Poll(self, "Wait for the copy", look=look, polling=polls)
+        loop = Poll(self, "Wait for the copy", check=check, polling=polls)
         broken = self._say("Say that the copy broke", DumpVolumeCopyBroken, "went to state error")
         late = self._say("Say that the copy is late", DumpVolumeCopyLate, f"did not complete in {COPY_SECONDS} s")
         loop.ends_when(sfn.Condition.string_equals("$.copy.state", "completed"), then)
         loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.copy.state", "pending")), broken)
         loop.gives_up(late)
-        for each in (create, look):
+        for each in (create, check):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.facts.error")
         for end in (broken, late):
             end.next(on_failure)

@@ -1,4 +1,4 @@
-"""The functions of RescueVmcore alone: what each is told and may do. The upload's are CollectVmcore's."""
+"""The functions of RescueVmcore alone, with their environment and permissions. Uploads use CollectVmcore's."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -25,7 +25,7 @@ class RescueFunctions:
         self.remove_rescue = self._function("remove_rescue", self._needs_to_remove())
 
     def all(self) -> list[Function]:
-        """Every function, in the order of the story."""
+        """Every function, in the order of their use."""
         return [self.open_rescue, self.plan_rescue, self.remove_rescue]
 
     def _function(self, verb_phrase: str, needs: FunctionConfig) -> Function:

@@ -1,4 +1,4 @@
-"""What a rescue may do: copy dump volumes of this stack, launch collectors, run two documents on them, end them."""
+"""The rights of a rescue: copy the stack's dump volumes, launch rescue instances, run documents on them, remove all."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -8,15 +8,15 @@ from infra.rescue.short_lived_instance import CollectorProfile
 from lambdas.runtime.tags import RESCUE_EXECUTION_TAG, STACK_TAG
 
 MADE_BY_A_RESCUE = (
-    "What a rescue makes has an id that nobody knows before: the grant is limited by a condition, to what carries its "
-    "tag and this stack's, or is given them as it is made."
+    "The ids of what a rescue creates are not known before: a condition limits the grant to resources that have its "
+    "tag and this stack's, or get them when they are created."
 )
-# Of the image, and where the collector goes.
+# Resources that RunInstances uses besides the image.
 _ANYWHERE = ("subnet", "security-group", "network-interface")
 
 
 def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """A snapshot of a volume of this stack, with a rescue's tags."""
+    """Take a snapshot of a volume of this stack, with a rescue's tags."""
     return [
         iam.PolicyStatement(
             actions=["ec2:CreateSnapshot"],
@@ -36,7 +36,7 @@ def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
 
 
 def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -> list[iam.PolicyStatement]:
-    """Instances and volumes with a rescue's tags, from its own snapshots, with the one profile, IMDSv2 only."""
+    """Launch instances with a rescue's tags, from its own snapshots, with only this profile and only IMDSv2."""
     arn = stack.format_arn
     images = arn(service="ec2", account="", resource="image", resource_name="*")
     statements = [
@@ -73,7 +73,7 @@ def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -
     ]
     if image.startswith("resolve:ssm:"):
         name = image.removeprefix("resolve:ssm:").split(":")[0].removeprefix("/")
-        # The public ones have no account.
+        # Public parameters have no account in their ARN.
         account = "" if name.startswith("aws/service/") else None
         parameter = arn(service="ssm", account=account, resource="parameter", resource_name=name)
         statements.append(iam.PolicyStatement(actions=["ssm:GetParameters"], resources=[parameter]))
@@ -81,7 +81,7 @@ def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -
 
 
 def use_keys_of_copies(stack: cdk.Stack) -> iam.PolicyStatement:
-    """EC2 makes a volume of an encrypted snapshot with the rights of whoever launches; only by way of EC2."""
+    """Use keys through EC2 only: EC2 creates a volume from an encrypted snapshot with the caller's rights."""
     return iam.PolicyStatement(
         actions=[
             "kms:CreateGrant",
@@ -97,7 +97,7 @@ def use_keys_of_copies(stack: cdk.Stack) -> iam.PolicyStatement:
 
 
 def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.PolicyStatement]:
-    """Run these documents on what rescues launched, and nowhere else."""
+    """Run these documents only on rescue instances."""
     documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
     return [
         iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents),
@@ -123,7 +123,7 @@ def _marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str]]:
 def acknowledged() -> dict[str, str]:
     """For cdk-nag."""
     here = "<AWS::Region>"
-    places = {f"ec2:{kind}/*": "Where a collector goes is where the instance is that it rescues." for kind in _ANYWHERE}
+    places = {f"ec2:{kind}/*": "A rescue instance uses the network of the instance it rescues." for kind in _ANYWHERE}
     return {
         **{grants.wildcard(tail): reason for tail, reason in places.items()},
         f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:{here}::image/*]": "The image is named by a public "
@@ -135,7 +135,7 @@ def acknowledged() -> dict[str, str]:
     }
 
 
-# As cdk-nag names the grant.
+# cdk-nag's name for the grant.
 ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
 
 
@@ -145,7 +145,7 @@ def snapshots(stack: cdk.Stack) -> str:
 
 
 def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
-    """What rescues made carries their tag, which no dump volume has: those cannot be deleted with these rights."""
+    """Only resources with a rescue's tag. No dump volume has it, so these rights cannot delete one."""
     return {
         "StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name},
         "Null": {f"aws:ResourceTag/{RESCUE_EXECUTION_TAG}": "false"},
@@ -153,7 +153,7 @@ def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
 
 
 def remove_what_rescues_made(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Collectors, snapshots, copies."""
+    """Remove rescue instances, snapshots and copies."""
     conditions = made_by_a_rescue(stack)
     return [
         iam.PolicyStatement(

@@ -1,7 +1,6 @@
-"""RescueVmcore: the vmcore of an instance that does not come back, read from a copy of its dump volume by another one.
+"""RescueVmcore: reads the vmcore of an instance that does not come back from a copy of its dump volume.
 
-Owns the order of steps. Every way through goes by "Remove what was made" to "Conclude incident"; nothing is ever done
-to the dump volume but to copy it.
+Every path leads through "Remove what was made" to "Conclude incident". The dump volume is only copied, never changed.
 """
 
 from dataclasses import dataclass
@@ -32,21 +31,21 @@ from infra.upload.states import UPLOAD_ROUNDS
 from lambdas.incident.record import Verdict
 
 NAME = "RescueVmcore"
-# An instance that is terminated shuts down first, which its operating system may take minutes for.
+# A terminated instance first shuts down, which can take minutes.
 REMOVE_SECONDS = 1200
 _DOCUMENTS = ["mount_dump_copy", "upload_vmcore"]
 _FAILURE = "$.facts.error"
 
 
 def machine_arn(stack: cdk.Stack) -> str:
-    """By name, as CollectVmcore starts it and it uses functions of CollectVmcore."""
+    """The ARN by name: CollectVmcore starts RescueVmcore, which uses functions of CollectVmcore."""
     return stack.format_arn(
         service="states", resource="stateMachine", resource_name=NAME, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
     )
 
 
 def longest_seconds(settings: Settings) -> int:
-    """All its waits, one after the other."""
+    """The sum of all waits."""
     documents = 3 * (settings.document_timeout_seconds + DELIVERY_SECONDS)
     uploads = UPLOAD_ROUNDS * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
     return COPY_SECONDS + 2 * settings.rescue_instance_timeout_seconds + documents + uploads + REMOVE_SECONDS
@@ -54,14 +53,14 @@ def longest_seconds(settings: Settings) -> int:
 
 @dataclass(frozen=True)
 class SharedFunctions:
-    """Functions of CollectVmcore that a rescue calls too."""
+    """Functions of CollectVmcore that a rescue also calls."""
 
     upload: UploadFunctions
     conclude_incident: Function
 
 
 class RescueVmcore(Construct):
-    """The state machine, its own functions and the collectors' profile."""
+    """The state machine, its own functions, and the rescue instances' profile."""
 
     def __init__(self, scope: Construct, *, parts: Parts, functions: SharedFunctions, settings: Settings) -> None:
         super().__init__(scope, NAME)
@@ -76,9 +75,9 @@ class RescueVmcore(Construct):
             workflow=Workflow(
                 first=self._states(),
                 statements=self._statements(),
-                # The loops' bounds end every wait first: doubled for the looks, the rest for the calls between.
+                # The loops' limits end every wait first: doubled for the polls, the rest for the calls in between.
                 timeout_seconds=2 * longest_seconds(settings) + 3600,
-                comment="Bring home the vmcore of an instance that does not come back",
+                comment="Rescue the vmcore of an instance that does not come back",
                 acknowledged=rescue_grants.acknowledged(),
             ),
             settings=settings,
@@ -129,7 +128,7 @@ class RescueVmcore(Construct):
     def _wanted(self) -> Wanted:
         disk = {
             "SnapshotId.$": "$.copy.snapshotId",
-            # The copy goes with the collector.
+            # The copy is deleted with the rescue instance.
             "DeleteOnTermination": True,
             "VolumeType": "gp3",
         }
@@ -145,14 +144,14 @@ class RescueVmcore(Construct):
         )
 
     def _remove(self, conclude: sfn.State) -> sfn.State:
-        """What is left is told, and removed by the sweep: it must not keep the verdict back."""
+        """Leftovers must not delay the verdict: they are reported, and the sweep removes them."""
         unknown = set_fields(
             self, "Begin to remove", {"isAnythingLeft": True, "left": ["what it made"]}, result_path="$.facts.removed"
         )
         call = FunctionCall(self._functions.remove_rescue, {"executionName.$": "$$.Execution.Name"})
-        look = task(self, "Remove what was made", call, result_path="$.facts.removed")
+        check = task(self, "Remove what was made", call, result_path="$.facts.removed")
         polls = polling(REMOVE_SECONDS, self._settings.poll_seconds, max_polls=60)
-        loop = Poll(self, "Remove until nothing is left", look=look, polling=polls)
+        loop = Poll(self, "Remove until nothing is left", check=check, polling=polls)
         nothing_left = sfn.Condition.boolean_equals("$.facts.removed.isAnythingLeft", False)
         loop.ends_when(nothing_left, conclude).goes_on_after_errors("$.unremoved").gives_up(conclude)
         unknown.next(loop.start_state)

@@ -1,4 +1,4 @@
-"""What happens on a collector: mount the copy, find the vmcore of the crash, upload it, prove it, open it."""
+"""The steps on a rescue instance: mount the copy, find the vmcore of the crash, upload it, verify it, open it."""
 
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -21,7 +21,7 @@ _COPY = "$.disk.volumes[0].VolumeId"
 
 
 class ReadDumpCopy(ClosedFragment):
-    """On the instance at `$.collector`, of the snapshot at `$.copy`; leads to `then` in any case."""
+    """Works on the instance at `$.collector` with a copy of the snapshot at `$.copy`; leads to `then` in any case."""
 
     def __init__(
         self,
@@ -37,8 +37,8 @@ class ReadDumpCopy(ClosedFragment):
         self._runner = runner
         self._settings = settings
         self._then = then
-        look = task(self, "Look for the copy", _copy(), result_path="$.disk")
-        look.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
+        check = task(self, "Look for the copy", _copy(), result_path="$.disk")
+        check.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
         lost = name_error(
             self,
             "Say that the copy is not attached",
@@ -59,11 +59,11 @@ class ReadDumpCopy(ClosedFragment):
             result_path="$.facts.rescue",
         )
         is_there = sfn.Choice(self, "Is the copy attached?")
-        look.next(is_there.when(sfn.Condition.is_present(_COPY), way).otherwise(lost))
+        check.next(is_there.when(sfn.Condition.is_present(_COPY), way).otherwise(lost))
         mount = self._run("Mount the copy", "mount_dump_copy", {"volumeId.$": f"States.Array({_COPY})"}, "$.mounted")
         since = "States.Array($.facts.incident.since)"
         find = self._run("Find vmcore", "upload_vmcore", {"action": ["find"], "since.$": since}, "$.seen")
-        # The kernel and the boot that it names are the collector's own.
+        # Drop the kernel and the boot: they are the rescue instance's.
         kept = {f"{name}.$": f"$.seen.{name}" for name in ("status", "vmcore", "dmesg", "memoryBytes")}
         take = set_fields(self, "Take what is of the dump", kept, result_path="$.facts.found")
         reader = Reader(runner, _COLLECTOR, MOUNT_POINT, rerun_workflow="RescueVmcore")
@@ -75,13 +75,13 @@ class ReadDumpCopy(ClosedFragment):
         opening = task(self, "Open vmcore", FunctionCall(uploads.open_vmcore, facts), result_path="$.facts.opened")
         for each in (verify, opening):
             each.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)
-        # Of an incomplete vmcore only its dmesg is uploaded.
+        # For an incomplete vmcore only its dmesg is uploaded.
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(then)
         connect(way, mount, find, take, upload, is_complete)
         connect(verify, opening)
         opening.next(then)
-        self._start = look
+        self._start = check
 
     def _run(self, title: str, verb_phrase: str, parameters: dict[str, object], result: str) -> RunDocument:
         given = {"mountPoint": [MOUNT_POINT], **parameters}
@@ -91,7 +91,7 @@ class ReadDumpCopy(ClosedFragment):
 
 
 def _copy() -> ApiCall:
-    """EC2 made it at the launch; its id is the serial of the disk."""
+    """Finds the volume that EC2 created at the launch; its id is the serial of the disk."""
     filters = [
         {"Name": "attachment.instance-id", "Values.$": f"States.Array({_COLLECTOR})"},
         {"Name": "attachment.device", "Values": [DEVICE]},

@@ -22,22 +22,22 @@ CORE = "AmazonSSMManagedInstanceCore"
 
 
 class CollectorProfile(Construct):
-    """The instance profile: what Systems Manager needs, and nothing else. It reads no bucket and no table."""
+    """The instance profile: only the rights for Systems Manager, none for the bucket or the table."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(
             self,
             "Role",
-            description="Instances that Hangdump launches for one job: to be reached by Systems Manager",
+            description="Lets Systems Manager reach the instances that Hangdump launches for a rescue",
             assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
             managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(CORE)],
         )
         acknowledge(
             self.role,
             {
-                f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{CORE}]": "It is what AWS keeps up to "
-                "date for the SSM agent; the instance lives for one job and has no other right."
+                f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{CORE}]": "AWS maintains this policy "
+                "for the SSM agent; the instance exists for one rescue and has no other right."
             },
         )
         profile = iam.CfnInstanceProfile(self, "Profile", roles=[self.role.role_name])
@@ -46,7 +46,7 @@ class CollectorProfile(Construct):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to launch: paths into the execution's state, and how long it may live by itself."""
+    """The instance to launch: paths into the execution's state, and after how long it shuts itself down."""
 
     profile: CollectorProfile
     # State paths of the result, of the failure and of its ClientToken.
@@ -60,7 +60,7 @@ class Wanted:
 
 
 class ShortLivedInstance(ClosedFragment):
-    """Leads to `then` once commands reach the instance, whose id and state lie at `wanted.result_path`."""
+    """Leads to `then` once the agent is online; the instance's id and state are at `wanted.result_path`."""
 
     def __init__(
         self,
@@ -79,37 +79,37 @@ class ShortLivedInstance(ClosedFragment):
             title,
             _run_instances(wanted, settings),
             result_path=result_path,
-            comment="A retry is harmless: EC2 answers the same ClientToken with the same instance",
+            comment="A retry is harmless: for the same ClientToken EC2 answers with the same instance",
             # Capacity may be short for a while.
             retry_seconds=2 * settings.poll_seconds,
         )
         instance_id = f"{result_path}.instanceId"
-        look = task(self, "Look at collector", _describe(instance_id), result_path=result_path)
+        check = task(self, "Look at collector", _describe(instance_id), result_path=result_path)
         seconds = settings.rescue_instance_timeout_seconds
         polls = polling(seconds, settings.poll_seconds, max_polls=60)
-        runs = Poll(self, "Wait for collector", look=look, polling=polls)
+        runs = Poll(self, "Wait for collector", check=check, polling=polls)
         ask = task(self, "Ask whether collector is online", _ping(instance_id), result_path="$.ping")
         online = Poll(
             self,
             "Wait for collector's agent",
-            look=ask,
+            check=ask,
             polling=polls,
         )
         died = self._say(
             "Say that the collector died",
             CollectorDied,
-            f"'Collector {{}} is {{}} instead of running. Most often this state machine may not use the key of the "
-            f"dump volume: allow its role in the key policy.', {instance_id}, {result_path}.state",
+            f"'The rescue instance {{}} is {{}} instead of running. Most often this state machine may not use the key "
+            f"of the dump volume: allow its role in the key policy.', {instance_id}, {result_path}.state",
         )
         late = self._say(
             "Say that the collector is late",
             CollectorLate,
-            f"'Collector {{}} did not run within {seconds} s.', {instance_id}",
+            f"'The rescue instance {{}} did not run within {seconds} s.', {instance_id}",
         )
         silent = self._say(
             "Say that the collector is silent",
             CollectorSilent,
-            f"'Systems Manager did not hear of collector {{}} within {seconds} s. Its subnet needs a way to the "
+            f"'The agent of the rescue instance {{}} was not online within {seconds} s. Its subnet must reach the "
             f"endpoints ssm, ssmmessages and S3: see rescueInstanceSubnetId.', {instance_id}",
         )
         state = f"{result_path}.state"
@@ -120,7 +120,7 @@ class ShortLivedInstance(ClosedFragment):
             sfn.Condition.string_equals("$.ping.seen[0].PingStatus", "Online"),
         )
         online.ends_when(is_online, then).gives_up(silent)
-        for each in (launch, look, ask):
+        for each in (launch, check, ask):
             each.add_catch(on_failure, errors=["States.ALL"], result_path=wanted.failure_path)
         for end in (died, late, silent):
             end.next(on_failure)

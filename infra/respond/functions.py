@@ -1,4 +1,4 @@
-"""From a hang to an incident, and from a terminated instance to no alarm: what CloudWatch and EventBridge call."""
+"""The functions that CloudWatch and EventBridge call: respond_to_hang and retire_instance."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -15,7 +15,7 @@ from infra.settings import RESPONSE_OVERHEAD_SECONDS, Settings
 from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
-# An alarm's news is old after this; the evidence is gathered anew in any case.
+# After this an alarm's event is too old; each retry gathers the evidence anew.
 RESPONSE_MINUTES = 15
 
 
@@ -41,15 +41,15 @@ class HangResponse(Construct):
                 iam.PolicyStatement(actions=["states:StartExecution"], resources=[collection]),
                 iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn]),
             ],
-            # The probe of an instance that hangs takes its whole time, and is sent again after a long Standby.
+            # The probe of a hung instance takes its whole timeout, and is sent again if Standby took long.
             timeout_seconds=2 * settings.probe_timeout_seconds
             + settings.standby_timeout_seconds
             + RESPONSE_OVERHEAD_SECONDS,
         )
         config = gate.interrupt(self, parts, settings) | gate.probe(self, parts.runner, settings) | own
         function = Function(self, "respond_to_hang", shared=parts.shared, config=config)
-        # Not only our own alarms: the owner of an instance may know better than a status check when it hangs. Whoever
-        # calls, the evidence decides.
+        # All alarms of the account: an owner's alarm may detect a hang better than a status check. The evidence
+        # decides in any case.
         function.add_permission(
             "AlarmsOfThisAccount",
             principal=iam.ServicePrincipal("lambda.alarms.cloudwatch.amazonaws.com"),
@@ -82,7 +82,7 @@ class HangResponse(Construct):
         events.Rule(
             self,
             "InstanceTerminated",
-            description="Retires instances that are gone: their alarm would wait for data for ever",
+            description="Retires terminated instances: their alarm would wait for data for ever",
             event_pattern=events.EventPattern(
                 source=["aws.ec2"],
                 detail_type=["EC2 Instance State-change Notification"],

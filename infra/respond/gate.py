@@ -1,6 +1,6 @@
-"""What a function needs that may send the diagnostic interrupt, or asks an instance whether it still executes anything.
+"""The environment and permissions of functions that probe an instance or send the diagnostic interrupt.
 
-Owns its environment and permissions; when to interrupt is decided in lambdas/respond.
+lambdas/respond decides when to interrupt.
 """
 
 import aws_cdk as cdk
@@ -22,7 +22,7 @@ _BEFORE = f"{VMCORES}*/before/"
 
 
 def probe(scope: Construct, runner: DocumentRunner, settings: Settings) -> FunctionConfig:
-    """Run the probe, and no other document, on enrolled instances; see whether the agent is connected at all."""
+    """Run only the probe on enrolled instances, and read whether the agent is connected."""
     document = runner.documents.name(PROBE)
     return FunctionConfig(
         environment=[environment.Probe(probe_document=document, probe_timeout_seconds=settings.probe_timeout_seconds)],
@@ -36,7 +36,7 @@ def probe(scope: Construct, runner: DocumentRunner, settings: Settings) -> Funct
 
 
 def interrupt(scope: Construct, parts: Parts, settings: Settings) -> FunctionConfig:
-    """Gather evidence, claim, store what an interrupt would destroy, enter Standby, interrupt an enrolled instance."""
+    """Gather evidence, claim, store evidence, enter Standby, interrupt an enrolled instance."""
     return (
         _decide_and_claim(scope, parts, settings)
         | _store_evidence(scope, parts, settings)
@@ -58,10 +58,10 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
                 "ec2:DescribeInstanceStatus",
                 "ec2:DescribeInstanceTypes",
                 "ec2:GetConsoleOutput",
-                # Alarms that would reboot, recover, stop or terminate the instance themselves.
+                # Alarms whose action reboots, recovers, stops or terminates the instance.
                 "cloudwatch:DescribeAlarmsForMetric",
-                # Whether the alarm and the hang alarm are muted, and the children of a composite alarm; CloudWatch
-                # shows those only to a grant on everything.
+                # Whether the alarm or the hang alarm is muted, and the children of a composite alarm. CloudWatch
+                # describes composite alarms only with a grant on all resources.
                 "cloudwatch:DescribeAlarms",
             ),
             grants.keep_records(incidents.table),
@@ -75,7 +75,7 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
 
 
 def _store_evidence(scope: Construct, parts: Parts, settings: Settings) -> FunctionConfig:
-    """See an enrolled instance's screen and metrics, and write below before/; read nothing of the bucket."""
+    """Read an enrolled instance's screen and metrics, and write below before/; read nothing from the bucket."""
     return FunctionConfig(
         environment=[bucket_environment(parts.vmcores), environment.EvidenceBound.of(settings)],
         statements=[

@@ -1,4 +1,4 @@
-"""Standby in an Auto Scaling group: what the functions that interrupt are told and may do, and the way back."""
+"""Standby in an Auto Scaling group: the rights to enter it, and the function that brings an instance back."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -11,21 +11,20 @@ from infra.settings import Settings
 from lambdas.runtime import environment
 from lambdas.runtime.tags import ENROLLED_TAG
 
-# Lambda's longest. A deregistration delay may hold an instance on its way into Standby; the function stops waiting
-# before (WAIT_SECONDS), to tell of it.
+# Lambda's limit. A deregistration delay can hold an instance in EnteringStandby; the function stops waiting earlier
+# (WAIT_SECONDS), so that it can notify.
 LONGEST_SECONDS = 900
 _ANY_GROUP = "autoScalingGroup:*:autoScalingGroupName/*"
 # For cdk-nag.
 _ACKNOWLEDGED = {
     grants.wildcard(
         f"autoscaling:{_ANY_GROUP}"
-    ): "Which Auto Scaling groups take part is known by a tag, not by an ARN: limited to groups that are themselves "
-    "tagged hangdump:enrolled=true."
+    ): "Auto Scaling groups take part by a tag, not by an ARN: limited to groups tagged hangdump:enrolled=true."
 }
 
 
 class ReturnFromStandby(Construct):
-    """The function that brings an instance back; called at the end of CollectVmcore, and after a refusal."""
+    """The function that brings an instance back; it runs at the end of CollectVmcore and after a refusal."""
 
     def __init__(self, scope: Construct, construct_id: str, *, incidents: Incidents, shared: FunctionDefaults) -> None:
         super().__init__(scope, construct_id)
@@ -49,7 +48,7 @@ class ReturnFromStandby(Construct):
 
 
 def enter_standby(scope: Construct, settings: Settings) -> FunctionConfig:
-    """For a function that moves an instance into Standby, where the instance's group itself opted in."""
+    """Move an instance into Standby, if its group itself is enrolled."""
     return FunctionConfig(
         environment=[environment.Standby.of(settings)],
         statements=[
@@ -61,7 +60,7 @@ def enter_standby(scope: Construct, settings: Settings) -> FunctionConfig:
 
 
 def _of_enrolled_groups(scope: Construct, action: str) -> iam.PolicyStatement:
-    """IAM knows the tags of the group here, not those of its instances."""
+    """Limited by the group's tag: IAM does not see its instances' tags here."""
     resource, name = _ANY_GROUP.split(":", 1)
     colon = cdk.ArnFormat.COLON_RESOURCE_NAME
     return iam.PolicyStatement(

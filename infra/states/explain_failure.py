@@ -1,6 +1,6 @@
-"""Makes a caught failure readable: in its cause stands the sentence that says what to do.
+"""Makes a caught failure readable: its cause becomes the sentence that says what to do.
 
-A function's error arrives as JSON with a stack trace, a timed-out task without any cause; neither is for the reader.
+A function's error arrives as JSON with a stack trace, and a timed-out task has no cause.
 """
 
 from aws_cdk import aws_stepfunctions as sfn
@@ -10,7 +10,7 @@ from infra.states.tasks import ClosedFragment, set_fields
 
 
 class ExplainFailure(ClosedFragment):
-    """Rewrites the {Error, Cause} at `$.failure` where needed, then goes on to `then`."""
+    """Rewrites the {Error, Cause} at `$.failure` if needed, then leads to `then`."""
 
     def __init__(self, scope: Construct, title: str, *, then: sfn.IChainable) -> None:
         super().__init__(scope, f"{title} states")
@@ -19,8 +19,8 @@ class ExplainFailure(ClosedFragment):
             "Say that no cause was given",
             {
                 "Error.$": "$.failure.Error",
-                "Cause": "No cause was given, as when a task does not answer in its time. The execution's history "
-                "names the state; running it again is safe.",
+                "Cause": "No cause was given; usually a task timed out. The execution's history names the state. It is "
+                "safe to run it again.",
             },
             result_path="$.failure",
         )
@@ -40,7 +40,7 @@ class ExplainFailure(ClosedFragment):
         has_cause = sfn.Condition.and_(
             sfn.Condition.is_present("$.failure.Cause"),
             sfn.Condition.is_string("$.failure.Cause"),
-            # States.Timeout comes with an empty one.
+            # States.Timeout has an empty cause.
             sfn.Condition.not_(sfn.Condition.string_equals("$.failure.Cause", "")),
         )
         # {"errorMessage": "vol-1 is in eu-west-1b, …", "errorType": "…", "stackTrace": […]}

@@ -1,4 +1,4 @@
-"""The bounded loop: wait, look, judge, again. Owns the counter; the caller says what to look at and what ends it."""
+"""The bounded polling loop: wait, check, judge, repeat. The caller gives the check and the conditions that end it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from infra.states.tasks import ClosedFragment
 
 @dataclass(frozen=True)
 class Polling:
-    """Look after first_seconds, then each time growth_seconds later than before, limit times."""
+    """`limit` polls: the first after first_seconds, each further interval growth_seconds longer."""
 
     first_seconds: int
     growth_seconds: int
@@ -18,14 +18,14 @@ class Polling:
 
     @property
     def total_seconds(self) -> int:
-        """Time until the last look."""
+        """The time until the last poll."""
         return self.limit * self.first_seconds + self.growth_seconds * self.limit * (self.limit - 1) // 2
 
 
 def polling(timeout_seconds: int, first_seconds: int, *, max_polls: int) -> Polling:
-    """Looks that cover the timeout, `max_polls` of them.
+    """At most `max_polls` polls that cover the timeout.
 
-    A look costs a dozen events of an execution's 25,000, so intervals grow where constant ones would be too many.
+    A poll adds a dozen history events, and the limit is 25,000. So the intervals grow if constant ones need too many.
     """
     growth_seconds = 0
     while True:
@@ -39,12 +39,12 @@ def polling(timeout_seconds: int, first_seconds: int, *, max_polls: int) -> Poll
 
 
 class Poll(ClosedFragment):
-    """`look` repeated until a condition given to ends_when holds, or the limit is reached.
+    """Repeats the Task `check` until a condition of ends_when holds or the limit is reached.
 
-    The counter and the interval are variables of the execution: no loop runs inside another.
+    The counter and the interval are variables of the execution, because no loop runs inside another.
     """
 
-    def __init__(self, scope: Construct, title: str, *, look: sfn.CustomState, polling: Polling) -> None:
+    def __init__(self, scope: Construct, title: str, *, check: sfn.CustomState, polling: Polling) -> None:
         super().__init__(scope, f"{title} loop")
         self._start = sfn.Pass(
             self, f"{title} (start waiting)", assign={"polls": 1, "waitSeconds": polling.first_seconds}
@@ -54,23 +54,23 @@ class Poll(ClosedFragment):
             "polls.$": "States.MathAdd($polls, 1)",
             "waitSeconds.$": f"States.MathAdd($waitSeconds, {polling.growth_seconds})",
         }
-        # These are assigned where no condition ends the loop.
+        # Assigned if no condition ends the loop.
         self._judge = sfn.Choice(self, f"{title} (is it over?)", assign=again)
-        self._look = look
-        self._start.next(self._wait).next(look).next(self._judge)
+        self._check = check
+        self._start.next(self._wait).next(check).next(self._judge)
         self._exhausted = sfn.Condition.number_greater_than_equals("$polls", polling.limit)
 
     def ends_when(self, condition: sfn.Condition, target: sfn.IChainable) -> "Poll":
-        """Leave the loop for target when the condition holds after a look."""
+        """Leaves the loop for target when the condition holds after a poll."""
         self._judge.when(condition, target)
         return self
 
     def goes_on_after_errors(self, result_path: str) -> "Poll":
-        """A look that failed is one that saw nothing: the next one may do better."""
-        self._look.add_catch(self._judge, errors=["States.ALL"], result_path=result_path)
+        """Ignores a failed poll: the next one may succeed."""
+        self._check.add_catch(self._judge, errors=["States.ALL"], result_path=result_path)
         return self
 
     def gives_up(self, target: sfn.IChainable) -> "Poll":
-        """Leave the loop for target after the last look; to be called last."""
+        """Leaves the loop for target after the last poll. Call it last."""
         self._judge.when(self._exhausted, target).otherwise(self._wait)
         return self

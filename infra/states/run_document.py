@@ -1,7 +1,4 @@
-"""Run one of our documents on an instance: send the command, wait for its end, read its result.
-
-Owns the fragment of states and the function that reads results; what the documents do is theirs.
-"""
+"""Runs a document on an instance: sends the command, waits for its end, reads its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +17,11 @@ from infra.states.poll import Poll, Polling, polling
 from infra.states.tasks import ApiCall, FunctionCall, name_error, task
 from lambdas.runtime.errors import DocumentTimedOut
 
-# How long the agent may take to fetch a command. The instance answered a moment ago, or was just seen to come back.
+# How long the agent may take to fetch a command. The instance answered a moment ago.
 DELIVERY_SECONDS = 300
 
 _STILL_RUNNING = ("Pending", "InProgress", "Delayed", "Cancelling")
-_WHAT_IS_KEPT = (
+_KEPT_FIELDS = (
     *("CommandId", "InstanceId", "DocumentName", "Status", "StatusDetails"),
     *("ResponseCode", "StandardOutputContent", "StandardErrorContent"),
 )
@@ -38,23 +35,23 @@ class Command:
     parameters: Mapping[str, Any] | str
     timeout_seconds: int
     max_polls: int = 200
-    # Instead of GetCommandInvocation: a function that answers the same, and may add what else there is to see.
-    look: FunctionCall | None = None
+    # A function that replaces GetCommandInvocation: it answers the same, and may add more.
+    check: FunctionCall | None = None
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the fragment finds the instance's id and leaves the result or the failure, in the execution's state."""
+    """Paths in the execution's state: the instance's id, the result, and the failure."""
 
     instance_id: str
     result: str
     failure: str
-    # For the logs; an execution that makes an instance ready has none.
+    # For the logs; ProvisionDumpVolume has no incident.
     incident_id: str | None = None
 
 
 class DocumentRunner(Construct):
-    """What both workflows share: the documents, and the function read_document_result."""
+    """The documents, and the function read_document_result."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, documents: Documents, shared: FunctionDefaults, settings: Settings
@@ -65,11 +62,11 @@ class DocumentRunner(Construct):
         self.read_document_result = Function(self, "read_document_result", shared=shared)
 
     def polling(self, command: Command) -> Polling:
-        """The looks at one command."""
+        """The polls of one command."""
         return polling(command.timeout_seconds + DELIVERY_SECONDS, self.poll_seconds, max_polls=command.max_polls)
 
     def statements(self, scope: Construct, verb_phrases: list[str]) -> list[iam.PolicyStatement]:
-        """What a machine needs to run these documents, on enrolled instances only."""
+        """Run these documents, only on enrolled instances."""
         return [
             *grants.send_command(cdk.Stack.of(scope), [self.documents.name(each) for each in verb_phrases]),
             grants.invoke(self.read_document_result),
@@ -82,8 +79,8 @@ class RunDocument(sfn.StateMachineFragment):
     def __init__(self, scope: Construct, title: str, *, runner: DocumentRunner, command: Command, paths: Paths) -> None:
         super().__init__(scope, f"Run {title}")
         self._send = task(self, title, _send_command(runner, command, paths), result_path="$.command")
-        look = command.look or _get_invocation(paths)
-        get = task(self, f"{title} (get invocation)", look, result_path="$.invocation")
+        check = command.check or _get_invocation(paths)
+        get = task(self, f"{title} (get invocation)", check, result_path="$.invocation")
         payload = {
             "document": command.verb_phrase,
             "invocation.$": "$.invocation",
@@ -99,18 +96,18 @@ class RunDocument(sfn.StateMachineFragment):
             f"{title} (give up)",
             DocumentTimedOut,
             f"'{command.verb_phrase} did not end on {{}} in {command.timeout_seconds} s. "
-            f"Look at command {{}} in Run Command, then try again.', {paths.instance_id}, $.command.commandId",
+            f"See the command {{}} in Run Command, then try again.', {paths.instance_id}, $.command.commandId",
             result_path=paths.failure,
         )
         is_running = sfn.Condition.or_(*(sfn.Condition.string_equals("$.invocation.Status", s) for s in _STILL_RUNNING))
-        self._poll = Poll(self, title, look=get, polling=runner.polling(command))
+        self._poll = Poll(self, title, check=get, polling=runner.polling(command))
         self._poll.ends_when(sfn.Condition.not_(is_running), self._read).gives_up(self._out_of_time)
         self._send.next(self._poll.start_state)
         self._tasks = [self._send, get, self._read]
         self._paths = paths
 
     def on_failure(self, handler: sfn.IChainable, *, errors: list[str] | None = None) -> "RunDocument":
-        """Where every failure of the fragment goes; with `errors`, only these errors of the result."""
+        """Sends every failure of the fragment to `handler`; with `errors`, only these errors of the result."""
         if errors is not None:
             self._read.add_catch(handler, errors=errors, result_path=self._paths.failure)
             return self
@@ -146,5 +143,5 @@ def _send_command(runner: DocumentRunner, command: Command, paths: Paths) -> Api
 
 def _get_invocation(paths: Paths) -> ApiCall:
     parameters = {"CommandId.$": "$.command.commandId", "InstanceId.$": paths.instance_id}
-    # Only what read_document_result needs: the state travels through every later step and may not exceed 256 KiB.
-    return ApiCall("ssm", "getCommandInvocation", parameters, {f"{name}.$": f"$.{name}" for name in _WHAT_IS_KEPT})
+    # Keep only what read_document_result needs: an execution's state may not exceed 256 KiB.
+    return ApiCall("ssm", "getCommandInvocation", parameters, {f"{name}.$": f"$.{name}" for name in _KEPT_FIELDS})

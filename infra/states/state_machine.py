@@ -1,4 +1,4 @@
-"""What both state machines have in common: name, logging, tracing, total timeout, a role with the grants listed."""
+"""Creates a state machine: name, logging, tracing, total timeout, and a role with the listed grants."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from infra.settings import Settings
 
 @dataclass(frozen=True)
 class Workflow:
-    """A state machine to be: its states from the first one, what it may do, how long it may take."""
+    """The first state of a state machine, its grants and its timeout."""
 
     first: sfn.State
     statements: Sequence[iam.PolicyStatement]
@@ -39,7 +39,7 @@ def state_machine(scope: Construct, name: str, *, workflow: Workflow, settings: 
         comment=workflow.comment,
         timeout=cdk.Duration.seconds(workflow.timeout_seconds),
         tracing_enabled=True,
-        # Every transition, but not what is in it: a manifest's URL passes through, and is a credential for a while.
+        # Log every transition without its data: a manifest's presigned URL is a credential.
         logs=sfn.LogOptions(destination=logs, level=sfn.LogLevel.ALL, include_execution_data=False),
     )
     for statement in workflow.statements:
@@ -53,7 +53,7 @@ def state_machine(scope: Construct, name: str, *, workflow: Workflow, settings: 
 
 
 def connect(*states: sfn.IChainable) -> None:
-    """Each state leads to the one after it; a fragment leads on from its end."""
+    """Connects each state to the next one; a fragment from its end states."""
     for left, right in itertools.pairwise(states):
         for end in left.end_states:
             end.next(right)

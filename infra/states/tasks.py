@@ -1,7 +1,7 @@
-"""The kinds of Task our state machines have: a call of the AWS API, a call of one of our functions.
+"""The Tasks of the state machines: calls of the AWS API and calls of Hangdump's functions.
 
-Owns what every Task must have: a timeout and an explicit retry list. CustomState rather than CallAwsService, because
-the latter always adds a grant without conditions to the machine's role; grants are listed by the machine instead.
+Every Task gets a timeout and an explicit retry list. CallAwsService would always add a grant without conditions to the
+machine's role; so this uses CustomState, and the machine lists its grants.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from constructs import Construct
 from lambdas.runtime.errors import HangdumpError
 
 # Names are those of the Java SDK that Step Functions uses: `<Service>.<Service>Exception` is any error without a class
-# of its own, among them EC2's RequestLimitExceeded and SSM's throttling (mem). Every call here is safe to repeat.
+# of its own, among them EC2's RequestLimitExceeded and SSM's throttling (from memory). Every call is safe to repeat.
 _TRANSIENT = {
     "ec2": ["Ec2.Ec2Exception", "Ec2.SdkClientException"],
     "ssm": [
@@ -43,13 +43,13 @@ _TRANSIENT = {
         "Lambda.TooManyRequestsException",
     ],
 }
-# A None would be lost on its way through jsii, and a Task without ResultPath replaces the whole state by its result.
+# jsii would drop a None, and the result of a Task without ResultPath replaces the whole state.
 DISCARD = sfn.JsonPath.DISCARD
 
 
 @dataclass(frozen=True)
 class ApiCall:
-    """`service:action` of the AWS SDK, with the parameters and what to keep of the result, both in JSONPath."""
+    """`service:action` of the AWS SDK, with the parameters and the result selector, both in JSONPath."""
 
     service: str
     action: str
@@ -71,7 +71,7 @@ class ApiCall:
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """One of our functions, with its event in JSONPath, or with a part of the state as it is (input_path)."""
+    """A function, with its event in JSONPath or with a part of the state (input_path)."""
 
     function: lambda_.Function
     payload: Mapping[str, Any] | None = None
@@ -87,7 +87,7 @@ class FunctionCall:
         state: dict[str, Any] = {
             "Type": "Task",
             "Resource": self.function.function_arn,
-            # The function's own timeout ends it first, which gives the better error.
+            # The function's own timeout comes first and gives the better error.
             "TimeoutSeconds": int(timeout.to_seconds()) + 30,
         }
         if self.payload is not None:
@@ -106,7 +106,7 @@ def task(
     comment: str = "",
     retry_seconds: int = 2,
 ) -> sfn.CustomState:
-    """A Task that is retried on transient errors; its result goes to the path result_path, or nowhere."""
+    """A Task with retries on transient errors; its result goes to result_path, or is discarded."""
     retry = [
         {
             "ErrorEquals": _TRANSIENT[call.service],
@@ -121,7 +121,7 @@ def task(
 def task_retrying_all_errors(
     scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
 ) -> sfn.CustomState:
-    """A Task that is retried on every error, its own function's too; the comment says why that is safe."""
+    """A Task with retries on every error, also those of its function; the comment says why that is safe."""
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 4, "BackoffRate": 2.5}]
     return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path}, comment)
 
@@ -129,7 +129,7 @@ def task_retrying_all_errors(
 def task_without_retry(
     scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
 ) -> sfn.CustomState:
-    """A Task that must not be repeated; the comment says why."""
+    """A Task that must not be retried; the comment says why."""
     return _state(scope, name, {**call.state(), "ResultPath": result_path}, comment)
 
 
@@ -138,7 +138,7 @@ def _state(scope: Construct, name: str, state: Mapping[str, Any], comment: str) 
 
 
 def name_error(scope: Construct, name: str, error: type[HangdumpError], cause: str, *, result_path: str) -> sfn.Pass:
-    """A Pass that leaves an error of ours where a caught one would be; `cause` are the arguments of States.Format."""
+    """A Pass that sets an error at result_path, as a catch would; `cause` holds the arguments of States.Format."""
     return set_fields(
         scope, name, {"Error": error.__name__, "Cause.$": f"States.Format({cause})"}, result_path=result_path
     )
@@ -152,16 +152,16 @@ def set_fields(
 
 
 class ClosedFragment(sfn.StateMachineFragment):
-    """Subclasses set `_start`, the state where the fragment is entered."""
+    """A fragment whose exits are all passed in: it has no open end states. Subclasses set `_start`."""
 
     _start: sfn.State
 
     @property
     def start_state(self) -> sfn.State:
-        """Where the fragment is entered."""
+        """The first state."""
         return self._start
 
     @property
     def end_states(self) -> list[sfn.INextable]:
-        """None: every way out leads somewhere already."""
+        """None."""
         return []

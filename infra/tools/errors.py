@@ -1,4 +1,4 @@
-"""Writes docs/errors.md: every error that a user can meet, what happened and what to do. Made of the error classes."""
+"""Writes docs/errors.md from the error classes: each error, what happened, and what to do."""
 
 import sys
 from inspect import cleandoc

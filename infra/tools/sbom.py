@@ -75,7 +75,7 @@ def _component(installed: Distribution, pins: dict[tuple[str, str], list[str]]) 
 
 
 def _name(installed: Distribution) -> str:
-    """PyPI's: lower case, dashes."""
+    """PyPI's spelling: lower case, dashes."""
     return re.sub(r"[-_.]+", "-", str(installed.metadata["Name"])).lower()
 
 

@@ -1,4 +1,4 @@
-"""The functions of the upload, and the role whose sessions sign the URLs that instances get."""
+"""The functions of the upload, and the role whose sessions sign the URLs for instances."""
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -38,7 +38,7 @@ class UploadFunctions:
         self.open_vmcore = self._open_vmcore()
 
     def all(self) -> list[Function]:
-        """Every function, in the order of the story."""
+        """Every function, in the order of their use."""
         return [self.plan_upload, self.watch_upload, self.verify_vmcore, self.open_vmcore]
 
     def _function(self, verb_phrase: str, needs: FunctionConfig) -> Function:
@@ -69,7 +69,7 @@ class UploadFunctions:
         )
 
     def _let_plan_upload_sign(self) -> None:
-        """Presigned URLs carry the rights of who signed them: a role for nothing else, in sessions for one key."""
+        """Adds the role that signs. A presigned URL has its signer's rights, so the role has no others."""
         vmcores = self._parts.vmcores
         planner = self.plan_upload.role
         assert planner is not None  # noqa: S101 - Function always has one
@@ -138,7 +138,7 @@ class UploadFunctions:
                     named_objects(vmcores, [written], "s3:PutObject"),
                     *bucket_and_key(vmcores),
                 ],
-                # A second for most; 24 TiB of memory have 768 MiB of bitmap, which is counted.
+                # Usually a second; for 24 TiB of memory it counts the bits of a 768 MiB bitmap.
                 timeout_seconds=300,
                 memory_mib=1024,
                 acknowledged=named_objects_acknowledged(vmcores, [*readable, written]),

@@ -1,4 +1,4 @@
-"""The rounds of an upload: plan what is missing, let the instance send it, look again. Bounded; never starts over."""
+"""The rounds of an upload: plan the missing parts, let the instance send them, plan again. Bounded; never restarts."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ MAX_POLLS = 30
 
 @dataclass(frozen=True)
 class Reader:
-    """Which instance reads the vmcore, where it is mounted there, and what to run again when that was not finished."""
+    """The instance that reads the vmcore, its mount point, and the workflow to run again after an unfinished upload."""
 
     runner: DocumentRunner
     instance_id: str
@@ -38,14 +38,14 @@ class Reader:
     rerun_workflow: str
 
 
-# Another round may do better: new URLs, an instance that answers again. Anything else would only repeat itself.
+# After these another round may succeed, with new URLs or an instance that answers again. Other errors would repeat.
 _WORTH_ANOTHER_ROUND = [
     error.__name__ for error in (UploadFailed, UploadRefused, InstanceUnreachable, DocumentFailed, DocumentTimedOut)
 ]
 
 
 class UploadVmcore(sfn.StateMachineFragment):
-    """Ends when nothing is left to send; every failure leads to `then`, with its reason at `$.facts.error`."""
+    """Ends when nothing is left to send. Every failure leads to `then`, with its reason at `$.facts.error`."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ def _send(
         "incidentId.$": INCIDENT,
         "upload.$": "$.upload",
     }
-    look = FunctionCall(functions.watch_upload, event)
-    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, MAX_POLLS, look)
+    check = FunctionCall(functions.watch_upload, event)
+    command = Command("upload_vmcore", parameters, settings.upload_timeout_seconds, MAX_POLLS, check)
     paths = Paths(reader.instance_id, "$.uploading.sent", "$.uploading.failure", incident_id=INCIDENT)
     return RunDocument(scope, title, runner=reader.runner, command=command, paths=paths)
