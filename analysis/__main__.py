@@ -1,4 +1,4 @@
-"""`python -m analysis VMCORE` analyses a dump; `… open INCIDENT_ID` opens one; `… compare VMCORE` asks crash, too."""
+"""`python -m analysis VMCORE` analyses a dump; `… open INCIDENT_ID` opens one; `… compare VMCORE` also runs crash."""
 
 import argparse
 import json
@@ -12,8 +12,8 @@ from analysis.command_line import run
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status. Raises AnalysisError when there is no analysis."""
-    # Imported here: so that a missing drgn or boto3 is a line, not a traceback.
+    """Returns the exit status. Raises AnalysisError if the dump cannot be analysed."""
+    # Imported here, so that a missing drgn or boto3 gives one line instead of a traceback.
     if arguments[:1] == ["open"]:
         from analysis import open_incident  # noqa: PLC0415
 

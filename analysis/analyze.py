@@ -1,4 +1,4 @@
-"""The whole analysis of one dump: opens it with its symbols, runs each section, keeps what failed as a problem."""
+"""Analyses a dump: opens it with its symbols and runs each section. A section that fails becomes a problem."""
 
 import contextlib
 import signal
@@ -24,7 +24,7 @@ from analysis.mounts import list_mounts
 from analysis.run_queues import list_run_queues
 from analysis.vmcore import Identity, identify, open_vmcore, readable
 
-# A list that a stray write has turned into a circle is never at its end.
+# A corrupted list can be a circle without an end.
 SECTION_SECONDS = 300
 _MOST_LOG_CHARACTERS = 256 * 1024
 
@@ -46,7 +46,7 @@ def _describe_panic(program: drgn.Program) -> dict[str, Any]:
     }
 
 
-# Key of analysis.json, what reads it, and what stands there when it cannot.
+# The key of analysis.json, the function that reads it, and the value if that fails.
 SECTIONS: tuple[tuple[str, Section, Any], ...] = (
     ("panic", _describe_panic, None),
     ("culprit", find_culprit, None),
@@ -79,7 +79,7 @@ def analyze_file(vmcore: Path, sources: Sources) -> dict[str, object]:
 
 
 def load_symbols(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
-    """Problems: modules without debuginfo, whose functions have names (the dump's) but neither lines nor variables."""
+    """Lists modules without debuginfo as problems: their functions have names, but neither lines nor variables."""
     files = module_files(program, debuginfo)
     with contextlib.suppress(drgn.MissingDebugInfoError):
         program.load_debug_info(files)
@@ -90,7 +90,7 @@ def load_symbols(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
 
 
 def module_files(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
-    """Debuginfo of the modules that the dump has loaded. Loads the kernel's, by which the list of modules is read."""
+    """The debuginfo of the loaded modules. Loads the kernel's first, because it is needed to list the modules."""
     with contextlib.suppress(drgn.MissingDebugInfoError):  # of modules; looked for next
         program.load_debug_info([str(debuginfo.kernel)])
     program.create_loaded_modules()
@@ -99,7 +99,7 @@ def module_files(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
         str(path)
         for directory in debuginfo.module_directories
         for path in directory.rglob("*.ko*")
-        # nvme-core.ko.debug is of the module nvme_core.
+        # nvme-core.ko.debug belongs to the module nvme_core.
         if path.name.split(".ko")[0].replace("-", "_") in wanted
     ]
 
@@ -107,7 +107,7 @@ def module_files(program: drgn.Program, debuginfo: Debuginfo) -> list[str]:
 def analyze(
     program: drgn.Program, identity: Identity, problems: list[str], *, is_matched: bool, seconds: int = SECTION_SECONDS
 ) -> dict[str, Any]:
-    """analysis.json. `problems` are those known already."""
+    """Builds analysis.json. `problems` are those already known."""
     result: dict[str, Any] = {
         "kernelRelease": identity.release,
         "buildId": identity.build_id,
@@ -118,7 +118,7 @@ def analyze(
         try:
             with _at_most(seconds):
                 result[key] = section(program)
-        except Exception as error:  # a dump of a sick kernel fails in any way; the other sections still tell
+        except Exception as error:  # a corrupted kernel can fail in any way; the other sections still count
             result[key] = empty
             found.append(f"{key}: {type(error).__name__}: {error}")
     return {**result, "problems": found}

@@ -1,4 +1,4 @@
-"""A task's stack as plain data: function, where in the source, which module. Owns the shape of a frame."""
+"""A task's stack as plain data: each frame's function, source line and module."""
 
 import contextlib
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import drgn
 from drgn.helpers.linux.mm import vma_find, vma_name
 
-# Deeper is a recursion that ran until the stack was full; its first frames say where it began.
+# A deeper stack is a recursion until the stack overflowed; its first frames show the cause.
 MOST_FRAMES = 128
 _FIRST_OF_MANY = 100
 
 
 def backtrace(task: drgn.Object) -> list[dict[str, Any]]:
-    """Innermost first. Raises ValueError when the task's registers are not in the dump."""
+    """The frames, innermost first. Raises ValueError when the task's registers are not in the dump."""
     trace = list(task.prog_.stack_trace(task))
     if len(trace) > MOST_FRAMES:
         trace = trace[:_FIRST_OF_MANY] + trace[-(MOST_FRAMES - _FIRST_OF_MANY) :]
@@ -43,7 +43,7 @@ def describe_frame(frame: drgn.StackFrame, task: drgn.Object) -> dict[str, Any]:
 
 
 def _module(frame: drgn.StackFrame, task: drgn.Object, *, is_kernel: bool) -> str:
-    """ "" for the kernel itself, the module's name, or of an address in user space the file mapped there."""
+    """The module's name, the mapped file of an address in user space, or "" for the kernel itself."""
     if is_kernel:
         try:
             name = str(task.prog_.module(frame.pc).name)
@@ -60,5 +60,5 @@ def _module(frame: drgn.StackFrame, task: drgn.Object, *, is_kernel: bool) -> st
 
 
 def describe_task(task: drgn.Object) -> dict[str, Any]:
-    """Name and pid."""
+    """The task's name and pid."""
     return {"name": task.comm.string_().decode(errors="replace"), "pid": task.pid.value_()}

@@ -1,4 +1,4 @@
-"""Block requests in flight: what was asked of a disk and not answered."""
+"""Block requests in flight: requests that a disk has not answered."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MOST_REQUESTS = 500
 
 
 def list_block_requests(program: drgn.Program) -> list[dict[str, Any]]:
-    """The oldest first. `ageSeconds` is null where the kernel kept no time (queues without statistics or scheduler)."""
+    """The requests, oldest first. `ageSeconds` is null if the kernel recorded no time (no statistics or scheduler)."""
     now_ns = _now_ns(program)
     requests = [
         _describe(disk_name(disk).decode(errors="replace"), request, now_ns)

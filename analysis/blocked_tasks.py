@@ -1,4 +1,4 @@
-"""Tasks in uninterruptible sleep (D), with their stacks: what waits for a lock or a device that does not come."""
+"""Tasks in uninterruptible sleep (D) with their stacks: they wait for a lock or a device."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +9,12 @@ from drgn.helpers.linux.sched import task_since_last_arrival_ns, task_state_to_c
 
 from analysis.backtrace import backtrace, describe_task
 
-# A storm of blocked tasks repeats a handful of stacks.
+# Many blocked tasks share a handful of stacks.
 MOST_TASKS = 200
 
 
 def for_each_blocked_task(program: drgn.Program) -> Iterator[drgn.Object]:
-    """Those that the kernel would call blocked: idle kernel threads (I) and killable freezes are not."""
+    """The tasks that the kernel calls blocked, without idle kernel threads (I) and killable freezes."""
     return (task for task in for_each_task(program) if task_state_to_char(task) == "D")
 
 
@@ -27,7 +27,7 @@ def list_blocked_tasks(program: drgn.Program) -> list[dict[str, Any]]:
 
 
 def longest_blocked(program: drgn.Program) -> drgn.Object | None:
-    """Who has been blocked longest, or nobody."""
+    """The task blocked longest, or None."""
     return next((task for _, task in _longest_first(program)), None)
 
 
@@ -44,7 +44,7 @@ def _stack(task: drgn.Object) -> list[dict[str, Any]]:
 
 
 def _blocked_seconds(task: drgn.Object) -> float:
-    """Since it ran last; 0 when the kernel keeps no account of that (CONFIG_SCHED_INFO)."""
+    """The time since the task last ran; 0 if the kernel does not record it (CONFIG_SCHED_INFO)."""
     try:
         return max(0.0, round(int(task_since_last_arrival_ns(task)) / 1e9, 3))
     except (AttributeError, LookupError, drgn.FaultError):

@@ -1,4 +1,4 @@
-"""How every command of this repository ends: with an exit status, and one line for whatever its user can mend.
+"""Ends every command of this repository with an exit status, and with one line for an error that its user can fix.
 
 It stands in `analysis` because that package runs on hosts that have nothing else of the repository.
 """
@@ -15,7 +15,7 @@ _INTERRUPTED = 130
 
 
 class UserError(Exception):
-    """What the user can mend. The message says what happened and what to do next."""
+    """An error that the user can fix. The message says what happened and what to do next."""
 
 
 def run(command: Callable[[], int | None]) -> int:
@@ -35,7 +35,7 @@ def run(command: Callable[[], int | None]) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
         return status
     except BrokenPipeError:
-        # The reader has seen enough: `python -m analysis vmcore | head`.
+        # The reader closed the pipe: `python -m analysis vmcore | head`.
         return _FAILED
     except Exception as error:
         explanation = explain(error)
@@ -45,13 +45,13 @@ def run(command: Callable[[], int | None]) -> int:
 
 
 def explain(error: Exception) -> str | None:
-    """What happened and what to do next; None for an error that only a change of the code can mend."""
+    """What happened and what to do next; None for an error that only a change of the code can fix."""
     if isinstance(error, UserError):
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError):
         return _explain_system_error(error)
     if isinstance(error, subprocess.CalledProcessError):
-        return f"{_program(error)} ended with exit code {error.returncode}: {_last_words(error)}"
+        return f"{_program(error)} ended with exit code {error.returncode}: {_last_line(error)}"
     if isinstance(error, ModuleNotFoundError):
         return f"The Python module {error.name} is missing. Run `make setup` and use .venv/bin/python, or install it."
     if isinstance(error, _aws_errors()):
@@ -71,7 +71,7 @@ def _program(error: subprocess.CalledProcessError) -> str:
     return str(error.cmd[0] if isinstance(error.cmd, list | tuple) else error.cmd)
 
 
-def _last_words(error: subprocess.CalledProcessError) -> str:
+def _last_line(error: subprocess.CalledProcessError) -> str:
     """The last line that the program printed, when its output was captured."""
     output = error.stderr or error.stdout or ""
     text = output.decode(errors="replace") if isinstance(output, bytes) else str(output)
@@ -79,13 +79,13 @@ def _last_words(error: subprocess.CalledProcessError) -> str:
 
 
 def _aws_errors() -> tuple[type[Exception], ...]:
-    """Nothing without boto3, which only some commands import."""
+    """Empty without boto3, which only some commands import."""
     module = sys.modules.get("botocore.exceptions")
     return (module.BotoCoreError, module.ClientError) if module else ()
 
 
 def _flush_output() -> None:
-    """A full disk or a closed pipe must show here: of the interpreter's own flush, at its end, comes a traceback."""
+    """Flushes here, so that a full disk or a closed pipe shows: the interpreter's own flush prints a traceback."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -94,6 +94,6 @@ def _flush_output() -> None:
 
 
 def _fail(explanation: str, error: BaseException, status: int) -> int:
-    """Notes (`error.add_note`) are what the place of the error knows: where to look, how to go on."""
+    """Prints the notes (`error.add_note`) too: they say how to continue."""
     print(explanation, *getattr(error, "__notes__", ()), file=sys.stderr)
     return status

@@ -1,4 +1,4 @@
-"""Holds the stacks of all CPUs against those that `crash` prints for the same dump, function by function.
+"""Compares the stacks of all CPUs with those that `crash` prints for the same dump, function by function.
 
 Owns crash's output format, and the list of the differences that are known (docs/analysis.md says why each is).
 """
@@ -28,30 +28,30 @@ _FRAME = re.compile(r" *#\d+ \[[0-9a-f]+\] (\S+) at [0-9a-f]+")
 _EXCEPTION = re.compile(r" +\[exception RIP: ([^+\]\s]+)\+\d+\]")
 # --- <NMI exception stack> ---
 _NEXT_STACK = re.compile(r"--- <.*> ---")
-# What crash shows of the way from exception or NMI into the dump; here a stack begins with what ran before.
+# crash shows the path from the exception or NMI into the dump; the analysis' stacks begin with the interrupted code.
 _ON_THE_WAY_TO_THE_DUMP = re.compile(
     r"machine_kexec|__crash_kexec|crash_kexec|oops_end|die|__die|page_fault_oops|kernelmode_fixup_or_oops|no_context"
     r"|(?:__)?bad_area\w*|do_(?:user|kern)_addr_fault|do_error_trap|do_trap|handle_\w+|(?:asm_)?exc_\w+"
     r"|crash_nmi_callback|nmi_handle|default_do_nmi"
 )
 _ENTRY = re.compile(r"asm_exc_\w+")
-# Labels inside a function of the entry code, by which crash calls it.
+# Labels inside functions of the entry code: crash prints them as function names.
 _LABELS = {"end_repeat_nmi": "asm_exc_nmi", "entry_SYSCALL_64_after_hwframe": "entry_SYSCALL_64"}
-# _vm_unmap_aliases.part.0: crash takes off what the compiler appended to a part or copy of a function.
+# _vm_unmap_aliases.part.0: crash removes the compiler's suffix of a part or copy of a function.
 _CLONE = re.compile(r"\.(?:part|isra|constprop)\.\d+")
 # __ia32_sys_gettid is __x64_sys_gettid: a system call without arguments has one address for both names.
 _OTHER_ENTRY = re.compile(r"^__ia32_sys_")
-# Where the stack shows the kernel's way to return, crash's unwinder goes on with what earlier calls left there.
+# After the kernel's return thunk crash's unwinder continues with remains of earlier calls.
 _RETURN_THUNK = re.compile(r"\w*return_thunk")
-# What crash may leave out: how a timer or a device interrupted, where it does not understand the frame of that.
+# crash may omit the entry of a timer's or device's interrupt if it does not understand its frame.
 _INTERRUPT_ENTRY = re.compile(r"asm_sysvec_\w+|asm_common_interrupt")
-# How a CPU was started: the bottom of the idle task's stack, which only crash shows.
+# The start of a CPU, at the bottom of the idle task's stack: only crash shows it.
 _START = "secondary_startup_64_no_verify"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of one CPU: the functions by crash and ours, both without the known differences, innermost first."""
+    """The functions of one CPU from crash and from the analysis, without known differences, innermost first."""
 
     cpu: int
     task: str
@@ -70,7 +70,7 @@ class Comparison:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status: 0 when all CPUs have the same stacks by crash and by the analysis. Raises AnalysisError."""
+    """The exit status: 0 if crash and the analysis have the same stacks for all CPUs. Raises AnalysisError."""
     options = _parser().parse_args(arguments)
     program = open_vmcore(options.vmcore)
     identity = identify(program, options.vmcore)
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def compare(cpus: Sequence[Mapping[str, Any]], crash_output: str) -> list[Comparison]:
-    """`cpus` are those of analysis.json. Raises AnalysisError when crash did not print a stack for each."""
+    """`cpus` is from analysis.json. Raises AnalysisError if crash did not print a stack for each CPU."""
     stacks = read_stacks(crash_output)
     missing = [each["cpu"] for each in cpus if each["cpu"] not in stacks]
     if missing or not cpus:
@@ -95,7 +95,7 @@ def compare(cpus: Sequence[Mapping[str, Any]], crash_output: str) -> list[Compar
 
 
 def stacks_by_crash(vmlinux: Path, vmcore: Path) -> str:
-    """What `bt -a` prints; it names functions of modules without their debuginfo. Raises AnalysisError."""
+    """The output of `bt -a`; it names functions of modules without their debuginfo. Raises AnalysisError."""
     with tempfile.NamedTemporaryFile("w", suffix=".crash") as commands:
         commands.write("bt -a\nquit\n")
         commands.flush()
@@ -117,7 +117,7 @@ def stacks_by_crash(vmlinux: Path, vmcore: Path) -> str:
 
 
 def read_stacks(crash_output: str) -> dict[int, list[str]]:
-    """CPU → functions, innermost first. Where an exception switched stacks, crash names the interrupted one twice."""
+    """CPU → functions, innermost first. If an exception switched stacks, crash names the interrupted one twice."""
     stacks: dict[int, list[str]] = {}
     stack: list[str] = []
     interrupted = ""
@@ -139,10 +139,10 @@ def read_stacks(crash_output: str) -> dict[int, list[str]]:
 def _compare(cpu: Mapping[str, Any], printed: Sequence[str]) -> Comparison:
     by_crash = _without_remains([_as_compared(name) for name in printed if name != _START])
     ours = [frame for frame in cpu["backtrace"] if frame["symbol"] and not frame["isInline"]]
-    # A call that ends its function returns behind it, where crash may see the next function or none.
+    # A call at the end of its function returns beyond it, where crash may see the next function or none.
     ours = [frame for frame in ours if _symbol(frame) in by_crash or not _may_be_left_out(frame)]
     names = [_symbol(frame) for frame in ours]
-    # Of a CPU in user space crash shows nothing but the NMI, and here there is no function.
+    # For a CPU in user space crash shows only the NMI, and the analysis no function.
     begins = (by_crash.index(names[0]) if names[0] in by_crash else 0) if names else len(by_crash)
     if _is_way_to_the_dump(by_crash[:begins]):
         by_crash = by_crash[begins:]
@@ -150,7 +150,7 @@ def _compare(cpu: Mapping[str, Any], printed: Sequence[str]) -> Comparison:
 
 
 def _is_way_to_the_dump(innermost: Sequence[str]) -> bool:
-    """The call that makes the dump, or all of the way from an entry of the kernel."""
+    """The call that makes the dump, or the whole path from an entry of the kernel."""
     if list(innermost) == ["machine_kexec"]:
         return True
     is_from_entry = bool(innermost) and _ENTRY.fullmatch(innermost[-1]) is not None
@@ -158,7 +158,7 @@ def _is_way_to_the_dump(innermost: Sequence[str]) -> bool:
 
 
 def _without_remains(by_crash: list[str]) -> list[str]:
-    """Without what crash found between the kernel's return thunk and the bottom of the stack."""
+    """Removes the functions between the kernel's return thunk and the bottom of the stack."""
     thunk = next((place for place, name in enumerate(by_crash) if _RETURN_THUNK.fullmatch(name)), None)
     return by_crash if thunk is None else [*by_crash[:thunk], by_crash[-1]]
 

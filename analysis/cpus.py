@@ -1,4 +1,4 @@
-"""What every CPU was doing."""
+"""The task and stack of every CPU."""
 
 from typing import Any
 
@@ -23,6 +23,6 @@ def _describe(program: drgn.Program, cpu: int) -> dict[str, Any]:
     try:
         frames = backtrace(task)
     except (ValueError, LookupError, drgn.FaultError):
-        # A CPU so stuck that not even the crash kernel's NMI reached it leaves no registers.
+        # A CPU that did not react to the crash kernel's NMI leaves no registers.
         frames = []
     return {"cpu": cpu, "task": describe_task(task), "backtrace": frames}

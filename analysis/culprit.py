@@ -1,4 +1,4 @@
-"""Who stopped the kernel, by the stacks: class of the crash, task and function. Owns that judgement, not the stacks.
+"""Finds the culprit from the stacks: the class of the crash, the task and the function.
 
 The log is asked only for an oops: its dump begins at the registers of the exception, without its handler on the stack.
 """
@@ -17,7 +17,7 @@ from analysis.backtrace import backtrace, describe_task
 from analysis.blocked_tasks import longest_blocked
 from analysis.locks import holder_awaited_by
 
-# What the dying task was in when the kernel gave up, the innermost first: function → class. Linux 4.18 to 6.12.
+# Functions of the crashing task, innermost first, and the class that each proves. Linux 4.18 to 6.12.
 _GAVE_UP_IN = {
     "unknown_nmi_error": "nmi-hang",
     "watchdog_overflow_callback": "hard-lockup",
@@ -34,7 +34,7 @@ _GAVE_UP_IN = {
     "handle_bad_stack": "stack-overflow",
     "panic_bad_stack": "stack-overflow",
 }
-# The first line of the last oops in the log, which is the one that ended it.
+# The first line of the last oops in the log, which ended the kernel.
 _OOPS_SAYS = (
     ("stack-overflow", r"BUG: .{0,40}stack guard page was hit|kernel stack overflow|Insufficient stack space"),
     ("null-dereference", r"(?:BUG: kernel|Unable to handle kernel) NULL pointer dereference"),
@@ -42,9 +42,9 @@ _OOPS_SAYS = (
     ("bug", r"kernel BUG at|Oops - BUG"),
     ("oops", r"Oops: |general protection fault|Internal error: "),
 )
-# Came upon what ran; the others were stopped by who was in trouble.
+# An interrupt reports these; the task at fault itself causes the others.
 _INTERRUPTIONS = {"nmi-hang", "hard-lockup", "soft-lockup", "rcu-stall", "machine-check"}
-# Who waits, takes a lock or asks for memory is in these; who called them says why.
+# A task that waits, takes a lock or allocates memory is in these; their caller shows the reason.
 _MACHINERY = re.compile(
     r"(?:^|/)(?:kernel/(?:sched|locking|rcu)/|kernel/time/(?:timer|sleep_timeout)\.c|kernel/(?:panic|kexec\w*|crash_\w+|vmcore_info)\.c"
     r"|mm/(?:page_alloc|oom_kill|mempolicy|slab\w*|slub)\.c|include/linux/(?:gfp|slab|mutex|rwsem|spinlock\w*)\.h"
@@ -54,7 +54,7 @@ _LONGEST_CHAIN = 100
 
 
 def find_culprit(program: drgn.Program) -> dict[str, Any]:
-    """`waiters` are the tasks that led here, each waiting for a lock of the next; `function` is "" in user space."""
+    """`waiters` are the tasks that wait, each for a lock of the next; `function` is "" in user space."""
     dying = panic_task(program)
     stack = list(program.stack_trace(dying))
     crash_class = class_by_stack(stack) or class_by_log(get_dmesg(program).decode(errors="replace"))
@@ -81,7 +81,7 @@ def find_culprit(program: drgn.Program) -> dict[str, Any]:
 
 
 def _suspect(program: drgn.Program, dying: drgn.Object, crash_class: str) -> drgn.Object:
-    """Who reported a hung task, and who idled while the interrupt came, did nothing wrong."""
+    """The task that reported a hung task, or was idle at the interrupt, is not the culprit."""
     is_idle = dying.pid.value_() == 0
     if crash_class == "nmi-hang" and is_idle:
         running = (cpu_curr(program, cpu) for cpu in for_each_online_cpu(program))
@@ -98,12 +98,12 @@ def class_by_log(log: str) -> str:
     said = [(found.start(), crash_class) for crash_class, pattern in _OOPS_SAYS for found in re.finditer(pattern, log)]
     if not said:
         return "panic"
-    # "Oops: 0000 [#1]" is a later line of an oops that said more before.
+    # "Oops: 0000 [#1]" is a later line of an oops; its first line says more.
     telling = [each for each in said if each[1] != "oops"]
     return max(telling or said)[1]
 
 
 def _interrupted(stack: Sequence[drgn.StackFrame]) -> int:
-    """The place of what the interrupt came upon. The frames before the first call are where the dump was made."""
+    """The place of the interrupted code. The frames before the first call belong to the dump itself."""
     called = next((place for place, frame in enumerate(stack) if not frame.interrupted), len(stack))
     return next((place for place, frame in enumerate(stack) if place > called and frame.interrupted), 0)

@@ -17,7 +17,7 @@ Run = Callable[[InstallStep], None]
 
 @dataclass(frozen=True)
 class Debuginfo:
-    """The kernel's symbols, and where those of its modules may be."""
+    """The kernel's symbols, and the places to look for its modules' symbols."""
 
     kernel: Path
     module_directories: tuple[Path, ...] = ()
@@ -25,7 +25,7 @@ class Debuginfo:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where to look. A given file or directory is looked at alone; `install` runs commands as root."""
+    """The places to look. If a file or directory is given, only that is used; `install` runs commands as root."""
 
     vmlinux: Path | None = None
     directory: Path | None = None
@@ -36,7 +36,7 @@ class Sources:
 
 
 def find_debuginfo(identity: Identity, sources: Sources) -> Debuginfo:
-    """Raises SymbolsMismatched (both ids named) and DebuginfoNotFound (what was tried, and what to run)."""
+    """Raises SymbolsMismatched (with both ids) and DebuginfoNotFound (with what was tried, and what to run)."""
     if sources.vmlinux is not None:
         return _given_file(identity, sources)
     if sources.directory is not None:
@@ -57,7 +57,7 @@ def find_debuginfo(identity: Identity, sources: Sources) -> Debuginfo:
 
 
 def check_match(identity: Identity, vmlinux: Path) -> bool:
-    """Whether the file is known to be of that build; raises SymbolsMismatched when it is of another.
+    """Whether the file is known to be of that build. Raises SymbolsMismatched if it is of another.
 
     False: the dump names no build id (before Linux 5.9), so that only the release speaks for the file.
     """
@@ -73,7 +73,7 @@ def check_match(identity: Identity, vmlinux: Path) -> bool:
 
 
 def read_os_release(root: Path) -> dict[str, str]:
-    """/etc/os-release, or nothing."""
+    """/etc/os-release, or an empty mapping."""
     try:
         lines = (root / "etc/os-release").read_text().splitlines()
     except OSError:
@@ -82,7 +82,7 @@ def read_os_release(root: Path) -> dict[str, str]:
 
 
 def run_step(step: InstallStep) -> None:
-    """Its output goes to standard error, where the caller's log is."""
+    """Runs a command; its output goes to standard error, like the caller's log."""
     subprocess.run(step.arguments, input=step.text or None, text=True, check=True, stdout=2)
 
 
@@ -126,7 +126,7 @@ def _module_directories(root: Path, release: str) -> tuple[Path, ...]:
 
 
 def _install(steps: Sequence[InstallStep], run: Run) -> list[str]:
-    """What went wrong. A step that fails does not keep the next from being tried: a keyring may be there already."""
+    """Runs all steps and returns the failures. A step may fail harmlessly: a keyring may already be installed."""
     problems = []
     for step in steps:
         try:

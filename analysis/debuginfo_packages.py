@@ -1,4 +1,4 @@
-"""Which commands bring a distribution's debuginfo of one kernel. Pure; runs nothing.
+"""The commands that install a distribution's debuginfo of one kernel. Pure; runs nothing.
 
 The names differ by family; all end with a vmlinux in one of the places that installed_kernels names.
 """
@@ -15,7 +15,7 @@ _DEBIAN = {"debian"}
 _UBUNTU = {"ubuntu"}
 _SUSE = {"suse", "sles", "opensuse", "opensuse-leap", "opensuse-tumbleweed"}
 
-# What a kernel may call itself; a vmcore is not to be trusted with the arguments of a command that root runs.
+# The allowed release strings: they come from a vmcore and go into a command that root runs.
 RELEASE = re.compile(r"[0-9][0-9A-Za-z.+~_-]{1,127}")
 _DDEBS = "deb http://ddebs.ubuntu.com {suite} main restricted universe multiverse\n"
 _APT_INSTALL = ("apt-get", "install", "-y", "--no-install-recommends")
@@ -23,7 +23,7 @@ _APT_INSTALL = ("apt-get", "install", "-y", "--no-install-recommends")
 
 @dataclass(frozen=True)
 class InstallStep:
-    """A command for root, and what it reads from standard input."""
+    """A command for root, and its standard input."""
 
     arguments: tuple[str, ...]
     text: str = ""
@@ -46,7 +46,7 @@ def family_of(os_release: Mapping[str, str]) -> str:
 
 
 def install_steps(os_release: Mapping[str, str], release: str) -> list[InstallStep]:
-    """What root runs on a host of that distribution, one after another; empty when none is known."""
+    """The commands that root runs on a host of that distribution, in order; empty for an unknown distribution."""
     if not RELEASE.fullmatch(release):
         return []
     commands = {"redhat": _redhat, "debian": _debian, "ubuntu": _ubuntu, "suse": _suse}
@@ -55,7 +55,7 @@ def install_steps(os_release: Mapping[str, str], release: str) -> list[InstallSt
 
 
 def _redhat(os_release: Mapping[str, str], release: str) -> list[InstallStep]:
-    """5.14.0-427.13.1.el9_4.x86_64 is the version of the package, too. Before EL8 there is no dnf."""
+    """The release, 5.14.0-427.13.1.el9_4.x86_64, is also the package's version. Before EL8 there is no dnf."""
     if os_release.get("VERSION_ID", "").split(".")[0] in {"2", "7"}:
         return [
             InstallStep(("yum", "install", "-y", "yum-utils")),
@@ -72,7 +72,7 @@ def _debian(os_release: Mapping[str, str], release: str) -> list[InstallStep]:  
 
 
 def _ubuntu(os_release: Mapping[str, str], release: str) -> list[InstallStep]:
-    """Ubuntu keeps its debug symbols in an archive of their own, which no host knows at first."""
+    """Ubuntu keeps its debug symbols in an archive of their own, which must be added first."""
     suite = os_release.get("VERSION_CODENAME", "")
     if not re.fullmatch("[a-z]+", suite):
         return []
@@ -87,14 +87,14 @@ def _ubuntu(os_release: Mapping[str, str], release: str) -> list[InstallStep]:
 
 
 def _suse(os_release: Mapping[str, str], release: str) -> list[InstallStep]:  # noqa: ARG001 - as the other families
-    """5.14.21-150500.55.62-default: the flavour is in the package's name. Their repositories are off by default."""
+    """5.14.21-150500.55.62-default: the package's name has the flavour. The repositories are off by default."""
     version, _, flavour = release.rpartition("-")
     package = f"kernel-{flavour}-debuginfo-{version}"
     return [InstallStep(("zypper", "--non-interactive", "--plus-content", "debug", "install", package))]
 
 
 def installed_kernels(root: Path, release: str, build_id: str) -> list[Path]:
-    """Where those packages put the kernel's symbols, by build id first."""
+    """The paths where those packages install the kernel's symbols, by build id first."""
     debug = root / "usr/lib/debug"
     places = [
         debug / f"boot/vmlinux-{release}",

@@ -6,17 +6,17 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-# A server that has to unpack a kernel's package first takes minutes to answer.
+# A server may have to unpack a kernel's package first, which takes minutes.
 _ANSWER_SECONDS = 600
 
 
 def servers(environment_value: str) -> list[str]:
-    """DEBUGINFOD_URLS is separated by spaces; only http and https are asked."""
+    """The http and https servers of DEBUGINFOD_URLS, which is separated by spaces."""
     return [url.rstrip("/") for url in environment_value.split() if url.startswith(("http://", "https://"))]
 
 
 def fetch_debuginfo(urls: Sequence[str], build_id: str, cache: Path) -> tuple[Path | None, list[str]]:
-    """The file, and why servers did not give it. Kept in `cache` as elfutils does: <build id>/debuginfo."""
+    """The file, and the servers' errors. Cached as elfutils does: <build id>/debuginfo."""
     target = cache / build_id / "debuginfo"
     if target.exists():
         return target, []

@@ -1,4 +1,4 @@
-"""The build id of an ELF file: which build of a kernel or module it is. Reads headers and notes only."""
+"""Reads the build id of an ELF file, which identifies a build of a kernel or module. Reads only headers and notes."""
 
 import struct
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 _SHT_NOTE = 7
 _NT_GNU_BUILD_ID = 3
-# Real ones have some hundred bytes; what says more is no ELF file that we want.
+# Real notes have some hundred bytes; a file with more is not a valid one.
 _LONGEST_NOTES = 1 << 20
 
 
 def elf_build_id(path: Path) -> str:
-    """Lower-case hex, or "" when the file is no 64-bit ELF file or has none."""
+    """Lower-case hex; "" if the file is no 64-bit ELF file or has no build id."""
     try:
         with path.open("rb") as file:
             identification = file.read(16)
@@ -24,7 +24,7 @@ def elf_build_id(path: Path) -> str:
 
 
 def _notes(file: BinaryIO, order: str) -> list[bytes]:
-    """The sections that hold notes. By sections, not segments: in a separate debuginfo the segments have no content."""
+    """The sections that hold notes. Not the segments: those of separate debuginfo have no content."""
     file.seek(40)
     (section_offset,) = struct.unpack(order + "Q", file.read(8))
     file.seek(58)

@@ -1,4 +1,4 @@
-"""What can keep a dump from being analysed."""
+"""The errors that prevent an analysis."""
 
 from analysis.command_line import UserError
 

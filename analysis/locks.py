@@ -1,4 +1,4 @@
-"""Who holds the mutexes and semaphores that blocked tasks wait for, where the dump can tell.
+"""The holders of the mutexes and semaphores that blocked tasks wait for, if the dump has them.
 
 The lock's address is rarely in a register any more. What is always on the waiter's stack is its entry in the lock's
 wait list, and the one member of that list which is no waiter is the lock.
@@ -16,7 +16,7 @@ from drgn.helpers.linux.pid import for_each_task
 from analysis.backtrace import describe_task
 from analysis.blocked_tasks import for_each_blocked_task
 
-# A longer list than there are tasks is a broken one.
+# A list longer than the number of tasks is corrupted.
 _LONGEST_WAIT_LIST = 100_000
 
 
@@ -39,7 +39,7 @@ _KINDS = (
 
 
 def list_locks(program: drgn.Program) -> list[dict[str, Any]]:
-    """Each lock once, with all who wait for it. `holder` is null where the kernel keeps none (semaphores, readers)."""
+    """Each lock once, with its waiters. `holder` is null if the kernel records none (semaphores, readers)."""
     tasks = {task.value_() for task in for_each_task(program)}
     locks: dict[int, tuple[_Kind, drgn.Object, list[drgn.Object]]] = {}
     for task in for_each_blocked_task(program):
@@ -49,7 +49,7 @@ def list_locks(program: drgn.Program) -> list[dict[str, Any]]:
 
 
 def holder_awaited_by(task: drgn.Object) -> drgn.Object | None:
-    """Who holds the lock that this task waits for; None when it waits for none, or nobody knows."""
+    """The holder of the lock that this task waits for; None if it waits for none or the holder is unknown."""
     tasks = {each.value_() for each in for_each_task(task.prog_)}
     for kind, lock in _awaited_by(task, tasks):
         owner = _owner(kind, lock)
@@ -59,7 +59,7 @@ def holder_awaited_by(task: drgn.Object) -> drgn.Object | None:
 
 
 def _awaited_by(task: drgn.Object, tasks: set[int]) -> Iterator[tuple[_Kind, drgn.Object]]:
-    """At most one: a task waits for one lock at a time."""
+    """The lock that the task waits for: there is one at most."""
     try:
         frames = task.prog_.stack_trace(task)
     except (ValueError, LookupError, drgn.FaultError):
@@ -76,7 +76,7 @@ def _awaited_by(task: drgn.Object, tasks: set[int]) -> Iterator[tuple[_Kind, drg
 
 
 def _local_waiter(frame: drgn.StackFrame, kind: _Kind) -> drgn.Object | None:
-    """The frame's variable of the waiter's type, which is called `waiter` in every version."""
+    """The frame's variable `waiter`; all kernel versions use this name."""
     try:
         waiter = frame["waiter"]
         if waiter.type_.type_name() != kind.waiter_type or waiter.absent_:
@@ -121,7 +121,7 @@ def _owner(kind: _Kind, lock: drgn.Object) -> drgn.Object | None:
 
 
 def _name(lock: drgn.Object) -> str:
-    """`rtnl_mutex` of a global one, else its address."""
+    """The name of a global lock, such as `rtnl_mutex`, or the address."""
     try:
         symbol = lock.prog_.symbol(lock.value_())
     except LookupError:
@@ -131,7 +131,7 @@ def _name(lock: drgn.Object) -> str:
 
 
 def _state(kind: _Kind, lock: drgn.Object) -> str:
-    """Of a read-locked semaphore the owner is only the last reader."""
+    """The state of a semaphore: if it is locked for reading, the owner is only the last reader."""
     try:
         if kind.name == "rwsem":
             return f" ({rwsem_locked(lock).name.lower().replace('_', '-')})"

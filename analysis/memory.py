@@ -1,4 +1,4 @@
-"""Where the memory was: totals, slab caches, processes."""
+"""The use of memory: totals, slab caches, processes."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ MOST_ENTRIES = 50
 
 
 def measure_memory(program: drgn.Program) -> dict[str, Any]:
-    """Bytes; slab caches and processes by size, `MOST_ENTRIES` of each."""
+    """Totals in bytes; the `MOST_ENTRIES` largest slab caches and processes."""
     page_bytes = program["PAGE_SIZE"].value_()
     return {
         "totalBytes": int(totalram_pages(program)) * page_bytes,

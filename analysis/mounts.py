@@ -1,11 +1,11 @@
-"""The file systems that were mounted."""
+"""The mounted file systems."""
 
 import drgn
 from drgn.helpers.linux.fs import for_each_mount, mount_dst, mount_fstype, mount_src
 
 
 def list_mounts(program: drgn.Program) -> list[dict[str, str]]:
-    """Of the initial mount namespace, in the order they were mounted."""
+    """The mounts of the initial namespace, in the order of mounting."""
     return [
         {
             "device": mount_src(mount).decode(errors="replace"),

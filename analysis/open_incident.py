@@ -40,7 +40,7 @@ class Stored:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does not return when it opens a dump: drgn or crash takes the process over. Raises AnalysisError."""
+    """Does not return if it opens a dump: drgn or crash replaces the process. Raises AnalysisError."""
     options = _parser().parse_args(arguments)
     stored = find_vmcore(options.incident_id, stack_name=options.stack)
     directory = options.directory or Path.cwd() / options.incident_id
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def find_vmcore(incident_id: str, *, stack_name: str) -> Stored:
-    """From the stack's outputs and the incident's record; raises IncidentNotFound."""
+    """Finds the vmcore with the stack's outputs and the incident's record; raises IncidentNotFound."""
     match = _INCIDENT.fullmatch(incident_id)
     if match is None:
         raise IncidentNotFound(f"{incident_id} is no incident id; one looks like 20261123T040000Z-i-0123456789abcdef0")
@@ -71,14 +71,14 @@ def find_vmcore(incident_id: str, *, stack_name: str) -> Stored:
             f"no incident {incident_id} in {outputs['IncidentTableName']}: is this the right Region?"
         )
     account, region, instance = (item.get(each, {}).get("S", "") for each in ("accountId", "region", "instanceId"))
-    # As lambdas.incident.key_prefix writes it; a test compares the two.
+    # The same key as lambdas.incident.object_keys builds; a test compares the two.
     key = f"vmcores/{account}/{region}/{instance}/{incident_id}/vmcore"
     verdict = item.get("verdict", {}).get("S", "(none yet)")
     return _stored(outputs["VmcoreBucketName"], key, verdict)
 
 
 def download(stored: Stored, directory: Path, *, say: Say) -> Path:
-    """The whole file, or an exception; raises IncidentNotFound when the object changed under a resumed download."""
+    """Downloads the whole file. Raises IncidentNotFound if the object changed since an interrupted download."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     vmcore, unfinished = directory / "vmcore", directory / f"vmcore.{_safe(stored.etag)}.part"
     if vmcore.exists() and vmcore.stat().st_size == stored.size_bytes:
@@ -86,13 +86,13 @@ def download(stored: Stored, directory: Path, *, say: Say) -> Path:
     held = unfinished.stat().st_size if unfinished.exists() else 0
     if held < stored.size_bytes:
         answer = _get(stored, held)
-        # It holds the memory of a machine: for its owner alone.
+        # It holds a machine's memory: only the user may read it.
         unfinished.touch(mode=0o600)
         try:
             with unfinished.open("ab") as file:
                 _copy(answer["Body"].iter_chunks(_CHUNK_BYTES), file.write, stored.size_bytes, held, say)
         except BaseException as error:  # Ctrl-C as well
-            error.add_note(f"{unfinished} is kept: run it again to go on.")
+            error.add_note(f"{unfinished} is kept: run the command again to continue the download.")
             raise
     if unfinished.stat().st_size != stored.size_bytes:
         raise IncidentNotFound(
@@ -103,11 +103,11 @@ def download(stored: Stored, directory: Path, *, say: Say) -> Path:
 
 
 def open_command(vmcore: Path, debuginfo: Debuginfo, modules: Sequence[str], *, is_crash: bool) -> list[str]:
-    """drgn loads the symbols of the modules at its start; crash when its user types `mod -S`."""
+    """drgn loads the modules' symbols at its start, crash when the user types `mod -S`."""
     if is_crash:
         if shutil.which("crash") is None:
             raise AnalysisError("crash is not installed: apt-get, dnf or zypper install crash, or leave out --crash")
-        # It takes one directory. Those of installed packages it knows itself.
+        # crash takes one directory; it finds those of installed packages itself.
         place = [option for each in debuginfo.module_directories[:1] for option in ("--mod", str(each))]
         return ["crash", *place, str(debuginfo.kernel), str(vmcore)]
     symbols = [option for file in (str(debuginfo.kernel), *modules) for option in ("-s", file)]
@@ -155,7 +155,7 @@ def _stored(bucket: str, key: str, verdict: str) -> Stored:
 
 
 def _get(stored: Stored, start: int) -> Any:
-    """The object from byte `start`, unless another one took its place: its version would take s3:GetObjectVersion."""
+    """The object from byte `start`, if it is still the same one. Reading by version would need s3:GetObjectVersion."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     wanted = {"Bucket": stored.bucket, "Key": stored.key, "Range": f"bytes={start}-", "IfMatch": f'"{stored.etag}"'}

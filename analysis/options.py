@@ -1,4 +1,4 @@
-"""The options about debuginfo, the same for both commands."""
+"""The options for debuginfo, which several commands share."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from analysis.debuginfo import Sources, run_step
 
 
 def add_debuginfo_options(parser: argparse.ArgumentParser) -> None:
-    """--vmlinux, --debuginfo, --install-debuginfo."""
+    """Adds --vmlinux, --debuginfo and --install-debuginfo."""
     parser.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel's symbols")
     parser.add_argument("--debuginfo", type=Path, metavar="DIR", help="a directory with symbols of kernel and modules")
     parser.add_argument(
@@ -16,7 +16,7 @@ def add_debuginfo_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sources_of(options: argparse.Namespace) -> Sources:
-    """What the parsed options say."""
+    """The places that the parsed options name."""
     return Sources(
         vmlinux=options.vmlinux,
         directory=options.debuginfo,

@@ -1,4 +1,4 @@
-"""What waited for each CPU, besides what ran on it."""
+"""The tasks that waited for each CPU."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MOST_TASKS = 100
 
 
 def list_run_queues(program: drgn.Program) -> list[dict[str, Any]]:
-    """Real-time tasks first, as the scheduler would take them; the running one is not among `tasks`."""
+    """Real-time tasks first, in the scheduler's order; `tasks` does not include the running one."""
     return [_describe(program, cpu) for cpu in for_each_online_cpu(program)]
 
 

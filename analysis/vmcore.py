@@ -1,4 +1,4 @@
-"""Opens a vmcore without symbols and says which kernel it is of. Loads no debuginfo."""
+"""Opens a vmcore without symbols and identifies its kernel. Loads no debuginfo."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _FLATTENED = b"makedumpfile"
 
 @dataclass(frozen=True)
 class Identity:
-    """`build_id` is lower-case hex, "" when the kernel did not leave one in its dump (before Linux 5.9)."""
+    """`build_id` is lower-case hex; "" if the dump has none (before Linux 5.9)."""
 
     release: str
     build_id: str
@@ -26,7 +26,7 @@ class Identity:
 
 
 def open_vmcore(path: Path) -> drgn.Program:
-    """Raises VmcoreUnreadable. Flattened dumps are read as they are: libkdumpfile, inside drgn, puts them in order."""
+    """Raises VmcoreUnreadable. drgn's libkdumpfile reads flattened dumps directly."""
     if not path.is_file():
         raise VmcoreUnreadable(f"{path} is no file")
     program = drgn.Program()
@@ -38,7 +38,7 @@ def open_vmcore(path: Path) -> drgn.Program:
 
 
 def identify(program: drgn.Program, path: Path) -> Identity:
-    """What VMCOREINFO says, which every kdump carries. Raises VmcoreUnreadable."""
+    """Reads VMCOREINFO, which every kdump has. Raises VmcoreUnreadable."""
     with readable(path):
         info = vmcoreinfo(program)
     with path.open("rb") as file:
@@ -52,14 +52,14 @@ def identify(program: drgn.Program, path: Path) -> Identity:
 
 
 def vmcoreinfo(program: drgn.Program) -> dict[str, str]:
-    """The key=value notes that the dying kernel left in its dump."""
+    """The key=value lines of VMCOREINFO."""
     text = program["VMCOREINFO"].string_().decode(errors="replace")
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Whatever drgn raises inside becomes VmcoreUnreadable.
+    """Turns whatever drgn raises inside into VmcoreUnreadable.
 
     Of a dump that was cut it raises a bare Exception, BadDataError, FaultError, ValueError or LookupError, as the place
     of the cut wants it (drgn 0.3.0).
@@ -77,7 +77,7 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_the_hint_on_flattened_dumps(path: Path) -> Iterator[None]:
-    """drgn says on standard error, from C, that a flattened dump may be slow. For ours it is not (30 MB: 0.3 s)."""
+    """Hides drgn's warning, printed from C, that a flattened dump may be slow. It is not (30 MB: 0.3 s)."""
     with path.open("rb") as file:
         if file.read(len(_FLATTENED)) != _FLATTENED:
             yield

@@ -168,7 +168,7 @@ def test_a_download_that_is_cut_says_that_it_can_go_on(account: None, tmp_path: 
 
     with pytest.raises(KeyboardInterrupt) as cut:
         download(find_vmcore(INCIDENT, stack_name="Hangdump"), tmp_path, say=break_)
-    assert cut.value.__notes__[0].endswith(".part is kept: run it again to go on.")
+    assert cut.value.__notes__[0].endswith(".part is kept: run the command again to continue the download.")
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
