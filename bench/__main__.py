@@ -16,7 +16,7 @@ UNITS = {"": 1, "MiB": 2**20, "GiB": 2**30}
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for; None leaves it to the measurement."""
+    """The command line's options; None: the measurement's default."""
 
     results: Path
     sizes_bytes: tuple[int, ...] | None
@@ -48,7 +48,7 @@ def run_count(text: str) -> int:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Runs the requested measurements."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=sorted(MEASUREMENTS), help="one measurement instead of all")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What the gate is measured against: its checks, its probe and its claim, one call after another, in boto3 alone.
+"""The gate's competitor: the same checks, probe and claim, one call after another, with boto3 only.
 
 A Lambda function of its own; `SHORTEST` = true leaves it at opt-in, checks, probe and interrupt. It keeps no record of
 why, stores no evidence, recovers from nothing.
@@ -18,7 +18,7 @@ METRICS = ("StatusCheckFailed", "StatusCheckFailed_Instance", "StatusCheckFailed
 
 
 def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Takes an alarm's event of one metric."""
+    """Handles the event of an alarm on one metric."""
     (metric,) = event["alarmData"]["configuration"]["metrics"]
     instance_id = metric["metricStat"]["metric"]["dimensions"]["InstanceId"]
     (instance,) = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]

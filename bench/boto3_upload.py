@@ -7,7 +7,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 endpoint_url, file, bucket, key = sys.argv[1:]
-# As over HTTPS: a CRC32 of each part, no SHA-256.
+# The same as over HTTPS: a CRC32 of each part, no SHA-256.
 settings = Config(s3={"addressing_style": "path", "payload_signing_enabled": False})
 s3 = boto3.client("s3", endpoint_url=endpoint_url, config=settings)
 part_bytes = 64 * 1024**2

@@ -1,4 +1,4 @@
-"""Plans one multipart upload in rounds, as the workflow's functions do it: describe, send, complete.
+"""Plans one multipart upload in rounds, like the workflow's functions: hash, send, complete.
 
 Stands in for `lambdas/plan_upload` and `lambdas/verify_vmcore` where no table of incidents is wanted; the cut into
 parts and batches is theirs. A manifest asks for parts that were described and are missing, and at the same time for
@@ -24,12 +24,12 @@ URL_SECONDS = 3600
 
 
 class NotIdentical(UserError):
-    """What the bucket holds is not what was described; it was removed from there."""
+    """The object differs from the hashed file; it was removed from the bucket."""
 
 
 @dataclass
 class Broker:
-    """One dump on its way to one key. The instance has no part in `digests` but what it described."""
+    """The upload of one dump to one key. `digests` come only from the instance's lists."""
 
     s3: "S3Client"
     bucket: str
@@ -42,13 +42,13 @@ class Broker:
         self.upload_id = self.s3.create_multipart_upload(
             Bucket=self.bucket, Key=self.key, ChecksumAlgorithm="SHA256", ChecksumType="COMPOSITE"
         )["UploadId"]
-        # What was described for an earlier upload of this key is not this one's: a run would not be timed whole.
+        # Remove the digest lists of an earlier upload of this key, so that each run hashes the whole file.
         self._descriptions = f"{self.key}.descriptions/{hashlib.sha256(self.upload_id.encode()).hexdigest()[:16]}/"
 
     # --- planning
 
     def next_manifest(self) -> str | None:
-        """The URL of what is to be done next; None when every part is there."""
+        """The URL of the next round's manifest; None when the bucket holds every part."""
         self._read_descriptions()
         missing = sorted(set(range(1, self.plan.parts + 1)) - self._held().keys())
         if not missing:
@@ -96,7 +96,7 @@ class Broker:
         return {part["PartNumber"]: dict(part) for page in pages for part in page.get("Parts", [])}
 
     def forget_descriptions(self) -> None:
-        """Of parts that would not go: the description itself may have been damaged on its way."""
+        """Drops the lists of parts that S3 refused: a list may have been damaged on its way."""
         held = self._held()
         self.digests = {number: digest for number, digest in self.digests.items() if number in held}
         prefix = self._descriptions
@@ -121,7 +121,7 @@ class Broker:
                 MultipartUpload={"Parts": parts},
             )
         except ClientError as error:
-            # Its answer was lost and botocore asked again: the object tells.
+            # botocore retried a request whose answer was lost: check the object.
             if error.response["Error"]["Code"] != "NoSuchUpload":
                 raise
         head = self.s3.head_object(Bucket=self.bucket, Key=self.key, ChecksumMode="ENABLED")

@@ -28,7 +28,7 @@ from lab.machines.machine import MachineUnreachable
 
 @dataclass(frozen=True)
 class Capture:
-    """One way to dump: makedumpfile's options and dump level, on the Debian release whose makedumpfile has them."""
+    """One way to dump: makedumpfile's options and dump level, and the Debian release that supports them."""
 
     options: str
     level: int
@@ -36,11 +36,11 @@ class Capture:
 
     @property
     def core_collector(self) -> str:
-        """As it is called in the rows."""
+        """The name in the rows."""
         return f"makedumpfile {self.options} -d {self.level}"
 
     def provision_input(self) -> dict[str, Any]:
-        """For ProvisionDumpVolume."""
+        """The input of ProvisionDumpVolume."""
         collector = f"makedumpfile {self.options} --message-level 7"
         return {"coreCollector": collector, "dumpLevel": self.level, "reboot": True}
 
@@ -92,7 +92,7 @@ class Instance:
         return output
 
     def incident(self, prefix: str) -> dict[str, Any]:
-        """incident.json as it lies beside the vmcore."""
+        """The incident's incident.json."""
         body = self.account.client("s3").get_object(Bucket=self.bucket, Key=f"{prefix}incident.json")["Body"]
         incident: dict[str, Any] = json.loads(body.read())
         return incident

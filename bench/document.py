@@ -17,7 +17,7 @@ BOOTED_AT_EPOCH = 1795400000
 DUMPED_AT_EPOCH = BOOTED_AT_EPOCH - 60
 MAX_ROUNDS = 100
 LEAST_MEMORY_BYTES = 2 * 1024 * MIB
-# As systemd gives it to the agent: what a contributor's own PATH puts before python3 or curl is not measured.
+# The PATH that systemd gives to the agent, so that a contributor's own python3 or curl is not measured.
 AGENT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EXPECTED_BYTES_PER_SECOND = 125 * MIB  # of a gp3 volume as it is deployed by default
 
@@ -36,9 +36,9 @@ class Instance:
             "proc/sys/kernel/random/boot_id": "00000000-0000-4000-8000-000000000001\n",
             "proc/sys/kernel/osrelease": "6.1.0\n",
             "proc/stat": f"btime {BOOTED_AT_EPOCH}\n",
-            # No vmcore is larger than the memory that it is of.
+            # No vmcore is larger than the host's memory.
             "proc/meminfo": f"MemTotal: {max(LEAST_MEMORY_BYTES, size_bytes) // 1024} kB\n",
-            # Nothing is mounted: the script has nothing to look beneath.
+            # Nothing is mounted, so nothing can be beneath a mount point.
             "proc/self/mountinfo": "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n",
             "sys/kernel/kexec_crash_size": "0\n",
             "run/hangdump": "",
@@ -82,7 +82,7 @@ class Instance:
 
 
 def hangdump(endpoint: Endpoint, instance: Instance) -> Callable[[Meter, Path], None]:
-    """As the peers are called; the file is the instance's own."""
+    """The same signature as the peers; the file is the instance's own."""
     return lambda meter, _file: instance.upload(meter, endpoint)
 
 

@@ -1,4 +1,4 @@
-"""The server that all clients of a run are measured against: a process of its own, so that its time is not theirs."""
+"""The S3 server for all clients of a run, in a process of its own, so that its CPU time is not counted as theirs."""
 
 import subprocess
 import sys
@@ -20,14 +20,14 @@ BUCKET = "vmcores"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where it is, and whom it believes."""
+    """The server's address and credentials."""
 
     url: str
     credentials: Credentials
 
     @cached_property
     def s3(self) -> "S3Client":
-        """For whoever plans an upload; never for a client that is measured. Made once, as a warm function has it."""
+        """For planning an upload, never for a measured client. Created once, as in a warm function."""
         return s3_client(self.url, self.credentials, request_checksum_calculation="when_required")
 
     @property
@@ -43,7 +43,7 @@ class Endpoint:
 
 @contextmanager
 def serving() -> Iterator[Endpoint]:
-    """It verifies everything and keeps nothing that is large."""
+    """Starts the server; it verifies everything and stores no large objects."""
     arguments = [sys.executable, "-m", "lab.s3_server", "--bucket", BUCKET, "--discard"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # noqa: S101 - PIPE was asked for

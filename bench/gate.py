@@ -26,7 +26,7 @@ from lab.machines.scripted_machine import ScriptedMachine
 
 GATE, BARE, SHORTEST = "hangdump", "bare", "shortest"
 RESPOND = "Hangdump-respond_to_hang"
-# Taken off again; the settings' shortest, 10 s, would only make the bench longer.
+# It is subtracted; the settings' minimum, 10 s, would only make the bench slower.
 PROBE_SECONDS = 1
 SETTINGS = {"fleetBudget": 1000, "zoneBudget": 1000}
 IMPORTS = {GATE: "lambdas.respond_to_hang", BARE: "boto3"}
@@ -43,7 +43,7 @@ def _account() -> Iterator[LabAccount]:
         deploy_hangdump(account, lambda: synthesize_for_lab(Path(scratch) / "cdk.out", SETTINGS))
         client = account.client("lambda")
         deployed = client.get_function(FunctionName=RESPOND)["Configuration"]
-        # CollectVmcore would look for a dump, on processors that the next handler is measured on.
+        # CollectVmcore would search for a dump and disturb the next measurement.
         nothing = account.client("stepfunctions").create_state_machine(
             name="CollectNothing",
             definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
@@ -79,7 +79,7 @@ def _interrupt(account: LabAccount, function: str) -> float:
     interrupted: list[float] = []
     machine = ScriptedMachine(on_nmi=lambda _: interrupted.append(time.perf_counter()))
     instance_id = account.add_instance(machine, instance_type="m5.large", tags={"hangdump:enrolled": "true"})
-    # Seen ready after its launch, or the gate refuses.
+    # Tagged ready after its launch; otherwise the gate refuses.
     now = datetime.now(UTC)
     ready = {"Key": "hangdump:ready", "Value": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
     account.client("ec2").create_tags(Resources=[instance_id], Tags=[ready])
@@ -95,7 +95,7 @@ def _interrupt(account: LabAccount, function: str) -> float:
 
 
 def _event(account: LabAccount, instance_id: str, now: datetime) -> dict[str, Any]:
-    """What a CloudWatch alarm on the instance check invokes a function with."""
+    """The event with which a CloudWatch alarm on the instance check invokes a function."""
     name, at = f"hangdump-{instance_id}", f"{now:%Y-%m-%dT%H:%M:%S}.000+0000"
     metric = {"namespace": "AWS/EC2", "name": "StatusCheckFailed_Instance", "dimensions": {"InstanceId": instance_id}}
     return {
@@ -114,7 +114,7 @@ def _event(account: LabAccount, instance_id: str, now: datetime) -> dict[str, An
 
 
 def _import_seconds(module: str) -> float:
-    """In a fresh Python whose modules are compiled."""
+    """The import's seconds in a fresh Python with compiled modules."""
     code = _TIMED_IMPORT.format(module)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(done.stdout)

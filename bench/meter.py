@@ -1,4 +1,4 @@
-"""What a client costs: time, CPU seconds and memory of its processes, not of the server or the broker."""
+"""Measures a client: time, CPU seconds and memory of its processes, without the server and the broker."""
 
 import os
 import re
@@ -15,12 +15,12 @@ SAMPLE_SECONDS = 0.02
 
 
 class ClientFailed(UserError):
-    """A client did not do its job: there is nothing to measure."""
+    """A client failed: there is nothing to measure."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one upload."""
+    """The figures of one upload."""
 
     seconds: float
     cpu_seconds: float
@@ -74,7 +74,7 @@ class Meter:
 
 
 def tree_memory(pid: int) -> tuple[int, int]:
-    """Resident and proportional bytes of a process and its descendants; 0 for those that are gone by now."""
+    """Resident and proportional bytes of a process and its descendants; 0 for processes that have ended."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         children = [int(child) for task in os.listdir(f"/proc/{pid}/task") for child in _children(pid, task).split()]

@@ -1,4 +1,4 @@
-"""What a user would type instead, each with the settings that its documentation recommends for large files."""
+"""The tools that a user could use instead, with the settings that their documentation recommends for large files."""
 
 import base64
 import shutil
@@ -13,7 +13,7 @@ from bench.meter import Meter
 
 PEERS = Path(".venv-bench") / "bin"
 Upload = Callable[[Meter, Path], None]
-# Parts of 64 MiB, so that nobody pays for many small requests; the default of 10 connections. Without
+# Parts of 64 MiB, so that small requests cost nobody time; the default of 10 connections. Without
 # payload_signing_enabled botocore would hash the payload because this server speaks plain HTTP: over HTTPS it relies on
 # TLS and a CRC32, so it does here.
 AWS_CONFIG = """\
@@ -63,7 +63,7 @@ def s5cmd(endpoint: Endpoint) -> Upload:
 
 
 def plain_put(endpoint: Endpoint) -> Upload:
-    """One presigned PUT, no digest: the most that this machine can do. S3 itself takes at most 5 GB this way."""
+    """One presigned PUT without a digest: this machine's maximum. S3 itself takes at most 5 GB this way."""
 
     def upload(meter: Meter, file: Path) -> None:
         url = endpoint.s3.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "plain-put"})
@@ -73,7 +73,7 @@ def plain_put(endpoint: Endpoint) -> Upload:
 
 
 def plain_put_sha256(endpoint: Endpoint) -> Upload:
-    """The same with the digest computed first and checked by the server: the price of a proof."""
+    """The same with a digest that the client computes first and the server checks: the cost of verification."""
 
     def upload(meter: Meter, file: Path) -> None:
         hexadecimal = meter.run([*fastest_sha256(), file]).split()
@@ -108,5 +108,5 @@ def fastest_sha256() -> Sequence[str]:
 
 
 def plot(name: str, rows: Path) -> None:
-    """The picture beside the rows. Drawn by the peers' Python: nothing of Hangdump needs matplotlib."""
+    """Draws the rows with the peers' Python: Hangdump itself does not need matplotlib."""
     subprocess.run([PEERS / "python", "-m", "bench.plot", name, rows, rows.with_suffix(".png")], check=True)

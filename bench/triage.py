@@ -1,4 +1,4 @@
-"""What triage costs: time and memory for logs of a given size, each in a process of its own, as a Lambda is."""
+"""Measures triage: time and memory for logs of given sizes, each in a process of its own, like a Lambda function."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 LOGS = Path("tests/lambdas/triage/logs")
 SIZES_BYTES = (2**20, 8 * 2**20)
-# Lines that make a careless regular expression try again and again.
+# Lines that make a careless regular expression backtrack.
 HOSTILE = ("CPU: 1 PID: ", "Kernel panic - not syncing: \n", " foo+0x1/0x2\n", "[    1.000000] ")
 # VmHWM rather than ru_maxrss, which a child begins with that of whoever started it.
 _CHILD = """
@@ -30,14 +30,14 @@ print(json.dumps({"seconds": time.process_time() - began, "peak_rss_bytes": peak
 
 @dataclass(frozen=True)
 class Log:
-    """What is read, by name."""
+    """The logs by name."""
 
     name: str
     text: str
 
 
 def logs(sizes_bytes: Sequence[int]) -> Iterator[Log]:
-    """The tests' corpus again and again up to each size, then the hostile ones of the first size."""
+    """The tests' corpus repeated up to each size, then hostile logs of the first size."""
     corpus = "".join(path.read_text() for path in sorted(LOGS.glob("*.txt")))
     for size in sizes_bytes:
         yield Log("corpus", (corpus * (size // len(corpus) + 1))[:size])

@@ -1,4 +1,4 @@
-"""Uploads of one file by Hangdump and by what a user would type instead: interleaved runs, one server, medians."""
+"""Measures uploads of one file by Hangdump and by its peers: interleaved runs, one server, medians."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Row = dict[str, float | int | str]
 
 
 class PeersMissing(UserError):
-    """There is nothing to measure against."""
+    """No peer is installed."""
 
 
 def measure(results: Path, *, sizes_bytes: tuple[int, ...] | None = None, runs: int | None = None) -> None:
