@@ -42,7 +42,7 @@ class InstanceNotRunning(HangdumpError):
 class InstanceNotEnrolled(HangdumpError):
     """The owner has not opted in with the tag hangdump:enrolled=true."""
 
-    next_step = "If its owner agrees that it may be crashed, tag it hangdump:enrolled=true."
+    next_step = "If its owner agrees to crash it when it hangs, tag it hangdump:enrolled=true."
 
 
 class InstanceNotManaged(HangdumpError):
