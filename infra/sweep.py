@@ -87,7 +87,7 @@ class Sweep(Construct):
         stack = cdk.Stack.of(self)
         names = [parts.runner.documents.name(each) for each in (_CHECK, _UPLOAD)]
         return [
-            *look(parts.incidents.table, parts.vmcores, [self._collect_vmcore, self._rescue_vmcore]),
+            *search(parts.incidents.table, parts.vmcores, [self._collect_vmcore, self._rescue_vmcore]),
             *grants.send_command(stack, names),
             *remove(stack, parts.vmcores),
             iam.PolicyStatement(actions=["states:StartExecution"], resources=[self._collect_vmcore.state_machine_arn]),
