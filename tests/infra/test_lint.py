@@ -20,6 +20,7 @@ from tests.infra.template import Machine
 NOT_OURS = ["W3005"]
 
 
+@pytest.mark.slow
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:
     cfn_lint = Path(sys.executable).with_name("cfn-lint")
     command = [str(cfn_lint), "--ignore-checks", *NOT_OURS, "--", str(assembly / TEMPLATE)]

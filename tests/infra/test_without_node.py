@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 # What `make setup` and `make demo` import first.
 @pytest.mark.parametrize("module", ["infra.foundation.bundle", "lab.deployment"])
 def test_aws_cdk_starts_with_the_node_of_the_requirements_and_prints_nothing(module: str, tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.synth import synthesize
 from lab.simulator.copies import Copies
 from lab.simulator.world import SETTINGS, World, deployed
+from tests.conftest import synthesize_once
 
 
 @pytest.fixture(scope="package")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthesize(tmp_path_factory.mktemp("simulator.out"), SETTINGS)
+    return synthesize_once(tmp_path_factory, "simulator.out", SETTINGS)
 
 
 @pytest.fixture(scope="package")

@@ -12,9 +12,10 @@ import pytest
 
 from lab.aws.account import LabAccount
 from lab.aws.launches import Launch
-from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
+from lab.deployment import LAB_SETTINGS, Deployment, deploy_hangdump
 from lab.guest.deadline import wait_until
 from lab.machines.scripted_machine import ScriptedMachine
+from tests.conftest import synthesize_once
 from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 
 # Bounds for a test, not measurements.
@@ -91,7 +92,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch, LabAccount(time_scale=0.02) as account:
         put_curl_that_reaches(account.instance_port, bin_directory)
         patch.setenv("PATH", f"{bin_directory}:{os.environ['PATH']}")
-        outputs = deploy_hangdump(account, lambda: synthesize_for_lab(tmp_path_factory.mktemp("lab.out"), SETTINGS))
+        outputs = deploy_hangdump(
+            account, lambda: synthesize_once(tmp_path_factory, "lab.out", {**LAB_SETTINGS, **SETTINGS})
+        )
         yield Stack(account, outputs)
 
 

@@ -212,6 +212,7 @@ def test_a_repetition_long_after_reads_the_record_and_does_not_even_probe(
     assert account.interrupts == [instance_id]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("large_budget")
 def test_an_interrupt_by_hand_that_dies_anywhere_is_never_sent_twice(
     account: Account, launch: Launch, context: Any

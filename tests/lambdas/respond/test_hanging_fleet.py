@@ -104,6 +104,7 @@ def test_of_500_that_hang_within_a_minute_the_budget_is_interrupted_and_one_noti
     assert "STOPPED until 2026-11-23T05:00:00Z" in message
 
 
+@pytest.mark.slow
 def test_no_zone_and_no_group_gives_more_than_its_budget(
     account: Account, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
