@@ -73,11 +73,11 @@ class HangdumpStack(cdk.Stack):
                 "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
                 "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
                 "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
-                "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches it without the instance"),
+                "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches a vmcore without its instance"),
                 "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
-                "RetireInstanceArn": (_arn(response.retire_instance), "Takes an instance out of watch"),
-                "SweepArn": (_arn(sweep.function), "Looks for what was left behind; invoke it to look now"),
+                "RetireInstanceArn": (_arn(response.retire_instance), "Removes an instance's hang alarm and ready tag"),
+                "SweepArn": (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
             }
         )
 
