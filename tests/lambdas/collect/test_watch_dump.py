@@ -174,7 +174,7 @@ def test_an_instance_is_not_started_a_second_time(
     power_off(BY_ITSELF)
     seen = look(incident, context, isStartedAgain=True)
     assert seen["phase"] == "stopped"
-    assert "once more" in seen["detail"]
+    assert "powered itself off again" in seen["detail"]
 
 
 def test_an_instance_that_was_not_interrupted_is_not_started(
@@ -184,7 +184,7 @@ def test_an_instance_that_was_not_interrupted_is_not_started(
     power_off(BY_ITSELF)
     seen = look(incident, context)
     assert seen["phase"] == "stopped"
-    assert "not after an interrupt" in seen["detail"]
+    assert "Hangdump sent no interrupt" in seen["detail"]
 
 
 def test_a_terminated_instance_ends_the_watch(incident: Incident, context: Any) -> None:
