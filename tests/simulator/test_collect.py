@@ -93,7 +93,7 @@ def test_keeps_a_vmcore_on_the_instance_that_does_not_open(world: World) -> None
     ended = world.hang()
 
     assert (ended["status"], ended["error"]) == ("FAILED", "incomplete")
-    assert "does not open as a dump. Its header is damaged" in ended["cause"]
+    assert "does not open as a dump. The dump's header is damaged" in ended["cause"]
     assert len(world.host.disk) == 1
     assert objects(world)["vmcore"] == world.host.content
 

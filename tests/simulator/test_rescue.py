@@ -124,7 +124,7 @@ def lose_the_dump(collector: ModelledHost) -> None:
         pytest.param(break_snapshots, "went to state error", id="the snapshot breaks"),
         pytest.param(lack_capacity, "No instance can be launched", id="no capacity"),
         pytest.param(let_collectors(die_at_start), "instead of running", id="the collector dies"),
-        pytest.param(let_collectors(never_answer), "did not hear of collector", id="the collector never answers"),
+        pytest.param(let_collectors(never_answer), "was not online within", id="the collector never answers"),
         pytest.param(let_collectors(find_no_file_system), "neither xfs nor ext4", id="nothing can be mounted"),
         pytest.param(let_collectors(lose_the_dump), "VmcoreChanged", id="the upload fails"),
     ],
