@@ -10,6 +10,8 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from infra.synth import TEMPLATE, synthesize
 from lab.aws.account import LabAccount
+from lambdas.incident.object_keys import VMCORES
+from lambdas.runtime.tags import OWNER_TAG, RESCUED_INSTANCE_TAG, hang_alarm_name
 
 # What differs from the defaults, and why.
 LAB_SETTINGS: Mapping[str, Any] = {
@@ -20,7 +22,8 @@ LAB_SETTINGS: Mapping[str, Any] = {
     "probeTimeoutSeconds": 15,
     # Machines here are hung within minutes of their launch.
     "bootGraceSeconds": 0,
-    # Short bounds keep the waits constant; long ones make them grow, to stay within an execution's history.
+    # The longer the bound, the faster the waits grow, to stay within an execution's history: short ones keep the demo
+    # short.
     "dumpTimeoutSeconds": 800,
     "dumpLimitSeconds": 800,
     "uploadTimeoutSeconds": 300,
@@ -65,18 +68,18 @@ class Deployment:
 
     def alarms_of(self, instance_id: str) -> list[str]:
         """Its hang alarm's name, or nothing."""
-        alarms = self.account.client("cloudwatch").describe_alarms(AlarmNames=[f"hangdump-{instance_id}"])
+        alarms = self.account.client("cloudwatch").describe_alarms(AlarmNames=[hang_alarm_name(instance_id)])
         return [alarm["AlarmName"] for alarm in alarms["MetricAlarms"]]
 
     def volumes_of(self, instance_id: str) -> list[dict[str, Any]]:
         """Its dump volumes."""
-        filters = [{"Name": "tag:hangdump:instance-id", "Values": [instance_id]}]
+        filters = [{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}]
         volumes: list[dict[str, Any]] = self.account.client("ec2").describe_volumes(Filters=filters)["Volumes"]
         return volumes
 
     def keys_of(self, instance_id: str) -> dict[str, str]:
         """Name below the incident -> key, of what the bucket keeps of an instance; no manifests."""
-        listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket, Prefix="vmcores/").get("Contents", [])
+        listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=VMCORES).get("Contents", [])
         keys = [each["Key"] for each in listed if f"/{instance_id}/" in each["Key"]]
         # vmcores/<account>/<region>/<instance>/<incident>/<name>
         return {key.split("/", 5)[5]: key for key in keys}
@@ -92,7 +95,7 @@ class Deployment:
     def left_of_rescues(self, instance_id: str) -> list[str]:
         """IDs of the snapshots, volumes and living collectors that rescues of an instance made."""
         ec2 = self.account.client("ec2")
-        mark = [{"Name": "tag:hangdump:rescue-of", "Values": [instance_id]}]
+        mark = [{"Name": f"tag:{RESCUED_INSTANCE_TAG}", "Values": [instance_id]}]
         collectors = [
             instance["InstanceId"]
             for reservation in ec2.describe_instances(Filters=mark)["Reservations"]

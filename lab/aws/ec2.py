@@ -147,7 +147,7 @@ class Power:
     def found_off(self, instance: Instance, computer: Computer) -> None:
         """The operating system switched itself off: what becomes of the instance is its shutdown behavior's to say.
 
-        Real: by way of stopping or shutting-down; StateTransitionReason is then empty (inf).
+        Real: by way of stopping or shutting-down; StateTransitionReason is then empty (inferred).
         """
         if instance.state != "running":
             return

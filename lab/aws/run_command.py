@@ -13,7 +13,7 @@ from lab.machines.machine import Completed, MachineUnreachable
 
 STDOUT_CHARACTERS = 24_000
 STDERR_CHARACTERS = 8_000
-# (mem) the agent's own suffix, inside the limit
+# The agent's own suffix (from memory), inside the limit
 TRUNCATED = "--output truncated--"
 REBOOT_EXIT_CODE = 194
 # The agent resumes a document after any reboot, up to this often; its CommandRetryLimit is 15.
@@ -133,7 +133,7 @@ class Agent:
                     self._step.script, environment=environment, timeout_seconds=remaining
                 )
             except MachineUnreachable:
-                # (inf) The machine went away under the script; a restarted agent runs the document again from its top.
+                # Inferred: the machine went away under the script; a restarted agent runs the document from its top.
                 self._emit("the machine went away; runs again when it is back")
                 self._wait_for_machine(deadline)
                 continue

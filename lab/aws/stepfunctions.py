@@ -23,7 +23,7 @@ from lab.aws import json_path
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, utc_now
 
-# As the SDK for Java v2 names its clients: the first half of an error's name. (ec2, ssm: recalled; others: inf)
+# As the SDK for Java v2 names its clients: the first half of an error's name. (ec2, ssm: from memory; others: inferred)
 SERVICE_NAMES = {
     "cloudwatch": "CloudWatch",
     "dynamodb": "DynamoDb",
@@ -138,7 +138,7 @@ def iso(time: datetime) -> str:
 
 
 def _install_fail(patches: Patches) -> None:
-    """Real (inf): ErrorPath of a Fail passes on any error, `States.Timeout` too. moto: States.Runtime instead."""
+    """Real (inferred): ErrorPath of a Fail passes on any error, `States.Timeout` too. moto: States.Runtime instead."""
     patches.replace(state_fail, "CustomErrorName", lambda _original: ErrorName)
 
 

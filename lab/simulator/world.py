@@ -24,11 +24,12 @@ from lab.simulator.modelled_host import Dump, Snapshots
 from lab.simulator.one_thread_account import OneThreadAccount, import_handlers
 from lab.simulator.scheduler import scheduler
 from lab.simulator.virtual_time import virtual_time
-from lambdas.runtime.tags import OWNER_TAG, STACK_TAG
+from lambdas.incident.object_keys import VMCORES
+from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
 
-# Few looks in the loops, whose bounds are as in the template: what is between them costs processor time here.
+# Few polls: the loops' bounds are the template's, and each poll costs processor time here.
 SETTINGS: dict[str, Any] = {"pollSeconds": 60, "dumpTimeoutSeconds": 900, "probeTimeoutSeconds": 20}
-ENROLLED = {"hangdump:enrolled": "true"}
+ENROLLED = {ENROLLED_TAG: "true"}
 LONGEST_RUN = 14 * 86400.0
 
 
@@ -111,7 +112,7 @@ class World(Deployment):
             self.account.state.events.emit("cloudwatch", "alarm", "delivered")
             self.account._functions.call_as(function, event, ALARMS_PRINCIPAL, alarm.alarm_arn)
 
-        alarm = self.account.state.backend("cloudwatch").alarms[f"hangdump-{self.instance_id}"]
+        alarm = self.account.state.backend("cloudwatch").alarms[hang_alarm_name(self.instance_id)]
         if alarm.state_value != "ALARM":
             alarm.state_value, alarm.state_updated_timestamp = "ALARM", _now()
         (function,) = alarm.alarm_actions
@@ -127,14 +128,14 @@ class World(Deployment):
 
     def leave_things(self) -> None:
         """A dump volume that is attached to nothing, and an upload that nobody goes on with."""
-        ours = [{"Key": OWNER_TAG, "Value": self.instance_id}, {"Key": STACK_TAG, "Value": "Hangdump"}]
+        ours = [{"Key": OWNER_TAG, "Value": self.instance_id}, {"Key": STACK_TAG, "Value": STACK}]
         self.account.client("ec2").create_volume(
             AvailabilityZone=f"{self.account.region}a",
             Size=8,
             TagSpecifications=[{"ResourceType": "volume", "Tags": ours}],
         )
         place = f"{self.account.account_id}/{self.account.region}/{self.instance_id}"
-        key = f"vmcores/{place}/20261101T000000Z-{self.instance_id}/vmcore"
+        key = f"{VMCORES}{place}/20261101T000000Z-{self.instance_id}/vmcore"
         self.account.client("s3").create_multipart_upload(Bucket=self.bucket, Key=key)
 
     def make_older(self, resource_ids: list[str], *, hours: float) -> None:

@@ -6,6 +6,7 @@ A bucket or console that refuses must not keep the verdict from people: each fai
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -42,7 +43,7 @@ def observe(bucket: VmcoreBucket, incident: Incident, *, is_log_written: bool) -
     problems: list[str] = []
     logs: dict[str, str] = {}
     for name in ("dmesg", "log") if is_log_written else ("dmesg",):
-        text = _attempt(f"vmcore-{name}.txt", lambda name=name: _read(bucket, incident.object_keys[name]), problems)  # type: ignore[misc]
+        text = _attempt(f"vmcore-{name}.txt", partial(_read, bucket, incident.object_keys[name]), problems)
         if text is not None:
             logs[name] = text
     console = _attempt("The console", lambda: read_console(incident.instance_id), problems) or ""
