@@ -1,4 +1,4 @@
-"""Owns the assembly of an SSM document: document.yaml, the script files it pulls in, the prelude from its parameters.
+"""Assembles an SSM document from document.yaml, its script files, and a prelude made of its parameters.
 
 Pure: reads files beside itself, knows no AWS account. What a document must look like is in rules.py.
 """
@@ -100,8 +100,8 @@ def _included(folder: Path, line: str) -> Iterator[str]:
 
 
 def _code(text: str) -> Iterator[str]:
-    """Without comment lines, a sixth of the bytes: SSM takes 64 KB. What is in a here-document stays, and what
-    shellcheck reads."""
+    """Removes comment lines, a sixth of the bytes, because SSM takes only 64 KB. Keeps here-documents, and comments
+    for shellcheck."""
     end: str | None = None
     for line in text.splitlines():
         if end is None and COMMENT.match(line):

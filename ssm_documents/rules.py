@@ -1,4 +1,4 @@
-"""Owns the structural rules that every assembled SSM document keeps; assembly refuses one that breaks any.
+"""The structural rules for every assembled SSM document; the assembly refuses a document that breaks one.
 
 No validator for SSM documents exists; the sources are the SSM user guide and the agent's behaviour.
 """
@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-MAX_DOCUMENT_BYTES = 64 * 1024  # SSM quota; run-time parameters count as well
-PARAMETER_RESERVE_BYTES = 4 * 1024  # room for them: the longest is a presigned URL of ~1.5 KB
+MAX_DOCUMENT_BYTES = 64 * 1024  # SSM quota, which includes the run-time parameters
+PARAMETER_RESERVE_BYTES = 4 * 1024  # for the parameters: the longest is a presigned URL of ~1.5 KB
 _PARAMETER_KEYS = {"type", "description", "default", "allowedPattern", "interpolationType"}
 _INTERPOLATION = 'if [ -z "${SSM_%s+x}" ]; then export SSM_%s="{{ %s }}"; fi'
 # Within double quotes these end the quotes or expand; a brace starts an interpolation of SSM itself.
@@ -21,7 +21,7 @@ class BrokenDocumentError(Exception):
 
 
 def broken_rules(content: Mapping[str, Any]) -> list[str]:
-    """Every broken rule, in words; an empty list for a sound document."""
+    """Describes every broken rule; an empty list for a valid document."""
     return [
         *_broken_by_shape(content),
         *(rule for name, parameter in content.get("parameters", {}).items() for rule in _broken_by(name, parameter)),
@@ -54,7 +54,7 @@ def _broken_by(name: str, parameter: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _broken_by_pattern(name: str, pattern: str, default: str) -> Iterator[str]:
-    """The pattern is read by Java (API), RE2 (agent) and bash (script): only what all three read alike is allowed."""
+    """Java (API), RE2 (agent) and bash (script) read the pattern: only syntax that means the same to all is allowed."""
     if not (pattern.startswith("^") and pattern.endswith("$")) or "|" in _outside_groups(pattern):
         yield f"{name}: pattern is not anchored"
     if "\\" in pattern or "(?" in pattern or "'" in pattern or "{{" in pattern:

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Owns which Python reads the dump: one that has drgn, the host's own or one in an environment that is made for it.
+# Finds a Python with drgn: the host's own, or one in a new virtual environment.
 ENVIRONMENT=/var/lib/hangdump/analysis
 
 has_drgn() { "$1" -c 'import sys, drgn; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-# Names each file that may be installed by its SHA-256; it came with the analysis, by a presigned URL.
+# Lists the allowed files by their SHA-256; it came with the analysis code, by a presigned URL.
 REQUIREMENTS=analysis/host_requirements.txt
 
 install_drgn() {
@@ -26,5 +26,5 @@ find_python() {
       fi
     fi
   done
-  fail PackageUnavailable "No Python from 3.11 with drgn on this host, and pip could not install it with the digests in $REQUIREMENTS. Install drgn by the package manager, and run again."
+  fail PackageUnavailable "This host has no Python from 3.11 with drgn, and pip could not install drgn with the digests in $REQUIREMENTS. Install drgn with the package manager, and run again."
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Owns one analysis on this host; the vmcore, which is another machine's memory, is gone when it ends.
+# Runs one analysis on this host. The vmcore, another machine's memory, is removed at the end.
 SCRATCH=/var/tmp/hangdump-analysis
-# For what is read into memory, written, and unpacked beside the dump.
+# Space for symbols and other files beside the dump.
 SPARE_BYTES=$((4 * 1024 * 1024 * 1024))
 
 check_space() {
@@ -13,12 +13,12 @@ check_space() {
 }
 
 fail_late() {
-  fail AnalysisFailed "It did not end within $SSM_timeoutSeconds s: $1. Raise analysisTimeoutSeconds, or open the dump by hand: python -m analysis open."
+  fail AnalysisFailed "The analysis did not end within $SSM_timeoutSeconds s: $1. Raise analysisTimeoutSeconds, or open the dump by hand: python -m analysis open."
 }
 
-# Of python -m analysis: 1 for what it knows, with "<error>: <sentence>" as its last words.
+# python -m analysis exits with 1 for known errors, and prints "<error>: <sentence>" last.
 run_analysis() {
-  # A minute is left for sending.
+  # Leave a minute to send the result.
   local scratch="$1" known code=0 left=$((SSM_timeoutSeconds - SECONDS - 60))
   ((left > 0)) || fail_late "fetching the vmcore took $SECONDS s"
   cd "$scratch"
@@ -29,7 +29,7 @@ run_analysis() {
   known="$(grep -E '^(DebuginfoNotFound|SymbolsMismatched|VmcoreUnreadable): ' "$WORK_DIR/words" | tail -n 1 || true)"
   [[ -z "$known" ]] || fail "${known%%:*}" "${known#*: }"
   ((code != 124 && code != 137)) || fail_late "reading it was given $left s"
-  fail AnalysisFailed "It ended with exit code $code: $(tail -n 1 "$WORK_DIR/words" | head -c 500)"
+  fail AnalysisFailed "The analysis ended with exit code $code: $(tail -n 1 "$WORK_DIR/words" | head -c 500)"
 }
 
 main() {
@@ -37,9 +37,9 @@ main() {
   start_report AnalysisFailed
   take_lock analysis 60
   scratch="$HOST_ROOT$SCRATCH"
-  # A run that was killed left its vmcore. Whoever has the lock is the only one that may have one.
+  # A killed run leaves its vmcore. Only the holder of the lock may have one.
   rm -rf "$scratch"
-  # finish_report reads the exit code, which the removal must not change.
+  # The removal must not change the exit code: finish_report reads it.
   trap 'code=$?; rm -rf "$HOST_ROOT$SCRATCH"; set +e; (exit "$code"); finish_report' EXIT
   mkdir -m 700 "$scratch"
   fetch_manifest

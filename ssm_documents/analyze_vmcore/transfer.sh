@@ -1,9 +1,9 @@
 #!/bin/bash
-# Owns what is fetched from the bucket and sent to it. URLs are secrets: curl reads them from a file descriptor, they are in
-# no argument list and in no output.
+# Fetches objects from the bucket and sends the result. URLs are secrets: curl reads them from a file descriptor, so they
+# are in no argument list and no output.
 MANIFEST_PATTERN=$'^(bundle|vmcore|result)\t[0-9]{1,15}\thttps?://[A-Za-z0-9.:-]+/[A-Za-z0-9%&=._~/?+:-]+$'
 
-# $1: what, for the message; $2: the URL; the rest: curl's options. A cut download goes on where it ended.
+# $1: the object's name for messages; $2: the URL; the rest: curl's options. An interrupted download continues.
 transfer() {
   local what="$1" url="$2" answer attempt
   shift 2
@@ -20,11 +20,11 @@ transfer() {
 }
 
 fetch_manifest() {
-  [[ "$SSM_manifestUrl" != none ]] || fail InvalidParameter "manifestUrl is needed."
-  command -v curl >/dev/null || fail PackageUnavailable "There is no curl on this host, and the analysis needs it. Install it and run again."
+  [[ "$SSM_manifestUrl" != none ]] || fail InvalidParameter "manifestUrl is missing."
+  command -v curl >/dev/null || fail PackageUnavailable "This host has no curl, which the analysis needs. Install it and run again."
   transfer "The manifest" "$SSM_manifestUrl" --output "$WORK_DIR/manifest"
   if [[ "$(grep -Evc "$MANIFEST_PATTERN" "$WORK_DIR/manifest")" != 0 || "$(wc -l <"$WORK_DIR/manifest")" != 3 ]]; then
-    fail AnalysisFailed "The manifest has lines that are none. Start AnalyzeVmcore again."
+    fail AnalysisFailed "The manifest has invalid lines. Start AnalyzeVmcore again."
   fi
 }
 

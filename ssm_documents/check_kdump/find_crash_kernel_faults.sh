@@ -1,7 +1,7 @@
 #!/bin/bash
-# Owns the findings about the crash kernel itself: whether it can be loaded, its initramfs, what it does after the dump.
+# The findings about the crash kernel itself: whether it can be loaded, its initramfs, its action after the dump.
 
-# kexec_file_load leaves to the kernel what kexec_load makes in user space: see docs/readiness.md.
+# kexec_file_load does in the kernel what kexec_load does in user space: see docs/readiness.md.
 find_loading_faults() {
   local lockdown
   if ! family uses_kexec_file_load; then
@@ -36,14 +36,14 @@ find_initramfs_faults() {
   find_missing_nvme "$initrd" "$release"
 }
 
-# Families call it too, for the configuration that goes into their initramfs.
+# The families also call it, for the configuration in their initramfs.
 stale_initramfs() {
   if ! has_finding crash-initramfs-stale; then
     finding crash-initramfs-stale "$1" "run configure_kdump, which has it made anew"
   fi
 }
 
-# A list that is empty says nothing: the tool that would give it is not there.
+# An empty list proves nothing: the tool that prints it is missing.
 find_missing_nvme() {
   local directory modules
   [[ "$TARGET_DISK" == nvme* ]] || return 0

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Owns what is worth saying although the host can dump.
-# From this version on the agent hands parameters over as environment variables; older ones put them into the script.
+# The notes: facts worth knowing although the host can dump.
+# Since this version the agent passes parameters as environment variables; older ones put them into the script.
 ENV_VAR_AGENT=3.3.2746.0
 
 # SSM Agent version: 3.3.1611.0

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns the findings about the memory for the crash kernel, now and after the next boot, and about the service.
+# The findings about the crash kernel's memory, now and after the next boot, and about the service.
 
 find_reservation_faults() {
   local configured cmdline
@@ -19,7 +19,7 @@ find_reservation_faults() {
   find_small_reservation
 }
 
-# The estimate of the family's own tool, for this host and its crash initramfs.
+# The distribution's own estimate for this host and its crash initramfs.
 find_small_reservation() {
   local estimated observed
   estimated="$(family estimated_mib)"
@@ -32,7 +32,7 @@ find_small_reservation() {
   fi
 }
 
-# What the next boot reserves; of a pair for both sides of 4 GiB the larger part.
+# The bytes that the next boot reserves; of a pair above and below 4 GiB the larger part.
 configured_bytes() {
   local value bytes most=0
   while read -r value; do

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Owns the findings about the panic sysctls: off now, or off after the next boot.
+# The findings about the panic sysctls: off now, or off after the next boot.
 SYSCTL_FILE=/etc/sysctl.d/99-kernel_panic.conf
 
-# Files that systemd reads after ours, by name, and set the key again (on Debian 99-sysctl.conf is /etc/sysctl.conf).
+# Files that systemd reads after Hangdump's and that set the key again (Debian's 99-sysctl.conf is /etc/sysctl.conf).
 later_assignment() {
   local file name
   for file in "$HOST_ROOT"/usr/lib/sysctl.d/*.conf "$HOST_ROOT"/run/sysctl.d/*.conf "$HOST_ROOT"/etc/sysctl.d/*.conf; do
@@ -20,7 +20,7 @@ find_sysctl_faults() {
     finding sysctl-not-persistent "$SYSCTL_FILE does not set kernel.unknown_nmi_panic = 1" "run configure_kdump"
   fi
   while read -r key wanted; do
-    # arm64 kernels have none: no interrupt reaches them either.
+    # arm64 kernels do not have it, and EC2 sends them no interrupt.
     if [[ "$key" == unknown_nmi_panic && ! -e "$HOST_ROOT/proc/sys/kernel/$key" ]]; then continue; fi
     later="$(later_assignment "$key")"
     if [[ -n "$later" && "${later%% *}" != "$wanted" ]]; then

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Owns the findings about the dump target: fstab, mount, volume, room.
-# The disk that is mounted there; nothing when nothing is.
+# The findings about the dump target: fstab, mount, volume, space.
+# The disk mounted at the mount point, or nothing.
 TARGET_DISK=""
 
 find_target_faults() {
@@ -29,7 +29,7 @@ find_target_faults() {
   fi
 }
 
-# What the next boot, and the crash kernel, would mount there.
+# The device that the next boot and the crash kernel would mount there.
 find_wrong_uuid() {
   local wanted uuid
   wanted="$(fstab_lines "$SSM_mountPoint" | sed -n '1s/^UUID="\{0,1\}\([^" \t]*\).*/\1/p')"
@@ -56,8 +56,8 @@ is_target_writable() {
   ! is_mounted_read_only "$SSM_mountPoint" && { echo probe >"$probe" && rm -f "$probe"; } 2>/dev/null
 }
 
-# With level 31 a dump is under a tenth of memory for almost all hosts: a quarter is the floor. A level that keeps user
-# pages (without 8) may need all of it; a volume as large as memory still passes with its file system's overhead.
+# With level 31 a dump has under a tenth of memory on almost all hosts: require a quarter. A level that keeps user pages
+# (without 8) may need all of it: require 9/10, so that a volume as large as memory passes with its file system.
 bytes_needed() {
   local level
   level="$(family dump_level)"

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Owns what a finding is. One cause gives one finding: what merely follows from it is left out.
-# Every code, what it means and its remedy: docs/readiness.md.
+# Collects the findings. One cause gives one finding: its consequences are left out.
+# docs/readiness.md lists every code with its meaning and its remedy.
 
-# finding CODE OBSERVED REMEDY: a dump would not happen, or would be lost.
+# finding CODE OBSERVED REMEDY: the host could not dump, or the dump would be lost.
 finding() { add_finding error "$@"; }
 
-# note_finding CODE OBSERVED REMEDY: worth knowing, but the host can dump.
+# note_finding CODE OBSERVED REMEDY: a note; the host can dump.
 note_finding() { add_finding note "$@"; }
 
 add_finding() {
@@ -15,7 +15,7 @@ add_finding() {
   printf '%s %s\n' "$1" "$2" >>"$WORK_DIR/found"
 }
 
-# Is one of these codes found already?
+# Whether one of these codes was found already.
 has_finding() {
   local code
   for code in "$@"; do

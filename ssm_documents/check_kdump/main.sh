@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns the verdict: ready when nothing but notes was found. A host that is not ready is a result, not an error.
+# Decides whether the host is ready: all findings must be notes. A host that is not ready is a result, not an error.
 
 find_everything() {
   find_reservation_faults

@@ -1,13 +1,13 @@
 #!/bin/bash
-# Owns what must hold before anything is changed on this host; each failure has its own name.
+# The conditions to check before any change to this host; each failure has its own name.
 
-# Nitro and bare metal say "Amazon EC2"; Xen types say "Xen" and have /sys/hypervisor.
+# Nitro and bare metal report "Amazon EC2"; Xen types report "Xen" and have /sys/hypervisor.
 is_nitro() {
   [[ "$(cat "$HOST_ROOT/sys/class/dmi/id/sys_vendor" 2>/dev/null)" == "Amazon EC2" ]] &&
     [[ "$(cat "$HOST_ROOT/sys/hypervisor/type" 2>/dev/null)" != xen ]]
 }
 
-# A kernel without its config file still shows whether it can hold a crash kernel.
+# Without a config file the kernel still shows whether it can load a crash kernel.
 has_crash_dump_support() {
   local config
   config="$HOST_ROOT/boot/config-$(kernel_release)"
@@ -18,7 +18,7 @@ has_crash_dump_support() {
   fi
 }
 
-# "1 GB" is what the type is sold with: the kernel shows up to 10 % less of it (firmware, its own image, page structures).
+# The type has 1 GB, but the kernel shows up to 10 % less (firmware, its own image, page structures).
 has_enough_memory() { (($(memory_bytes) >= 900 * 1024 * 1024)); }
 
 check_space() {
@@ -31,7 +31,7 @@ check_space() {
   done <"$WORK_DIR/space-needed"
 }
 
-# What makedumpfile was built without is found out at the crash otherwise, and the dump is several times as large.
+# Otherwise a library missing from makedumpfile would show only at the crash: the dump would be several times as large.
 check_compression() {
   local option library
   while read -r option library; do
@@ -45,13 +45,13 @@ check_preconditions() {
   if [[ " $SSM_coreCollector " =~ \ -d[\ 0-9] ]]; then
     fail InvalidParameter "coreCollector has -d; give the level as dumpLevel."
   fi
-  # Seen: their crash kernel's initrd has no libgcc_s, the threads' first exit aborts makedumpfile, and no dump is complete.
+  # Their crash kernel's initrd has no libgcc_s, so makedumpfile aborts at the first exit of a thread: no dump is complete.
   if [[ "$FAMILY" == debian && " $SSM_coreCollector " == *" --num-threads"* ]]; then
     fail InvalidParameter "coreCollector has --num-threads, which aborts in the crash kernel of Debian and Ubuntu; take it out."
   fi
   is_nitro || fail NotNitro "DMI says '$(cat "$HOST_ROOT/sys/class/dmi/id/sys_vendor" 2>/dev/null || true)', not a Nitro instance: EC2 could not deliver a diagnostic interrupt. Move to a Nitro type."
   has_crash_dump_support || fail NoCrashDumpSupport "Kernel $(kernel_release) is built without CONFIG_CRASH_DUMP: it cannot dump. Boot the distribution's own kernel and run again."
-  has_enough_memory || fail InsufficientMemory "This host has $(($(memory_bytes) / 1024 / 1024)) MiB; kdump needs 1 GB, as it keeps a part for the crash kernel. Take a larger type."
+  has_enough_memory || fail InsufficientMemory "This host has $(($(memory_bytes) / 1024 / 1024)) MiB; kdump needs 1 GB, as it keeps a part for the crash kernel. Change it to a larger type."
   family space_needed >"$WORK_DIR/space-needed"
   check_space
 }

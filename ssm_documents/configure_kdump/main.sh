@@ -1,10 +1,10 @@
 #!/bin/bash
-# Owns the order of the configuration, and its report. Safe to run again: after a lost connection, after the reboot.
+# The order of the configuration, and its report. Safe to run again, after a lost connection or the reboot.
 
 load_crash_kernel() {
   if is_crash_kernel_loaded; then return 0; fi
   family load_crash_kernel || true
-  is_crash_kernel_loaded || fail ConfigurationFailed "$(reserved_bytes) bytes are reserved, but $(family kdump_service) did not load the crash kernel. Look at: journalctl -u $(family kdump_service)"
+  is_crash_kernel_loaded || fail ConfigurationFailed "$(reserved_bytes) bytes are reserved, but $(family kdump_service) did not load the crash kernel. See: journalctl -u $(family kdump_service)"
   note_change "crash kernel loaded"
 }
 

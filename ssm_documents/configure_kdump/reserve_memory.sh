@@ -1,8 +1,8 @@
 #!/bin/bash
-# Owns crashkernel=: which value is wanted, whether the running reservation does already, whether a reboot is needed.
+# Sets crashkernel=: chooses the value, and decides whether the present reservation suffices or a reboot is needed.
 REBOOT_MARKER=/var/lib/hangdump/reboot-requested
 
-# The family's own tool knows its kernel and initramfs best; its table is the fallback.
+# The distribution's own tool knows its kernel and initramfs best; the family's table is the fallback.
 wanted_crashkernel() {
   local value
   if [[ "$SSM_crashkernel" != auto ]]; then
@@ -23,7 +23,7 @@ reserve_memory() {
   CRASHKERNEL="$(wanted_crashkernel)"
   WANTED_BYTES="$(bytes_wanted_by "$CRASHKERNEL")"
   ((WANTED_BYTES > 0)) || fail InvalidParameter "crashkernel=$CRASHKERNEL reserves nothing on a host with $(($(rounded_memory_bytes) / 1024 / 1024)) MiB; widen its ranges."
-  # No reboot for nothing: a reservation that is large enough, and will be there after the next boot, is left alone.
+  # Avoid a useless reboot: keep a reservation that is large enough and persists after the next boot.
   if is_reservation_enough && [[ -n "$(family configured_crashkernels)" ]]; then
     CRASHKERNEL="$(family configured_crashkernels | paste -s -d ' ')"
     return 0
@@ -31,8 +31,8 @@ reserve_memory() {
   family configure_reservation "$CRASHKERNEL"
 }
 
-# The kernel has read the wanted value and still has not reserved it: another reboot would change nothing. Another value is
-# no vain one: kdump-tools estimates what it needs only after the first boot with kdump.
+# If the kernel has read the value but has not reserved it, another reboot would change nothing. A new value may need a
+# second reboot: kdump-tools estimates its need only after the first boot with kdump.
 refuse_vain_reboot() {
   local observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
   if [[ "$(crashkernel_values <"$HOST_ROOT/proc/cmdline")" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then

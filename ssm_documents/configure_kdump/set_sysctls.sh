@@ -1,12 +1,12 @@
 #!/bin/bash
-# Owns the panic sysctls: persistent in one file and applied at once. Never on the kernel's command line, which the crash
-# kernel inherits.
+# Sets the panic sysctls in one file and applies them at once. Never on the kernel's command line, because the crash kernel
+# inherits it.
 SYSCTL_FILE=/etc/sysctl.d/99-kernel_panic.conf
 SYSCTL_HEADER="# Written by Hangdump: what turns a hang into a panic, and so into a dump."
 SWITCHES="unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall
   panic_on_io_nmi panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn"
 
-# "key value" lines; a key that this kernel has not is left out when it is to be off, and an error when it is wanted.
+# "key value" lines. A key that this kernel lacks is left out if its value is 0; otherwise it is an error.
 wanted_sysctls() {
   local key variable
   for key in $SWITCHES; do
@@ -16,13 +16,13 @@ wanted_sysctls() {
     elif [[ "$key" == unknown_nmi_panic && "$(architecture)" != x86_64 ]]; then
       log "note: kernel.$key does not exist on $(architecture), where EC2 sends no diagnostic interrupt; left out"
     elif [[ "${!variable}" != 0 ]]; then
-      fail InvalidParameter "$key is wanted, but kernel $(kernel_release) has no sysctl kernel.$key. Set it to 0, or boot a kernel that has it."
+      fail InvalidParameter "$key must be set, but kernel $(kernel_release) has no sysctl kernel.$key. Set it to 0, or boot a kernel that has it."
     fi
   done
   echo "panic $SSM_kernel_panic"
 }
 
-# What its owner has in the file stays, before ours; our keys only where we write them (-kernel/panic is the same key).
+# Keeps the owner's lines before Hangdump's, but without Hangdump's keys (-kernel/panic is the same key).
 foreign_sysctls() {
   { cat "$HOST_ROOT$SYSCTL_FILE" 2>/dev/null || true; } | KEYS="$SWITCHES panic" HEADER="$SYSCTL_HEADER" awk '
     BEGIN { split(ENVIRON["KEYS"], names); for (i in names) ours["kernel." names[i]] = 1 }

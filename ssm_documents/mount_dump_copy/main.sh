@@ -1,11 +1,11 @@
 #!/bin/bash
-# Owns the mount of a copy of a dump volume. Only ever a copy: what the crash kernel wrote a moment before the power went may be
-# in the journal alone, so that is replayed first, on the copy; when it cannot be, the file system is read as it lies.
+# Mounts a copy of a dump volume, never the volume itself. The crash kernel's last writes may be only in the journal, so
+# the journal is replayed first, on the copy. If that fails, the file system is read without its journal.
 
-# What came from another host is only read.
+# Data from another host is only read.
 CAREFUL="ro,nosuid,nodev,noexec"
 
-# The partition that prepare_dump_volume made, or a file system on the whole disk.
+# The partition of prepare_dump_volume, or a file system on the whole disk.
 find_file_system() {
   local device
   for device in $(partitions_of "$DISK") "$DISK"; do
@@ -18,7 +18,7 @@ find_file_system() {
   fail DumpVolumeMismatch "Disk $DISK ($SSM_volumeId) has neither an xfs nor an ext4 file system: it is no copy of a dump volume that Hangdump prepared."
 }
 
-# nouuid: xfs refuses a second file system with the UUID of one that is mounted.
+# nouuid: xfs refuses a second file system with the same UUID as a mounted one.
 options_with_journal() { if [[ "$FILE_SYSTEM" == xfs ]]; then echo "$CAREFUL,nouuid"; else echo "$CAREFUL"; fi; }
 options_without_journal() { if [[ "$FILE_SYSTEM" == xfs ]]; then echo "$CAREFUL,nouuid,norecovery"; else echo "$CAREFUL,noload"; fi; }
 
@@ -39,7 +39,7 @@ main() {
   start_report ConfigurationFailed
   take_lock mount 300
   check_mount_point "$SSM_mountPoint"
-  [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is needed: the copy is found by its NVMe serial and nothing else."
+  [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is missing: the copy is found only by its NVMe serial."
   wait_for_disk "${SSM_volumeId//-/}"
   find_file_system
   mounted="$(mounted_device "$SSM_mountPoint")"

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Owns which disk is meant and what is on it already. Changes nothing; when in doubt the disk holds data.
+# Finds the disk and what is on it. Changes nothing; in doubt the disk holds data.
 
-# Set by sgdisk, sfdisk or parted below, told by the kernel: no tool and no udev race in between.
+# The partition name, set by sgdisk, sfdisk or parted. The kernel shows it: no tool is needed, and udev cannot race.
 is_partition_ours() { grep -qx 'PARTNAME=hangdump' "$HOST_ROOT/sys/block/$DISK/$1/uevent"; }
 
-# Low-level probe without cache: prints TYPE or PTTYPE, "ambivalent" when blkid cannot decide, nothing when it finds nothing.
+# Low-level probe without cache: prints TYPE or PTTYPE, "ambivalent" if blkid cannot decide, or nothing.
 signature_on() {
   local found exit_code=0
   found="$(blkid -p -o export "$HOST_ROOT/dev/$1")" || exit_code=$?
@@ -16,8 +16,8 @@ signature_on() {
   esac
 }
 
-# A database on the raw device has no signature that blkid knows. A new EBS volume reads as zeros throughout.
-# Counted, not `grep -q`: with pipefail an early exit of grep would read as "nothing written".
+# A database on the raw device has no signature that blkid knows. A new EBS volume reads as zeros.
+# This counts instead of `grep -q`: with pipefail an early exit of grep would mean "nothing written".
 has_bytes_written() {
   local device="$HOST_ROOT/dev/$1" bytes written
   bytes="$(blockdev --getsize64 "$device")"
@@ -35,7 +35,7 @@ refuse_disk() {
   fail DeviceHoldsData "Disk $DISK ($SSM_volumeId) $1. Nothing was changed. Hangdump formats only an empty volume: give it another one, or wipe this one yourself when you are sure."
 }
 
-# Sets PARTITION (empty: make one) and FOUND_FILE_SYSTEM (empty: make one).
+# Sets PARTITION and FOUND_FILE_SYSTEM; an empty one has to be made.
 examine_disk() {
   local partitions signature
   PARTITION="" FOUND_FILE_SYSTEM=""
@@ -60,7 +60,7 @@ examine_partition() {
   if has_holders "$DISK/$PARTITION" || is_swap "$PARTITION"; then refuse_disk "has its partition in use by the kernel (holders or swap)"; fi
   signature="$(signature_on "$PARTITION")"
   FOUND_FILE_SYSTEM="${signature%% *}"
-  # Ours, but the run that made it ended before mkfs did: it may be finished.
+  # Hangdump's own partition, but its run ended before mkfs: continue there.
   if [[ -z "$FOUND_FILE_SYSTEM" ]]; then return 0; fi
   label="$(blkid -p -s LABEL -o value "$device" || true)"
   if [[ "$label" != HANGDUMP ]]; then refuse_disk "has a $FOUND_FILE_SYSTEM file system labelled '$label', not HANGDUMP, on its partition"; fi

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns what writes to the disk: one GPT partition named hangdump, one file system labelled HANGDUMP.
+# Writes to the disk: one GPT partition named hangdump, one file system labelled HANGDUMP.
 
 # util-linux before 2.26 (EL7) writes MBR tables only.
 is_gpt_known_to_sfdisk() { command -v sfdisk >/dev/null && [[ "$(sfdisk --help 2>&1)" == *--label* ]]; }
@@ -9,7 +9,7 @@ make_partition() {
   if command -v sgdisk >/dev/null; then
     sgdisk --new=1:0:0 --typecode=1:8300 --change-name=1:hangdump "$device"
   elif is_gpt_known_to_sfdisk; then
-    # The long form of "Linux filesystem": older sfdisk has no alias for it in GPT.
+    # The GUID of "Linux filesystem": older sfdisk has no alias for it.
     printf 'label: gpt\ntype=0FC63DAF-8483-4772-8E79-3D69D8477DE4, name="hangdump"\n' | sfdisk "$device"
   elif command -v parted >/dev/null; then
     parted --script --align optimal "$device" mklabel gpt mkpart hangdump "$SSM_fileSystem" 1MiB 100%
@@ -31,10 +31,10 @@ wait_for_partition() {
     blockdev --rereadpt "$HOST_ROOT/dev/$DISK" || true
     sleep 1
   done
-  fail ConfigurationFailed "The kernel does not show the partition just made on $DISK. Run again; nothing needs to be undone."
+  fail ConfigurationFailed "The kernel does not show the new partition on $DISK. Run again; nothing needs to be undone."
 }
 
-# Neither -f nor -F: mkfs itself is the last one to refuse a device that holds something.
+# Without -f or -F, so that mkfs itself refuses a device that holds data.
 make_file_system() {
   local device="$HOST_ROOT/dev/$PARTITION"
   log "making a $SSM_fileSystem file system on $PARTITION"

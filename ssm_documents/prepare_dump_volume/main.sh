@@ -1,8 +1,8 @@
 #!/bin/bash
-# Owns the order: examine, format only what is empty, fstab, mount, report. Safe to run again at any point.
+# The order: examine, format only an empty volume, fstab, mount, report. Safe to run again at any point.
 
-# x-hangdump marks the line as ours (mount ignores x-…); 60 s lets the crash kernel wait for a slow attach, and a host
-# without its dump volume still boots (nofail).
+# x-hangdump marks the line as Hangdump's (mount ignores x-…). The crash kernel waits 60 s for a slow attachment. With
+# nofail a host without its dump volume still boots.
 OPTIONS="defaults,nofail,x-systemd.device-timeout=60s,x-hangdump"
 
 refuse_foreign_mount() {
@@ -39,7 +39,7 @@ write_fstab() {
   if [[ "$(fstab_lines "$SSM_mountPoint")" == "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0" ]]; then return 0; fi
   keep_backup /etc/fstab
   {
-    # awk 1 ends the last line when its owner forgot to.
+    # awk 1 adds a missing newline to the last line.
     awk '!/^[^#]*[ ,]x-hangdump[ ,]/' "$HOST_ROOT/etc/fstab" 2>/dev/null || true
     echo "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0"
   } >"$WORK_DIR/fstab"
@@ -58,7 +58,7 @@ mount_dump_volume() {
   note_change "mounted $SSM_mountPoint"
 }
 
-# A new file system has no label at all, and kdump, confined by SELinux, could not write to it.
+# A new file system has no SELinux label, and SELinux would forbid kdump to write to it.
 label_for_selinux() {
   if [[ -e "$HOST_ROOT/sys/fs/selinux/enforce" ]] && command -v restorecon >/dev/null; then
     restorecon -R "$HOST_ROOT$SSM_mountPoint" || log "note: restorecon $SSM_mountPoint failed"
@@ -80,7 +80,7 @@ main() {
   start_report ConfigurationFailed
   take_lock configuration 300
   check_mount_point "$SSM_mountPoint"
-  [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is needed: the dump volume is found by its NVMe serial and nothing else."
+  [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is missing: the dump volume is found only by its NVMe serial."
   find_family
   wait_for_disk "${SSM_volumeId//-/}"
   refuse_foreign_mount
@@ -93,7 +93,7 @@ main() {
   write_fstab "$uuid"
   systemctl daemon-reload
   mount_dump_volume
-  # A vmcore holds the memory of the host, and Ubuntu writes it readable for everyone.
+  # A vmcore holds the host's memory, and Ubuntu makes it readable for everyone.
   if ((IS_NEW_FILE_SYSTEM)); then
     chmod 0700 "$HOST_ROOT$SSM_mountPoint"
     label_for_selinux

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Owns the active probe: an instance that cannot run this within seconds does not respond. No process but bash itself.
+# The active probe: an instance that cannot run this within seconds does not respond. It starts no process besides bash.
 
 main() {
   local root="${HOST_ROOT:-}" key value boot_id kernel booted_at=""
-  # The crash kernel of Debian boots the real root, agent included, to save the dump: that is no return to service.
+  # Debian's crash kernel boots the real root with the agent to save the dump: the instance is not back yet.
   if [[ -e "$root/proc/vmcore" ]]; then
     printf '{"isCrashKernel":true}'
     return

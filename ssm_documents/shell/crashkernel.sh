@@ -1,6 +1,6 @@
 #!/bin/bash
-# Owns the arithmetic of crashkernel= (Documentation/admin-guide/kdump/kdump.rst): what a value reserves on this host.
-# A value is what follows "crashkernel="; a pair for both sides of 4 GiB is one value with a space: "512M,high 72M,low".
+# Computes the bytes that a crashkernel= value reserves on this host (Documentation/admin-guide/kdump/kdump.rst).
+# A value follows "crashkernel="; a pair above and below 4 GiB is one value with a space: "512M,high 72M,low".
 
 # 256M -> bytes; a plain number is bytes.
 bytes_of() {

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Owns how a disk of EBS is found: by its NVMe serial and nothing else, once the guest has it. Reads shell/mounts.sh.
+# Finds an EBS disk only by its NVMe serial, and waits for it. Uses shell/mounts.sh.
 
-# EBS answers "attached" a few seconds before the guest has the disk.
+# EBS reports "attached" a few seconds before the guest has the disk.
 wait_for_disk() {
   local serial="$1" attempt found
   for ((attempt = 0; attempt < 30; attempt++)); do

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns changes to the host's configuration: written beside and renamed, noted only when something really changed.
+# Changes the host's configuration: writes a new file, renames it, and records only real changes.
 
 note_change() {
   log "changed: $1"
@@ -9,7 +9,7 @@ note_change() {
 has_changes() { [[ -s "$WORK_DIR/changes" ]]; }
 changes() { cat "$WORK_DIR/changes" 2>/dev/null || true; }
 
-# Content on stdin. The name beside ends in neither .conf nor .cfg: no drop-in directory would read it.
+# Content on stdin. The new file's name ends in neither .conf nor .cfg, so that no drop-in directory reads it.
 write_if_changed() {
   local path beside
   mkdir -p "$(dirname "$HOST_ROOT$1")"
@@ -31,14 +31,14 @@ write_if_changed() {
   note_change "$1"
 }
 
-# What was there before the first edit stays for the owner, once.
+# Keeps the owner's file from before the first edit, once.
 keep_backup() {
   if [[ -e "$HOST_ROOT$1" && ! -e "$HOST_ROOT$1.hangdump-backup" ]]; then
     cp -p "$HOST_ROOT$1" "$HOST_ROOT$1.hangdump-backup"
   fi
 }
 
-# set_assignments FILE KEY VALUE [KEY VALUE]...: every other line of the shell-style file stays as it is.
+# set_assignments FILE KEY VALUE [KEY VALUE]...: keeps every other line of the shell-style file.
 set_assignments() {
   local file="$1"
   shift
@@ -55,7 +55,7 @@ set_assignments() {
   write_if_changed "$file" <"$WORK_DIR/assignments"
 }
 
-# The value that FILE gives KEY last, without quotes.
+# The last value of KEY in FILE, without quotes.
 assignment() {
   sed -n "s/^[[:space:]]*$2=//p" "$HOST_ROOT$1" 2>/dev/null | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'$/\1/"
 }

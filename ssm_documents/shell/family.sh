@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns which family of distributions this host is. A family is one file in families/: its functions start with its name.
+# Finds this host's family of distributions. A family is one file in families/; its functions begin with its name.
 
 find_family() {
   local question
@@ -12,7 +12,7 @@ find_family() {
   fail UnsupportedFamily "No family of distributions that Hangdump knows ($(compgen -A function | sed -n 's/_is_this_host$//p' | paste -s -d ' ')) fits this host: $(sed -n 's/^PRETTY_NAME=//p' "$HOST_ROOT/etc/os-release" 2>/dev/null || true). Configure kdump by hand, or add the family."
 }
 
-# family VERB [ARGUMENT]...: ask this host's family.
+# family VERB [ARGUMENT]...: calls the function of this host's family.
 family() {
   local verb="$1"
   shift

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns the facts about the running host that several documents report: kernel, boot, memory, reservation.
+# Facts about the running host that several documents report: kernel, boot, memory, reservation.
 
 kernel_release() { cat "$HOST_ROOT/proc/sys/kernel/osrelease"; }
 architecture() { uname -m; }
@@ -14,12 +14,12 @@ booted_at() {
   done <"$HOST_ROOT/proc/stat"
 }
 
-# Bytes that the running kernel keeps for the crash kernel; 0 without a reservation.
+# Bytes that the running kernel reserves for the crash kernel; 0 without a reservation.
 reserved_bytes() { cat "$HOST_ROOT/sys/kernel/kexec_crash_size" 2>/dev/null || echo 0; }
 
 is_crash_kernel_loaded() { [[ "$(cat "$HOST_ROOT/sys/kernel/kexec_crash_loaded" 2>/dev/null)" == 1 ]]; }
 
-# MemTotal leaves the reservation out, and some 2 % that the kernel itself took at boot.
+# MemTotal excludes the reservation and the some 2 % that the kernel itself takes at boot.
 memory_bytes() {
   local key value unit
   while read -r key value unit; do

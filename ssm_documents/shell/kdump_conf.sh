@@ -1,31 +1,31 @@
 #!/bin/bash
-# Owns the editing of /etc/kdump.conf (kdump.conf(5)): foreign lines stay; one target and one line for each option of ours.
+# Edits /etc/kdump.conf (kdump.conf(5)): keeps foreign lines; sets one target and one line for each of Hangdump's options.
 KDUMP_CONF=/etc/kdump.conf
-# The target in the line after this one was written here: only that one may be replaced by another.
+# Marks the next line as Hangdump's target: only that target may be replaced.
 KDUMP_CONF_MARK="# Hangdump's dump volume:"
 KDUMP_CONF_TARGETS='ext[234]|xfs|btrfs|minix|virtiofs|raw|nfs4?|net|ssh'
 
-# The value of option $1 (an extended regular expression) as kdump reads it: no comment, the last line wins.
+# The value of option $1 (an extended regular expression) as kdump reads it: the last line without comments.
 kdump_conf_value() {
   { sed -nE "s/^[[:space:]]*($1)[[:space:]]+//p" "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } |
     sed -E -e 's/[[:space:]]*(#.*)?$//' -e 's/^"(.*)"$/\1/' | tail -n 1
 }
 
-# "xfs UUID=…" for mount point $1, from what fstab has.
+# "xfs UUID=…" for mount point $1, from fstab.
 kdump_conf_wanted_target() {
   local device file_system
   read -r device _ file_system _ < <(fstab_lines "$1") || true
   if [[ -n "$device" ]]; then echo "$file_system $device"; fi
 }
 
-# The lines that say where dumps go.
+# The lines that set the dump target.
 kdump_conf_targets() {
   { cat "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } | TARGETS="$KDUMP_CONF_TARGETS" awk '
     $1 ~ "^(" ENVIRON["TARGETS"] ")$" { print $1 " " $2 }
     $1 == "dracut_args" && /--mount/ { print }'
 }
 
-# What would send dumps elsewhere than to target $1, or keep a change from the crash kernel; never removed unasked.
+# Lines that send dumps elsewhere than to target $1, or hide a change from the crash kernel. They are never removed.
 kdump_conf_foreign_lines() {
   { cat "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } | MARK="$KDUMP_CONF_MARK" TARGETS="$KDUMP_CONF_TARGETS" WANTED="$1" awk '
     $0 == ENVIRON["MARK"] { ours = NR + 1; next }
@@ -34,7 +34,7 @@ kdump_conf_foreign_lines() {
     $1 == "force_no_rebuild" && $2 == 1 { print }'
 }
 
-# kdump_conf_put OPTION-PATTERN LINE: in place of the first such line, the others go; at the end when there is none.
+# kdump_conf_put OPTION-PATTERN LINE: replaces the first such line and removes the others; appends if there is none.
 kdump_conf_put() {
   PATTERN="^($1)$" LINE="$2" awk '
     $1 ~ ENVIRON["PATTERN"] { if (!done++) print ENVIRON["LINE"]; next }

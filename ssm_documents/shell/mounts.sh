@@ -1,15 +1,15 @@
 #!/bin/bash
-# Owns the questions about disks, mounts and fstab. Reads /sys and /proc only: device names change at every boot.
+# Facts about disks, mounts and fstab. Reads only /sys and /proc: device names change at every boot.
 
-# major:minor of what is mounted last on mount point $1; nothing when nothing is.
+# major:minor of the last device mounted at mount point $1, or nothing.
 mounted_device() {
   awk -v point="$1" '$5 == point { device = $3 } END { if (device) print device }' "$HOST_ROOT/proc/self/mountinfo"
 }
 
 is_mounted() { [[ -n "$(mounted_device "$1")" ]]; }
 
-# With nofail a boot goes on, up to the agent that runs this, while systemd still waits for the volume (a minute at most, says
-# fstab): wait as long as it does.
+# With nofail the boot continues up to the agent that runs this, while systemd still waits for the volume, up to a minute
+# by fstab. Wait as long as systemd does.
 wait_for_mount() {
   local attempt unit
   unit="$(mount_unit "$1")"
@@ -23,10 +23,10 @@ is_mounted_read_only() {
   awk -v point="$1" '$5 == point { options = $6 "," $NF } END { exit !("," options "," ~ /,ro,/) }' "$HOST_ROOT/proc/self/mountinfo"
 }
 
-# Where the device with major:minor $1 is mounted, one mount point a line.
+# The mount points of the device with major:minor $1, one per line.
 mount_points_of() { awk -v device="$1" '$3 == device { print $5 }' "$HOST_ROOT/proc/self/mountinfo"; }
 
-# 259:3 -> nvme1n1, the whole disk, also when 259:3 is a partition of it.
+# 259:3 -> nvme1n1, the whole disk, also if 259:3 is a partition of it.
 disk_of_device() {
   local file
   for file in "$HOST_ROOT"/sys/block/*/dev "$HOST_ROOT"/sys/block/*/*/dev; do
@@ -49,7 +49,7 @@ disk_with_serial() {
   done
 }
 
-# fstab lines for mount point $1, comments left out.
+# The lines of fstab for mount point $1, without comments.
 fstab_lines() { awk -v point="$1" '$1 !~ /^#/ && $2 == point' "$HOST_ROOT/etc/fstab" 2>/dev/null || true; }
 
 mount_unit() { systemd-escape --path --suffix=mount "$1"; }

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Owns how a document talks: one JSON object on stdout, everything else on stderr, a named error when it fails.
+# The output of a document: one JSON object on stdout, everything else on stderr, and a named error after a failure.
 HOST_ROOT="${HOST_ROOT:-}"
 export LC_ALL=C PATH="$PATH:$HOST_ROOT/usr/local/sbin:$HOST_ROOT/usr/sbin:$HOST_ROOT/sbin"
 
 log() { printf '%s\n' "$*" >&2; }
 
-# Anything that is not printable ASCII becomes "?": a report is always valid JSON, whatever a tool has printed.
+# Replaces everything but printable ASCII by "?", so that a report is always valid JSON.
 json_string() {
   local text="$1"
   text="${text//$'\t'/ }"
@@ -17,7 +17,7 @@ json_string() {
   printf '"%s"' "$text"
 }
 
-# From lines on stdin to a JSON list of strings.
+# Converts lines on stdin to a JSON list of strings.
 json_list() {
   local line separator=""
   printf '['
@@ -29,7 +29,7 @@ json_list() {
   printf ']'
 }
 
-# $1: the error code for anything that nobody foresaw.
+# $1: the error code for unexpected failures.
 start_report() {
   UNFORESEEN_CODE="$1"
   exec 3>&1 1>&2
@@ -40,7 +40,7 @@ start_report() {
   check_parameters
 }
 
-# `fail` may run in a subshell, so the report waits in a file and is printed once, by the shell that started.
+# `fail` may run in a subshell, so it writes the report to a file; the main shell prints it once.
 succeed() { printf '%s' "$1" >"$WORK_DIR/report"; }
 
 fail() {
@@ -57,7 +57,7 @@ finish_report() {
       "The script stopped with exit code $exit_code at a step that should not fail; its stderr says which. It may be run again." \
       >"$WORK_DIR/report"
   fi
-  # 194 asks the agent to reboot and to run the script again: only that second run reports.
+  # Exit code 194 makes the agent reboot and run the script again: only the second run reports.
   if ((exit_code != 194)); then cat "$WORK_DIR/report" >&3; fi
   rm -rf "$WORK_DIR"
   exit "$exit_code"
@@ -83,7 +83,8 @@ pattern_of() {
   done
 }
 
-# Would VALUE $2 do for parameter $1? Not by pattern_of: a subshell for each parameter is a sixth of a short run's forks.
+# Whether the value $2 is valid for parameter $1. pattern_of would need a subshell for each parameter, a sixth of a short
+# run's forks.
 is_allowed() {
   local i
   for ((i = 0; i < ${#PARAMETER_NAMES[@]}; i++)); do
@@ -95,8 +96,8 @@ is_allowed() {
   return 1
 }
 
-# One document at a time changes this host; a run that lost its connection may still be at work.
-# Children that may outlive us must not inherit 9 (the lock) nor 3 (the agent waits until stdout is closed).
+# Only one document at a time changes this host; a run that lost its connection may still be at work.
+# Children that may outlive the script must inherit neither 9 (the lock) nor 3 (the agent waits until stdout is closed).
 take_lock() {
   mkdir -p "$HOST_ROOT/run/lock"
   exec 9>"$HOST_ROOT/run/lock/hangdump-$1.lock"

@@ -1,20 +1,20 @@
 #!/bin/bash
-# Owns the digests of the parts that are sent next. Each is computed from the bytes as read, and becomes part of the URL's
-# signature: S3 takes no other bytes. A batch is small enough to stay in the page cache until it is sent, one round later.
+# Hashes the parts that are sent next. Each digest becomes part of its URL's signature, so S3 takes no other bytes. A
+# batch is small enough to stay in the page cache until it is sent, one round later.
 
-# The hexadecimal digest on stdin to base64 of its bytes, with bash and coreutils alone.
+# Converts the hexadecimal digest on stdin to base64, with only bash and coreutils.
 base64_of_hex() {
   local escaped
   escaped="$(cut -c 1-64 | sed 's/../\\x&/g')"
   printf '%b' "$escaped" | base64 -w 0
 }
 
-# Only at the beginning of a pipeline, whose subshell it replaces: a process less for each job. 128 KiB stay in the
-# processor's cache on their way through the pipe; with 1 MiB the same upload takes half as long again.
+# Only at the beginning of a pipeline: it replaces the subshell, one process less per job. 128 KiB stay in the
+# processor's cache on their way through the pipe; with 1 MiB the same upload takes 1.5 times as long.
 read_part() { exec dd if="$1" bs=128K iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none; }
 
-# digest_of FILE OFFSET LENGTH: base64 of the SHA-256, as S3 wants it. The sha256sum of Debian and Ubuntu does without the
-# processor's instructions for it and is five times slower than OpenSSL; a minimal host has sha256sum only.
+# digest_of FILE OFFSET LENGTH: base64 of the SHA-256, as S3 wants it. The sha256sum of Debian and Ubuntu does not use the
+# processor's SHA instructions and is five times slower than OpenSSL, but a minimal host has only sha256sum.
 digest_of() {
   if command -v openssl >/dev/null; then
     read_part "$1" "$2" "$3" | openssl dgst -sha256 -binary | base64 -w 0
@@ -23,7 +23,7 @@ digest_of() {
   fi
 }
 
-# Runs once per part in its own bash, below xargs. One line is one write: lines of several jobs do not mix.
+# xargs runs it once per part in its own bash. One line is one write, so the lines of several jobs do not mix.
 describe_part() {
   local file="$1" first="$2" offset="$3" end="$4" part_bytes="$5" index="$6" begin length line
   begin=$((offset + index * part_bytes))
@@ -32,7 +32,7 @@ describe_part() {
   printf '%s\n' "$line" >>"$WORK_DIR/described"
 }
 
-# Did work_quickly describe all $1 parts?
+# Whether work_quickly hashed all $1 parts.
 are_described() { [[ "$(grep -Ec $'^[0-9]+\t[0-9]+\t[A-Za-z0-9+/]{43}=$' "$WORK_DIR/described")" == "$1" ]]; }
 
 describe_parts() {
@@ -45,7 +45,7 @@ describe_parts() {
     "$file" "$first" "$offset" $((offset + length)) "$part_bytes"
 }
 
-# Reads its one line of the manifest from stdin; leaves the list of digests at the line's URL.
+# Reads its line of the manifest from stdin, and uploads the list of digests to the line's URL.
 describe_batch() {
   local file="$1" kind first offset length part_bytes url
   IFS=$'\t' read -r kind first offset length part_bytes url

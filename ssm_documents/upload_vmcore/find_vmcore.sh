@@ -1,13 +1,13 @@
 #!/bin/bash
-# Owns the search for the vmcore of one crash, and the report of what was found.
+# Finds the vmcore of one crash and reports it.
 
-# Seconds that the clock of the crash kernel may be ahead of ours.
+# Seconds that the crash kernel's clock may be ahead of this kernel's.
 CLOCK_TOLERANCE=60
 
 boot_epoch() { sed -n 's/^btime //p' "$HOST_ROOT/proc/stat"; }
 
-# Sets VMCORE and STATUS: the newest complete dump of this crash, else its newest that is incomplete. This crash's was written
-# after `since` and before this boot; what is younger is a copy that somebody makes (TOO_YOUNG).
+# Sets VMCORE and STATUS: the newest complete dump of this crash, or else the newest incomplete one. It was written after
+# `since` and before this boot; a younger file is a copy that somebody makes (TOO_YOUNG).
 choose_dump() {
   local epoch path latest
   VMCORE="" STATUS="" TOO_YOUNG=""

@@ -1,19 +1,19 @@
 #!/bin/bash
-# Owns what lies beneath the mount point: a dump that was written before a late volume was mounted over it. Its directory is
-# seen through a bind mount of the file system that holds it, which is gone again when the script ends, however it ends.
-# Not below WORK_DIR, which is removed with all that is in it.
+# Finds a dump beneath the mount point, written before a late volume was mounted over it. A bind mount of the file system
+# below shows its directory; the script removes that mount however it ends. The mount is not below WORK_DIR, because
+# WORK_DIR is deleted with its contents.
 TRUE_ROOT="$HOST_ROOT"
 BENEATH="$TRUE_ROOT/run/hangdump-beneath"
 IS_BENEATH_SEEN=0
 
-# The mount point of the file system in which the mount point is a directory.
+# The mount point of the file system that contains the directory of the dump volume's mount point.
 holder_of_mount_point() {
   awk -v point="$SSM_mountPoint" '
     $5 != point && index(point "/", $5 == "/" ? "/" : $5 "/") == 1 && length($5) >= length(best) { best = $5 }
     END { print best ? best : "/" }' "$HOST_ROOT/proc/self/mountinfo"
 }
 
-# $1: ro, or rw for a removal. False when nothing is mounted there, or nothing can be seen beneath.
+# $1: ro, or rw for a removal. False if nothing is mounted there, or nothing is visible beneath.
 look_beneath() {
   local holder
   is_mounted "$SSM_mountPoint" || return 1
@@ -29,7 +29,7 @@ look_beneath() {
   IS_BENEATH_SEEN=1
 }
 
-# Also what a run left that was killed.
+# Also removes the mount of a killed run.
 leave_beneath() {
   local path="$BENEATH_POINT" HOST_ROOT="$TRUE_ROOT"
   while is_mounted "${path#"$HOST_ROOT"}"; do
@@ -49,7 +49,7 @@ finish_beneath() {
 
 is_beneath() { [[ "$1" == "$BENEATH"/* ]]; }
 
-# `dumps`, and once look_beneath was called those too that it shows; of two with the same path the one that is seen.
+# `dumps`, and after look_beneath also the dumps beneath; of two with the same path only the visible one.
 dumps_and_those_beneath() {
   local epoch path
   {
@@ -62,16 +62,16 @@ dumps_and_those_beneath() {
   } | sort -srn -k 1,1
 }
 
-# As it is reported: without the prefix of the root, and for one beneath as if the volume were not mounted.
+# The path in reports: without the root's prefix; a dump beneath has its path without the mounted volume.
 reported_path() { if is_beneath "$1"; then echo "${1#"$BENEATH"}"; else echo "${1#"$HOST_ROOT"}"; fi; }
 visible_path() { echo "$HOST_ROOT$(reported_path "$1")"; }
 
-# Runs "$@" with the root in which the dump of vmcorePath lies; its size and time are compared there before anything is done.
+# Runs "$@" with the root that contains the dump of vmcorePath; its size and time are compared there first.
 at_root_of_dump() {
   local mode="$1" directory="${SSM_vmcorePath%/*}"
   shift
   if [[ "$SSM_vmcorePath" == "$SSM_mountPoint"/* && ! -e "$HOST_ROOT$SSM_vmcorePath" ]] && look_beneath "$mode"; then
-    # Without the dump, but with its directory: a removal that was cut short.
+    # The directory without the dump: an interrupted removal.
     if [[ -e "$BENEATH$SSM_vmcorePath" ]] || [[ -d "$BENEATH$directory" && ! -d "$HOST_ROOT$directory" ]]; then
       local HOST_ROOT="$BENEATH"
     fi

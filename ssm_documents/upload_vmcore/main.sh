@@ -1,7 +1,7 @@
 #!/bin/bash
-# Owns which of the three actions runs; one at a time on this host.
+# Runs one of the three actions, one at a time on this host.
 
-# A run that was killed left its list of presigned URLs. Whoever has the lock is the only one that may have such a list.
+# A killed run leaves its list of presigned URLs. Only the holder of the lock may have such a list.
 remove_lists_of_urls() {
   local list
   for list in "$HOST_ROOT"/run/hangdump.*/manifest; do

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Owns which file is a dump, whether it is complete, and which dmesg belongs to it. Layouts:
+# Recognises dumps, whether they are complete, and their dmesg. Layouts:
 #   Debian, Ubuntu  <stamp>/{dump.<stamp>,dmesg.<stamp>}, unfinished dump-incomplete; vmcore.<stamp> when makedumpfile failed
 #   RHEL, Amazon    127.0.0.1-<date>/{vmcore,vmcore-dmesg.txt}, unfinished vmcore-incomplete; vmcore.flat by -F
 #   SLES            <date>/{vmcore,dmesg,README.txt}, before kdump 2 dmesg.txt
 
-# The host knows best where its dump volume is mounted: prepare_dump_volume marked its line of fstab, and may have been
-# given another mount point than the one that the stack uses by default.
+# The mount point of the dump volume on this host: prepare_dump_volume marked its line of fstab, and an execution's input
+# may have changed the stack's default.
 use_own_mount_point() {
   local own
   own="$(awk '$1 !~ /^#/ && $4 ~ /(^|,)x-hangdump(,|$)/ { print $2; exit }' "$HOST_ROOT/etc/fstab" 2>/dev/null || true)"
@@ -15,8 +15,8 @@ use_own_mount_point() {
 size_of() { stat -c %s "$1"; }
 modified_epoch_of() { stat -c %Y "$1"; }
 
-# "epoch path" of every dump, newest first: under the mount point, and where RHEL's failure_action dump_to_rootfs puts it
-# when `path` is that of a dump volume (path /).
+# "epoch path" of every dump, newest first: below the mount point, and where RHEL's failure_action dump_to_rootfs puts a
+# dump if kdump's `path` is / as for a dump volume.
 dumps() {
   local epoch path
   {
@@ -29,10 +29,10 @@ dumps() {
   done
 }
 
-# How a dump begins: makedumpfile (flattened), KDUMP or DISKDUMP (compressed), ELF.
+# The first bytes of a dump: makedumpfile (flattened), KDUMP or DISKDUMP (compressed), ELF.
 magic_of() { head -c 12 "$1" 2>/dev/null | tr -d '\0'; }
 
-# A file that begins with nothing or with zeros may have lost what was not on the disk yet; a text is no dump.
+# A file that is empty or begins with zeros may be a dump that lost unwritten data; a text is no dump.
 is_dump() {
   [[ "${1##*/}" == *-incomplete* ]] && return 0
   case "$(magic_of "$1")" in
@@ -42,7 +42,7 @@ is_dump() {
   esac
 }
 
-# kdump-tools takes the exit code of `makedumpfile | cat`, which is cat's: a dump cut short gets the name of a complete one.
+# kdump-tools uses the exit code of `makedumpfile | cat`, which is cat's: a truncated dump gets the name of a complete one.
 # A flattened dump ends with a header of offset -1 and size -1 (makedumpfile.h, END_FLAG_FLAT_HEADER).
 is_dump_complete() {
   local path="$1" tail_bytes
@@ -53,7 +53,7 @@ is_dump_complete() {
   fi
 }
 
-# SLES: kdump 2 writes a README.txt before the dump and another one, with its status, after it; kdump 1 only one after it.
+# SLES: kdump 2 writes a README.txt before the dump and replaces it, with the status, after it; kdump 1 only after it.
 # "If you see this text the crash dump is likely incomplete." / "vmcore status: saved successfully"
 is_called_incomplete() {
   local readme="$1/README.txt" status
@@ -65,7 +65,7 @@ is_called_incomplete() {
   [[ -n "$status" && "$status" != "saved successfully" ]] || grep -q 'is likely incomplete' "$readme"
 }
 
-# The dmesg that kdump wrote beside the dump; nothing when there is none.
+# The dmesg that kdump wrote beside the dump, or nothing.
 dmesg_of() {
   local directory file
   directory="$(dirname "$1")"

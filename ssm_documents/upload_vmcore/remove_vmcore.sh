@@ -1,5 +1,5 @@
 #!/bin/bash
-# Owns the removal of one dump that is proven to be safe elsewhere, and of nothing else.
+# Removes one dump that is verified in S3, and nothing else.
 
 check_unchanged() {
   local path="$HOST_ROOT$SSM_vmcorePath" size modified
@@ -11,7 +11,7 @@ check_unchanged() {
   fi
 }
 
-# What kdump writes beside a dump; of no use without it. Anything else in the directory is someone's and stays.
+# The files that kdump writes beside a dump. All other files in the directory belong to somebody and stay.
 useless_files() {
   find "$1" -mindepth 1 -maxdepth 1 -type f \( -name 'dmesg.[0-9]*' -o -name dmesg -o -name dmesg.txt -o -name 'vmcore-dmesg*.txt' \
     -o -name kexec-dmesg.log -o -name README.txt -o -name makedumpfile-R.pl -o -name rearrange.sh \)

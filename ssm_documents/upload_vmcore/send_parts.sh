@@ -1,9 +1,9 @@
 #!/bin/bash
-# Owns the sending: each line of the manifest is one PUT to its presigned URL, whose digest S3 checks.
-# URLs are secrets: curl reads them from a file descriptor, they are in no argument list and in no output.
+# Sends the parts: each line of the manifest is one PUT to its presigned URL, and S3 checks the digest.
+# URLs are secrets: curl reads them from a file descriptor, so they are in no argument list and no output.
 MAX_ATTEMPTS=6
 
-# curl's own --retry cannot rewind a pipe: each attempt reads the part anew. $1-$3: file, offset, length.
+# curl's own --retry cannot rewind a pipe, so each attempt reads the part again. $1-$3: file, offset, length.
 put_once() {
   local file="$1" offset="$2" length="$3" digest="$4" url="$5" options
   read -ra options <<<"$CURL_OPTIONS"
@@ -12,13 +12,13 @@ put_once() {
     curl "${options[@]}" --header "Content-Length: $length" --upload-file - --config <(printf 'url = "%s"\n' "$url") 2>/dev/null
 }
 
-# Transient: no answer (000), 400 (S3 says so to a body that was cut or damaged on its way), 408, 429 and 5xx.
-# 1: refused, 2: given up. The waits differ by a random part, so that jobs which failed together do not return together.
+# Transient: no answer (000), 400 (S3's answer to a body that was truncated or damaged), 408, 429 and 5xx.
+# Returns 1 if refused, 2 after the last attempt. The waits have a random part, so that failed jobs do not retry together.
 put_part() {
   local name="$1" attempt delay=1 answer
   shift
   for ((attempt = 1; attempt <= MAX_ATTEMPTS; attempt++)); do
-    # By a file: a command substitution would be one more bash for each job that waits for curl.
+    # Uses a file: a command substitution would need one more bash for each job that waits for curl.
     put_once "$@" >"$WORK_DIR/answer.$BASHPID" || true
     answer=""
     read -r answer <"$WORK_DIR/answer.$BASHPID" || true
@@ -36,7 +36,7 @@ put_part() {
   return 2
 }
 
-# Runs once per part in its own bash, below xargs; 255 makes xargs start no further part.
+# xargs runs it once per part in its own bash; exit code 255 makes xargs stop.
 send_numbered_part() {
   local line kind number offset length digest url
   line="$(sed -n "$2{p;q}" "$WORK_DIR/left")"
@@ -55,7 +55,7 @@ send_dmesg() {
   done < <(grep '^dmesg' "$WORK_DIR/manifest")
 }
 
-# What work_quickly has not sent.
+# The parts that work_quickly has not sent.
 send_parts_left() {
   awk 'FILENAME == ARGV[1] { sent[$1]; next } !($2 in sent)' "$WORK_DIR/sent" "$WORK_DIR/parts" >"$WORK_DIR/left"
   [[ ! -s "$WORK_DIR/left" ]] || send_numbered_parts

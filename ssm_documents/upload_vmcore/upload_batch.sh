@@ -1,13 +1,13 @@
 #!/bin/bash
-# Owns one round of an upload: it sends the parts that the manifest lists and describes the batch that comes after them, both
-# at once, so that neither the disk nor the network waits for the other.
+# One round of an upload: sends the parts in the manifest and hashes the next batch at the same time, so that neither the
+# disk nor the network waits for the other.
 MANIFEST_URL='https?://[A-Za-z0-9.:-]+/[A-Za-z0-9%&=._~/?+:-]+'
 MANIFEST_PATTERN=$'^((dmesg|part)\t[0-9]{1,5}\t[0-9]{1,15}\t[1-9][0-9]{0,14}\t[A-Za-z0-9+/]{43}=|describe\t[1-9][0-9]{0,4}\t[0-9]{1,15}\t[1-9][0-9]{0,14}\t[1-9][0-9]{0,11})\t'"$MANIFEST_URL\$"
 
 fetch_manifest() {
   local answer attempt
-  [[ "$SSM_manifestUrl" != none ]] || fail InvalidParameter "manifestUrl is needed for an upload."
-  command -v curl >/dev/null || fail PackageUnavailable "There is no curl on this host, and the upload needs it. Install it and run again."
+  [[ "$SSM_manifestUrl" != none ]] || fail InvalidParameter "manifestUrl is missing: an upload needs it."
+  command -v curl >/dev/null || fail PackageUnavailable "This host has no curl, which the upload needs. Install it and run again."
   for ((attempt = 1; attempt <= 4; attempt++)); do
     answer="$(curl --silent --output "$WORK_DIR/manifest" --write-out '%{http_code}' --connect-timeout 10 --max-time 120 \
       --config <(printf 'url = "%s"\n' "$SSM_manifestUrl") 2>/dev/null || true)"
@@ -19,11 +19,11 @@ fetch_manifest() {
   done
   [[ "$answer" == 200 ]] || fail UploadFailed "The list of parts could not be read: HTTP $answer (000 means no connection). Can the instance reach the S3 endpoint of its Region?"
   if [[ "$(grep -Evc "$MANIFEST_PATTERN" "$WORK_DIR/manifest")" != 0 ]]; then
-    fail UploadFailed "The list of parts has lines that are none. Plan the upload again."
+    fail UploadFailed "The list of parts has invalid lines. Plan the upload again."
   fi
 }
 
-# The instance is back in service: its own work comes first, on the processors, on the disk and on the network.
+# The instance is back in service: its own work has priority on the processors, the disk and the network.
 yield_to_service() {
   if command -v renice >/dev/null; then renice -n 10 -p $$ >/dev/null 2>&1 || true; fi
   if command -v ionice >/dev/null; then ionice -c 2 -n 7 -p $$ 2>/dev/null || true; fi
@@ -53,7 +53,7 @@ upload_batch() {
   grep '^describe' "$WORK_DIR/manifest" >"$WORK_DIR/describe" || true
   : >"$WORK_DIR/sent"
   : >"$WORK_DIR/described"
-  # Of an incomplete dump only the dmesg is sent, whatever became of the rest.
+  # For an incomplete dump only the dmesg is sent.
   if [[ -s "$WORK_DIR/parts" || -s "$WORK_DIR/describe" ]]; then check_unchanged; fi
   send_dmesg
   if [[ -s "$WORK_DIR/parts" || -s "$WORK_DIR/describe" ]]; then work_quickly "$HOST_ROOT$SSM_vmcorePath"; fi

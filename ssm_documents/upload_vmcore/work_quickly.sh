@@ -1,12 +1,12 @@
 #!/bin/bash
-# Owns the quick way through a round, for hosts that have a Python 3: one process hashes the next batch without a pipe to
-# OpenSSL, and has the kernel move each part from the file into curl's pipe, where dd would copy it twice. Everything is
-# tried once: what did not go is left to describe_parts.sh and send_parts.sh, which know how often to try again, and why.
+# The fast path of a round, for hosts with a Python 3: one process hashes the next batch without a pipe to OpenSSL, and the
+# kernel moves each part from the file into curl's pipe, where dd would copy it twice. It tries everything once;
+# describe_parts.sh and send_parts.sh do the rest, with retries.
 
-# RHEL 8 and later have one of their own for dnf, also where no python3 is installed.
+# RHEL 8 and later have a Python of their own for dnf, even without the package python3.
 python_of_host() { command -v python3 || command -v /usr/libexec/platform-python; }
 
-# work_quickly FILE: appends a line a part to `described`, in any order, and to `sent`.
+# work_quickly FILE: appends one line per part to `described` (in any order) and to `sent`.
 work_quickly() {
   local python
   python="$(python_of_host)" || return 0
@@ -21,7 +21,7 @@ def lines_of(name):
     with open(os.path.join(work, name)) as lines:
         return [line.rstrip("\n").split("\t") for line in lines]
 
-# Ten milliseconds each, and a round may need one of them only.
+# Each import takes ten milliseconds, and a round may need only one.
 batches, parts = lines_of("describe"), lines_of("parts")
 if batches:
     import hashlib
@@ -29,7 +29,7 @@ if parts:
     import subprocess
 
 def note(name, *fields):
-    # One write a line: none is cut, whenever this process dies.
+    # One write per line, so that no line is truncated if this process dies.
     file = os.open(os.path.join(work, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.write(file, ("\t".join(map(str, fields)) + "\n").encode())
     os.close(file)
