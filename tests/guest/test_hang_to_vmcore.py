@@ -66,21 +66,9 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
 
 
 @pytest.fixture(scope="module")
-def unasked(loop: Loop) -> dict[str, Any]:
-    """The first provisioning, without leave to reboot."""
-    loop.notes["first boot"] = loop.guest.boot_id()
-    outcome = loop.provision()
-    loop.notes["boot after it"] = loop.guest.boot_id()
-    return outcome
-
-
-@pytest.fixture(scope="module")
-def ready(loop: Loop, unasked: dict[str, Any]) -> dict[str, Any]:
-    """The second one, after the owner's own reboot."""
-    loop.guest.reboot()
-    loop.guest.wait_until_answers()
-    wait_until(lambda: is_online(loop), what="Systems Manager hears of the guest again", timeout_seconds=120)
-    return loop.provision()
+def ready(loop: Loop) -> dict[str, Any]:
+    """A provisioning with leave to reboot."""
+    return loop.provision(reboot=True)
 
 
 def is_online(loop: Loop) -> bool:
@@ -123,15 +111,25 @@ def started(loop: Loop) -> str:
     return executions[0]["executionArn"] if executions else ""
 
 
-def test_leaves_the_reboot_to_the_owner(loop: Loop, unasked: dict[str, Any]) -> None:
-    assert unasked["status"] == "reboot-required"
-    assert loop.notes["first boot"] == loop.notes["boot after it"]
+@pytest.mark.nightly
+def test_leaves_the_reboot_to_the_owner(loop: Loop) -> None:
+    """Comes first: the guest is not provisioned yet."""
+    before = loop.guest.boot_id()
+
+    assert loop.provision()["status"] == "reboot-required"
+    assert loop.guest.boot_id() == before
+
+    loop.guest.reboot()
+    loop.guest.wait_until_answers()
+    wait_until(lambda: is_online(loop), what="Systems Manager hears of the guest again", timeout_seconds=120)
+    assert loop.provision()["status"] == "ready"
 
 
-def test_is_ready_after_the_owners_reboot(ready: dict[str, Any]) -> None:
+def test_is_ready_once_it_is_provisioned(ready: dict[str, Any]) -> None:
     assert ready["status"] == "ready"
 
 
+@pytest.mark.nightly
 def test_changes_nothing_when_run_again(loop: Loop, ready: dict[str, Any]) -> None:
     before = (loop.guest.boot_id(), loop.file_system_uuid(), loop.volumes_of(loop.instance_id))
 

@@ -50,8 +50,8 @@ class Matrix:
 class Depth(StrEnum):
     """How many cells a place has."""
 
-    # Another kind of fault at each place: what `make test` has time for.
-    ONE = "one"
+    # Another kind of fault at each place of one hang: what `make test` has time for.
+    HANG = "hang"
     # One throttling, one denial, lost, slow, dies.
     KINDS = "kinds"
     # Every error that AWS documents for the call, too.
@@ -59,7 +59,7 @@ class Depth(StrEnum):
 
 
 def faults_at(site: Site, depth: Depth) -> list[Fault]:
-    if depth is Depth.ONE:
+    if depth is Depth.HANG:
         kinds = faults_at(site, Depth.KINDS)
         # The same in each run, as hash() is not.
         return [kinds[zlib.crc32(str(site).encode()) % len(kinds)]]

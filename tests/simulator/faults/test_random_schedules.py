@@ -9,7 +9,7 @@ from tests.simulator.faults import fault_table
 from tests.simulator.faults.matrix import sites_of_scenarios
 from tests.simulator.faults.schedules import run_schedules
 
-SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "20"))
+SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "5"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
