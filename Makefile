@@ -25,7 +25,7 @@ REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-options image lab-packages test test-all check lint synth bootstrap deploy destroy faults bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all check lint synth bootstrap deploy destroy faults bench docs sbom lock packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -49,8 +49,15 @@ check: lint ## On every save: lint, types, and the quick tests; 5 minutes
 
 test: packages ## Before every commit that lands: check, the slow tests, one hang of a real guest; 15 minutes
 	@$(MAKE) --no-print-directory -j2 image lint
+	@# Side by side: much of both is waiting.
+	@$(MAKE) --no-print-directory -j2 most-tests guest-test
+
+most-tests:
 	$(TESTS) -m "not (guest or nightly)"
-	$(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py
+
+# What it prints comes at its end, as one piece.
+guest-test:
+	@out=$$($(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py 2>&1); code=$$?; echo "$$out"; exit $$code
 
 test-all: packages lint ## Every night: all tests, with every guest; an hour
 	FAULTS=kinds FAULT_SCHEDULES=100 $(TESTS) -m "not guest"

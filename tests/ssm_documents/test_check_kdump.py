@@ -17,8 +17,14 @@ Armed = Callable[[str], FakeRoot]
 # One host for each way in which the readiness is seen: the others differ in what configures them. That each host of
 # all is ready when nothing is broken is in test_golden_trees.py.
 SEEN_DIFFERENTLY = ("debian12", "amzn2", "amzn2023", "rhel9", "sles15", "sles16")
+# The others are of the same family as one of these.
+ONE_OF_EACH_FAMILY = ("debian12", "rhel9", "sles16")
 SPOILS = [
-    pytest.param(name, spoil, marks=[] if name == "debian12" else [pytest.mark.slow])
+    pytest.param(
+        name,
+        spoil,
+        marks=[] if name == "debian12" else [pytest.mark.slow if name in ONE_OF_EACH_FAMILY else pytest.mark.nightly],
+    )
     for name in SEEN_DIFFERENTLY
     for spoil in spoils_of(host(name).family)
 ]
