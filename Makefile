@@ -48,15 +48,14 @@ check: lint ## On every save: lint, types, and the quick tests; 5 minutes
 	$(TESTS) -m "not (guest or slow or nightly)"
 
 test: packages ## Before every commit that lands: check, the slow tests, one hang of a real guest; 15 minutes
-	@$(MAKE) --no-print-directory -j2 image lint
 	@# Side by side: much of both is waiting.
-	@$(MAKE) --no-print-directory -j2 most-tests guest-test
+	@$(MAKE) --no-print-directory -j2 guest-test most-tests
 
-most-tests:
+most-tests: lint
 	$(TESTS) -m "not (guest or nightly)"
 
 # What it prints comes at its end, as one piece.
-guest-test:
+guest-test: image setup
 	@out=$$($(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py 2>&1); code=$$?; echo "$$out"; exit $$code
 
 test-all: packages lint ## Every night: all tests, with every guest; an hour

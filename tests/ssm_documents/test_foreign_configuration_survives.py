@@ -122,7 +122,9 @@ def _missing(lines: list[str], text: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "debian12" else [pytest.mark.nightly]) for name in FILES]
+)
 # A run takes a second: no shrinking, whose runs are many.
 @settings(
     max_examples=8,

@@ -8,7 +8,7 @@ import pytest
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def test_an_upload_that_was_aborted_is_taken_up_where_it_was(stack: Stack, host: SimulatedHost) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.workflow.conftest import Stack
 from tests.workflow.simulated_host import SimulatedHost
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 def test_rescues_the_vmcore_of_an_instance_that_does_not_come_back(stack: Stack, host: SimulatedHost) -> None:

@@ -81,7 +81,7 @@ def all_hang(fleet: list[tuple[str, str, str]], context: Any) -> list[dict[str, 
         return list(threads.map(respond, range(len(fleet))))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_of_500_that_hang_within_a_minute_the_budget_is_interrupted_and_one_notification_says_stop(
     account: Account, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,9 @@ from tests.simulator.faults import fault_table
 from tests.simulator.faults.matrix import sites_of_scenarios
 from tests.simulator.faults.schedules import run_schedules
 
-SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "5"))
+SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "20"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(7200)]
 
 
 def test_no_schedule_violates_an_invariant(original: World) -> None:
