@@ -3,7 +3,6 @@
 Only a boot after the interrupt, seen by an active probe, proves that the instance is back.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.collect.console_progress import Progress, read_progress
 from lambdas.collect.judge_progress import Bounds, advance, judge
 from lambdas.incident.record import DumpWatch, Incident
+from lambdas.instance.document_result import parse_object
 from lambdas.instance.facts import Instance, read_console, read_instance, read_ping
 from lambdas.instance.probe import probe
 from lambdas.runtime import moment
@@ -113,8 +113,11 @@ def _probe_boot(incident: Incident) -> tuple[str, str] | None:
 
 def _boot_time(stdout: str) -> datetime | None:
     """Reads probe_instance's `{"bootId":"…","bootedAt":"2026-11-23T04:00:00Z","kernel":"…"}`."""
+    booted_at = (parse_object(stdout) or {}).get("bootedAt")
     try:
-        return moment.parse(json.loads(stdout)["bootedAt"])
-    except (ValueError, KeyError, TypeError):
-        logger.warning("The probe's output is not what probe_instance prints: %r", stdout[:200])
-        return None
+        if isinstance(booted_at, str):
+            return moment.parse(booted_at)
+    except (ValueError, OverflowError):
+        pass
+    logger.warning("The probe's output is not what probe_instance prints: %r", stdout[:200])
+    return None

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from lambdas.instance.document_models import LONGEST_MESSAGE, model_of, read_as
 from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, InstanceUnreachable
+from lambdas.runtime.visible_text import one_line
 
 # GetCommandInvocation keeps this much of stdout.
 _STDOUT_LIMIT = 24_000
@@ -13,7 +15,20 @@ _UNREACHED = {"Undeliverable", "DeliveryTimedOut"}
 
 
 def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
-    """Raises the error that the document named, or InstanceUnreachable, DocumentTimedOut, DocumentFailed."""
+    """The known fields of a result, all of the right form and length: the states that follow rely on them.
+
+    Raises UnexpectedResult, and what read_output raises.
+    """
+    output = read_output(document, invocation)
+    read = read_as(model_of(document, output), output, source=f"{document} on {invocation.get('InstanceId', '?')}")
+    return read.model_dump(by_alias=True, exclude_unset=True)
+
+
+def read_output(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object that the document printed, whatever is in it.
+
+    Raises the error that the document named, or InstanceUnreachable, DocumentTimedOut, DocumentFailed.
+    """
     command = f"{document} on {invocation.get('InstanceId', '?')} (command {invocation.get('CommandId', '?')})"
     status = invocation.get("Status", "")
     details = (invocation.get("StatusDetails") or status).replace(" ", "")
@@ -27,13 +42,14 @@ def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
             f"{command} did not end in time: {details}.{_stderr(invocation)}",
             "Find out why; if it was only slow, raise documentTimeoutSeconds or uploadTimeoutSeconds.",
         )
-    result = _parse(invocation.get("StandardOutputContent") or "")
+    result = parse_object(invocation.get("StandardOutputContent") or "")
     if status == "Success":
         if result is not None:
             return result
         raise DocumentFailed(f"{command} succeeded, but {_why_unreadable(invocation)}", "See the command's output.")
-    if result is not None and result.get("error") in DOCUMENT_ERRORS:
-        raise DOCUMENT_ERRORS[result["error"]](f"{result.get('message', '')} [{command}]")
+    named = DOCUMENT_ERRORS.get(str(result.get("error"))) if result is not None else None
+    if result is not None and named is not None:
+        raise named(f"{one_line(str(result.get('message', '')), LONGEST_MESSAGE)} [{command}]")
     raise DocumentFailed(
         f"{command} ended as {details or 'unknown'} with exit code {invocation.get('ResponseCode', '?')}."
         f"{_stderr(invocation)}",
@@ -41,12 +57,15 @@ def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _parse(stdout: str) -> dict[str, Any] | None:
-    """Parses the last line: after its own reboot a document runs again, and the first run's output stands before."""
+def parse_object(stdout: str) -> dict[str, Any] | None:
+    """Parses the last line: after its own reboot a document runs again, and the first run's output stands before.
+
+    None: it is no JSON object, or one nested too deeply, or with a number too long for Python.
+    """
     lines = stdout.strip().splitlines()
     try:
         result = json.loads(lines[-1]) if lines else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return result if isinstance(result, dict) else None
 
@@ -62,4 +81,4 @@ def _why_unreadable(invocation: dict[str, Any]) -> str:
 
 def _stderr(invocation: dict[str, Any]) -> str:
     text = (invocation.get("StandardErrorContent") or "").strip()
-    return f" End of its stderr: {text[-_STDERR_TAIL:]}" if text else ""
+    return f" End of its stderr: {one_line(text[-_STDERR_TAIL:], _STDERR_TAIL)}" if text else ""

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
 from lambdas.report.index_page import compose_index
 from lambdas.report.page import Exhibits, compose
-from lambdas.report.text import visible
 from lambdas.runtime import moment
+from lambdas.runtime.visible_text import visible
 from lambdas.triage.model import Triage
 
 _TEMPLATES = Path(__file__).with_name("templates")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lambdas.report.analysis_model import Analysis
-from lambdas.report.text import clip, size
+from lambdas.report.text import size
+from lambdas.runtime.visible_text import clip
 from lambdas.triage.model import Triage
 
 _MOST_BARS = 12

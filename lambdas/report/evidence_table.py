@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.report.facts import Facts
-from lambdas.report.text import clip, day_and_clock, exact, file_name, size
+from lambdas.report.text import day_and_clock, exact, file_name, size
 from lambdas.runtime import moment
+from lambdas.runtime.visible_text import clip
 
 _DAYS_PER_MONTH = 365 / 12
 _LONGEST_VALUE = 500

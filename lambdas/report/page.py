@@ -13,8 +13,9 @@ from lambdas.report.evidence_table import Row, cost_rows, custody_rows, evidence
 from lambdas.report.facts import Facts, Headline, headline
 from lambdas.report.index_page import Similar, draw_similar
 from lambdas.report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
-from lambdas.report.text import clip, console_link, day, duration, file_name, size
+from lambdas.report.text import console_link, day, duration, file_name, size
 from lambdas.report.timeline import Timeline, draw_timeline
+from lambdas.runtime.visible_text import clip
 from lambdas.triage.model import CrashClass, Triage
 
 _MOST_LINES = 120

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from lambdas.report.analysis_model import Analysis
 from lambdas.report.analysis_model import Frame as AnalysedFrame
-from lambdas.report.text import clip, duration
+from lambdas.report.text import duration
+from lambdas.runtime.visible_text import clip
 from lambdas.triage.model import CrashClass, InstructionPointer, Triage
 from lambdas.triage.model import Frame as LoggedFrame
 

@@ -186,6 +186,15 @@ class DocumentFailed(HangdumpError):
     next_step = "See the command's output in Systems Manager."
 
 
+class UnexpectedResult(HangdumpError):
+    """A document's result lacks a field, or has a value that its script never prints."""
+
+    next_step = (
+        "Deploy the stack again: the document may be older than the functions. If it repeats, do not trust what the "
+        "instance says."
+    )
+
+
 class DocumentTimedOut(HangdumpError):
     """A document did not finish in time."""
 

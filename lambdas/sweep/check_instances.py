@@ -5,12 +5,12 @@ Checks a batch of instances at a time. If a sweep runs out of time, the table ke
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from lambdas.incident.update_expression import deserialize, serialize
+from lambdas.instance.document_models import Found, KdumpCheck, Model, read_as
 from lambdas.runtime import clients
 from lambdas.runtime.environment import FleetChecks, RecordKeeping
-from lambdas.runtime.errors import HangdumpError, VmcoreNotFound
+from lambdas.runtime.errors import HangdumpError, UnexpectedResult, VmcoreNotFound
 from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 from lambdas.sweep.fleet_command import INSTANCES_A_COMMAND, Answer, run_on_fleet
 from lambdas.sweep.found import Checked
@@ -80,33 +80,34 @@ def _check(instance_ids: Sequence[str], time_left: TimeLeft) -> Iterator[Checked
 
 
 def _with_readiness(seen: Checked, answer: Answer | None, time_left: TimeLeft) -> Checked:
-    if answer is None or isinstance(answer, HangdumpError):
-        time_left.unseen.append(f"readiness of {seen.instance_id}: {answer or 'no answer in time'}")
+    check = _read(KdumpCheck, "check_kdump", answer)
+    if isinstance(check, HangdumpError):
+        time_left.unseen.append(f"readiness of {seen.instance_id}: {check}")
         return seen
-    findings: list[dict[str, Any]] = answer.get("findings", [])
-    faults = {each["code"]: each.get("observed", "") for each in findings if each.get("severity") == "error"}
-    is_ready = answer.get("ready")
-    return replace(
-        seen,
-        is_ready=is_ready if isinstance(is_ready, bool) else None,
-        kernel=str(answer.get("kernel", "")),
-        faults=faults,
-    )
+    faults = {each.code: each.observed for each in check.findings if each.severity == "error"}
+    return replace(seen, is_ready=check.ready, kernel=check.kernel, faults=faults)
 
 
 def _with_dump(seen: Checked, answer: Answer | None, time_left: TimeLeft) -> Checked:
     if isinstance(answer, VmcoreNotFound):
         return seen
-    if answer is None or isinstance(answer, HangdumpError):
-        time_left.unseen.append(f"dumps on {seen.instance_id}: {answer or 'no answer in time'}")
+    found = _read(Found, "upload_vmcore find", answer)
+    if isinstance(found, HangdumpError):
+        time_left.unseen.append(f"dumps on {seen.instance_id}: {found}")
         return seen
-    vmcore = answer.get("vmcore") or {}
-    size_mib = int(vmcore.get("sizeBytes", 0)) >> 20
-    return replace(
-        seen,
-        uncollected=f"{vmcore.get('path', 'a dump')} ({size_mib} MiB)",
-        is_complete=answer.get("status") == "complete",
-    )
+    vmcore = found.vmcore
+    dump = f"{vmcore.path} ({vmcore.size_bytes >> 20} MiB)" if vmcore else "a dump"
+    return replace(seen, uncollected=dump, is_complete=found.status == "complete")
+
+
+def _read(model: type[Model], source: str, answer: Answer | None) -> Model | HangdumpError:
+    """Gives the error instead of raising it: what one instance answers must not end the checks of the others."""
+    if answer is None or isinstance(answer, HangdumpError):
+        return answer or HangdumpError("no answer in time")
+    try:
+        return read_as(model, answer, source=source)
+    except UnexpectedResult as error:
+        return error
 
 
 def _pings(instance_ids: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Runs a document on many instances, with rate control, and reads each result. The caller judges the results."""
+"""Runs a document on many instances, with rate control, and reads what each printed. The caller checks and judges it."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.instance.document_result import read_result
+from lambdas.instance.document_result import read_output
 from lambdas.runtime import clients
 from lambdas.runtime.errors import HangdumpError
 from lambdas.sweep.time_left import TimeLeft
@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 180
 _POLL_SECONDS = 2.0
 _STILL_RUNNING = {"Pending", "InProgress", "Delayed", "Cancelling"}
 
-# The result of a document, or the error that it named.
+# What a document printed, unchecked, or the error that it named.
 Answer = dict[str, Any] | HangdumpError
 
 
@@ -89,6 +89,6 @@ def _read(document: str, command_id: str, instance_id: str) -> Answer | None:
             return None
         raise
     try:
-        return read_result(document, dict(invocation))
+        return read_output(document, dict(invocation))
     except HangdumpError as error:
         return error

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 
 from lambdas.incident.record import INTERRUPT_STARTED, State
+from lambdas.runtime.visible_text import clip
 from lambdas.sweep.case import Action, Case, Finding
 from lambdas.sweep.found import Checked, IncidentFacts, InStandby
 
 # With these faults no dump can happen. The others depend on the mount point, which the sweep may not know: it checks
 # with the deployment's setting, and an execution's input can override that.
 DUMP_IMPOSSIBLE = frozenset({"reservation-missing", "reboot-pending", "crash-kernel-not-loaded"})
+
+# For the report and a line of the log; check_kdump on the instance says all.
+_LONGEST_FAULTS = 2_000
 
 UNFINISHED = frozenset({State.OPENED, *INTERRUPT_STARTED})
 
@@ -64,7 +68,7 @@ def judge_readiness(case: Case, checked: Checked) -> Iterator[Finding]:
         )
     if checked.is_ready is not False:
         return
-    faults = "; ".join(f"{code}: {observed}" for code, observed in checked.faults.items())
+    faults = clip("; ".join(f"{code}: {observed}" for code, observed in checked.faults.items()), _LONGEST_FAULTS)
     is_impossible = bool(DUMP_IMPOSSIBLE & set(checked.faults))
     yield Finding(
         kind="not-ready",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -17,11 +18,13 @@ from lambdas.runtime.environment import Notifications, VmcoreBucket
 from lambdas.runtime.notification import publish
 from lambdas.runtime.observability import count, measure
 from lambdas.runtime.telemetry_names import Metric
+from lambdas.runtime.visible_text import one_line
 from lambdas.sweep.case import Action, Finding
 from lambdas.sweep.found import Checked, Found
 
-# SNS takes 256 KiB; the object in the bucket has all of them.
-_MOST_LISTED = 100
+# People read the notification, so it is far below SNS's 256 KiB; the object in the bucket has everything.
+_LONGEST_TEXT = 500
+_MOST_CHARACTERS = 16_000
 
 
 @dataclass(frozen=True)
@@ -96,22 +99,29 @@ def notify(sweep: Sweep, problem: str = "") -> None:
     subject = f"Hangdump: sweep found {len(sweep.outcomes)}, acted on {acted}"
     if sweep.failures:
         subject += f", {len(sweep.failures)} searches failed"
-    lines = [line for outcome in sweep.outcomes[:_MOST_LISTED] for line in _lines(outcome)]
-    if len(sweep.outcomes) > _MOST_LISTED:
-        lines.append(f"… and {len(sweep.outcomes) - _MOST_LISTED} more in the report.")
-    lines += [f"Search failed: {failure}" for failure in sweep.failures]
-    lines += [f"Not checked: {unseen}" for unseen in sweep.unseen[:_MOST_LISTED]]
+    entries = [f"Search failed: {one_line(failure, _LONGEST_TEXT)}" for failure in sweep.failures]
+    entries += ["\n".join(_lines(outcome)) for outcome in sweep.outcomes]
+    entries += [f"Not checked: {one_line(unseen, _LONGEST_TEXT)}" for unseen in sweep.unseen]
+    lines = _first(entries)
+    if len(lines) < len(entries):
+        lines.append(f"… and {len(entries) - len(lines)} more in the report.")
     where = problem or f"Report: s3://{VmcoreBucket.read().bucket_name}/{sweep.key}"
     publish(Notifications.read().topic_arn, subject=subject, lines=[*lines, "", where])
 
 
+def _first(entries: Sequence[str]) -> list[str]:
+    """The first entries that a notification has room for."""
+    ends = accumulate(len(entry) + 1 for entry in entries)
+    return [entry for entry, end in zip(entries, ends, strict=True) if end <= _MOST_CHARACTERS]
+
+
 def _lines(outcome: Outcome) -> list[str]:
     finding = outcome.finding
-    lines = [f"{finding.kind} {finding.subject}: {finding.detail}"]
+    lines = [f"{finding.kind} {finding.subject}: {one_line(finding.detail, _LONGEST_TEXT)}"]
     if outcome.is_done:
         lines.append(f"  Done: {finding.action.value}.")
     elif outcome.error:
-        lines.append(f"  {finding.action.value} failed: {outcome.error}")
+        lines.append(f"  {finding.action.value} failed: {one_line(outcome.error, _LONGEST_TEXT)}")
     if finding.next_step and (not outcome.is_done or finding.action is Action.UNMARK):
         lines.append(f"  Next: {finding.next_step}")
     return lines

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lambdas.incident.record import Incident, Upload
+from lambdas.instance.document_models import Found
 from lambdas.runtime import clients, moment
 from lambdas.upload.digest_lists import Digests
-from lambdas.upload.found import Found
 from lambdas.upload.part_plan import PartPlan
 
 

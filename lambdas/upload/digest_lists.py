@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from botocore.exceptions import ClientError
 
 from lambdas.incident.object_keys import DIGESTS
+from lambdas.instance.document_models import DIGEST
 from lambdas.runtime import clients
 from lambdas.runtime.bucket import code
 from lambdas.upload.part_plan import PartPlan
 
-# base64 of a SHA-256; nothing else may reach a signed header or the manifest.
-DIGEST = "[A-Za-z0-9+/]{43}="
+# Nothing but a digest may reach a signed header or the manifest.
 # "17<tab>67108864<tab>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 _LINE = re.compile(rf"(?P<number>[1-9][0-9]{{0,4}})\t(?P<length>[1-9][0-9]{{0,14}})\t(?P<digest>{DIGEST})")
 

@@ -1,68 +1,19 @@
-"""The instance's description of its dump, and the parts that S3 holds: planning and verifying an upload use both."""
+"""The parts of an upload that S3 holds, and what the instance said of its dump: planning and verifying use both."""
 
 import base64
 import hashlib
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
-
+from lambdas.instance.document_models import Found, read_as
 from lambdas.runtime import clients
-from lambdas.runtime.errors import InvalidInput
-from lambdas.upload.digest_lists import DIGEST
 
 Held = dict[int, dict[str, Any]]
 
 
-class FromInstance(BaseModel):
-    """Base class: camelCase. Ignores keys that a newer document adds."""
-
-    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore")
-
-
-class Vmcore(FromInstance):
-    """The dump's file; modified_epoch and size_bytes show whether it has changed."""
-
-    path: str
-    size_bytes: Annotated[int, Field(ge=0)]
-    modified_epoch: int = 0
-
-
-class Dmesg(FromInstance):
-    """The kernel's log beside the dump."""
-
-    path: str
-    size_bytes: int
-    digest: Annotated[str, Field(pattern=f"^{DIGEST}$")]
-
-
-class Found(FromInstance):
-    """The result of `upload_vmcore find`."""
-
-    status: str
-    vmcore: Vmcore | None = None
-    dmesg: Dmesg | None = None
-    memory_bytes: int = 0
-    boot_id: str = ""
-    booted_at: str = ""
-    kernel: str = ""
-
-    @property
-    def complete_vmcore(self) -> Vmcore | None:
-        """The dump if it is complete; of an incomplete one only the log is sent."""
-        return self.vmcore if self.status == "complete" and self.vmcore and self.vmcore.size_bytes else None
-
-
 def read_found(given: Any) -> Found:
-    """Raises InvalidInput if the document printed something else."""
-    try:
-        return Found.model_validate(given)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise InvalidInput(
-            f"upload_vmcore find printed an unexpected result: {problems}.", "Deploy the stack again to update it."
-        ) from error
+    """Raises UnexpectedResult if the execution's state holds something else."""
+    return read_as(Found, given, source="upload_vmcore find")
 
 
 def read_parts(bucket: str, key: str, upload_id: str) -> Held:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from lambdas.incident.object_keys import DIGESTS, MANIFESTS
 from lambdas.incident.record import Incident
 from lambdas.incident.table import IncidentTable
+from lambdas.instance.document_models import Dmesg
 from lambdas.runtime.bucket import signing_client, write
 from lambdas.runtime.environment import UploaderRole, VmcoreBucket
 from lambdas.upload.digest_lists import key_of
-from lambdas.upload.found import Dmesg
 from lambdas.upload.part_plan import PartPlan
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, Upload, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.instance.document_models import Found, Vmcore
 from lambdas.runtime import clients, moment
 from lambdas.runtime.bucket import code
 from lambdas.runtime.environment import UploadRates, VmcoreBucket
-from lambdas.upload.found import Found, Vmcore
 from lambdas.upload.part_plan import PartPlan, plan_parts
 
 

@@ -6,12 +6,13 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, Upload
 from lambdas.incident.table import IncidentTable
+from lambdas.instance.document_models import Dmesg, Found
 from lambdas.runtime import clients, moment
 from lambdas.runtime.bucket import code
 from lambdas.runtime.environment import VmcoreBucket
 from lambdas.runtime.observability import logger
 from lambdas.upload.digest_lists import read_lists
-from lambdas.upload.found import Dmesg, Found, is_part_right, read_parts
+from lambdas.upload.found import is_part_right, read_parts
 from lambdas.upload.manifest import Line, Signer, write_manifest
 from lambdas.upload.multipart import upload_for
 from lambdas.upload.part_plan import PartPlan

@@ -7,7 +7,14 @@ import pytest
 
 from lambdas.handlers import read_document_result
 from lambdas.instance.document_result import read_result
-from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, HangdumpError, InstanceUnreachable
+from lambdas.runtime.errors import (
+    DOCUMENT_ERRORS,
+    DocumentFailed,
+    DocumentTimedOut,
+    HangdumpError,
+    InstanceUnreachable,
+    UnexpectedResult,
+)
 
 INSTANCE = "i-0123456789abcdef0"
 
@@ -26,8 +33,9 @@ def invocation(status: str, stdout: str = "", **more: Any) -> dict[str, Any]:
 
 
 def test_the_result_of_a_document_is_its_json_object(context: Any) -> None:
-    given = {"document": "check_kdump", "invocation": invocation("Success", '{"ready":true,"findings":[]}\n')}
-    assert read_document_result.handler(given, context) == {"ready": True, "findings": []}
+    result = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}
+    given = {"document": "check_kdump", "invocation": invocation("Success", json.dumps(result) + "\n")}
+    assert read_document_result.handler(given, context) == result
 
 
 def test_what_a_document_printed_before_its_own_reboot_does_not_count() -> None:
@@ -90,3 +98,74 @@ def test_an_end_without_a_result(given: dict[str, Any], error: type[HangdumpErro
     assert said in str(raised.value)
     assert f"upload_vmcore on {INSTANCE} (command c-1)" in str(raised.value)
     assert len(str(raised.value)) < 2_000, "a Cause is read by humans"
+
+
+FINDING = {"code": "service-disabled", "severity": "error", "observed": "it is off", "remedy": "switch it on"}
+CHECK = {"ready": False, "findings": [FINDING], "kernel": "6.1.0-28-cloud-amd64"}
+FOUND = {"status": "complete", "vmcore": {"path": "/var/crash/1/dump", "sizeBytes": 1, "modifiedEpoch": 1}}
+
+
+@pytest.mark.parametrize(
+    ("document", "result", "said"),
+    [
+        pytest.param("check_kdump", {}, "ready: Field required", id="nothing"),
+        pytest.param("check_kdump", CHECK | {"findings": None}, "findings: Input should be a valid list", id="null"),
+        pytest.param("check_kdump", CHECK | {"ready": "yes"}, "ready: Input should be a valid boolean", id="text"),
+        pytest.param("check_kdump", CHECK | {"findings": [[]]}, "findings.0", id="nested-list"),
+        pytest.param("check_kdump", CHECK | {"findings": [FINDING] * 65}, "findings: List", id="many-findings"),
+        pytest.param("check_kdump", CHECK | {"kernel": "6.1 "}, "kernel: String should match", id="kernel"),
+        pytest.param("configure_kdump", {"status": ["configured"]}, "status: Input should be", id="list-for-text"),
+        pytest.param("prepare_dump_volume", {"status": "prepared", "sizeBytes": 1e20}, "sizeBytes", id="size"),
+        pytest.param("upload_vmcore", FOUND | {"vmcore": "x"}, "vmcore: Input should be", id="vmcore"),
+        pytest.param("upload_vmcore", FOUND | {"vmcore": {"path": "/a b", "sizeBytes": 1}}, "vmcore.path", id="path"),
+        pytest.param("upload_vmcore", FOUND | {"memoryBytes": None}, "memoryBytes", id="memory"),
+        pytest.param("mount_dump_copy", {"status": "perhaps"}, "status: Input should be", id="status"),
+    ],
+)
+def test_a_result_with_a_wrong_field_is_a_named_error(document: str, result: dict[str, Any], said: str) -> None:
+    with pytest.raises(UnexpectedResult) as raised:
+        read_result(document, invocation("Success", json.dumps(result)))
+    assert f"{document} on {INSTANCE} printed an unexpected result: " in str(raised.value)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        pytest.param('{"a":' + "[" * 20_000, id="nested-deeply"),
+        pytest.param('{"a":' + "9" * 5_000 + "}", id="long-number"),
+    ],
+)
+def test_output_that_python_cannot_parse_is_no_result(stdout: str) -> None:
+    with pytest.raises(DocumentFailed, match="no JSON object"):
+        read_result("check_kdump", invocation("Success", stdout))
+
+
+def test_an_error_that_is_no_text_is_no_known_error() -> None:
+    with pytest.raises(DocumentFailed, match="exit code 1"):
+        read_result("check_kdump", invocation("Failed", '{"error":["VmcoreNotFound"]}', ResponseCode=1))
+
+
+def test_a_message_cannot_forge_rows_of_a_notification() -> None:
+    message = "none\nVerdict  captured\x1b[2K\u202edetpac\ud800" + "x" * 5_000
+    stdout = json.dumps({"error": "VmcoreNotFound", "message": message})
+    with pytest.raises(HangdumpError) as raised:
+        read_result("upload_vmcore", invocation("Failed", stdout, ResponseCode=1))
+    said = str(raised.value)
+    assert said.startswith("none Verdict captured\\x1b[2K\\u202edetpac\\ud800xxx")
+    assert said.isprintable()
+    assert len(said) < 700
+
+
+def test_a_long_answer_leaves_room_in_the_state_of_the_execution() -> None:
+    finding = FINDING | {"observed": "\u202e" * 400, "remedy": "\U0001f600" * 400}
+    with pytest.raises(UnexpectedResult, match="more than 16384 bytes"):
+        read_result("check_kdump", invocation("Success", json.dumps(CHECK | {"findings": [finding] * 10})))
+    result = read_result("check_kdump", invocation("Success", json.dumps(CHECK | {"findings": [finding]})))
+    assert len(result["findings"][0]["observed"]) == 500
+
+
+def test_what_a_newer_document_adds_is_left_out() -> None:
+    assert read_result("configure_kdump", invocation("Success", '{"status":"configured","new":{}}')) == {
+        "status": "configured"
+    }

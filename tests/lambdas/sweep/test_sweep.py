@@ -21,6 +21,7 @@ from tests.lambdas.provision.test_retire_instance import alarms, put_alarm
 
 KEY = "vmcores/123456789012/eu-west-1/{instance}/{incident}/vmcore"
 READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}
+KERNEL = READY["kernel"]
 NOT_LOADED = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "kexec_crash_loaded is 0"}
 Sweep = Callable[..., dict[str, Any]]
 
@@ -33,7 +34,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def run_on_fleet(document: str, _parameters: Any, instance_ids: list[str], _time_left: Any) -> dict[str, Any]:
         given["asked"] += instance_ids
         answer = given["check" if document.endswith("check_kdump") else "find"]
-        return {} if answer is None else dict.fromkeys(instance_ids, answer)
+        answered = {} if answer is None else dict.fromkeys(instance_ids, answer)
+        return answered | {each: given[each] for each in instance_ids if each in given}
 
     monkeypatch.setattr(check_instances, "run_on_fleet", run_on_fleet)
     return given
@@ -195,7 +197,7 @@ def test_takes_the_mark_from_an_instance_that_could_not_dump(
     account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
 ) -> None:
     host = launch()
-    answers["check"] = {"ready": False, "findings": [NOT_LOADED]}
+    answers["check"] = {"ready": False, "findings": [NOT_LOADED], "kernel": KERNEL}
 
     run()
 
@@ -247,6 +249,48 @@ def test_says_which_instances_did_not_answer(launch: Launch, run: Sweep, answers
     host = launch()
     answers["check"] = None
     assert run()["unseen"] == [f"readiness of {host}: no answer in time"]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param({"findings": None, "ready": True, "kernel": KERNEL}, id="findings-are-null"),
+        pytest.param({"vmcore": "x"}, id="vmcore-is-text"),
+        pytest.param({"vmcore": {"path": "/x", "sizeBytes": "many"}, "status": "complete"}, id="size-is-text"),
+        pytest.param({"ready": True, "findings": [[[]]], "kernel": KERNEL}, id="nested-list"),
+        pytest.param({"ready": True, "findings": [], "kernel": ["6.1"]}, id="kernel-is-a-list"),
+    ],
+)
+def test_a_wrong_answer_of_one_instance_costs_only_itself(
+    launch: Launch, run: Sweep, answers: dict[str, Any], clock: Clock, lie: dict[str, Any]
+) -> None:
+    liar, honest = launch(), launch()
+    answers[liar] = lie
+
+    result = run()
+
+    assert result["failures"] == []
+    assert [liar in each and "unexpected result" in each for each in result["unseen"]] == [True, True]
+    assert tags_of(honest)["hangdump:ready"] == clock.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert tags_of(liar)["hangdump:ready"] == "2026-11-22T00:00:00Z"
+
+
+def test_long_findings_leave_the_notification_readable(
+    account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
+) -> None:
+    findings = [NOT_LOADED | {"code": f"fault-{number}", "observed": "x" * 380} for number in range(36)]
+    answers["check"] = {"ready": False, "findings": findings, "kernel": KERNEL}
+    for _ in range(60):
+        launch()
+
+    result = run()
+
+    assert result["findings"] == 60
+    (told,) = account.messages
+    assert len(told) < 20_000
+    assert max(map(len, told.splitlines())) < 700
+    assert "more in the report." in told
+    assert result["report"] in told
 
 
 SEARCHES = [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lambdas.handlers import plan_upload
-from lambdas.runtime.errors import BucketRefused, InvalidInput
+from lambdas.runtime.errors import BucketRefused, InvalidInput, UnexpectedResult
 from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws
 from tests.lambdas import planning
@@ -178,7 +178,7 @@ def test_a_bucket_that_refuses_is_named_with_what_to_check(
 
 
 def test_a_description_that_says_nothing_is_refused(context: Any) -> None:
-    with pytest.raises(InvalidInput) as raised:
+    with pytest.raises(UnexpectedResult) as raised:
         plan(context, {"vmcore": None})
     assert "status" in str(raised.value)
 

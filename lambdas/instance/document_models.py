@@ -1,0 +1,182 @@
+"""The results of the documents as models. A host can print anything: only what fits these is believed."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from lambdas.runtime.errors import UnexpectedResult
+from lambdas.runtime.visible_text import one_line
+
+# SHA-256 in base64
+DIGEST = "[A-Za-z0-9+/]{43}="
+LONGEST_MESSAGE = 500
+# The most that a result may take of an execution's state, which may have 256 KiB: a provisioning keeps three.
+_LARGEST_RESULT_BYTES = 16 * 1024
+_MOST_PROBLEMS = 3
+
+Line = Annotated[str, AfterValidator(lambda text: one_line(text, LONGEST_MESSAGE))]
+# 6.1.0-28-cloud-amd64: it becomes a tag
+Kernel = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}$")]
+# As the patterns of upload_vmcore's parameters allow
+Bytes = Annotated[int, Field(ge=0, lt=10**15)]
+VmcorePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_+:@=,-][A-Za-z0-9._+:@=,-]{0,127}){1,12}$")]
+# The last second that datetime knows
+Epoch = Annotated[int, Field(ge=0, le=253_402_300_799)]
+
+
+class FromInstance(BaseModel):
+    """Base class: camelCase and strict types. Ignores keys that a newer document adds."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore", strict=True)
+
+
+class Prepared(FromInstance):
+    """The result of prepare_dump_volume."""
+
+    status: Literal["prepared", "unchanged"]
+    device: Line = ""
+    partition: Line = ""
+    uuid: Line = ""
+    file_system: Line = ""
+    mount_point: Line = ""
+    size_bytes: Bytes = 0
+    free_bytes: Bytes = 0
+
+
+class Configured(FromInstance):
+    """The result of configure_kdump."""
+
+    status: Literal["configured", "unchanged", "reboot-required"]
+    family: Line = ""
+    kernel: Line = ""
+    crashkernel: Line = ""
+    changes: Annotated[list[Line], Field(max_length=100)] = Field(default_factory=list)
+
+
+class KdumpFinding(FromInstance):
+    """One finding of check_kdump."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    severity: Literal["error", "note"]
+    observed: Line = ""
+    remedy: Line = ""
+
+
+class KdumpCheck(FromInstance):
+    """The result of check_kdump."""
+
+    ready: bool
+    findings: Annotated[list[KdumpFinding], Field(max_length=64)]
+    kernel: Kernel
+    family: Line = ""
+    boot_id: Line = ""
+    booted_at: Line = ""
+    crashkernel_bytes: Bytes = 0
+    memory_bytes: Bytes = 0
+    free_bytes: Bytes = 0
+
+
+class MountedCopy(FromInstance):
+    """The result of mount_dump_copy."""
+
+    status: Literal["mounted"]
+    device: Line = ""
+    file_system: Line = ""
+    journal: Line = ""
+    mount_point: Line = ""
+
+
+class Vmcore(FromInstance):
+    """The dump's file; modified_epoch and size_bytes show whether it has changed."""
+
+    path: VmcorePath
+    size_bytes: Bytes
+    modified_epoch: Epoch = 0
+    # A file system is mounted over the directory that holds it.
+    beneath_mount: bool = False
+
+
+class Dmesg(FromInstance):
+    """The kernel's log beside the dump."""
+
+    path: Line
+    size_bytes: Bytes
+    digest: Annotated[str, Field(pattern=f"^{DIGEST}$")]
+
+
+class Found(FromInstance):
+    """The result of `upload_vmcore find`."""
+
+    status: Literal["complete", "incomplete"]
+    vmcore: Vmcore | None = None
+    dmesg: Dmesg | None = None
+    memory_bytes: Bytes = 0
+    boot_id: Line = ""
+    booted_at: Line = ""
+    kernel: Line = ""
+
+    @property
+    def complete_vmcore(self) -> Vmcore | None:
+        """The dump if it is complete; of an incomplete one only the log is sent."""
+        return self.vmcore if self.status == "complete" and self.vmcore and self.vmcore.size_bytes else None
+
+
+class Transferred(FromInstance):
+    """The result of `upload_vmcore upload` and `remove`. S3 proves the upload; these figures are for people."""
+
+    status: Line = ""
+    uploaded_parts: Bytes = 0
+    uploaded_bytes: Bytes = 0
+    described_parts: Bytes = 0
+    freed_bytes: Bytes = 0
+    seconds: Bytes = 0
+
+
+class Analysed(FromInstance):
+    """The result of analyze_vmcore."""
+
+    status: Literal["analysed"]
+    analysis_bytes: Bytes = 0
+    seconds: Bytes = 0
+
+
+_MODELS: dict[str, type[FromInstance]] = {
+    "prepare_dump_volume": Prepared,
+    "configure_kdump": Configured,
+    "check_kdump": KdumpCheck,
+    "mount_dump_copy": MountedCopy,
+    "analyze_vmcore": Analysed,
+}
+Model = TypeVar("Model", bound=FromInstance)
+
+
+def model_of(document: str, result: Any) -> type[FromInstance]:
+    """The model of a document's result. The three actions of upload_vmcore have two, told apart by their status."""
+    if document == "upload_vmcore":
+        is_found = isinstance(result, dict) and ("vmcore" in result or result.get("status") in ("complete", "incomplete"))
+        return Found if is_found else Transferred
+    return _MODELS[document]
+
+
+def read_as(model: type[Model], result: Any, *, source: str) -> Model:
+    """Raises UnexpectedResult, which names the wrong fields but not their values; `source` says who printed it."""
+    try:
+        read = model.model_validate(result)
+    except ValidationError as error:
+        raise _unexpected(source, [_explain(each) for each in error.errors(include_url=False, include_input=False)]) from None
+    if len(read.model_dump_json(by_alias=True, exclude_unset=True).encode()) > _LARGEST_RESULT_BYTES:
+        raise _unexpected(source, [f"it has more than {_LARGEST_RESULT_BYTES} bytes"])
+    return read
+
+
+def _explain(problem: Any) -> str:
+    path = ".".join(str(step) for step in problem["loc"]) or "result"
+    return f"{path}: {problem['msg']}"
+
+
+def _unexpected(source: str, problems: Sequence[str]) -> UnexpectedResult:
+    said = "; ".join(one_line(each, 200) for each in problems[:_MOST_PROBLEMS])
+    more = f" (and {len(problems) - _MOST_PROBLEMS} more)" if len(problems) > _MOST_PROBLEMS else ""
+    return UnexpectedResult(f"{source} printed an unexpected result: {said}{more}.", UnexpectedResult.next_step)
