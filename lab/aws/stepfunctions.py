@@ -1,5 +1,6 @@
 """Step Functions: moto's interpreter, with the names, formats and start semantics of AWS. Owns no state machine."""
 
+import json
 import re
 import threading
 import uuid
@@ -8,7 +9,15 @@ from typing import Any
 
 from moto.stepfunctions.exceptions import InvalidName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringVariableSample
+from moto.stepfunctions.parser.asl.component.state import state as state_module
+from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
     StateTaskServiceAwsSdk,
 )
@@ -41,6 +50,9 @@ SERVICE_NAMES = {
 _FORBIDDEN_IN_NAMES = re.compile(r'[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]')
 
 
+# Quotas of Step Functions: "Maximum input or output size for a task, state, or execution".
+MOST_STATE_BYTES = 262_144
+_LIMIT_EXCEEDED = "States.DataLimitExceeded"
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 
 
@@ -55,6 +67,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_stop(patches)
     _install_start_time(patches)
     _install_timed_out(patches)
+    _install_size_limit(patches)
     _install_timeline(patches, state)
 
 
@@ -210,6 +223,29 @@ def _install_timed_out(patches: Patches) -> None:
         return describe_execution
 
     patches.replace(StepFunctionResponse, "describe_execution", make)
+
+
+def _install_size_limit(patches: Patches) -> None:
+    """Real: 262,144 bytes of UTF-8 for a task's result and for a state's output; beyond, States.DataLimitExceeded ends
+    the execution, and States.ALL does not catch it. moto: one byte less, non-ASCII counted as escapes, and caught."""
+
+    def make(original: Any) -> Any:
+        def handle(state: Any, env: Any, failure_event: FailureEvent) -> Any:
+            if failure_event.error_name.error_name == _LIMIT_EXCEEDED:
+                raise FailureEventException(failure_event=failure_event)
+            return original(state, env, failure_event)
+
+        return handle
+
+    for module in (state_module, state_task_lambda, state_task_service):
+        patches.replace(module, "is_within_size_quota", lambda _original: _is_within_limit)
+    for name in ("_handle_retry", "_handle_catch"):
+        patches.replace(ExecutionState, name, make)
+
+
+def _is_within_limit(value: Any) -> bool:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return len(text.encode("utf-8", "surrogatepass")) <= MOST_STATE_BYTES
 
 
 def _install_timeline(patches: Patches, state: AccountState) -> None:

@@ -21,7 +21,7 @@ class NotToday(Exception):
 def handler(event, context):
     if event.get("fail"):
         raise NotToday("because")
-    return event
+    return event["character"] * event["count"] if "count" in event else event
 """
 
 
@@ -37,6 +37,12 @@ def _sdk(action: str, **parameters: Any) -> dict[str, Any]:
     return _task(f"aws-sdk:{action}", parameters)
 
 
+_CAUGHT = {
+    "Type": "Task",
+    "Resource": "${function}",
+    "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}],
+    "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "Caught"}],
+}
 MACHINES = {
     "DescribeInstances": _sdk("ec2:describeInstances"),
     "NoVolume": _sdk("ec2:deleteVolume", VolumeId="vol-0123456789abcdef0"),
@@ -57,6 +63,16 @@ MACHINES = {
     "Select": _task(
         "aws-sdk:ec2:describeAvailabilityZones", {}, ResultSelector={"first.$": "$.AvailabilityZones[0].State"}
     ),
+    "Large": {
+        "StartAt": "Make",
+        "States": {
+            "Make": {**_CAUGHT, "ResultPath": "$.first", "Next": "Make more"},
+            "Make more": {**_CAUGHT, "ResultPath": "$.second", "Next": "Drop"},
+            "Drop": {"Type": "Pass", "OutputPath": "$.count", "Next": "Done"},
+            "Done": {"Type": "Succeed"},
+            "Caught": {"Type": "Succeed"},
+        },
+    },
     "Wait": {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}},
     "Original": {
         "StartAt": "Note",
@@ -205,3 +221,23 @@ def test_results_become_json() -> None:
 def test_speaks_pascal_case_to_its_own_integration_too(account: LabAccount) -> None:
     ended = account.wait_for_execution(account.start_execution("OwnIntegration", {}), timeout_seconds=30)
     assert ended["output"]["Status"] == "RUNNING"
+
+
+@pytest.mark.parametrize(
+    ("character", "count"),
+    [
+        pytest.param("x", 300_000, id="a-result"),
+        pytest.param("é", 140_000, id="bytes-not-characters"),
+        pytest.param("x", 140_000, id="two-results-in-one-state"),
+    ],
+)
+def test_more_data_than_a_state_may_have_ends_the_execution_uncaught(
+    account: LabAccount, character: str, count: int
+) -> None:
+    ended = _run(account, "Large", character=character, count=count)
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_data_below_the_limit_passes(account: LabAccount) -> None:
+    ended = _run(account, "Large", character="x", count=120_000)
+    assert (ended["status"], ended["output"]) == ("SUCCEEDED", 120_000)
