@@ -169,7 +169,7 @@ class CollectVmcore(Construct):
             self, "Verify vmcore", FunctionCall(functions.verify_vmcore, payload), result_path="$.facts.verified"
         )
         verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
-        payload = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
+        payload = {"incident.$": "$.facts.incident"}
         # Before the file is removed: a vmcore that does not open stays on the instance.
         opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), result_path="$.facts.opened")
         opening.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)

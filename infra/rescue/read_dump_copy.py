@@ -71,7 +71,7 @@ class ReadDumpCopy(ClosedFragment):
         facts = {"incident.$": "$.facts.incident", "found.$": "$.facts.found", "rescue.$": "$.facts.rescue"}
         call = FunctionCall(uploads.verify_vmcore, facts | {"upload.$": "$.upload"})
         verify = task(self, "Verify vmcore", call, result_path="$.facts.verified")
-        facts = {"incident.$": "$.facts.incident", "verified.$": "$.facts.verified", "keys.$": "$.upload.keys"}
+        facts = {"incident.$": "$.facts.incident"}
         opening = task(self, "Open vmcore", FunctionCall(uploads.open_vmcore, facts), result_path="$.facts.opened")
         for each in (verify, opening):
             each.add_catch(then, errors=["States.ALL"], result_path=_FAILURE)

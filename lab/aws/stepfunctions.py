@@ -231,7 +231,7 @@ def _install_size_limit(patches: Patches) -> None:
 
     def make(original: Any) -> Any:
         def handle(state: Any, env: Any, failure_event: FailureEvent) -> Any:
-            if failure_event.error_name.error_name == _LIMIT_EXCEEDED:
+            if failure_event.error_name is not None and failure_event.error_name.error_name == _LIMIT_EXCEEDED:
                 raise FailureEventException(failure_event=failure_event)
             return original(state, env, failure_event)
 

@@ -38,7 +38,8 @@ def compose(
     if opened:
         facts["opened"] = opened
     if isinstance(verified, dict):
-        facts["vmcore"] = {name: verified.get(name) for name in ("key", "sizeBytes", "digest", "parts")}
+        facts["vmcore"] = {name: verified.get(name) for name in ("sizeBytes", "digest", "parts")}
+        facts["vmcore"] |= {"key": incident.object_keys["vmcore"]}
     return facts
 
 

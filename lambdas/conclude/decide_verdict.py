@@ -7,6 +7,7 @@ from typing import Any
 from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
 from lambdas.incident.record import Incident, Verdict
 from lambdas.respond.interrupt import verdict_of_refusal
+from lambdas.runtime.visible_text import one_line
 
 _UNSUPPORTED = {
     "UnsupportedHypervisor",
@@ -19,6 +20,10 @@ _UNSUPPORTED = {
 
 # States.Timeout comes without a cause.
 _NO_CAUSE = "A step did not answer in its time; the execution's history names it."
+
+# A cause may have 32 KiB; the record, the notification and the page take it whole.
+_LONGEST_TEXT = 2_000
+_MOST_LEFT = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +93,8 @@ def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
     ending, rescue = read_ending(event, incident), _object(event, "rescue")
     left = _object(event, "removed").get("left")
     return RescueEnding(
-        volume_id=str(rescue.get("volumeId") or ""),
-        because=str(_object(event, "input").get("reason") or ""),
+        volume_id=_text(rescue, "volumeId"),
+        because=_text(_object(event, "input"), "reason"),
         error=ending.error,
         cause=ending.cause,
         found_status=ending.found_status,
@@ -97,7 +102,7 @@ def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
         is_opened=ending.is_opened,
         is_crash_expected=ending.is_crash_expected,
         saw_crash_kernel=incident.saw_crash_kernel,
-        left=tuple(str(each) for each in left) if isinstance(left, list) else (),
+        left=tuple(one_line(str(each), 100) for each in left[:_MOST_LEFT]) if isinstance(left, list) else (),
     )
 
 
@@ -105,14 +110,14 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
     """From the event, whose parts exist as far as the execution came. Never raises: this is the last that runs."""
     error, watch, found, verified = (_object(event, name) for name in ("error", "watch", "found", "verified"))
     return Ending(
-        verdict=str(event.get("verdict") or ""),
-        reason=str(event.get("reason") or ""),
-        error=str(error.get("Error") or ""),
-        cause=read_cause(str(error.get("Cause") or "")),
-        phase=str(watch.get("phase") or ""),
-        phase_detail=str(watch.get("detail") or ""),
+        verdict=_text(event, "verdict"),
+        reason=_text(event, "reason"),
+        error=_text(error, "Error"),
+        cause=one_line(read_cause(str(error.get("Cause") or "")), _LONGEST_TEXT),
+        phase=_text(watch, "phase"),
+        phase_detail=_text(watch, "detail"),
         saw_crash_kernel=watch.get("sawCrashKernel") is True,
-        found_status=str(found.get("status") or ""),
+        found_status=_text(found, "status"),
         is_verified=verified.get("verified") is True,
         is_opened=bool(_object(event, "opened").get("kernelRelease")),
         is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
@@ -124,6 +129,10 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
 def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
     value = event.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _text(part: dict[str, Any], name: str) -> str:
+    return one_line(str(part.get(name) or ""), _LONGEST_TEXT)
 
 
 def _of_verified(ending: Ending) -> Conclusion:

@@ -22,7 +22,11 @@ from lambdas.runtime.environment import RecordKeeping, ReportPages
 from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.observability import count, entry_point, logger, measure
 from lambdas.runtime.telemetry_names import LogField, Metric
+from lambdas.runtime.visible_text import one_line
 from lambdas.triage import CrashClass, Triage
+
+# The record may have 400 KB, and people read the notification.
+_LONGEST_PROBLEM, _MOST_PROBLEMS = 500, 20
 
 
 @entry_point
@@ -101,9 +105,10 @@ def _make_report(
         problems += observed.problems + failed
     keys = incident.evidence_keys | dict(observed.keys)
     if isinstance(event.get("verified"), dict):
-        keys["vmcore"] = event["verified"]["key"]
+        keys["vmcore"] = incident.object_keys["vmcore"]
     report = compose(event, incident, conclusion, triage=triaged, now=moment.now())
-    report |= {"bucket": bucket.bucket_name, "keys": keys, "problems": list(problems)}
+    report |= {"bucket": bucket.bucket_name, "keys": keys}
+    report["problems"] = [one_line(str(problem), _LONGEST_PROBLEM) for problem in problems[:_MOST_PROBLEMS]]
     if not incident.instance_id:
         return report
     is_recorded = _is_worth_recording(incident, conclusion)

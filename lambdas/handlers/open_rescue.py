@@ -15,6 +15,7 @@ from lambdas.runtime.environment import RecordKeeping
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, read_input
 from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.visible_text import one_line
 
 # A record may have 400 KB, so one entry of the timeline must stay short.
 _LONGEST_DETAIL = 2000
@@ -34,11 +35,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     given = read_input(RescueInput, event["input"])
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(given, records) if given.incident_id else _open(given, event, records)
-    entry = timeline_entry(moment.now(), "rescue-opened", given.reason[:_LONGEST_DETAIL] or event["executionName"])
+    entry = timeline_entry(moment.now(), "rescue-opened", one_line(given.reason, _LONGEST_DETAIL) or event["executionName"])
     # The sweep leaves an incident alone while its execution runs.
     records.update(incident.incident_id, {"executionName": event["executionName"]}, timeline=[entry])
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
-    logger.info("Rescue opened. %s", given.reason)
+    logger.info("Rescue opened. %s", entry["detail"])
     return incident.facts(since_epoch=incident.since_epoch)
 
 

@@ -14,6 +14,7 @@ from lambdas.incident.table import IncidentTable
 from lambdas.runtime import moment
 from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
+from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.vmcore.open_dump import open_dump
 from lambdas.vmcore.open_object import open_object, write_missing_log
@@ -21,17 +22,24 @@ from lambdas.vmcore.open_object import open_object, write_missing_log
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incident","verified","keys"}`, gives the dump's own description; raises VmcoreUnreadable."""
-    bucket, verified = VmcoreBucket.read(), event["verified"]
+    """Takes `{"incident"}`, gives the dump's own description; raises VmcoreUnreadable.
+
+    The record says where the vmcore is and how large.
+    """
+    bucket, records = VmcoreBucket.read(), IncidentTable(RecordKeeping.read().table_name)
+    incident = records.read(event["incident"]["incidentId"])
+    if incident is None or incident.upload is None:
+        raise InvalidInput("There is no uploaded vmcore to open.", "Start CollectVmcore again.")
+    names = incident.object_keys
     try:
-        opened = open_dump(open_object(bucket.bucket_name, verified["key"], verified["sizeBytes"]))
-        is_written = write_missing_log(opened, bucket, event["keys"])
+        opened = open_dump(open_object(bucket.bucket_name, names["vmcore"], incident.upload.size_bytes))
+        is_written = write_missing_log(opened, bucket, names)
     except ClientError as error:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
     summary = f"{opened.format}, Linux {opened.kernel_release} {opened.architecture}".strip()
     entry = timeline_entry(moment.now(), "opened", summary)
-    IncidentTable(RecordKeeping.read().table_name).update(event["incident"]["incidentId"], {}, timeline=[entry])
-    logger.info("Opened %s: %s, %d characters of log", verified["key"], summary, len(opened.log))
+    records.update(incident.incident_id, {}, timeline=[entry])
+    logger.info("Opened %s: %s, %d characters of log", names["vmcore"], summary, len(opened.log))
     return {
         "format": opened.format,
         "architecture": opened.architecture,

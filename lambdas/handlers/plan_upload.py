@@ -9,7 +9,6 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from lambdas.incident.object_keys import keys
 from lambdas.incident.record import Incident
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime.bucket import explain_refusal
@@ -22,7 +21,10 @@ from lambdas.upload.plan import plan_round
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incident","found","round"}`, gives the manifest's URL and the parts left; raises BucketRefused."""
+    """Takes `{"incident","found","round"}`, gives the manifest's URL and the parts left; raises BucketRefused.
+
+    Of the incident only its id is believed: the record says where its objects are.
+    """
     found = read_found(event["found"])
     bucket = VmcoreBucket.read()
     records = IncidentTable(RecordKeeping.read().table_name)
@@ -30,9 +32,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if incident is None:
         raise InvalidInput(f"No incident {event['incident']['incidentId']} in the table.", "Start CollectVmcore again.")
     try:
-        planned = plan_round(
-            incident, found, names=keys(event["incident"]["keyPrefix"]), bucket=bucket, records=records
-        )
+        planned = plan_round(incident, found, names=incident.object_keys, bucket=bucket, records=records)
     except ClientError as error:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
     return planned | _count_stalled(incident, planned, is_first=event["round"] == 0, records=records)

@@ -30,10 +30,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     upload = incident.upload if incident else None
     if incident is None or upload is None or upload.upload_id != planned.get("uploadId") or not found.complete_vmcore:
         raise InvalidInput("There is no upload of this vmcore to verify; only a complete vmcore is verified.", _AGAIN)
+    names = incident.object_keys
     try:
-        verified = verify(incident, upload, bucket=bucket, key=planned["keys"]["vmcore"])
+        verified = verify(incident, upload, bucket=bucket, key=names["vmcore"])
         origin = UploadOrigin(incident, upload, found, rescue=event.get("rescue"))
-        write_custody(verified, origin, bucket=bucket, key=planned["keys"]["manifest"])
+        write_custody(verified, origin, bucket=bucket, key=names["manifest"])
     except ClientError as error:
         raise (explain_refusal(error, bucket) or error) from error
     entry = timeline_entry(moment.now(), "verified", f"{verified.size_bytes} bytes, sha256 {verified.digest}")

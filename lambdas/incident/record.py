@@ -161,7 +161,6 @@ class Incident(BaseModel):
             "instanceId": self.instance_id,
             "accountId": self.account_id,
             "region": self.region,
-            "keyPrefix": self.key_prefix,
             "sinceEpoch": since_epoch,
             "since": str(since_epoch) if since_epoch else "none",
             "isCrashExpected": self.origin != "fetch",

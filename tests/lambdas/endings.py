@@ -18,7 +18,6 @@ OPENED = {
     "instanceId": ID,
     "accountId": aws.ACCOUNT_ID,
     "region": aws.REGION,
-    "keyPrefix": PREFIX,
     "isCrashExpected": True,
 }
 LOG = """\

@@ -12,11 +12,12 @@ from tests.lambdas.vmcores import DUMP
 ID = "i-0123456789abcdef0"
 INCIDENT = f"20261123T040000Z-{ID}"
 PREFIX = f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{ID}/{INCIDENT}/"
-OPENED = {"incidentId": INCIDENT, "instanceId": ID, "keyPrefix": PREFIX}
+OPENED = {"incidentId": INCIDENT, "instanceId": ID}
 
 
 def create_incident() -> None:
-    IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED))
+    place = {"account_id": aws.ACCOUNT_ID, "region": aws.REGION}
+    IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED, **place))
 
 
 def plan(context: Any, found: dict[str, Any] | None = None, *, number: int = 0) -> dict[str, Any]:

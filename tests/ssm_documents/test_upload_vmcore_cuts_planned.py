@@ -43,11 +43,10 @@ class Functions:
 
     @property
     def _prefix(self) -> str:
-        return f"vmcores/{self.incident_id}/"
+        return f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{INSTANCE}/{self.incident_id}/"
 
     def _event(self) -> dict[str, Any]:
-        opened = {"incidentId": self.incident_id, "instanceId": INSTANCE, "keyPrefix": self._prefix}
-        return {"incident": opened, "found": self.found}
+        return {"incident": {"incidentId": self.incident_id, "instanceId": INSTANCE}, "found": self.found}
 
     def next_manifest(self) -> str | None:
         self.planned = plan_upload.handler({**self._event(), "round": self.round}, CONTEXT)
@@ -121,7 +120,8 @@ def test_the_functions_bring_any_cut_upload_to_the_identical_object(
     put(instance, VMCORE, DUMP)
     put(instance, f"/var/crash/{STAMP}/dmesg.{STAMP}", b"Kernel panic - not syncing: NMI: Not continuing\n")
     incident_id = f"20261123T0400{seed:02}Z-{INSTANCE}"
-    IncidentTable(aws.TABLE).create(Incident(incident_id=incident_id, instance_id=INSTANCE, state=State.INTERRUPTED))
+    place = {"account_id": aws.ACCOUNT_ID, "region": aws.REGION, "instance_id": INSTANCE}
+    IncidentTable(aws.TABLE).create(Incident(incident_id=incident_id, state=State.INTERRUPTED, **place))
     broker: Any = Functions(incident_id, instance.run("upload_vmcore").result)
     upload = Upload(instance, server, broker, Random(seed))  # noqa: S311
     upload.plan_faults()

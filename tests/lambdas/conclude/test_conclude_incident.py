@@ -19,6 +19,7 @@ from tests.lambdas.endings import (
     LOG,
     OPENED,
     PREFIX,
+    SAYS,
     VERIFIED,
     captured,
     conclude,
@@ -50,6 +51,26 @@ def test_a_captured_vmcore_is_reported_with_its_panic(account: Account, context:
     known = read_record(INCIDENT)
     assert (known.state, known.verdict) == (State.CONCLUDED, Verdict.CAPTURED)
     assert known.timeline[-1]["event"] == "concluded"
+
+
+@pytest.mark.usefixtures("incident")
+def test_what_a_host_said_is_one_bounded_line_wherever_it_goes(account: Account, context: Any) -> None:
+    said = "none\nVerdict   captured\x1b[2K\u202e" + "A" * 5_000
+    opened = SAYS | {"problems": [said] * 100}
+    failed = {"Error": "VmcoreChanged", "Cause": json.dumps({"errorMessage": said})}
+    other = VERIFIED | {"key": f"{PREFIX}of-somebody-else"}
+    concluded = conclude(context, incident=OPENED, found=DUMP.found(), verified=other, opened=opened, error=failed)
+    assert concluded["keys"]["vmcore"] == f"{PREFIX}vmcore"
+    known = read_record(INCIDENT)
+    report = read_json(account, f"{PREFIX}incident.json")
+    for text in (concluded["reason"], known.verdict_reason, *report["problems"]):
+        assert text is not None
+        assert text.isprintable()
+        assert len(text) < 2_500
+    assert len(report["problems"]) == 20
+    (told,) = account.messages
+    assert "\nVerdict   captured" not in told
+    assert len(told) < 20_000
 
 
 @pytest.mark.usefixtures("incident")

@@ -10,7 +10,7 @@ from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws
 from tests.lambdas import planning
 from tests.lambdas.account import Account
-from tests.lambdas.planning import INCIDENT, PREFIX, lines, manifest, next_round, plan
+from tests.lambdas.planning import INCIDENT, OPENED, PREFIX, lines, manifest, next_round, plan
 from tests.lambdas.vmcores import DUMP
 
 
@@ -36,6 +36,13 @@ def test_the_plan_names_the_vmcore_and_where_it_goes(account: Account, context: 
     assert planned["keys"]["vmcore"] == f"{PREFIX}vmcore"
     assert planned["vmcorePath"] == "/var/crash/202611230400/dump.202611230400"
     assert (planned["sizeBytes"], planned["modifiedEpoch"]) == (4608, 1_795_406_450)
+
+
+def test_the_record_says_where_the_objects_go_not_the_event(account: Account, context: Any) -> None:
+    elsewhere = {"keyPrefix": PREFIX.replace(INCIDENT, "20261120T040000Z-i-0fedcba9876543210")}
+    planned = plan_upload.handler({"incident": OPENED | elsewhere, "found": DUMP.found(), "round": 0}, context)
+    assert planned["keys"]["vmcore"] == f"{PREFIX}vmcore"
+    assert {upload.key for upload in account.bucket.uploads.values()} <= {f"{PREFIX}vmcore"}
 
 
 def test_lines_say_where_each_part_begins_and_ends(account: Account, context: Any) -> None:
@@ -184,6 +191,6 @@ def test_a_description_that_says_nothing_is_refused(context: Any) -> None:
 
 
 def test_an_unknown_incident_is_an_error(context: Any) -> None:
-    event = {"incident": {"incidentId": "nowhere", "keyPrefix": PREFIX}, "found": DUMP.found(), "round": 0}
+    event = {"incident": {"incidentId": "nowhere"}, "found": DUMP.found(), "round": 0}
     with pytest.raises(InvalidInput, match="No incident nowhere"):
         plan_upload.handler(event, context)

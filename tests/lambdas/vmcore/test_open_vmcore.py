@@ -7,6 +7,7 @@ import pytest
 from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, RELEASE, flattened, kdump_compressed, memory_with_log
 from lambdas.handlers import open_vmcore
 from lambdas.incident.object_keys import keys
+from lambdas.incident.record import Upload
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime.errors import BucketRefused, VmcoreUnreadable
 from tests.lambdas import account as aws
@@ -21,9 +22,12 @@ def put(account: Account, name: str, data: bytes) -> None:
     account.bucket.PutObject({"Key": KEYS[name], "Body": data})
 
 
-def open_it(context: Any, size_bytes: int = len(DUMP)) -> dict[str, Any]:
-    verified = {"verified": True, "key": KEYS["vmcore"], "sizeBytes": size_bytes}
-    return open_vmcore.handler({"incident": OPENED, "verified": verified, "keys": KEYS}, context)
+def open_it(context: Any, size_bytes: int = len(DUMP), **more: Any) -> dict[str, Any]:
+    upload = Upload(
+        upload_id="u", vmcore_path="/x", size_bytes=size_bytes, modified_epoch=1, part_bytes=1000, parts_per_batch=3
+    )
+    IncidentTable(aws.TABLE).update(INCIDENT, {"upload": upload.model_dump(by_alias=True)})
+    return open_vmcore.handler({"incident": OPENED, **more}, context)
 
 
 @pytest.fixture
@@ -87,6 +91,14 @@ def test_only_ranges_of_the_vmcore_are_read(account: Account, context: Any) -> N
     read = [call for call in account.named("GetObject") if call["Key"] == KEYS["vmcore"]]
     assert read
     assert all(call["Range"] for call in read)
+
+
+@pytest.mark.usefixtures("dump")
+def test_the_record_says_which_object_is_opened_not_the_event(account: Account, context: Any) -> None:
+    others = {name: f"{key}-of-somebody-else" for name, key in KEYS.items()}
+    open_it(context, verified={"key": others["vmcore"], "sizeBytes": 9}, keys=others)
+    assert {call["Key"] for call in account.named("GetObject")} == {KEYS["vmcore"], KEYS["dmesg"]}
+    assert KEYS["log"] in account.bucket.objects
 
 
 @pytest.mark.usefixtures("dump")
