@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.budget import Budget, Cost
 
 # Takes offset and length; may return less at the end of the file.
 Fetch = Callable[[int, int], bytes]
@@ -16,11 +17,15 @@ _MOST_BLOCKS = 64
 class BytesByRange:
     """The file's bytes by offset."""
 
-    def __init__(self, fetch: Fetch, size_bytes: int, *, block_bytes: int = _BLOCK_BYTES) -> None:
+    def __init__(
+        self, fetch: Fetch, size_bytes: int, *, block_bytes: int = _BLOCK_BYTES, budget: Budget | None = None
+    ) -> None:
         self._fetch = fetch
         self._block_bytes = block_bytes
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self.size_bytes = size_bytes
+        #: For all that reads the dump.
+        self.budget = budget or Budget()
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly `size` bytes; raises VmcoreUnreadable beyond the end of the file."""
@@ -46,6 +51,7 @@ class BytesByRange:
         return self._blocks[number]
 
     def _whole(self, offset: int, size: int) -> bytes:
+        self.budget.spend(Cost.REQUESTS)
         data = self._fetch(offset, size)
         if len(data) != size:
             raise VmcoreUnreadable(f"Reading {size} bytes at offset {offset} returned {len(data)} bytes.")

@@ -12,6 +12,8 @@ from lambdas.runtime.errors import VmcoreUnreadable
 ZLIB, LZO, SNAPPY, ZSTD = 0x01, 0x02, 0x04, 0x20
 _METHODS = ZLIB | LZO | SNAPPY | ZSTD
 _LZO_END = 16384
+# The largest page has 64 KiB (2**16), and a frame needs no larger window than its content.
+_ZSTD_WINDOW_LOG = 17
 
 
 def decompress(data: bytes, flags: int, *, size: int) -> bytes:
@@ -34,17 +36,19 @@ def _decompress(data: bytes, method: int, size: int) -> bytes:
     if method == SNAPPY:
         return unpack_snappy(data, most=size)
     if method == ZSTD:
-        return _unpack_zstd(data)
+        return _unpack_zstd(data, most=size)
     return data
 
 
-def _unpack_zstd(data: bytes) -> bytes:
+def _unpack_zstd(data: bytes, *, most: int) -> bytes:
     try:
         zstd = importlib.import_module("compression.zstd")
     except ImportError as error:  # before Python 3.14, which the functions have
         raise VmcoreUnreadable("The dump is compressed with zstd, which this Python cannot read.") from error
     try:
-        return bytes(zstd.decompress(data))
+        # Frames of a few bytes can stand for gigabytes, and ask for a window of 128 MiB.
+        options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        return bytes(zstd.ZstdDecompressor(options=options).decompress(data, max_length=most + 1))
     except zstd.ZstdError as error:
         raise VmcoreUnreadable(f"A page of the dump is damaged ({error}).") from error
 

@@ -12,7 +12,7 @@ _PT_LOAD, _PT_NOTE = 1, 4
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _NOTE = struct.Struct("<III")
-# Each CPU has a note, and machines have thousands of CPUs at most.
+# Each CPU has a note, and machines have thousands of CPUs at most: all notes together.
 _LARGEST_NOTES = 16 * 1024**2
 _64_BITS_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
 
@@ -25,6 +25,7 @@ class ElfCore:
 
     def __init__(self, file: BytesByRange | Flattened) -> None:
         self._file = file
+        self.budget = file.budget
         header = _HEADER.unpack(file.read(0, _HEADER.size))
         if not header[0].startswith(_64_BITS_LITTLE_ENDIAN):
             raise VmcoreUnreadable("The dump is an ELF file, but not of a 64-bit little-endian machine.")
@@ -54,15 +55,17 @@ class ElfCore:
         return bytes(out)
 
     def require_whole(self) -> None:
-        """Raises VmcoreUnreadable when a segment ends beyond the file."""
-        for _, position, length in self._loads:
-            if length:
-                self._file.read(position + length - 1, 1)
+        """Raises VmcoreUnreadable when a segment ends beyond the file. The last one in the file proves all."""
+        end = max((position + length for _, position, length in self._loads if length), default=0)
+        if end:
+            self._file.read(end - 1, 1)
 
     def _find_vmcoreinfo(self, places: list[tuple[int, int]]) -> bytes:
+        left = _LARGEST_NOTES
         for position, length in places:
-            if length > _LARGEST_NOTES:
-                raise VmcoreUnreadable(f"The dump is damaged: its notes have {length} bytes.")
+            left -= length
+            if left < 0:
+                raise VmcoreUnreadable(f"The dump is damaged: its notes have more than {_LARGEST_NOTES} bytes.")
             for name, text in _notes(self._file.read(position, length)):
                 if name == b"VMCOREINFO":
                     return text

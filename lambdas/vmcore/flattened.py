@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.budget import Cost
 from lambdas.vmcore.bytes_by_range import BytesByRange
 
 SIGNATURE = b"makedumpfile"
@@ -21,8 +22,8 @@ _END = _HEADER.pack(-1, -1)
 # makedumpfile collects 64 KiB before it writes (page size << block order 4), of 64 KiB pages 1 MiB.
 _LARGEST_PIECE = 4 * 1024**2
 _LARGEST_HOLE = 64 * 1024
-# Big-endian, an offset below 256 TiB and a length below 16 MiB; inside a lookahead, so that matches may overlap.
-_MAY_BE_HEADER = re.compile(rb"(?=\x00\x00.{6}\x00{5}...)", re.DOTALL)
+# Big-endian, an offset below 256 TiB and a length below 16 MiB that is not 0; inside a lookahead, so that matches may overlap.
+_MAY_BE_HEADER = re.compile(rb"(?=\x00\x00.{6}\x00{5}(?!\x00{3})...)", re.DOTALL)
 # So many valid headers in a row do not occur by chance.
 _PIECES_IN_A_ROW = 4
 _WINDOW_BYTES = 128 * 1024
@@ -57,6 +58,7 @@ class Flattened:
 
     def __init__(self, stream: BytesByRange) -> None:
         self._stream = stream
+        self.budget = stream.budget
         self._known: list[_Piece] = []
         self._walked_to = _FIRST_PIECE
         # The borders between regions: pieces of two regions are mixed, those of one region are in order.
@@ -161,6 +163,7 @@ class Flattened:
     def _walk(self, position: int) -> Iterator[_Piece]:
         """Yields pieces from the header at `position` to the end mark."""
         while True:
+            self.budget.spend(Cost.PIECES)
             header = self._stream.read(position, _HEADER.size)
             if header == _END:
                 return
@@ -178,6 +181,7 @@ class Flattened:
             # A header may cross the border to the next window.
             window = self._stream.read(begin, min(_WINDOW_BYTES + _HEADER.size, end - begin))
             for candidate in _MAY_BE_HEADER.finditer(window):
+                self.budget.spend(Cost.CANDIDATES)
                 if self._is_piece(begin + candidate.start()):
                     return begin + candidate.start()
         return end - _HEADER.size

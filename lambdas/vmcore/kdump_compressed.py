@@ -4,6 +4,7 @@ import struct
 from functools import cached_property, lru_cache
 
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.budget import Cost
 from lambdas.vmcore.bytes_by_range import BytesByRange
 from lambdas.vmcore.decompress import decompress
 from lambdas.vmcore.flattened import Flattened
@@ -31,6 +32,7 @@ class KdumpCompressed:
 
     def __init__(self, file: BytesByRange | Flattened) -> None:
         self._file = file
+        self.budget = file.budget
         header = _HEADER.unpack(file.read(0, _HEADER.size))
         status, self.page_bytes, sub_header_blocks, bitmap_blocks = header[5:]
         if self.page_bytes not in (4096, 16384, 65536) or sub_header_blocks < 1 or bitmap_blocks < 2:
@@ -90,6 +92,7 @@ class KdumpCompressed:
         # Pages before this one in its chunk: whole bytes, then the lower bits of its own.
         below = int.from_bytes(bits[:byte], "little").bit_count() + (bits[byte] & (1 << number % 8) - 1).bit_count()
         data, flags = self._read_data(self._before[chunk] + below)
+        self.budget.spend(Cost.UNPACKED_BYTES, self.page_bytes)
         return decompress(data, flags, size=self.page_bytes)
 
     def _read_data(self, index: int) -> tuple[bytes, int]:

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lambdas.vmcore.kernel_memory import KernelMemory, MemoryUnreadable
+from lambdas.vmcore.kernel_memory import MOST_BYTES, KernelMemory, MemoryUnreadable
 from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
 # The crash is at the end of a log; of a longer log only the end is read.
 _MOST_BYTES = 4 * 1024**2
-_MOST_RECORDS = 50_000
-_LARGEST_BUFFER = 64 * 1024**2
+# Of the time that each line gets.
+_STAMP_BYTES = 16
 # Bits 63 and 62 of a descriptor: 1 committed, 2 finalized; reserved and reusable ones have no text.
 _STATE_SHIFT = 62
 _WITH_TEXT = (1, 2)
@@ -25,6 +25,11 @@ _LARGEST_BITS = 32
 class _Record:
     nanoseconds: int
     text: bytes
+
+    @property
+    def printed_bytes(self) -> int:
+        """The size of its lines."""
+        return len(self.text) + _STAMP_BYTES * (1 + self.text.count(b"\n"))
 
 
 def read_kernel_log(memory: KernelMemory, info: Vmcoreinfo) -> str:
@@ -114,7 +119,7 @@ def _newest(ring: _Ring, newest: int, count: int) -> list[_Record]:
         record = ring.record(newest - back & _ID_MASK)
         if record is not None:
             found.append(record)
-            left -= len(record.text) + 16
+            left -= record.printed_bytes
         if left < 0:
             break
     return found[::-1]
@@ -124,10 +129,17 @@ def _read_row(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
     symbols = [info.symbol(each) for each in ("log_buf", "log_buf_len", "log_first_idx", "log_next_idx")]
     place, length, first, behind = (_known(each) for each in symbols)
     size = memory.number(length, 4)
-    if not 0 < size <= _LARGEST_BUFFER:
+    if not 0 < size <= MOST_BYTES:
         raise MemoryUnreadable("the kernel's log has an impossible size")
     data = memory.read(memory.number(place), size)
-    return list(deque(_walk(data, info, memory.number(first, 4), memory.number(behind, 4)), _MOST_RECORDS))
+    records: deque[_Record] = deque()
+    left = _MOST_BYTES
+    for record in _walk(data, info, memory.number(first, 4), memory.number(behind, 4)):
+        records.append(record)
+        left -= record.printed_bytes
+        while left < 0:
+            left += records.popleft().printed_bytes
+    return list(records)
 
 
 def _known(symbol: int | None) -> int:
@@ -148,8 +160,11 @@ def _walk(data: bytes, info: Vmcoreinfo, first: int, behind: int) -> Iterator[_R
                 return
             place, has_wrapped = 0, True
             continue
-        text = data[place + header : place + header + _field(data, place + at_text, 2)]
-        yield _Record(_field(data, place + at_time), text)
+        text_length = _field(data, place + at_text, 2)
+        # Otherwise records of two bytes could each hold the next 64 KiB.
+        if length < header + text_length:
+            raise MemoryUnreadable("a record of the kernel's log is shorter than its text")
+        yield _Record(_field(data, place + at_time), data[place + header : place + header + text_length])
         place += length
 
 

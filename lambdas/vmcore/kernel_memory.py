@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from lambdas.vmcore.budget import Budget, Cost
 from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
 _KERNEL_MAP = 0xFFFFFFFF80000000
 _ADDRESS_BITS = 0x000FFFFFFFFFF000
 _PRESENT, _IS_LARGE = 0x01, 0x80
 _TOP = 1 << 64
-# No structure of the kernel is larger: a longer length is damaged.
-_MOST_BYTES = 256 * 1024**2
+# No buffer that is read is larger: a longer length is damaged.
+MOST_BYTES = 64 * 1024**2
 
 
 class MemoryUnreadable(Exception):
@@ -21,6 +22,7 @@ class PhysicalMemory(Protocol):
     """The interface of each dump format."""
 
     machine: str
+    budget: Budget
 
     def read_physical(self, address: int, size: int) -> bytes:
         """Reads `size` bytes; raises VmcoreUnreadable if the dump is damaged."""
@@ -41,10 +43,11 @@ class KernelMemory:
 
     def read(self, address: int, size: int) -> bytes:
         """Reads `size` bytes across pages."""
-        if not 0 <= size <= _MOST_BYTES:
+        if not 0 <= size <= MOST_BYTES:
             raise MemoryUnreadable(f"{size} bytes at {address:#x} is an impossible length")
         out = bytearray()
         while len(out) < size:
+            self._dump.budget.spend(Cost.LOOKUPS)
             physical, left = self._translate(address + len(out))
             out += self._dump.read_physical(physical, min(left, size - len(out)))
         return bytes(out)

@@ -9,7 +9,9 @@ import struct
 from dataclasses import dataclass
 
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.runtime.visible_text import one_line
 from lambdas.vmcore import flattened
+from lambdas.vmcore.budget import BudgetSpent
 from lambdas.vmcore.bytes_by_range import BytesByRange
 from lambdas.vmcore.elf_core import ElfCore
 from lambdas.vmcore.flattened import Flattened, PieceNotFound
@@ -21,6 +23,8 @@ from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 # [   63.512400] Kernel panic - not syncing: NMI: Not continuing
 _PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _LONGEST_LINE = 300
+_LONGEST_PROBLEM = 500
+_LONGEST_MACHINE = 65
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +46,18 @@ class OpenedDump:
     def panic_line(self) -> str:
         """The kernel's last "Kernel panic" line, or ""."""
         found = _PANIC.findall(self.log)
-        return found[-1][:_LONGEST_LINE] if found else ""
+        return one_line(found[-1], _LONGEST_LINE) if found else ""
 
 
 def open_dump(file: BytesByRange) -> OpenedDump:
     """Raises VmcoreUnreadable if the dump does not open."""
     try:
         return _open(file)
+    except (PieceNotFound, BudgetSpent) as error:
+        # The state machine knows the error by the name of its class.
+        raise VmcoreUnreadable(str(error)) from error
     except (struct.error, ValueError, OverflowError) as error:
-        raise VmcoreUnreadable(f"The dump is damaged ({error}).") from error
+        raise VmcoreUnreadable(f"The dump is damaged ({one_line(str(error), _LONGEST_LINE)}).") from error
 
 
 def _open(file: BytesByRange) -> OpenedDump:
@@ -62,11 +69,12 @@ def _open(file: BytesByRange) -> OpenedDump:
     try:
         dump.require_whole()
         log = read_kernel_log(KernelMemory(dump, info, phys_base=dump.phys_base), info)
-    except (MemoryUnreadable, PieceNotFound) as error:
-        problems.append(f"The kernel's log could not be read from the dump: {error}")
+    except (MemoryUnreadable, PieceNotFound, BudgetSpent) as error:
+        said = f"The kernel's log could not be read from the dump: {error}"
+        problems.append(one_line(said, _LONGEST_PROBLEM))
     return OpenedDump(
         format=f"{dump.format}, flattened" if is_flattened else dump.format,
-        architecture=dump.machine,
+        architecture=one_line(dump.machine, _LONGEST_MACHINE),
         kernel_release=info.release,
         build_id=info.build_id,
         kaslr_offset=info.kaslr_offset,

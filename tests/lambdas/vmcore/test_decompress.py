@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import random
+import sys
 import zlib
 
 import pytest
@@ -48,16 +49,34 @@ def test_a_page_that_did_not_get_smaller_is_as_it_was() -> None:
     assert decompress(b"x" * 4096, 0, size=4096) == b"x" * 4096
 
 
-def test_zstd_is_read_where_the_runtime_has_it_and_named_where_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Zstd:
-        ZstdError = ValueError
-        decompress = staticmethod(bytes.upper)
+class Zstd:
+    """Python 3.14's compression.zstd, as far as it is used; it "decompresses" to capitals."""
 
-    monkeypatch.setitem(__import__("sys").modules, "compression.zstd", Zstd)
+    ZstdError = ValueError
+
+    class DecompressionParameter:
+        window_log_max = 100
+
+    class ZstdDecompressor:
+        def __init__(self, *, options: dict[int, int]) -> None:
+            assert 16 <= options[100] <= 20, "a frame may ask for no window that no page needs"
+
+        def decompress(self, data: bytes, *, max_length: int) -> bytes:
+            return data.upper()[:max_length]
+
+
+def test_zstd_is_read_where_the_runtime_has_it_and_named_where_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "compression.zstd", Zstd)
     assert decompress(b"page", ZSTD, size=4) == b"PAGE"
-    monkeypatch.setitem(__import__("sys").modules, "compression.zstd", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
     with pytest.raises(VmcoreUnreadable, match="zstd"):
         decompress(b"page", ZSTD, size=4)
+
+
+def test_a_frame_that_stands_for_gigabytes_yields_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "compression.zstd", Zstd)
+    with pytest.raises(VmcoreUnreadable, match="it has 65537 bytes instead of 65536"):
+        decompress(b"x" * 2**20, ZSTD, size=65536)
 
 
 @pytest.mark.parametrize("flags", [ZLIB, LZO, SNAPPY], ids=["zlib", "lzo", "snappy"])
