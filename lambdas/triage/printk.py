@@ -1,6 +1,7 @@
 """Splits a kernel's log into lines without time stamps, caller ids, levels and prefixes of console or syslog. Pure.
 
-The limits keep all later work linear: no line is longer than LONGEST_LINE, no log longer than _LONGEST_LOG.
+The limits keep all later work linear: no line is longer than LONGEST_LINE, no log longer than _LONGEST_LOG, and it has
+no more lines than _FIRST_LINES and _LAST_LINES.
 """
 
 import re
@@ -11,6 +12,8 @@ LONGEST_LINE = 1024
 # The crash is at the end of a log, the machine at its beginning: a longer log loses its middle.
 _LONGEST_LOG = 4 * 1024**2
 _BEGINNING = 128 * 1024
+# An honest log of that length has some 50,000 lines.
+_FIRST_LINES, _LAST_LINES = 5_000, 95_000
 
 # C0 and C1 except tab and newline, and bidirectional controls: people read the log.
 _CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), "?")
@@ -54,12 +57,21 @@ def read_log(text: str) -> Log:
         text = f"{text[:_BEGINNING]}\n{text[-(_LONGEST_LOG - _BEGINNING) :]}"
     plain = _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     plain = plain.encode(errors="replace").decode().translate(_CONTROL)
+    raws = _split(plain)
+    is_cut = is_cut or len(raws) < plain.count("\n")
     lines: list[Line] = []
-    for raw in plain.split("\n"):
+    for raw in raws:
         for piece in _STAMP_INSIDE.split(raw[: 4 * LONGEST_LINE]) if "[" in raw[1:] else (raw[:LONGEST_LINE],):
             if piece.strip():
                 lines.append(_read_line(piece[: LONGEST_LINE + 100], lines[-1] if lines else None))
     return Log(lines, is_cut=is_cut or not text.endswith(("\n", "\r")))
+
+
+def _split(text: str) -> list[str]:
+    """The first and the last lines. Two million lines of one character would take half a gigabyte."""
+    first = text.split("\n", _FIRST_LINES)
+    last = first.pop().rsplit("\n", _LAST_LINES) if len(first) > _FIRST_LINES else []
+    return first + (last[1:] if len(last) > _LAST_LINES else last)
 
 
 def _read_line(raw: str, previous: Line | None) -> Line:

@@ -2,6 +2,7 @@
 
 import random
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -110,3 +111,14 @@ def test_of_a_log_without_end_the_beginning_and_the_end_are_read() -> None:
     told = triage(log.splitlines()[0] + "\n" + "[    9.000000] noise\n" * 200_000 + log)
     assert (told.kernel_release, told.is_truncated) == ("6.1.0-56-cloud-amd64", True)
     assert told.crash_class.value == "sysrq"
+
+
+def test_a_log_of_millions_of_lines_takes_little_memory() -> None:
+    """conclude_incident has 512 MiB, and reads the log as this does."""
+    text = (b"\xff\n" * (2 * 1024**2)).decode(errors="replace") + "[    1.0] Kernel panic - not syncing: the end\n"
+    tracemalloc.start()
+    told = triage(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150 * 1024**2
+    assert (told.panic_message, told.is_truncated) == ("the end", True)
