@@ -2,14 +2,14 @@
 # The findings about the crash kernel's memory, now and after the next boot, and about the service.
 
 find_reservation_faults() {
-  local configured cmdline
+  local configured booted
   configured="$(family configured_crashkernels | paste -s -d ' ')"
-  cmdline="$(cat "$HOST_ROOT/proc/cmdline")"
+  booted="$(booted_crashkernels)"
   if (($(reserved_bytes) == 0)); then
-    if [[ -n "$configured" && " $cmdline" != *" crashkernel="* ]]; then
+    if [[ -n "$configured" && -z "$booted" ]]; then
       finding reboot-pending "crashkernel=$configured is configured, but the kernel was booted before that" "reboot the instance, then check again"
     else
-      finding reservation-missing "no memory is reserved; the command line is '$cmdline'" "run configure_kdump, with a smaller crashkernel if one is on the command line already"
+      finding reservation-missing "no memory is reserved; the kernel was booted with ${booted:-no crashkernel=}" "run configure_kdump, with a smaller crashkernel if one is on the command line already"
     fi
     return 0
   fi

@@ -34,13 +34,14 @@ reserve_memory() {
 # If the kernel has read the value but has not reserved it, another reboot would change nothing. A new value may need a
 # second reboot: kdump-tools estimates its need only after the first boot with kdump.
 refuse_vain_reboot() {
-  local observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
+  local booted observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
   if [[ "$(crashkernel_values <"$HOST_ROOT/proc/cmdline")" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
     fail ConfigurationFailed "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
   fi
   if [[ -f "$HOST_ROOT$REBOOT_MARKER" ]] && grep -qxF "$CRASHKERNEL" "$HOST_ROOT$REBOOT_MARKER" && ! grep -qx "$(boot_id)" "$HOST_ROOT$REBOOT_MARKER"; then
     rm -f "$HOST_ROOT$REBOOT_MARKER"
-    fail ConfigurationFailed "The reboot did not bring crashkernel=$CRASHKERNEL: the command line is '$(cat "$HOST_ROOT/proc/cmdline")'. The boot loader reads another configuration than the one that was written; set it there, reboot, and run again."
+    booted="$(booted_crashkernels)"
+    fail ConfigurationFailed "The reboot did not bring crashkernel=$CRASHKERNEL: the kernel was booted with ${booted:-no crashkernel=}. The boot loader reads another configuration than the one that was written; set it there, reboot, and run again."
   fi
 }
 

@@ -60,8 +60,12 @@ examine_partition() {
   if has_holders "$DISK/$PARTITION" || is_swap "$PARTITION"; then refuse_disk "has its partition in use by the kernel (holders or swap)"; fi
   signature="$(signature_on "$PARTITION")"
   FOUND_FILE_SYSTEM="${signature%% *}"
-  # Hangdump's own partition, but its run ended before mkfs: continue there.
-  if [[ -z "$FOUND_FILE_SYSTEM" ]]; then return 0; fi
+  # Hangdump's own partition, but its run ended before mkfs: continue there. If anything was written, the file system with
+  # the only dump may be damaged, or a run ended within mkfs: a person decides.
+  if [[ -z "$FOUND_FILE_SYSTEM" ]]; then
+    if has_bytes_written "$PARTITION"; then refuse_disk "has bytes on its partition that no known file system explains"; fi
+    return 0
+  fi
   label="$(blkid -p -s LABEL -o value "$device" || true)"
   if [[ "$label" != HANGDUMP ]]; then refuse_disk "has a $FOUND_FILE_SYSTEM file system labelled '$label', not HANGDUMP, on its partition"; fi
 }

@@ -2,8 +2,10 @@
 # The order: examine, format only an empty volume, fstab, mount, report. Safe to run again at any point.
 
 # x-hangdump marks the line as Hangdump's (mount ignores x-…). The crash kernel waits 60 s for a slow attachment. With
-# nofail a host without its dump volume still boots.
-OPTIONS="defaults,nofail,x-systemd.device-timeout=60s,x-hangdump"
+# nofail a host without its dump volume still boots. Nothing on it is a program or a device, whoever wrote it: the crash
+# kernel only writes files.
+RESTRICTIONS="nosuid,nodev,noexec"
+OPTIONS="defaults,$RESTRICTIONS,nofail,x-systemd.device-timeout=60s,x-hangdump"
 
 refuse_foreign_mount() {
   local mounted foreign
@@ -13,7 +15,8 @@ refuse_foreign_mount() {
   fi
   foreign="$(fstab_lines "$SSM_mountPoint" | grep -v 'x-hangdump' || true)"
   if [[ -n "$foreign" ]]; then
-    fail DumpVolumeMismatch "/etc/fstab has another file system for $SSM_mountPoint ('$foreign'). Choose another mountPoint, or remove that line and run again."
+    # Not the whole line: options such as password= may be in it.
+    fail DumpVolumeMismatch "/etc/fstab has another file system for $SSM_mountPoint ('${foreign%%[[:space:]]*}'). Choose another mountPoint, or remove that line and run again."
   fi
 }
 
@@ -46,8 +49,19 @@ write_fstab() {
   write_if_changed /etc/fstab <"$WORK_DIR/fstab"
 }
 
+# Also a volume that was mounted before Hangdump had these options.
+restrict_mount() {
+  if has_mount_options "$SSM_mountPoint" "$RESTRICTIONS"; then return 0; fi
+  mount -o "remount,$RESTRICTIONS" "$SSM_mountPoint" ||
+    fail ConfigurationFailed "The file system at $SSM_mountPoint could not be mounted again with $RESTRICTIONS. Unmount it and run again."
+  note_change "mount options of $SSM_mountPoint"
+}
+
 mount_dump_volume() {
-  if is_mounted "$SSM_mountPoint"; then return 0; fi
+  if is_mounted "$SSM_mountPoint"; then
+    restrict_mount
+    return 0
+  fi
   mkdir -p "$HOST_ROOT$SSM_mountPoint"
   if [[ -n "$(ls -A "$HOST_ROOT$SSM_mountPoint")" ]]; then
     log "note: $SSM_mountPoint holds files already; they stay on the root file system, hidden until the dump volume is unmounted"

@@ -23,6 +23,13 @@ is_mounted_read_only() {
   awk -v point="$1" '$5 == point { options = $6 "," $NF } END { exit !("," options "," ~ /,ro,/) }' "$HOST_ROOT/proc/self/mountinfo"
 }
 
+# Whether the last mount at $1 has every option of the list $2.
+has_mount_options() {
+  awk -v point="$1" -v wanted="$2" '
+    $5 == point { options = "," $6 "," }
+    END { count = split(wanted, names, ","); for (i = 1; i <= count; i++) if (!index(options, "," names[i] ",")) exit 1 }' "$HOST_ROOT/proc/self/mountinfo"
+}
+
 # The mount points of the device with major:minor $1, one per line.
 mount_points_of() { awk -v device="$1" '$3 == device { print $5 }' "$HOST_ROOT/proc/self/mountinfo"; }
 

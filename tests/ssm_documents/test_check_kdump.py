@@ -44,6 +44,22 @@ def _codes(root: FakeRoot, **given: str) -> list[str]:
     return [finding["code"] for finding in _check(root, **given)["findings"]]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"), [("", "no crashkernel="), ("crashkernel=1M crashkernel=2M", "crashkernel=1M crashkernel=2M")]
+)
+def test_the_command_line_is_quoted_no_further_than_its_crashkernel(
+    armed_root: FakeRoot, words: str, said: str
+) -> None:
+    if not words:
+        for entry in armed_root.path.glob(armed_root.host.boot_entries):
+            entry.write_text(re.sub("crashkernel=[^ \n]*", "", entry.read_text()))
+    armed_root.boot(cmdline=f"ro systemd.setenv=DB_PASSWORD=secret {words}", reserved_mib=0)
+    run = armed_root.run("check_kdump", volumeId=VOLUME_ID)
+    (finding,) = [each for each in run.result["findings"] if each["code"] == "reservation-missing"]
+    assert finding["observed"] == f"no memory is reserved; the kernel was booted with {said}"
+    assert "secret" not in run.stdout + run.stderr
+
+
 def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
     assert armed_root.run("check_kdump", volumeId=VOLUME_ID).result == {
         "ready": True,

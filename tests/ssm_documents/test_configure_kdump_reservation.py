@@ -124,6 +124,14 @@ def test_reboot_that_changed_nothing_is_not_repeated(root: FakeRoot) -> None:
     assert "boot loader" in run.stdout
 
 
+def test_the_command_line_is_quoted_no_further_than_its_crashkernel(root: FakeRoot) -> None:
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    root.boot(cmdline="ro systemd.setenv=DB_PASSWORD=secret crashkernel=8M", reserved_mib=0)
+    run = root.run("configure_kdump", reboot="true")
+    assert "booted with crashkernel=8M" in run.stdout
+    assert "secret" not in run.stdout + run.stderr
+
+
 def test_connection_lost_before_the_reboot_asks_again(root: FakeRoot) -> None:
     assert root.run("configure_kdump", reboot="true").exit_code == 194
     assert root.run("configure_kdump", reboot="true").exit_code == 194

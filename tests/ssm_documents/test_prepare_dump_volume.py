@@ -6,7 +6,7 @@ from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
 
 SERIAL = VOLUME_ID.replace("-", "")
 UUID = "0a1b2c3d-0000-4000-8000-000000000001"
-LINE = f"UUID={UUID} /var/crash xfs defaults,nofail,x-systemd.device-timeout=60s,x-hangdump 0 0"
+LINE = f"UUID={UUID} /var/crash xfs defaults,nosuid,nodev,noexec,nofail,x-systemd.device-timeout=60s,x-hangdump 0 0"
 WRITING = ("sfdisk", "sgdisk", "mkfs.xfs", "mkfs.ext4")
 
 
@@ -111,3 +111,18 @@ def test_waits_for_a_disk_that_appears_late(root_with_volume: FakeRoot) -> None:
     (root.path / "sys/block/nvme1n1").rename(root.path / "detached/nvme1n1")
     root.write("attach-after", "3")
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+
+
+def test_nothing_on_the_volume_is_run_or_opened_as_a_device(root_with_volume: FakeRoot) -> None:
+    root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert " /var/crash rw,nosuid,nodev,noexec," in root_with_volume.read("proc/self/mountinfo")
+
+
+def test_a_volume_that_was_mounted_without_these_options_is_mounted_again(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    mounts = root.read("proc/self/mountinfo").replace("rw,nosuid,nodev,noexec,", "rw,")
+    root.write("proc/self/mountinfo", mounts)
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert root.called("mount")[-1] == "mount -o remount,nosuid,nodev,noexec /var/crash"
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "unchanged"

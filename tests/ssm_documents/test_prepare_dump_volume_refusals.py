@@ -91,6 +91,16 @@ def _own_partition_with_another_label(root: FakeRoot) -> None:
     root.write("signatures/nvme1n1p1", "TYPE=ext4\nLABEL=photos\nUUID=x\n")
 
 
+def _own_partition_with_a_damaged_file_system(root: FakeRoot) -> None:
+    """ext4 whose first 2 KiB were zeroed: no tool knows it, but the dump is there."""
+    _own_partition_with_another_label(root)
+    (root.path / "signatures/nvme1n1p1").unlink()
+    with (root.path / "dev/nvme1n1p1").open("wb") as file:
+        file.truncate(1 << 30)
+        file.seek(4096)
+        file.write(b"group descriptors")
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -104,6 +114,7 @@ def _own_partition_with_another_label(root: FakeRoot) -> None:
         _as_swap,
         _mounted_as_a_whole,
         _own_partition_with_another_label,
+        _own_partition_with_a_damaged_file_system,
     ],
     ids=[
         "signature",
@@ -116,6 +127,7 @@ def _own_partition_with_another_label(root: FakeRoot) -> None:
         "swap",
         "mounted",
         "own-partition-relabelled",
+        "own-file-system-damaged",
     ],
 )
 def test_disk_that_holds_data_is_never_touched(root_with_volume: FakeRoot, spoil: object) -> None:
@@ -142,6 +154,13 @@ def test_another_file_system_at_the_mount_point_is_refused(root_with_volume: Fak
     before = root_with_volume.tree()
     assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).error == "DumpVolumeMismatch"
     assert root_with_volume.tree() == before
+
+
+def test_a_line_of_fstab_is_not_quoted_with_its_options(root_with_volume: FakeRoot) -> None:
+    root_with_volume.write("etc/fstab", "//files/crash /var/crash cifs username=u,password=secret 0 0\n")
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert "'//files/crash'" in run.stdout
+    assert "secret" not in run.stdout + run.stderr
 
 
 def test_own_volume_mounted_elsewhere_is_not_moved(root_with_volume: FakeRoot) -> None:

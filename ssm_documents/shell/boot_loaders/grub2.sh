@@ -47,10 +47,11 @@ grub2_edit_defaults() {
 }
 
 # Words of the running command line that the new grub.cfg $1 has nowhere: somebody put them into the old one (grubby does).
+# Only their names: a value may be a secret.
 grub2_lost_arguments() {
   local word
   while read -r word; do
-    if ! grep -qF -e "$word" "$1"; then echo "$word"; fi
+    if ! grep -qF -e "$word" "$1"; then echo "${word%%=*}"; fi
   done < <(tr -s ' ' '\n' <"$HOST_ROOT/proc/cmdline" | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root|LANG)=|^$')
 }
 
