@@ -1,4 +1,7 @@
-"""`python -m analysis VMCORE` analyses a dump; `… open INCIDENT_ID` opens one; `… compare VMCORE` also runs crash."""
+"""`python -m analysis VMCORE` analyses a dump; `… open INCIDENT_ID` opens one; `… compare VMCORE` also runs crash.
+
+`… release VMCORE` and `… install RELEASE` are the two halves that analyze_vmcore runs under different users.
+"""
 
 import argparse
 import json
@@ -22,7 +25,28 @@ def main(arguments: Sequence[str]) -> int:
         from analysis import compare_with_crash  # noqa: PLC0415
 
         return in_a_child(lambda: compare_with_crash.main(arguments[1:]))
+    if arguments[:1] == ["release"]:
+        return in_a_child(lambda: print_release(arguments[1:]))
+    if arguments[:1] == ["install"]:
+        return install(arguments[1:])
     return in_a_child(lambda: analyze(arguments))
+
+
+def print_release(arguments: Sequence[str]) -> int:
+    """`release VMCORE`: the kernel's release. For analyze_vmcore, whose root installs the symbols but opens no dump."""
+    from analysis.vmcore import identify, open_vmcore  # noqa: PLC0415
+
+    path = Path(*arguments)
+    print(identify(open_vmcore(path), path).release)
+    return 0
+
+
+def install(arguments: Sequence[str]) -> int:
+    """`install RELEASE`, as root: the packages with a kernel's symbols. What cannot be installed is only said."""
+    from analysis.debuginfo import install_debuginfo  # noqa: PLC0415
+
+    print(*install_debuginfo(*arguments), sep="\n", file=sys.stderr)
+    return 0
 
 
 def in_a_child(command: Callable[[], int]) -> int:

@@ -56,6 +56,11 @@ def find_debuginfo(identity: Identity, sources: Sources) -> Debuginfo:
     return found
 
 
+def install_debuginfo(release: str, root: Path = Path("/")) -> list[str]:
+    """Installs the distribution's packages for a kernel, as root; the failures. Opens no dump."""
+    return _install(install_steps(read_os_release(root), release), run_step)
+
+
 def check_match(identity: Identity, vmlinux: Path) -> bool:
     """Whether the file is known to be of that build. Raises SymbolsMismatched if it is of another.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from analysis.errors import VmcoreUnreadable
 
 # The first bytes of `makedumpfile -F`, which Debian's kdump-tools always uses.
 _FLATTENED = b"makedumpfile"
+# 6.1.0-28-cloud-amd64: anything printable but a slash
+_RELEASE = re.compile(r"[0-9A-Za-z][!-.0-~]{0,127}")
+# SHA-1 has 40 digits; the linker's other kinds have 16 to 64.
+_BUILD_ID = re.compile(r"(?:[0-9a-f]{2}){8,32}")
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,22 @@ def open_vmcore(path: Path) -> drgn.Program:
 
 
 def identify(program: drgn.Program, path: Path) -> Identity:
-    """Reads VMCOREINFO, which every kdump has. Raises VmcoreUnreadable."""
+    """Reads VMCOREINFO, which every kdump has. Raises VmcoreUnreadable.
+
+    Both names become parts of paths, of a URL and of a command: a dump that was made to hurt may say `../`.
+    """
     with readable(path):
         info = vmcoreinfo(program)
+    release, build_id = info.get("OSRELEASE", ""), info.get("BUILD-ID", "").lower()
+    if not _RELEASE.fullmatch(release):
+        raise VmcoreUnreadable(f"{path} is of no kernel that could be: its release is {release[:200]!r}")
+    if build_id and not _BUILD_ID.fullmatch(build_id):
+        raise VmcoreUnreadable(f"{path} is of no kernel that could be: its build id is {build_id[:200]!r}")
     with path.open("rb") as file:
         is_flattened = file.read(len(_FLATTENED)) == _FLATTENED
     return Identity(
-        release=info.get("OSRELEASE", ""),
-        build_id=info.get("BUILD-ID", "").lower(),
+        release=release,
+        build_id=build_id,
         architecture=program.platform.arch.name.lower() if program.platform else "",
         is_flattened=is_flattened,
     )

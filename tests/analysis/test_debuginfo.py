@@ -5,14 +5,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis.debuginfo import Sources, check_match, find_debuginfo, run_step
 from analysis.debuginfo_packages import InstallStep
 from analysis.elf_build_id import elf_build_id
-from analysis.errors import DebuginfoNotFound, SymbolsMismatched
-from analysis.vmcore import Identity
+from analysis.errors import DebuginfoNotFound, SymbolsMismatched, VmcoreUnreadable
+from analysis.vmcore import Identity, identify
 from tests.analysis.elf_files import write_elf
 
 RELEASE = "6.1.0-56-cloud-amd64"
@@ -173,3 +174,50 @@ def test_a_download_that_was_cut_is_not_kept(tmp_path: Path) -> None:
         served.server.shutdown()
         served.server.server_close()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+class Program:
+    """A dump that is opened, as far as its names are read."""
+
+    platform = None
+
+    def __init__(self, release: str, build_id: str) -> None:
+        self._text = f"OSRELEASE={release}\nBUILD-ID={build_id}\nPAGESIZE=4096\n".encode()
+
+    def __getitem__(self, _: str) -> "Program":
+        return self
+
+    def string_(self) -> bytes:
+        return self._text
+
+
+def _identify(tmp_path: Path, release: str, build_id: str) -> Identity:
+    vmcore = tmp_path / "vmcore"
+    vmcore.write_bytes(b"KDUMP   ")
+    program: Any = Program(release, build_id)
+    return identify(program, vmcore)
+
+
+@pytest.mark.parametrize("build_id", ["", OURS, OURS.upper(), "0123456789abcdef", "ab" * 32])
+def test_a_build_id_is_taken_as_any_linker_writes_it(tmp_path: Path, build_id: str) -> None:
+    assert _identify(tmp_path, RELEASE, build_id).build_id == build_id.lower()
+
+
+@pytest.mark.parametrize(
+    ("release", "build_id"),
+    [
+        pytest.param(RELEASE, "../../../../etc/shadow", id="path"),
+        pytest.param(RELEASE, OURS[:2] + "/../" + OURS[6:], id="path-inside"),
+        pytest.param(RELEASE, "ab" * 33, id="long"),
+        pytest.param(RELEASE, "abcdef", id="short"),
+        pytest.param(RELEASE, OURS[:-1] + "g", id="not-hexadecimal"),
+        pytest.param("..", OURS, id="release-of-a-path"),
+        pytest.param("6.1/../../x", OURS, id="release-with-a-path-inside"),
+        pytest.param("6.1 --root=/", OURS, id="release-with-a-space"),
+        pytest.param("6" * 300, OURS, id="long-release"),
+        pytest.param("", OURS, id="no-release"),
+    ],
+)
+def test_a_dump_whose_names_would_be_paths_is_not_opened(tmp_path: Path, release: str, build_id: str) -> None:
+    with pytest.raises(VmcoreUnreadable, match="of no kernel that could be"):
+        _identify(tmp_path, release, build_id)

@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
 # What the documents may use from the host itself; anything else on PATH is a stub or is not installed.
 REAL_TOOLS = """
-awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname find flock grep head ln ls mkdir mktemp mv od
+awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname env find flock grep head ln ls mkdir mktemp mv od
 paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail timeout touch tr true truncate wc
 xargs"""
 SYSCTLS = """
