@@ -11,7 +11,14 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
-from lambdas.runtime.tags import ENROLLED_TAG, HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG, STACK_TAG
+from lambdas.runtime.tags import (
+    DUMP_VOLUME_RECORD_PREFIX,
+    ENROLLED_TAG,
+    HANG_ALARM_PREFIX,
+    READY_KERNEL_TAG,
+    READY_TAG,
+    STACK_TAG,
+)
 
 READY_TAGS = [READY_TAG, READY_KERNEL_TAG]
 
@@ -216,7 +223,7 @@ def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
 
 
 def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> list[iam.PolicyStatement]:
-    """Use the provisioning leases of the table, and check whether their executions still run."""
+    """Use the provisioning leases of the table, check whether their executions still run, and record volumes."""
     executions = stack.format_arn(
         service="states",
         resource="execution",
@@ -229,8 +236,22 @@ def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> l
             resources=[table.table_arn],
             conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["provisioning#*"]}},
         ),
+        iam.PolicyStatement(
+            actions=["dynamodb:PutItem"],
+            resources=[table.table_arn],
+            conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{DUMP_VOLUME_RECORD_PREFIX}*"]}},
+        ),
         iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
     ]
+
+
+def read_dump_volume_records(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read which volumes were created for which instance."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:GetItem"],
+        resources=[table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{DUMP_VOLUME_RECORD_PREFIX}*"]}},
+    )
 
 
 def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:

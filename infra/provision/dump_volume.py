@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -9,6 +10,7 @@ from infra.settings import Settings
 from infra.states.poll import Poll, polling
 from infra.states.tasks import ApiCall, ClosedFragment, name_error, set_fields, task
 from lambdas.runtime.errors import AttachmentLate, DumpVolumeBroken, DumpVolumeLate, HangdumpError
+from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX
 
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300
@@ -16,9 +18,11 @@ _IS_FOUND = sfn.Condition.is_present("$.seen.Volumes[0]")
 
 
 class CreateDumpVolume(sfn.StateMachineFragment):
-    """Create the planned volume and wait until it can be attached. Sets `$.volume`."""
+    """Create the planned volume, record it, and wait until it can be attached. Sets `$.volume`."""
 
-    def __init__(self, scope: Construct, title: str, *, settings: Settings, on_failure: sfn.State) -> None:
+    def __init__(
+        self, scope: Construct, title: str, *, table: dynamodb.Table, settings: Settings, on_failure: sfn.State
+    ) -> None:
         super().__init__(scope, f"{title} states")
         self._create = task(
             self,
@@ -51,8 +55,15 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             wait.ends_when(sfn.Condition.string_equals("$.seen.volume.State", state), result)
         wait.gives_up(late)
         self._wait = wait.start_state
-        self._create.next(self._wait)
-        for each in (self._create, check):
+        # A later execution takes an unattached volume only with this record.
+        item = {
+            "pk": {"S.$": f"States.Format('{DUMP_VOLUME_RECORD_PREFIX}{{}}', $.volume.volumeId)"},
+            "instanceId": {"S.$": "$.instanceId"},
+        }
+        put = ApiCall("dynamodb", "putItem", {"TableName": table.table_name, "Item": item})
+        record = task(self, "Record dump volume", put)
+        self._create.next(record).next(self._wait)
+        for each in (self._create, record, check):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         for end in (broken, late):
             end.next(on_failure)

@@ -69,6 +69,7 @@ class ProvisionDumpVolume(Construct):
         settings = self._settings
         return FunctionConfig(
             environment=[
+                self._parts.incidents.records,
                 environment.Provisioning(
                     dump_size_factor=settings.dump_size_factor,
                     minimum_dump_volume_gib=settings.minimum_dump_volume_gib,
@@ -77,6 +78,7 @@ class ProvisionDumpVolume(Construct):
                 )
             ],
             statements=[
+                grants.read_dump_volume_records(self._parts.incidents.table),
                 grants.read(
                     "cloudwatch:DescribeAlarmsForMetric",
                     "ec2:DescribeInstanceAttribute",
@@ -105,7 +107,9 @@ class ProvisionDumpVolume(Construct):
         )
         lease = TakeLease(self, "Take provisioning lease", table=table, on_failure=on_failure)
         plan = self._plan(on_failure)
-        create = CreateDumpVolume(self, "Create dump volume", settings=self._settings, on_failure=on_failure)
+        create = CreateDumpVolume(
+            self, "Create dump volume", table=table, settings=self._settings, on_failure=on_failure
+        )
         attach = AttachDumpVolume(self, "Attach dump volume", settings=self._settings, on_failure=on_failure)
         prepare = self._run("Prepare dump volume", "prepare_dump_volume", on_failure)
         keep = set_fields(

@@ -39,7 +39,9 @@ class RescueFunctions:
 
     def _needs_to_remove(self) -> FunctionConfig:
         return FunctionConfig(
+            environment=self._table,
             statements=[
+                grants.read_incidents(self._parts.incidents.table),
                 grants.read("ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"),
                 *remove_what_rescues_made(cdk.Stack.of(self._scope)),
             ],

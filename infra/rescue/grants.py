@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.foundation import grants
 from infra.rescue.short_lived_instance import CollectorProfile
-from lambdas.runtime.tags import RESCUE_EXECUTION_TAG, STACK_TAG
+from lambdas.runtime.tags import PROTECTING_TAGS, RESCUE_EXECUTION_TAG, STACK_TAG
 
 MADE_BY_A_RESCUE = (
     "The ids of what a rescue creates are not known before: a condition limits the grant to resources that have its "
@@ -145,10 +145,12 @@ def snapshots(stack: cdk.Stack) -> str:
 
 
 def made_by_a_rescue(stack: cdk.Stack) -> dict[str, dict[str, str]]:
-    """Only resources with a rescue's tag. No dump volume has it, so these rights cannot delete one."""
+    """Only resources with a rescue's tag. These rights cannot remove a dump volume or an enrolled instance, even if
+    somebody gave it that tag."""
+    without = {f"aws:ResourceTag/{tag}": "true" for tag in sorted(PROTECTING_TAGS)}
     return {
         "StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name},
-        "Null": {f"aws:ResourceTag/{RESCUE_EXECUTION_TAG}": "false"},
+        "Null": {f"aws:ResourceTag/{RESCUE_EXECUTION_TAG}": "false", **without},
     }
 
 

@@ -21,7 +21,7 @@ from lambdas.provision.choose_volume import (
     read_dump_volumes,
 )
 from lambdas.provision.provision_input import IN_GUEST_TRIGGERS, Parameters, ProvisionInput, document_parameters
-from lambdas.runtime.environment import Provisioning
+from lambdas.runtime.environment import Provisioning, RecordKeeping
 from lambdas.runtime.errors import (
     InvalidInput,
 )
@@ -49,7 +49,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             f"{instance.instance_id} would need a dump volume of {size_gib} GiB; gp3 allows {_LARGEST_VOLUME_GIB}.",
             "Set sizeGib, or a smaller dumpSizeFactor.",
         )
-    choice = choose_volume(instance, read_dump_volumes(instance.instance_id), size_gib=size_gib)
+    volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
+    choice = choose_volume(instance, volumes, size_gib=size_gib)
     reboot = settings.allow_reboot if given.reboot is None else given.reboot
     parameters = document_parameters(
         settings.document_settings.overridden_by(given), reboot=reboot, takes_interrupt=instance_type.takes_interrupt

@@ -1,4 +1,9 @@
-"""Chooses an instance's dump volume: the attached one, an unattached one from before, or a new one."""
+"""Chooses an instance's dump volume: the attached one, an unattached one from before, or a new one.
+
+An unattached volume is taken only if ProvisionDumpVolume recorded in the incident table that it created it for this
+instance. Tags do not prove that: whoever may tag could hand a host a volume of theirs, and would get its memory with the
+next dump.
+"""
 
 import hashlib
 import math
@@ -10,7 +15,8 @@ from typing import Literal
 from lambdas.instance.facts import Instance
 from lambdas.runtime import clients
 from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
-from lambdas.runtime.tags import OWNER_TAG
+from lambdas.runtime.observability import logger
+from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, OWNER_TAG, STACK, STACK_TAG
 
 # /dev/sdf and /dev/xvdf1 both use the letter f: a letter used with one driver's prefix is taken for all.
 _DEVICE_LETTER = re.compile(r"/dev/(?:sd|xvd|hd)([a-z])")
@@ -21,12 +27,17 @@ _GONE = ("deleting", "deleted", "error")
 
 @dataclass(frozen=True, kw_only=True)
 class DumpVolume:
-    """A volume tagged as the instance's dump volume; attachment_state "": it is not attached."""
+    """A volume tagged as the instance's dump volume; attachment_state "": it is not attached.
+
+    is_ours: it has this stack's tag, and the table says that it was created for this instance.
+    """
 
     volume_id: str
     state: str
     availability_zone: str
     size_gib: int
+    is_encrypted: bool
+    is_ours: bool
     attached_to: str = ""
     attachment_state: str = ""
     device: str = ""
@@ -48,15 +59,20 @@ def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib
     for volume in present:
         if volume.attached_to == instance.instance_id and volume.attachment_state != "detaching":
             return Choice("reuse", volume.volume_id, volume.size_gib, volume.device)
-    usable = [volume for volume in present if _is_usable(instance, volume)]
+    ours = [volume for volume in present if volume.is_ours]
+    free = [volume for volume in ours if _is_free(instance, volume)]
+    usable = [volume for volume in free if volume.is_encrypted and volume.size_gib >= size_gib]
+    ignored = [volume.volume_id for volume in present if volume not in usable]
+    if ignored:
+        logger.warning("Not taken as the dump volume of %s: %s", instance.instance_id, ", ".join(ignored))
     if len(usable) > 1:
         named = ", ".join(volume.volume_id for volume in usable)
         raise SeveralDumpVolumes(
             f"{instance.instance_id} has several unattached dump volumes: {named}.",
             f"Find the one with the vmcore that you need; delete the others or remove their tag {OWNER_TAG}.",
         )
-    if not usable and present:
-        raise _elsewhere(instance, present)
+    if not free and ours:
+        raise _elsewhere(instance, ours)
     device = _free_device(instance)
     if usable:
         return Choice("attach", usable[0].volume_id, usable[0].size_gib, device)
@@ -73,7 +89,7 @@ def client_token(execution_id: str) -> str:
     return f"hangdump-{hashlib.sha256(execution_id.encode()).hexdigest()[:48]}"
 
 
-def _is_usable(instance: Instance, volume: DumpVolume) -> bool:
+def _is_free(instance: Instance, volume: DumpVolume) -> bool:
     # `creating`: an earlier execution died right after CreateVolume; the state machine waits for the volume.
     return volume.state in ("available", "creating") and volume.availability_zone == instance.availability_zone
 
@@ -106,7 +122,7 @@ def _free_device(instance: Instance) -> str:
     )
 
 
-def read_dump_volumes(instance_id: str) -> list[DumpVolume]:
+def read_dump_volumes(instance_id: str, *, table_name: str) -> list[DumpVolume]:
     pages = (
         clients.ec2()
         .get_paginator("describe_volumes")
@@ -116,15 +132,24 @@ def read_dump_volumes(instance_id: str) -> list[DumpVolume]:
     for volume in (volume for page in pages for volume in page["Volumes"]):
         # gp3 has no Multi-Attach: there is one attachment at most.
         attachment = volume["Attachments"][0] if volume.get("Attachments") else {}
+        is_of_stack = {"Key": STACK_TAG, "Value": STACK} in volume.get("Tags", [])
         volumes.append(
             DumpVolume(
                 volume_id=volume["VolumeId"],
                 state=volume["State"],
                 availability_zone=volume["AvailabilityZone"],
                 size_gib=volume["Size"],
+                is_encrypted=volume.get("Encrypted", False),
+                is_ours=is_of_stack and _is_recorded(volume["VolumeId"], instance_id, table_name),
                 attached_to=attachment.get("InstanceId", ""),
                 attachment_state=attachment.get("State", ""),
                 device=attachment.get("Device", ""),
             )
         )
     return volumes
+
+
+def _is_recorded(volume_id: str, instance_id: str, table_name: str) -> bool:
+    key = {"pk": {"S": f"{DUMP_VOLUME_RECORD_PREFIX}{volume_id}"}}
+    answer = clients.dynamodb().get_item(TableName=table_name, Key=key, ConsistentRead=True)
+    return answer.get("Item", {}).get("instanceId", {}).get("S") == instance_id

@@ -1,47 +1,120 @@
-"""Removes what a rescue created: instance, snapshot, volumes. Each function yields the ids that are still there."""
+"""Removes what a rescue created: instance, snapshot, volumes. Each function yields the ids that are still there.
 
-from collections.abc import Callable, Iterator
+Tags find the resources, but whoever may tag could name another one. What is removed also needs an incident whose record
+names this rescue, must be younger than the rescue, and must be neither enrolled nor a dump volume.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.runtime import clients
+from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident
+from lambdas.incident.update_expression import deserialize
+from lambdas.runtime import clients, moment
+from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import logger
+from lambdas.runtime.tags import (
+    INCIDENT_TAG,
+    PROTECTING_TAGS,
+    RESCUE_EXECUTION_TAG,
+    RESCUED_INSTANCE_TAG,
+    STACK,
+    STACK_TAG,
+)
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import FilterTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
 
 
 _GONE = {"InvalidInstanceID.NotFound", "InvalidSnapshot.NotFound", "InvalidVolume.NotFound"}
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
+# A filter of EC2 takes * and ? for anything; no name of an execution has them.
+_NAME = re.compile(r"[^*?\\\s]{1,80}")
+_OPENED = "rescue-opened"
 
 
-def end_collectors(mark: "list[FilterTypeDef]") -> Iterator[str]:
+class Rescue:
+    """The rescue of an execution: finds its resources, and decides which of them are really its own."""
+
+    def __init__(self, execution_name: str, table_name: str) -> None:
+        if not _NAME.fullmatch(execution_name):
+            raise InvalidInput(f"{execution_name[:100]!r} is no name of an execution.", "Give one without wildcards.")
+        self._name = execution_name
+        self._table_name = table_name
+        self._incidents: dict[str, Incident | None] = {}
+
+    @property
+    def mark(self) -> "list[FilterTypeDef]":
+        """The filter for its resources."""
+        return [{"Name": f"tag:{RESCUE_EXECUTION_TAG}", "Values": [self._name]}]
+
+    def has_made(self, resource_id: str, tags: "Iterable[TagTypeDef]", made_at: datetime) -> bool:
+        """Whether it may be removed. One that may not is only logged: the rescue does not wait for it."""
+        why = self._why_not({tag["Key"]: tag["Value"] for tag in tags}, made_at)
+        if why:
+            logger.warning("%s is not removed: %s", resource_id, why)
+        return not why
+
+    def _why_not(self, tags: dict[str, str], made_at: datetime) -> str:
+        if tags.get(RESCUE_EXECUTION_TAG) != self._name or tags.get(STACK_TAG) != STACK:
+            return "its tags are not those of this rescue"
+        if protecting := PROTECTING_TAGS & tags.keys():
+            return f"it is tagged {min(protecting)}"
+        incident = self._read(tags.get(INCIDENT_TAG, ""))
+        if incident is None or incident.execution_name != self._name:
+            return "no incident says that this rescue works on it"
+        if incident.instance_id != tags.get(RESCUED_INSTANCE_TAG):
+            return "its incident is another instance's"
+        opened = [moment.parse(entry["at"]) for entry in incident.timeline if entry["event"] == _OPENED]
+        if not opened or made_at < max(opened) - timedelta(seconds=CLOCK_SLACK_SECONDS):
+            return "it is older than the rescue"
+        return ""
+
+    def _read(self, incident_id: str) -> Incident | None:
+        """Does not use IncidentTable, which also writes: this function may only read."""
+        if incident_id not in self._incidents:
+            key = {"pk": {"S": f"incident#{incident_id}"}}
+            answer = clients.dynamodb().get_item(TableName=self._table_name, Key=key, ConsistentRead=True)
+            known = Incident.model_validate(deserialize(answer["Item"])) if "Item" in answer else None
+            self._incidents[incident_id] = known
+        return self._incidents[incident_id]
+
+
+def end_collectors(rescue: Rescue) -> Iterator[str]:
     """Terminates rescue instances. One that is shutting down still counts: its copy is still attached."""
     alive: FilterTypeDef = {"Name": "instance-state-name", "Values": _ALIVE}
-    for page in clients.ec2().get_paginator("describe_instances").paginate(Filters=[*mark, alive]):
+    for page in clients.ec2().get_paginator("describe_instances").paginate(Filters=[*rescue.mark, alive]):
         for reservation in page["Reservations"]:
             for instance in reservation.get("Instances", []):
                 name = instance["InstanceId"]
+                if not rescue.has_made(name, instance.get("Tags", []), instance["LaunchTime"]):
+                    continue
                 if instance["State"]["Name"] != "shutting-down":
                     _attempt(name, lambda name=name: clients.ec2().terminate_instances(InstanceIds=[name]))  # type: ignore[misc]
                 yield name
 
 
-def delete_snapshots(mark: "list[FilterTypeDef]") -> Iterator[str]:
-    for page in clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=mark):
+def delete_snapshots(rescue: Rescue) -> Iterator[str]:
+    for page in clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=rescue.mark):
         for snapshot in page["Snapshots"]:
             name = snapshot["SnapshotId"]
+            if not rescue.has_made(name, snapshot.get("Tags", []), snapshot["StartTime"]):
+                continue
             if not _attempt(name, lambda name=name: clients.ec2().delete_snapshot(SnapshotId=name)):  # type: ignore[misc]
                 yield name
 
 
-def delete_copies(mark: "list[FilterTypeDef]") -> Iterator[str]:
+def delete_copies(rescue: Rescue) -> Iterator[str]:
     """Deletes copies that are free. EC2 deletes the others with their rescue instance."""
-    for page in clients.ec2().get_paginator("describe_volumes").paginate(Filters=mark):
+    for page in clients.ec2().get_paginator("describe_volumes").paginate(Filters=rescue.mark):
         for volume in page["Volumes"]:
             name = volume["VolumeId"]
             if volume["State"] in ("deleting", "deleted"):
+                continue
+            if not rescue.has_made(name, volume.get("Tags", []), volume["CreateTime"]):
                 continue
             is_free = volume["State"] in ("available", "error")
             if not is_free or not _attempt(name, lambda name=name: clients.ec2().delete_volume(VolumeId=name)):  # type: ignore[misc]

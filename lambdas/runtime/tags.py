@@ -10,6 +10,11 @@ ANALYSIS_HOST_TAG = "hangdump:analysis-host"
 # On a dump volume: the instance that the volume belongs to.
 OWNER_TAG = "hangdump:instance-id"
 STACK_TAG, STACK = "hangdump:stack", "Hangdump"
+# Instances of an owner and dump volumes: nothing that carries one of these is ever removed, whatever else it carries.
+PROTECTING_TAGS = frozenset({ENROLLED_TAG, OWNER_TAG})
+# The key of the table's item dump-volume#<volume id>, which says for which instance ProvisionDumpVolume created it. Whoever
+# may tag a volume cannot write it.
+DUMP_VOLUME_RECORD_PREFIX = "dump-volume#"
 # On everything that a rescue creates: its execution, its incident, the instance that it rescues. Not OWNER_TAG:
 # ProvisionDumpVolume would take the copy for a dump volume.
 RESCUE_EXECUTION_TAG = "hangdump:rescue"

@@ -12,6 +12,7 @@ from lambdas.runtime.tags import (
     HANG_ALARM_PREFIX,
     INCIDENT_TAG,
     OWNER_TAG,
+    PROTECTING_TAGS,
     RESCUE_EXECUTION_TAG,
     RESCUED_INSTANCE_TAG,
     STACK,
@@ -135,7 +136,7 @@ def _origin(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
         "instance_id": values.get(OWNER_TAG) or values.get(RESCUED_INSTANCE_TAG, ""),
         "rescue": values.get(RESCUE_EXECUTION_TAG, ""),
         "incident_id": values.get(INCIDENT_TAG, ""),
-        "is_of_this_stack": values.get(STACK_TAG) == STACK,
+        "is_removable": values.get(STACK_TAG) == STACK and PROTECTING_TAGS.isdisjoint(values),
     }
 
 

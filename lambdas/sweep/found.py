@@ -12,13 +12,16 @@ NO_LONGER_THERE = (GONE, "terminated")
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A volume with Hangdump's tags: a dump volume, or a rescue's copy; `rescue` names the execution of a copy."""
+    """A volume with Hangdump's tags: a dump volume, or a rescue's copy; `rescue` names the execution of a copy.
+
+    is_removable, here and below: it has this stack's tag, and none that protects it from removal.
+    """
 
     volume_id: str
     instance_id: str
     rescue: str
     incident_id: str
-    is_of_this_stack: bool
+    is_removable: bool
     is_attached: bool
     size_gib: int
     created_at: datetime
@@ -35,7 +38,7 @@ class Snapshot:
     instance_id: str
     rescue: str
     incident_id: str
-    is_of_this_stack: bool
+    is_removable: bool
     created_at: datetime
 
 
@@ -47,7 +50,7 @@ class Collector:
     instance_id: str
     rescue: str
     incident_id: str
-    is_of_this_stack: bool
+    is_removable: bool
     launched_at: datetime
 
 

@@ -36,20 +36,16 @@ def _judge_unused(case: Case, volume: Volume) -> Iterator[Finding]:
             subject=volume.volume_id,
             instance_id=volume.instance_id,
             detail=f"The dump volume ({volume.size_gib} GiB) is not attached, although its instance exists.",
-            next_step="Run ProvisionDumpVolume for the instance, which attaches it; or delete it if it is empty.",
+            next_step="Run ProvisionDumpVolume for the instance: it attaches a volume that it created and that is large "
+            "enough. Otherwise attach it yourself, or delete it if it is empty.",
         )
 
 
 def judge_copy(case: Case, volume: Volume) -> Iterator[Finding]:
     """A rescue's copy: worthless if its dump volume still exists or the vmcore is in S3."""
     incident = case.incident(volume.incident_id)
-    is_waste = (
-        is_over(incident)
-        and (is_safe(incident) or volume.copy_of in case.dump_volumes)
-        and volume.is_of_this_stack
-        and not volume.is_attached
-        and case.is_settled(volume.created_at)
-    )
+    is_elsewhere = is_safe(incident) or volume.copy_of in case.dump_volumes
+    is_waste = _is_left_by_rescue(case, volume, volume.created_at) and is_elsewhere and not volume.is_attached
     yield from _of_rescue(
         case,
         "rescue-volume",
@@ -64,7 +60,7 @@ def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
     """A rescue's snapshot: worthless if its volume still exists or the vmcore is in S3."""
     incident = case.incident(snapshot.incident_id)
     is_elsewhere = is_safe(incident) or snapshot.volume_id in case.dump_volumes
-    is_waste = is_over(incident) and is_elsewhere and snapshot.is_of_this_stack and case.is_settled(snapshot.created_at)
+    is_waste = _is_left_by_rescue(case, snapshot, snapshot.created_at) and is_elsewhere
     yield from _of_rescue(
         case,
         "rescue-snapshot",
@@ -77,9 +73,7 @@ def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
 
 def judge_collector(case: Case, collector: Collector) -> Iterator[Finding]:
     """A rescue instance: it only reads, so it is useless once its incident is over."""
-    incident = case.incident(collector.incident_id)
-    is_old = case.is_settled(collector.launched_at)
-    is_waste = is_over(incident) and collector.is_of_this_stack and is_old
+    is_waste = _is_left_by_rescue(case, collector, collector.launched_at)
     yield from _of_rescue(
         case,
         "rescue-collector",
@@ -125,6 +119,14 @@ def judge_alarm(case: Case, alarm: Alarm) -> Iterator[Finding]:
             detail="Its instance is terminated.",
             action=Action.DELETE_ALARM,
         )
+
+
+def _is_left_by_rescue(case: Case, made: Volume | Snapshot | Collector, made_at: datetime) -> bool:
+    """Whether its incident is over, and is of the same instance and older than the resource: tags alone can be forged."""
+    incident = case.incident(made.incident_id)
+    if incident is None or not is_over(incident) or not made.is_removable:
+        return False
+    return incident.instance_id == made.instance_id and incident.opened_at <= made_at and case.is_settled(made_at)
 
 
 def _of_rescue(

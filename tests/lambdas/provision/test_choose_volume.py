@@ -17,7 +17,14 @@ INSTANCE = Instance(
     tags={},
     device_names=("/dev/sda1",),
 )
-FREE = DumpVolume(volume_id="vol-1", state="available", availability_zone="eu-west-1a", size_gib=9)
+FREE = DumpVolume(
+    volume_id="vol-1",
+    state="available",
+    availability_zone="eu-west-1a",
+    size_gib=9,
+    is_encrypted=True,
+    is_ours=True,
+)
 HERE = replace(
     FREE,
     volume_id="vol-2",
@@ -41,6 +48,15 @@ THERE = replace(HERE, volume_id="vol-3", attached_to="i-0fedcba9876543210")
         pytest.param([THERE, FREE], Choice("attach", "vol-1", 9, "/dev/sdf"), id="free-one-beside-one-elsewhere"),
         pytest.param([replace(FREE, state="deleting")], Choice("create", "", 8, "/dev/sdf"), id="being-deleted"),
         pytest.param([replace(FREE, state="error")], Choice("create", "", 8, "/dev/sdf"), id="in-error"),
+        pytest.param([replace(FREE, is_ours=False)], Choice("create", "", 8, "/dev/sdf"), id="somebody-elses"),
+        pytest.param([replace(FREE, is_encrypted=False)], Choice("create", "", 8, "/dev/sdf"), id="not-encrypted"),
+        pytest.param([replace(FREE, size_gib=7)], Choice("create", "", 8, "/dev/sdf"), id="too-small"),
+        pytest.param(
+            [replace(FREE, is_ours=False), replace(FREE, volume_id="vol-4")],
+            Choice("attach", "vol-4", 9, "/dev/sdf"),
+            id="ours-beside-somebody-elses",
+        ),
+        pytest.param([replace(THERE, is_ours=False)], Choice("create", "", 8, "/dev/sdf"), id="a-block-by-somebody"),
     ],
 )
 def test_chooses(volumes: list[DumpVolume], choice: Choice) -> None:

@@ -19,18 +19,22 @@ from lambdas.runtime.errors import (
     UnsupportedHypervisor,
     UnsupportedPlatform,
 )
-from tests.lambdas.account import Account
+from tests.lambdas.account import TABLE, Account
 from tests.lambdas.conftest import Launch
 from tests.lambdas.provisioning import plan
 
 
-def create_volume(instance_id: str, *, zone: str = "eu-west-1a", size: int = 9) -> str:
-    """A dump volume of that instance, as an earlier execution left it."""
+def create_volume(
+    instance_id: str, *, recorded_for: str | None = None, is_encrypted: bool = True, size: int = 9
+) -> str:
+    """A dump volume of that instance, as an earlier execution left it: tagged, encrypted and recorded."""
+    tags = [{"Key": "hangdump:instance-id", "Value": instance_id}, {"Key": "hangdump:stack", "Value": "Hangdump"}]
+    specifications: Any = [{"ResourceType": "volume", "Tags": tags}]
     created: str = clients.ec2().create_volume(
-        AvailabilityZone=zone,
-        Size=size,
-        TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "hangdump:instance-id", "Value": instance_id}]}],
+        AvailabilityZone="eu-west-1a", Size=size, Encrypted=is_encrypted, TagSpecifications=specifications
     )["VolumeId"]
+    item = {"pk": {"S": f"dump-volume#{created}"}, "instanceId": {"S": recorded_for or instance_id}}
+    clients.dynamodb().put_item(TableName=TABLE, Item=item)
     return created
 
 
@@ -89,6 +93,21 @@ def test_a_volume_left_by_an_earlier_execution_is_attached(launch: Launch, conte
     volume_id = create_volume(instance_id)
     volume = plan(context, instance_id)["volume"]
     assert (volume["action"], volume["volumeId"], volume["device"]) == ("attach", volume_id, "/dev/sdf")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"recorded_for": "i-0fedcba9876543210"}, id="recorded-for-another-instance"),
+        pytest.param({"recorded_for": "nobody"}, id="not-recorded"),
+        pytest.param({"is_encrypted": False}, id="not-encrypted"),
+        pytest.param({"size": 1}, id="too-small"),
+    ],
+)
+def test_a_volume_that_somebody_tagged_is_not_taken(launch: Launch, context: Any, wrong: dict[str, Any]) -> None:
+    instance_id = launch()
+    create_volume(instance_id, **wrong)
+    assert plan(context, instance_id)["volume"]["action"] == "create"
 
 
 def test_a_volume_of_another_instance_is_left_alone(launch: Launch, context: Any) -> None:

@@ -1,20 +1,46 @@
 """What a rescue made is removed by its tag, whatever is known of it and however often it is asked."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lambdas.handlers import remove_rescue
+from lambdas.incident.record import Incident, timeline_entry
+from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients
+from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 
-TAGS: Any = [{"Key": "hangdump:rescue", "Value": "rescue-1"}]
-OTHER: Any = [{"Key": "hangdump:rescue", "Value": "rescue-2"}]
+RESCUED = "i-0123456789abcdef0"
+INCIDENT = f"20261123T040000Z-{RESCUED}"
 
 
-def _remove(context: Any) -> dict[str, Any]:
-    return remove_rescue.handler({"executionName": "rescue-1"}, context)
+def _tags(rescue: str = "rescue-1", **more: str) -> Any:
+    known = {
+        "hangdump:stack": "Hangdump",
+        "hangdump:rescue": rescue,
+        "hangdump:incident": INCIDENT,
+        "hangdump:rescue-of": RESCUED,
+    }
+    return [{"Key": key, "Value": value} for key, value in {**known, **more}.items()]
+
+
+TAGS = _tags()
+OTHER = _tags("rescue-2")
+
+
+@pytest.fixture(autouse=True)
+def incident(account: Account) -> None:
+    """As open_rescue leaves it, long before EC2 shows anything new."""
+    opened = timeline_entry(datetime(2020, 1, 1, tzinfo=UTC), "rescue-opened", "it does not come back")
+    known = Incident(incident_id=INCIDENT, instance_id=RESCUED, execution_name="rescue-1", timeline=[opened])
+    assert IncidentTable(aws.TABLE).create(known)
+
+
+def _remove(context: Any, name: str = "rescue-1") -> dict[str, Any]:
+    return remove_rescue.handler({"executionName": name}, context)
 
 
 def _volume(tags: Any) -> str:
@@ -82,3 +108,47 @@ def test_what_cannot_be_removed_keeps_nothing_else_from_it(
 
     assert _remove(context)["left"] == [snapshot]
     assert copy not in [each["VolumeId"] for each in clients.ec2().describe_volumes()["Volumes"]]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param(_tags(**{"hangdump:enrolled": "true"}), id="an-enrolled-instance"),
+        pytest.param(_tags(**{"hangdump:instance-id": RESCUED}), id="a-dump-volume"),
+        pytest.param(_tags(**{"hangdump:stack": "Another"}), id="of-another-stack"),
+        pytest.param(_tags(**{"hangdump:incident": "20261123T040000Z-i-0fedcba9876543210"}), id="of-no-incident"),
+        pytest.param(_tags(**{"hangdump:rescue-of": "i-0fedcba9876543210"}), id="of-another-instance"),
+    ],
+)
+def test_what_only_carries_the_tag_of_a_rescue_is_not_removed(account: Account, context: Any, forged: Any) -> None:
+    collector, volume = _collector(forged), _volume(forged)
+    snapshot = _snapshot(_volume([]), forged)
+
+    assert _remove(context) == {"isAnythingLeft": False, "left": []}
+
+    assert _state(collector) == "running"
+    assert volume in [each["VolumeId"] for each in clients.ec2().describe_volumes()["Volumes"]]
+    assert account.named("DeleteSnapshot") == [], snapshot
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"executionName": "somebody-elses"}, id="another-execution-works-on-the-incident"),
+        pytest.param({"timeline": []}, id="no-rescue-was-opened"),
+        pytest.param({"timeline": [{"at": "2999-01-01T00:00:00Z", "event": "rescue-opened"}]}, id="older-than-the-rescue"),
+    ],
+)
+def test_what_the_record_does_not_confirm_is_not_removed(context: Any, fields: dict[str, Any]) -> None:
+    IncidentTable(aws.TABLE).update(INCIDENT, fields)
+    collector = _collector(TAGS)
+    assert _remove(context)["left"] == []
+    assert _state(collector) == "running"
+
+
+@pytest.mark.parametrize("name", ["*", "rescue-?", "", "a b", "x" * 81])
+def test_a_name_that_matches_more_than_one_rescue_is_refused(account: Account, context: Any, name: str) -> None:
+    collector = _collector(TAGS)
+    with pytest.raises(InvalidInput, match="is no name of an execution"):
+        _remove(context, name)
+    assert _state(collector) == "running"

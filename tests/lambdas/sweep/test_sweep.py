@@ -79,7 +79,7 @@ def rescued(instance_id: str, incident: str) -> dict[str, str]:
 
 
 def keep(incident_id: str, instance_id: str, **fields: Any) -> str:
-    incident = Incident(incident_id=incident_id, instance_id=instance_id, opened_at="2026-11-20T04:00:00Z", **fields)
+    incident = Incident(incident_id=incident_id, instance_id=instance_id, opened_at="2020-11-20T04:00:00Z", **fields)
     assert IncidentTable(TABLE).create(incident)
     return incident_id
 
@@ -151,6 +151,22 @@ def test_ends_what_the_rescue_of_a_concluded_incident_left(account: Account, lau
     assert account.named("DeleteSnapshot") == [{"SnapshotId": snapshot}]
     assert account.named("TerminateInstances") == [{"InstanceIds": [collector]}]
     assert run()["findings"] == 1, "a second sweep finds nothing more than the dump volume, which here is not attached"
+
+
+@pytest.mark.parametrize("protecting", ["hangdump:enrolled", "hangdump:instance-id"])
+def test_neither_an_enrolled_instance_nor_a_dump_volume_is_removed_whatever_its_tags(
+    account: Account, launch: Launch, run: Sweep, protecting: str
+) -> None:
+    host = launch()
+    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED)
+    tags = {"hangdump:stack": "Hangdump", **rescued(host, incident), protecting: "true"}
+    launch(tags=tags)
+    volume = make_volume(host, **rescued(host, incident), **{protecting: "true"})
+
+    run()
+
+    assert account.named("TerminateInstances") == []
+    assert volume in volumes()
 
 
 def test_aborts_an_upload_that_nobody_will_resume(account: Account, launch: Launch, run: Sweep) -> None:

@@ -35,7 +35,7 @@ VOLUME = Volume(
     instance_id=HOST,
     rescue="",
     incident_id="",
-    is_of_this_stack=True,
+    is_removable=True,
     is_attached=False,
     size_gib=8,
     created_at=OLD,
@@ -47,7 +47,7 @@ SNAPSHOT = Snapshot(
     instance_id=HOST,
     rescue=RESCUE,
     incident_id=INCIDENT,
-    is_of_this_stack=True,
+    is_removable=True,
     created_at=OLD,
 )
 COLLECTOR = Collector(
@@ -55,7 +55,7 @@ COLLECTOR = Collector(
     instance_id=HOST,
     rescue=RESCUE,
     incident_id=INCIDENT,
-    is_of_this_stack=True,
+    is_removable=True,
     launched_at=OLD,
 )
 UPLOAD = Upload(
@@ -187,8 +187,20 @@ def test_what_a_rescue_still_needs_is_left_alone(found: Found) -> None:
     assert judged(found) == []
 
 
+@pytest.mark.parametrize(
+    "incident",
+    [
+        pytest.param(replace(CONCLUDED, instance_id="i-0fedcba9876543210"), id="of-another-instance"),
+        pytest.param(replace(CONCLUDED, opened_at=OLD + timedelta(hours=1)), id="younger-than-what-it-made"),
+    ],
+)
+def test_what_the_incident_it_is_tagged_with_cannot_have_made_is_only_reported(incident: IncidentFacts) -> None:
+    found = Found(volumes=(COPY,), snapshots=(SNAPSHOT,), collectors=(COLLECTOR,), incidents=of(incident))
+    assert {action for _, action in judged(found)} == {"report"}
+
+
 def test_what_another_stack_made_is_only_reported() -> None:
-    foreign = replace(COLLECTOR, is_of_this_stack=False)
+    foreign = replace(COLLECTOR, is_removable=False)
     assert judged(Found(collectors=(foreign,), incidents=of(CONCLUDED))) == [("rescue-collector", "report")]
 
 
@@ -277,7 +289,7 @@ incidents = st.builds(
 @st.composite
 def findings(draw: st.DrawFn) -> tuple[Found, tuple[Finding, ...]]:
     """Anything that a sweep can see, and what it made of it."""
-    marks: Any = {"is_of_this_stack": draw(st.booleans()), "rescue": RESCUE, "incident_id": INCIDENT}
+    marks: Any = {"is_removable": draw(st.booleans()), "rescue": RESCUE, "incident_id": INCIDENT}
     found = Found(
         volumes=(
             replace(VOLUME, created_at=draw(times), is_attached=draw(st.booleans())),
@@ -307,7 +319,7 @@ def test_whatever_is_found_nothing_is_removed_that_is_not_provably_empty(
             assert incident.state == "concluded"
             assert not incident.is_running
             assert RESCUE not in found.running
-            assert found.collectors[0].is_of_this_stack
+            assert found.collectors[0].is_removable
         if finding.action is Action.DELETE_COPY:
             assert incident is not None
             assert incident.verdict in ("captured", "rescued")
