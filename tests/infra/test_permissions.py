@@ -47,7 +47,11 @@ COLLECTOR = {
 }
 MADE_BY_A_RESCUE = {
     "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
-    "Null": {"aws:ResourceTag/hangdump:rescue": "false"},
+    "Null": {
+        "aws:ResourceTag/hangdump:rescue": "false",
+        "aws:ResourceTag/hangdump:enrolled": "true",
+        "aws:ResourceTag/hangdump:instance-id": "true",
+    },
 }
 # As a rescue makes it.
 MARKED = {
@@ -267,11 +271,18 @@ def test_on_instances_no_other_tag_than_ready_is_written(template: Template) -> 
         }
 
 
-def test_the_leases_are_all_that_provisioning_sees_of_the_table(template: Template) -> None:
+def test_leases_and_records_of_volumes_are_all_that_provisioning_sees_of_the_table(template: Template) -> None:
     role = _role_of_machine(template, "ProvisionDumpVolume")
     found = [each for each in template.statements(role) if any(a.startswith("dynamodb:") for a in actions(each))]
-    conditions = [each["Condition"] for each in found]
-    assert conditions == [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["provisioning#*"]}}]
+    keys = {
+        key: set(actions(each))
+        for each in found
+        for key in each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    }
+    assert keys == {
+        "provisioning#*": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
+        "dump-volume#*": {"dynamodb:PutItem"},
+    }
 
 
 def test_no_statement_grants_a_whole_service(template: Template) -> None:
