@@ -45,7 +45,7 @@ def install(arguments: Sequence[str]) -> int:
     """`install RELEASE`, as root: the packages with a kernel's symbols. What cannot be installed is only said."""
     from analysis.debuginfo import install_debuginfo  # noqa: PLC0415
 
-    print(*install_debuginfo(*arguments), sep="\n", file=sys.stderr)
+    print(*install_debuginfo(arguments[0]), sep="\n", file=sys.stderr)
     return 0
 
 

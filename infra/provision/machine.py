@@ -75,7 +75,7 @@ class ProvisionDumpVolume(Construct):
                     minimum_dump_volume_gib=settings.minimum_dump_volume_gib,
                     allow_reboot=settings.allow_reboot,
                     document_settings=settings.document_settings(),
-                )
+                ),
             ],
             statements=[
                 grants.read_dump_volume_records(self._parts.incidents.table),
@@ -86,7 +86,7 @@ class ProvisionDumpVolume(Construct):
                     "ec2:DescribeInstanceTypes",
                     "ec2:DescribeVolumes",
                     "ssm:DescribeInstanceInformation",
-                )
+                ),
             ],
         )
 

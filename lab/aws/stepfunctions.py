@@ -244,7 +244,9 @@ def _install_size_limit(patches: Patches) -> None:
 
 
 def _is_within_limit(value: Any) -> bool:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    )
     return len(text.encode("utf-8", "surrogatepass")) <= MOST_STATE_BYTES
 
 

@@ -35,7 +35,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     given = read_input(RescueInput, event["input"])
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(given, records) if given.incident_id else _open(given, event, records)
-    entry = timeline_entry(moment.now(), "rescue-opened", one_line(given.reason, _LONGEST_DETAIL) or event["executionName"])
+    entry = timeline_entry(
+        moment.now(), "rescue-opened", one_line(given.reason, _LONGEST_DETAIL) or event["executionName"]
+    )
     # The sweep leaves an incident alone while its execution runs.
     records.update(incident.incident_id, {"executionName": event["executionName"]}, timeline=[entry])
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)

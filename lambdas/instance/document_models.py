@@ -155,7 +155,9 @@ Model = TypeVar("Model", bound=FromInstance)
 def model_of(document: str, result: Any) -> type[FromInstance]:
     """The model of a document's result. The three actions of upload_vmcore have two, told apart by their status."""
     if document == "upload_vmcore":
-        is_found = isinstance(result, dict) and ("vmcore" in result or result.get("status") in ("complete", "incomplete"))
+        is_found = isinstance(result, dict) and (
+            "vmcore" in result or result.get("status") in ("complete", "incomplete")
+        )
         return Found if is_found else Transferred
     return _MODELS[document]
 
@@ -165,7 +167,9 @@ def read_as(model: type[Model], result: Any, *, source: str) -> Model:
     try:
         read = model.model_validate(result)
     except ValidationError as error:
-        raise _unexpected(source, [_explain(each) for each in error.errors(include_url=False, include_input=False)]) from None
+        raise _unexpected(
+            source, [_explain(each) for each in error.errors(include_url=False, include_input=False)]
+        ) from None
     if len(read.model_dump_json(by_alias=True, exclude_unset=True).encode()) > _LARGEST_RESULT_BYTES:
         raise _unexpected(source, [f"it has more than {_LARGEST_RESULT_BYTES} bytes"])
     return read

@@ -1,8 +1,8 @@
 """Chooses an instance's dump volume: the attached one, an unattached one from before, or a new one.
 
 An unattached volume is taken only if ProvisionDumpVolume recorded in the incident table that it created it for this
-instance. Tags do not prove that: whoever may tag could hand a host a volume of theirs, and would get its memory with the
-next dump.
+instance. Tags do not prove that: whoever may tag could hand a host a volume of theirs, and get its memory with the next
+dump.
 """
 
 import hashlib

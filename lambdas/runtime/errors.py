@@ -149,7 +149,7 @@ class DumpVolumeNotFound(HangdumpError):
 
 
 class DeviceHoldsData(HangdumpError):
-    """The disk holds a signature, a partition, a mount or bytes that Hangdump cannot explain, so it is not formatted."""
+    """The disk holds a signature, partition, mount or bytes that Hangdump cannot explain, so it is not formatted."""
 
     next_step = (
         "Check what is on the disk. If it is not needed, wipe it yourself (wipefs), then run ProvisionDumpVolume again."

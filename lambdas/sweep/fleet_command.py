@@ -1,4 +1,4 @@
-"""Runs a document on many instances, with rate control, and reads what each printed. The caller checks and judges it."""
+"""Runs a document on many instances, with rate control, and reads what each printed. The caller checks that."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence

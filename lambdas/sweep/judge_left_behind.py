@@ -36,8 +36,8 @@ def _judge_unused(case: Case, volume: Volume) -> Iterator[Finding]:
             subject=volume.volume_id,
             instance_id=volume.instance_id,
             detail=f"The dump volume ({volume.size_gib} GiB) is not attached, although its instance exists.",
-            next_step="Run ProvisionDumpVolume for the instance: it attaches a volume that it created and that is large "
-            "enough. Otherwise attach it yourself, or delete it if it is empty.",
+            next_step="Run ProvisionDumpVolume for the instance: it attaches what it created, if that is large enough. "
+            "Otherwise attach it yourself, or delete it if it is empty.",
         )
 
 
@@ -122,7 +122,7 @@ def judge_alarm(case: Case, alarm: Alarm) -> Iterator[Finding]:
 
 
 def _is_left_by_rescue(case: Case, made: Volume | Snapshot | Collector, made_at: datetime) -> bool:
-    """Whether its incident is over, and is of the same instance and older than the resource: tags alone can be forged."""
+    """Whether its incident is over, of the same instance, and older than the resource: tags alone can be forged."""
     incident = case.incident(made.incident_id)
     if incident is None or not is_over(incident) or not made.is_removable:
         return False

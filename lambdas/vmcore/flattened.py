@@ -22,7 +22,7 @@ _END = _HEADER.pack(-1, -1)
 # makedumpfile collects 64 KiB before it writes (page size << block order 4), of 64 KiB pages 1 MiB.
 _LARGEST_PIECE = 4 * 1024**2
 _LARGEST_HOLE = 64 * 1024
-# Big-endian, an offset below 256 TiB and a length below 16 MiB that is not 0; inside a lookahead, so that matches may overlap.
+# Big-endian, an offset below 256 TiB, a length below 16 MiB and not 0; in a lookahead, so that matches may overlap.
 _MAY_BE_HEADER = re.compile(rb"(?=\x00\x00.{6}\x00{5}(?!\x00{3})...)", re.DOTALL)
 # So many valid headers in a row do not occur by chance.
 _PIECES_IN_A_ROW = 4

@@ -22,8 +22,8 @@ MIB = 1024 * 1024
 BOOTED_AT_EPOCH = 1795400000
 # What the documents may use from the host itself; anything else on PATH is a stub or is not installed.
 REAL_TOOLS = """
-awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname env find flock grep head ln ls mkdir mktemp mv od
-paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail timeout touch tr true truncate wc
+awk base64 basename bash cat chmod chown cmp cp curl cut date dd dirname env find flock grep head ln ls mkdir mktemp mv
+od paste readlink rm rmdir sed seq sh sha256sum sort stat sync tail timeout touch tr true truncate wc
 xargs"""
 SYSCTLS = """
 unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi

@@ -96,7 +96,13 @@ def test_root_installs_symbols_by_the_release_and_opens_no_dump(ready: FakeRoot,
     vmcore = f"{ready.path / SCRATCH}/vmcore"
     analysis = ["setpriv", f"-m analysis {vmcore}"]
     ran = [call for call in calls if call.startswith(("setpriv", "-m"))]
-    assert ran == [*analysis, "setpriv", f"-m analysis release {vmcore}", "-m analysis install 6.1.0-18-amd64", *analysis]
+    assert ran == [
+        *analysis,
+        "setpriv",
+        f"-m analysis release {vmcore}",
+        "-m analysis install 6.1.0-18-amd64",
+        *analysis,
+    ]
 
 
 @pytest.mark.parametrize("release", ["../../x", "6.1 -o x", "--help", ""])

@@ -59,7 +59,7 @@ def test_what_a_host_said_is_one_bounded_line_wherever_it_goes(account: Account,
     opened = SAYS | {"problems": [said] * 100}
     failed = {"Error": "VmcoreChanged", "Cause": json.dumps({"errorMessage": said})}
     other = VERIFIED | {"key": f"{PREFIX}of-somebody-else"}
-    concluded = conclude(context, incident=OPENED, found=DUMP.found(), verified=other, opened=opened, error=failed)
+    concluded = conclude(context, incident=OPENED, verified=other, opened=opened, error=failed)
     assert concluded["keys"]["vmcore"] == f"{PREFIX}vmcore"
     known = read_record(INCIDENT)
     report = read_json(account, f"{PREFIX}incident.json")

@@ -136,7 +136,9 @@ def test_what_only_carries_the_tag_of_a_rescue_is_not_removed(account: Account, 
     [
         pytest.param({"executionName": "somebody-elses"}, id="another-execution-works-on-the-incident"),
         pytest.param({"timeline": []}, id="no-rescue-was-opened"),
-        pytest.param({"timeline": [{"at": "2999-01-01T00:00:00Z", "event": "rescue-opened"}]}, id="older-than-the-rescue"),
+        pytest.param(
+            {"timeline": [{"at": "2999-01-01T00:00:00Z", "event": "rescue-opened"}]}, id="older-than-the-rescue"
+        ),
     ],
 )
 def test_what_the_record_does_not_confirm_is_not_removed(context: Any, fields: dict[str, Any]) -> None:

@@ -50,7 +50,9 @@ def test_a_complete_and_identical_vmcore_is_verified(account: Account, upload: d
 def test_the_record_says_which_object_is_verified_not_the_event(
     account: Account, upload: dict[str, Any], context: Any
 ) -> None:
-    others = {name: key.replace(INCIDENT, "20261120T040000Z-i-0fedcba9876543210") for name, key in upload["keys"].items()}
+    others = {
+        name: key.replace(INCIDENT, "20261120T040000Z-i-0fedcba9876543210") for name, key in upload["keys"].items()
+    }
     assert verify(upload | {"keys": others}, context)["key"] == KEY
     assert f"{PREFIX}manifest.json" in account.bucket.objects
 

@@ -65,9 +65,9 @@ def test_a_record_shorter_than_its_text_ends_the_reading_of_an_old_log() -> None
 
 def test_of_an_old_log_only_the_newest_lines_are_kept() -> None:
     """Line breaks alone: each becomes a line with a time of its own."""
-    memory = memory_with_old_log([(number, "\n" * 100) for number in range(30)])
+    memory = memory_with_old_log()
     size, length = 32 * 1024**2, 16 + 100
-    row = struct.pack("<QHHI", 0, length, 100, 0) + b"\n" * 100
+    row = struct.pack("<QHHI", 0, length, 100, 0) + b"\n" * 99 + b"x"
     text = row * (size // length)
     for start in range(0, len(text), PAGE):
         memory.pages[(_TEXTS_PHYSICAL + start) // PAGE] = bytearray(text[start : start + PAGE].ljust(PAGE, b"\0"))
