@@ -12,11 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.collect.console_progress import Progress, read_progress
 from lambdas.collect.judge_progress import Bounds, advance, judge
 from lambdas.incident.record import DumpWatch, Incident
+from lambdas.instance.document_models import Probed, read_as
 from lambdas.instance.document_result import parse_object
 from lambdas.instance.facts import Instance, read_console, read_instance, read_ping
 from lambdas.instance.probe import probe
 from lambdas.runtime import moment
 from lambdas.runtime.environment import DumpStall, Probe
+from lambdas.runtime.errors import UnexpectedResult
 from lambdas.runtime.observability import logger
 
 _OFF = ("stopped", "shutting-down", "terminated")
@@ -113,11 +115,8 @@ def _probe_boot(incident: Incident) -> tuple[str, str] | None:
 
 def _boot_time(stdout: str) -> datetime | None:
     """Reads probe_instance's `{"bootId":"…","bootedAt":"2026-11-23T04:00:00Z","kernel":"…"}`."""
-    booted_at = (parse_object(stdout) or {}).get("bootedAt")
     try:
-        if isinstance(booted_at, str):
-            return moment.parse(booted_at)
-    except (ValueError, OverflowError):
-        pass
-    logger.warning("The probe's output is not what probe_instance prints: %r", stdout[:200])
-    return None
+        return moment.parse(read_as(Probed, parse_object(stdout), source="probe_instance").booted_at)
+    except (UnexpectedResult, ValueError, OverflowError):
+        logger.warning("The probe's output is not what probe_instance prints: %r", stdout[:200])
+        return None

@@ -32,6 +32,14 @@ class FromInstance(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore", strict=True)
 
 
+class Probed(FromInstance):
+    """The result of probe_instance."""
+
+    boot_id: Line = ""
+    booted_at: Line = ""
+    kernel: Line = ""
+
+
 class Prepared(FromInstance):
     """The result of prepare_dump_volume."""
 
@@ -143,6 +151,7 @@ class Analysed(FromInstance):
 
 
 _MODELS: dict[str, type[FromInstance]] = {
+    "probe_instance": Probed,
     "prepare_dump_volume": Prepared,
     "configure_kdump": Configured,
     "check_kdump": KdumpCheck,

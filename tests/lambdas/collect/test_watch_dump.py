@@ -111,6 +111,9 @@ def test_a_ping_from_before_the_interrupt_proves_nothing(account: Account, incid
         pytest.param("Failed", "", id="failed"),
         pytest.param("Success", "not json", id="garbage"),
         pytest.param("Success", '{"bootedAt":"yesterday"}', id="no-time"),
+        pytest.param("Success", '{"bootedAt":"0001-01-01T00:00:00+23:59"}', id="before-time-began"),
+        pytest.param("Success", '{"bootedAt":' + "[" * 20_000, id="nested-deeply"),
+        pytest.param("Success", '{"bootedAt":' + "9" * 5_000 + "}", id="long-number"),
         pytest.param("Success", "[]", id="no-object"),
     ],
 )
