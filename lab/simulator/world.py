@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,13 @@ class World(Deployment):
         self.account.client("s3").create_multipart_upload(Bucket=self.bucket, Key=key)
 
     def make_older(self, resource_ids: list[str], *, hours: float) -> None:
-        """Instances, snapshots and volumes, in the eyes of EC2."""
+        """Instances, snapshots and volumes, in the eyes of EC2; and the incidents, which were opened before."""
+        dynamodb, table = self.account.client("dynamodb"), os.environ["TABLE_NAME"]
+        for item in dynamodb.scan(TableName=table)["Items"]:
+            if "openedAt" in item:
+                opened = datetime.fromisoformat(item["openedAt"]["S"]) - timedelta(hours=hours)
+                item["openedAt"] = {"S": opened.strftime("%Y-%m-%dT%H:%M:%SZ")}
+                dynamodb.put_item(TableName=table, Item=item)
         backend, age = self.account.state.backend("ec2"), timedelta(hours=hours)
         for each in resource_ids:
             if each.startswith("i-"):
