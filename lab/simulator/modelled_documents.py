@@ -29,6 +29,8 @@ class ModelledHost(BareHost):
         self.documents_run.append(name)
         if name in self.before:
             self.before[name]()
+        if name in self.prints:
+            return Completed(0, json.dumps(self.prints[name]), "")
         if name in self.fails_with:
             return Completed(1, json.dumps(self.fails_with[name]), "")
         return _ANSWERS[name](self, environment)

@@ -6,6 +6,7 @@ What its documents answer is in modelled_documents.py.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from lab.aws.state import AccountState
 from lab.machines.composed_dump import LOG_TEXT, kdump_compressed, memory_with_log
@@ -51,6 +52,8 @@ class BareHost:
     completes_dump: bool = True
     # Document -> the error that it answers with.
     fails_with: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Document -> what it prints instead, when it succeeds.
+    prints: dict[str, dict[str, Any]] = field(default_factory=dict)
     # Document -> what happens right before it answers.
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
     # In the place of the crash.

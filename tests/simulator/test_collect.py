@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lab.machines.composed_dump import BUILD_ID, LOG_TEXT
+from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, elf, memory_with_log
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 
@@ -34,6 +34,38 @@ def test_brings_home_the_vmcore_of_an_instance_that_hangs(world: World) -> None:
     assert {f"before/{key.rsplit('/', 1)[1]}" for name, key in incident["keys"].items() if "Before" in name} == before
     assert b"elfcorehdr" not in stored["before/console.txt"]
     assert (world.host.disk, world.removed_unproven, len(world.host.nmis)) == ([], [], 1)
+
+
+def test_a_dump_that_calls_itself_by_300_kb_has_its_verdict(world: World) -> None:
+    """A state of an execution may have 256 KiB; beyond, nothing catches the error and nobody is told."""
+    memory = memory_with_log()
+    memory.info |= {"OSRELEASE": "A" * 300_000, "BUILD-ID": "\x01" * 50_000}
+    world.host.content = elf(memory)
+
+    ended = world.hang()
+
+    assert ended["output"]["verdict"] == "captured"
+    incident = json.loads(objects(world)["incident.json"])
+    assert len(incident["opened"]["kernelRelease"]) == 128
+    assert len(json.dumps(incident)) < 20_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"vmcore": "x"}, id="another-form"),
+        pytest.param({"status": "complete", "vmcore": {"path": "/x", "sizeBytes": -1}}, id="impossible-size"),
+        pytest.param({"status": "complete", "bootId": "\x01" * 3_000, "kernel": "\u202e" * 3_000}, id="long"),
+    ],
+)
+def test_a_host_that_lies_about_its_dump_has_its_verdict(world: World, answer: dict[str, Any]) -> None:
+    world.host.prints["upload_vmcore find"] = answer
+
+    ended = world.hang()
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "failed")
+    assert len(ended["cause"]) < 3_000
+    assert ended["cause"].isprintable()
 
 
 def test_interrupts_first_when_asked_to(world: World) -> None:
