@@ -23,7 +23,7 @@ _COMMAND_LINE = re.compile(r"Command line: (?P<arguments>.*)")
 # alternate.
 _STEP = re.compile(
     r"(?P<step>Copying data|Checking for memory holes|Excluding unnecessary pages)"
-    r"\s*:\s*\[\s*(?P<percent>\d{1,3}(?:\.\d+)?)\s*%\]"
+    r"\s*:\s*\[\s*(?P<percent>\d{1,3}(?:\.\d{1,3})?)\s*%\]"
 )
 # kdump-tools[217]: running makedumpfile … · kdump[530]: saving vmcore · Saving dump using makedumpfile
 _DUMPING = re.compile(

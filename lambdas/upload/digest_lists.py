@@ -19,6 +19,8 @@ from lambdas.upload.part_plan import PartPlan
 # Nothing but a digest may reach a signed header or the manifest.
 # "17<tab>67108864<tab>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 _LINE = re.compile(rf"(?P<number>[1-9][0-9]{{0,4}})\t(?P<length>[1-9][0-9]{{0,14}})\t(?P<digest>{DIGEST})")
+# 2,000 parts have 150 kB. The instance may write an object of any size there.
+_LONGEST_LIST_BYTES = 1024**2
 
 Digests = Mapping[int, str]
 
@@ -42,12 +44,12 @@ def read_lists(bucket: str, incident_id: str, upload_id: str, plan: PartPlan) ->
 
 def _read(bucket: str, key: str, plan: PartPlan, batch: int) -> Digests | None:
     try:
-        body = clients.s3().get_object(Bucket=bucket, Key=key)["Body"].read().decode("ascii", errors="replace")
+        stored = clients.s3().get_object(Bucket=bucket, Key=key)["Body"].read(_LONGEST_LIST_BYTES)
     except ClientError as error:
         if code(error) != "NoSuchKey":
             raise
         return None
-    matches = [_LINE.fullmatch(line) for line in body.splitlines()]
+    matches = [_LINE.fullmatch(line) for line in stored.decode("ascii", errors="replace").splitlines()]
     listed = {int(match["number"]): (int(match["length"]), match["digest"]) for match in matches if match}
     wanted = {number: plan.length_of(number) for number in plan.batch(batch)}
     # Ignore a truncated list or one of another part layout: the instance hashes the batch again.

@@ -16,8 +16,14 @@ OPENED = {"incidentId": INCIDENT, "instanceId": ID}
 
 
 def create_incident() -> None:
-    place = {"account_id": aws.ACCOUNT_ID, "region": aws.REGION}
-    IncidentTable(aws.TABLE).create(Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED, **place))
+    incident = Incident(
+        incident_id=INCIDENT,
+        instance_id=ID,
+        account_id=aws.ACCOUNT_ID,
+        region=aws.REGION,
+        state=State.INTERRUPTED,
+    )
+    IncidentTable(aws.TABLE).create(incident)
 
 
 def plan(context: Any, found: dict[str, Any] | None = None, *, number: int = 0) -> dict[str, Any]:

@@ -120,8 +120,14 @@ def test_the_functions_bring_any_cut_upload_to_the_identical_object(
     put(instance, VMCORE, DUMP)
     put(instance, f"/var/crash/{STAMP}/dmesg.{STAMP}", b"Kernel panic - not syncing: NMI: Not continuing\n")
     incident_id = f"20261123T0400{seed:02}Z-{INSTANCE}"
-    place = {"account_id": aws.ACCOUNT_ID, "region": aws.REGION, "instance_id": INSTANCE}
-    IncidentTable(aws.TABLE).create(Incident(incident_id=incident_id, state=State.INTERRUPTED, **place))
+    incident = Incident(
+        incident_id=incident_id,
+        instance_id=INSTANCE,
+        account_id=aws.ACCOUNT_ID,
+        region=aws.REGION,
+        state=State.INTERRUPTED,
+    )
+    IncidentTable(aws.TABLE).create(incident)
     broker: Any = Functions(incident_id, instance.run("upload_vmcore").result)
     upload = Upload(instance, server, broker, Random(seed))  # noqa: S311
     upload.plan_faults()

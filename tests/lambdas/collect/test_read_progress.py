@@ -87,3 +87,9 @@ def test_tells_that_the_instance_boots_after_the_dump() -> None:
     saved = BEFORE + CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED
     assert "reboots soon" in read_progress(saved, baseline=BASELINE).detail
     assert "boots." in read_progress(saved + BEFORE, baseline=BASELINE).detail
+
+
+def test_a_line_that_is_made_to_be_long_is_no_progress() -> None:
+    news = f"Excluding unnecessary pages : [ 7.{'1' * 60_000} %] /\n"
+    progress = read_progress(BEFORE + CRASH_KERNEL + news, baseline=BASELINE)
+    assert (progress.phase, progress.step) == ("crash-kernel", "")

@@ -1,5 +1,6 @@
 """What the instance is given to do next: exactly what S3 lacks, and what must be described before it can be sent."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -182,6 +183,18 @@ def test_a_bucket_that_refuses_is_named_with_what_to_check(
     assert f"The bucket {aws.BUCKET} refused {operation}: {code}" in str(raised.value)
     assert "KMS key" in str(raised.value)
     assert "still on the instance" in str(raised.value)
+
+
+def test_a_list_of_digests_of_any_length_takes_little_memory(account: Account, context: Any) -> None:
+    upload_id = plan(context)["uploadId"]
+    next_round(account, context)
+    account.bucket.objects[key_of(INCIDENT, upload_id, 0)].data = b"1\t" * (16 * 1024**2)
+    tracemalloc.start()
+    plan(context, number=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * 1024**2
+    assert lines(account) == [("describe", 1)]
 
 
 def test_a_description_that_says_nothing_is_refused(context: Any) -> None:
