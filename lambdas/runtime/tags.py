@@ -12,8 +12,8 @@ OWNER_TAG = "hangdump:instance-id"
 STACK_TAG, STACK = "hangdump:stack", "Hangdump"
 # Instances of an owner and dump volumes: nothing that carries one of these is ever removed, whatever else it carries.
 PROTECTING_TAGS = frozenset({ENROLLED_TAG, OWNER_TAG})
-# The table's item dump-volume#<volume id> says for which instance ProvisionDumpVolume created the volume. A right to tag
-# does not suffice to write it.
+# The table's item dump-volume#<volume id> says for which instance ProvisionDumpVolume created the volume. The right to
+# tag does not suffice to write it.
 DUMP_VOLUME_RECORD_PREFIX = "dump-volume#"
 # On everything that a rescue creates: its execution, its incident, the instance that it rescues. Not OWNER_TAG:
 # ProvisionDumpVolume would take the copy for a dump volume.
