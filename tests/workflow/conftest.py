@@ -4,6 +4,7 @@ For what the simulator cannot show: documents, functions in processes of their o
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lab.machines.scripted_machine import ScriptedMachine
 from tests.conftest import synthesize_once
 from tests.workflow.simulated_host import SimulatedHost, put_curl_that_reaches
 
+STUBS = Path(__file__).resolve().parents[1] / "ssm_documents" / "stubs" / "any"
 # Bounds for a test, not measurements.
 EXECUTION_SECONDS = 240
 
@@ -91,6 +93,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     bin_directory: Path = tmp_path_factory.mktemp("bin")
     with pytest.MonkeyPatch.context() as patch, LabAccount(time_scale=0.02) as account:
         put_curl_that_reaches(account.instance_port, bin_directory)
+        # The documents run on this machine: analyze_vmcore must neither add a user to it nor end anything.
+        for tool in ("id", "install", "pkill", "setpriv", "useradd"):
+            shutil.copy(STUBS / tool, bin_directory / tool)
         patch.setenv("PATH", f"{bin_directory}:{os.environ['PATH']}")
         outputs = deploy_hangdump(
             account, lambda: synthesize_once(tmp_path_factory, "lab.out", {**LAB_SETTINGS, **SETTINGS})

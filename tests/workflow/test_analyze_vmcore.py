@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 PYTHON = """\
 #!/bin/bash
 if [[ "$1" == -c ]]; then exit 0; fi
-cat >"${{@: -1}}" <<'END'
+cat <<'END'
 {analysis}
 END
 """
