@@ -82,7 +82,7 @@ class RunDocument(sfn.StateMachineFragment):
         check = command.check or _get_invocation(paths)
         get = task(self, f"{title} (get invocation)", check, result_path="$.invocation")
         payload = {
-            "document": command.verb_phrase,
+            "document": _result_of(command),
             "invocation.$": "$.invocation",
             "instanceId.$": paths.instance_id,
             "executionName.$": "$$.Execution.Name",
@@ -125,6 +125,12 @@ class RunDocument(sfn.StateMachineFragment):
     def end_states(self) -> list[sfn.INextable]:
         """The state that has read the result."""
         return [self._read]
+
+
+def _result_of(command: Command) -> str:
+    """The name of the result's model: "check_kdump", "upload_vmcore find"."""
+    actions = command.parameters.get("action", []) if isinstance(command.parameters, Mapping) else []
+    return " ".join([command.verb_phrase, *actions])
 
 
 def _send_command(runner: DocumentRunner, command: Command, paths: Paths) -> ApiCall:

@@ -150,25 +150,19 @@ class Analysed(FromInstance):
     seconds: Bytes = 0
 
 
-_MODELS: dict[str, type[FromInstance]] = {
+# By document; those of upload_vmcore by action too.
+MODELS: dict[str, type[FromInstance]] = {
     "probe_instance": Probed,
     "prepare_dump_volume": Prepared,
     "configure_kdump": Configured,
     "check_kdump": KdumpCheck,
     "mount_dump_copy": MountedCopy,
+    "upload_vmcore find": Found,
+    "upload_vmcore upload": Transferred,
+    "upload_vmcore remove": Transferred,
     "analyze_vmcore": Analysed,
 }
 Model = TypeVar("Model", bound=FromInstance)
-
-
-def model_of(document: str, result: Any) -> type[FromInstance]:
-    """The model of a document's result. The three actions of upload_vmcore have two, told apart by their status."""
-    if document == "upload_vmcore":
-        is_found = isinstance(result, dict) and (
-            "vmcore" in result or result.get("status") in ("complete", "incomplete")
-        )
-        return Found if is_found else Transferred
-    return _MODELS[document]
 
 
 def read_as(model: type[Model], result: Any, *, source: str) -> Model:
@@ -179,7 +173,7 @@ def read_as(model: type[Model], result: Any, *, source: str) -> Model:
         raise _unexpected(
             source, [_explain(each) for each in error.errors(include_url=False, include_input=False)]
         ) from None
-    if len(read.model_dump_json(by_alias=True, exclude_unset=True).encode()) > _LARGEST_RESULT_BYTES:
+    if len(read.model_dump_json(by_alias=True).encode()) > _LARGEST_RESULT_BYTES:
         raise _unexpected(source, [f"it has more than {_LARGEST_RESULT_BYTES} bytes"])
     return read
 

@@ -54,6 +54,8 @@ def test_a_dump_that_calls_itself_by_300_kb_has_its_verdict(world: World) -> Non
     "answer",
     [
         pytest.param({"vmcore": "x"}, id="another-form"),
+        pytest.param({}, id="nothing"),
+        pytest.param({"status": "removed"}, id="of-another-action"),
         pytest.param({"status": "complete", "vmcore": {"path": "/x", "sizeBytes": -1}}, id="impossible-size"),
         pytest.param({"status": "complete", "bootId": "\x01" * 3_000, "kernel": "\u202e" * 3_000}, id="long"),
     ],

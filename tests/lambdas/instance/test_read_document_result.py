@@ -35,12 +35,12 @@ def invocation(status: str, stdout: str = "", **more: Any) -> dict[str, Any]:
 def test_the_result_of_a_document_is_its_json_object(context: Any) -> None:
     result = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}
     given = {"document": "check_kdump", "invocation": invocation("Success", json.dumps(result) + "\n")}
-    assert read_document_result.handler(given, context) == result
+    assert read_document_result.handler(given, context).items() >= result.items()
 
 
 def test_what_a_document_printed_before_its_own_reboot_does_not_count() -> None:
     stdout = '{"status":"reboot-required"}\n{"status":"configured"}\n'
-    assert read_result("configure_kdump", invocation("Success", stdout)) == {"status": "configured"}
+    assert read_result("configure_kdump", invocation("Success", stdout))["status"] == "configured"
 
 
 @pytest.mark.parametrize("code", sorted(DOCUMENT_ERRORS))
@@ -116,9 +116,12 @@ FOUND = {"status": "complete", "vmcore": {"path": "/var/crash/1/dump", "sizeByte
         pytest.param("check_kdump", CHECK | {"kernel": "6.1 "}, "kernel: String should match", id="kernel"),
         pytest.param("configure_kdump", {"status": ["configured"]}, "status: Input should be", id="list-for-text"),
         pytest.param("prepare_dump_volume", {"status": "prepared", "sizeBytes": 1e20}, "sizeBytes", id="size"),
-        pytest.param("upload_vmcore", FOUND | {"vmcore": "x"}, "vmcore: Input should be", id="vmcore"),
-        pytest.param("upload_vmcore", FOUND | {"vmcore": {"path": "/a b", "sizeBytes": 1}}, "vmcore.path", id="path"),
-        pytest.param("upload_vmcore", FOUND | {"memoryBytes": None}, "memoryBytes", id="memory"),
+        pytest.param("upload_vmcore find", FOUND | {"vmcore": "x"}, "vmcore: Input should be", id="vmcore"),
+        pytest.param(
+            "upload_vmcore find", FOUND | {"vmcore": {"path": "/a b", "sizeBytes": 1}}, "vmcore.path", id="path"
+        ),
+        pytest.param("upload_vmcore find", FOUND | {"memoryBytes": None}, "memoryBytes", id="memory"),
+        pytest.param("upload_vmcore find", {"status": "removed"}, "status: Input should be", id="of-another-action"),
         pytest.param("mount_dump_copy", {"status": "perhaps"}, "status: Input should be", id="status"),
     ],
 )
@@ -166,6 +169,15 @@ def test_a_long_answer_leaves_room_in_the_state_of_the_execution() -> None:
 
 
 def test_what_a_newer_document_adds_is_left_out() -> None:
-    assert read_result("configure_kdump", invocation("Success", '{"status":"configured","new":{}}')) == {
-        "status": "configured"
+    assert "new" not in read_result("configure_kdump", invocation("Success", '{"status":"configured","new":{}}'))
+
+
+def test_what_a_dump_lacks_is_there_as_nothing() -> None:
+    """RescueVmcore takes these four by their paths."""
+    result = read_result("upload_vmcore find", invocation("Success", '{"status":"incomplete"}'))
+    assert {name: result[name] for name in ("status", "vmcore", "dmesg", "memoryBytes")} == {
+        "status": "incomplete",
+        "vmcore": None,
+        "dmesg": None,
+        "memoryBytes": 0,
     }
