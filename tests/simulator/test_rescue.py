@@ -117,6 +117,10 @@ def lose_the_dump(collector: ModelledHost) -> None:
     collector.before["upload_vmcore upload"] = lose
 
 
+def find_nothing_sensible(collector: ModelledHost) -> None:
+    collector.prints["upload_vmcore find"] = {"memoryBytes": "many"}
+
+
 @pytest.mark.parametrize(
     ("arrange", "cause"),
     [
@@ -127,6 +131,7 @@ def lose_the_dump(collector: ModelledHost) -> None:
         pytest.param(let_collectors(never_answer), "was not online within", id="the collector never answers"),
         pytest.param(let_collectors(find_no_file_system), "neither xfs nor ext4", id="nothing can be mounted"),
         pytest.param(let_collectors(lose_the_dump), "VmcoreChanged", id="the upload fails"),
+        pytest.param(let_collectors(find_nothing_sensible), "UnexpectedResult", id="it finds nothing sensible"),
     ],
 )
 def test_leaves_nothing_behind_when_it_fails(world: World, arrange: Callable[[World], None], cause: str) -> None:
