@@ -18,6 +18,7 @@ configure() {
   check_compression
   set_sysctls
   family configure_dump "$SSM_mountPoint" "$SSM_coreCollector -d $SSM_dumpLevel" "$SSM_finalAction"
+  install_ready_unit
   reserve_memory
 }
 
@@ -38,6 +39,7 @@ main() {
     return 0
   fi
   load_crash_kernel
+  say_ready
   if [[ -f "$HOST_ROOT$REBOOT_MARKER" ]]; then
     is_after_reboot=1
     rm -f "$HOST_ROOT$REBOOT_MARKER"

@@ -7,6 +7,7 @@ DEBIAN_DROP_IN=/etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf
 debian_is_this_host() { [[ -f "$HOST_ROOT/etc/debian_version" ]] && command -v apt-get >/dev/null; }
 
 debian_kdump_service() { echo kdump-tools.service; }
+debian_config_files() { echo /etc/default/kdump-tools; }
 
 # The kdump initrd lands in /var/lib/kdump; /boot takes a new grub.cfg only. MiB needed, then the path.
 debian_space_needed() { printf '%s\n' "16 /boot" "256 /var/lib/kdump"; }

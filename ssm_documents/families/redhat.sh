@@ -10,6 +10,7 @@ redhat_is_this_host() {
 }
 
 redhat_kdump_service() { echo kdump.service; }
+redhat_config_files() { printf '%s\n' /etc/kdump.conf /etc/sysconfig/kdump; }
 
 # The crash initramfs is 20-40 MiB, twice for the moment of a rebuild; dracut unpacks in /var/tmp.
 redhat_space_needed() { printf '%s\n' "64 /boot" "256 /var/tmp"; }

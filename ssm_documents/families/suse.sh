@@ -12,6 +12,7 @@ SUSE_POSTSCRIPT="umount -a; poweroff -f"
 suse_is_this_host() { command -v zypper >/dev/null && grep -Eqsi '^ID(_LIKE)?=.*(suse|sles)' "$HOST_ROOT/etc/os-release"; }
 
 suse_kdump_service() { echo kdump.service; }
+suse_config_files() { echo /etc/sysconfig/kdump; }
 
 # The crash kernel's initrd lands in /var/lib/kdump, before kdump 2 in /boot.
 suse_space_needed() { printf '%s\n' "64 /boot" "96 /var/lib/kdump"; }

@@ -1,5 +1,6 @@
 """The readiness check: an armed host is ready; each thing that is broken is found, and only that."""
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -61,7 +62,9 @@ def test_the_command_line_is_quoted_no_further_than_its_crashkernel(
 
 
 def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
-    assert armed_root.run("check_kdump", volumeId=VOLUME_ID).result == {
+    result = armed_root.run("check_kdump", volumeId=VOLUME_ID).result
+    assert re.fullmatch("[0-9a-f]{16}", result.pop("configId"))
+    assert result == {
         "ready": True,
         "findings": [],
         "family": "debian",
@@ -72,6 +75,21 @@ def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
         "memoryBytes": 985 * MIB,
         "freeBytes": 7 << 30,
     }
+
+
+@pytest.mark.parametrize("host_name", ["debian12", "rhel9", "sles16"])
+def test_reports_the_configuration_that_each_boot_says_on_the_console(armed: Armed, host_name: str) -> None:
+    root = armed(host_name)
+    script = (root.path / "etc/hangdump/ready.sh").read_text()
+    read_by_boot = re.search(r"\$\(cat (/\S.*) 2>/dev/null \| sha256sum \| cut -c 1-16\)", script)
+    assert read_by_boot
+    files = [root.path / name.removeprefix("/") for name in read_by_boot[1].split()]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()
+    before = _check(root)["configId"]
+    assert before == digest[:16]
+
+    files[0].write_text(files[0].read_text() + "# changed by its owner\n")
+    assert _check(root)["configId"] != before
 
 
 @pytest.mark.parametrize(("host_name", "spoil_name"), SPOILS)

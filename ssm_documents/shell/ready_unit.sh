@@ -1,0 +1,47 @@
+#!/bin/bash
+# The unit that says on the console of each boot that kdump is loaded, and with which configuration: an interrupt after a
+# reboot needs no new check then. check_kdump reports the same configuration.
+READY_UNIT=/etc/systemd/system/hangdump-ready.service
+READY_SCRIPT=/etc/hangdump/ready.sh
+
+ready_config_files() {
+  family config_files
+  echo /etc/sysctl.d/99-kernel_panic.conf
+}
+
+# The ID of the configuration: 16 digits of the SHA-256 of its files, as READY_SCRIPT computes it.
+config_id() {
+  local file
+  while read -r file; do cat "$HOST_ROOT$file" 2>/dev/null || true; done < <(ready_config_files) | sha256sum | cut -c 1-16
+}
+
+install_ready_unit() {
+  write_if_changed "$READY_SCRIPT" <<EOF
+#!/bin/sh
+# Written by Hangdump.
+[ "\$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || exit 0
+config="\$(cat $(ready_config_files | paste -s -d ' ') 2>/dev/null | sha256sum | cut -c 1-16)"
+echo "hangdump-ready boot=\$(cat /proc/sys/kernel/random/boot_id) kernel=\$(uname -r) config=\$config" >/dev/console
+EOF
+  write_if_changed "$READY_UNIT" <<EOF
+[Unit]
+Description=Hangdump: say on the console that kdump is loaded
+After=$(family kdump_service)
+ConditionPathExists=!/proc/vmcore
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $READY_SCRIPT
+
+[Install]
+WantedBy=multi-user.target
+EOF
+  if ! is_service_enabled hangdump-ready.service; then
+    systemctl daemon-reload
+    systemctl enable hangdump-ready.service 3>&- 9>&-
+    note_change "hangdump-ready.service enabled"
+  fi
+}
+
+# For the boot that is running; later ones say it by themselves.
+say_ready() { systemctl restart hangdump-ready.service 3>&- 9>&- || true; }

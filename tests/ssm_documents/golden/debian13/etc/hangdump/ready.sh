@@ -1,0 +1,5 @@
+#!/bin/sh
+# Written by Hangdump.
+[ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || exit 0
+config="$(cat /etc/default/kdump-tools /etc/sysctl.d/99-kernel_panic.conf 2>/dev/null | sha256sum | cut -c 1-16)"
+echo "hangdump-ready boot=$(cat /proc/sys/kernel/random/boot_id) kernel=$(uname -r) config=$config" >/dev/console
