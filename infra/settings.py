@@ -11,8 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from lambdas.respond.maintenance_windows import parse as parse_window
 from lambdas.runtime.document_settings import DocumentSettings
 
-# The time that respond_to_hang needs besides its waits.
-RESPONSE_OVERHEAD_SECONDS = 120
+# The time that respond_to_hang needs besides its waits for probes and Standby. Half of it may pass until a failing
+# check is trusted.
+RESPONSE_OVERHEAD_SECONDS = 240
 
 # The retentions that CloudWatch Logs accepts, up to ten years.
 RetentionInDays = Literal[
@@ -68,7 +69,10 @@ class Settings(DocumentSettings):
         45, ge=10, le=600, description="the instance hangs if it does not run the probe within this time"
     )
     cooldown_seconds: int = Field(
-        3600, ge=60, le=604800, description="no second interrupt to an instance within this time"
+        28800,
+        ge=60,
+        le=604800,
+        description="no second interrupt to an instance within this time; at least dumpLimitSeconds",
     )
     fleet_budget: int = Field(3, ge=1, le=1000, description="interrupts allowed in one window, over all instances")
     zone_budget: int = Field(2, ge=1, le=1000, description="interrupts allowed in one window and Availability Zone")
@@ -80,6 +84,13 @@ class Settings(DocumentSettings):
         le=86400,
         description="no interrupt this soon after a launch, a start, or a reboot that the console shows",
     )
+    impaired_seconds: int = Field(
+        # EC2 checks once a minute: two failed checks, and time for the other instances of a failing zone to show.
+        120,
+        ge=0,
+        le=RESPONSE_OVERHEAD_SECONDS // 2,
+        description="no interrupt before the instance check has failed for this long",
+    )
     ready_max_age_days: int = Field(
         30, ge=0, le=3650, description="no interrupt if readiness was checked longer ago; 0 = readiness does not expire"
     )
@@ -90,6 +101,15 @@ class Settings(DocumentSettings):
         [],
         max_length=20,
         description="hours (UTC) in which no alarm interrupts, such as daily 02:00-02:30 or sat,sun 22:00-04:00",
+    )
+    hypervisor_evidence: Literal["when-known", "required"] = Field(
+        "when-known",
+        description="EBS writes after the onset speak against a hang; required = no interrupt while they are unknown",
+    )
+    interrupt_on_silence: bool = Field(
+        False,
+        description="interrupt an instance whose agent is silent while its check passes and its console says nothing; "
+        "false = only tell",
     )
     evidence_timeout_seconds: int = Field(
         4, ge=0, le=30, description="longest wait for the evidence stored before an interrupt; 0 = none is stored"
@@ -175,6 +195,11 @@ class Settings(DocumentSettings):
             raise ValueError(
                 f"dumpLimitSeconds = {self.dump_limit_seconds} must be at least dumpTimeoutSeconds, "
                 f"which is {self.dump_timeout_seconds}"
+            )
+        if self.cooldown_seconds < self.dump_limit_seconds:
+            raise ValueError(
+                f"cooldownSeconds = {self.cooldown_seconds} must be at least dumpLimitSeconds, which is "
+                f"{self.dump_limit_seconds}: a second interrupt would hit a dump that is still being written"
             )
         return self
 

@@ -17,16 +17,18 @@ from lambdas.runtime.tags import OWNER_TAG, RESCUED_INSTANCE_TAG, hang_alarm_nam
 LAB_SETTINGS: Mapping[str, Any] = {
     # The guest sees the account's S3 at this address (lab/guest/hardware.py).
     "uploadEndpointUrl": "http://10.0.2.100",
-    # Nothing here is throttled or billed by the call: short waits keep the demo short. The bounds below are short too,
-    # because the waits of a poll grow when its bound is too long for the history of an execution.
-    "pollSeconds": 4,
+    # Nothing here is throttled or billed by the call: short waits keep the demo short. With shorter ones the bounds
+    # below would need so many polls that the waits have to grow, to stay within the history of an execution.
+    "pollSeconds": 6,
     "probeTimeoutSeconds": 15,
     # Machines here are hung within minutes of their launch.
     "bootGraceSeconds": 0,
+    # Checks here follow each other within seconds.
+    "impairedSeconds": 5,
     "dumpTimeoutSeconds": 800,
     "dumpLimitSeconds": 800,
     "uploadTimeoutSeconds": 300,
-    "documentTimeoutSeconds": 500,
+    "documentTimeoutSeconds": 900,
 }
 
 

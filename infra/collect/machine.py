@@ -26,7 +26,7 @@ from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocum
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import ApiCall, FunctionCall, set_fields, task, task_without_retry
 from infra.upload.states import UPLOAD_ROUNDS, Reader, UploadVmcore
-from lambdas.incident.record import INTERRUPT_STARTED, Verdict
+from lambdas.incident.record import CRASHED, Verdict
 from lambdas.runtime.errors import VmcoreNotFound
 
 NAME = "CollectVmcore"
@@ -133,7 +133,7 @@ class CollectVmcore(Construct):
         read.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         unsent = sfn.Pass(self, "Note why it failed", input_path="$.unheard", result_path=_FAILURE)
         was_sent = sfn.Choice(self, "May it have been sent?")
-        states = (sfn.Condition.string_equals("$.record.state", each.value) for each in INTERRUPT_STARTED)
+        states = (sfn.Condition.string_equals("$.record.state", each.value) for each in CRASHED)
         connect(read, was_sent.when(sfn.Condition.or_(*states), watch).otherwise(unsent))
         connect(unsent, conclude)
         return read

@@ -15,12 +15,9 @@ from lambdas.runtime.tags import (
     DUMP_VOLUME_RECORD_PREFIX,
     ENROLLED_TAG,
     HANG_ALARM_PREFIX,
-    READY_KERNEL_TAG,
-    READY_TAG,
+    READY_TAGS,
     STACK_TAG,
 )
-
-READY_TAGS = [READY_TAG, READY_KERNEL_TAG]
 
 CANNOT_BE_LIMITED = (
     "Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation, PutMetricData and X-Ray's PutTraceSegments take "
@@ -144,6 +141,15 @@ def count_interrupts(table: dynamodb.Table) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[table.table_arn])
 
 
+def note_suspects(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read and write only what is known of suspects."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:BatchGetItem", "dynamodb:PutItem"],
+        resources=[table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["suspect#*"]}},
+    )
+
+
 def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Query incidents by time and by signature; the indexes hold nothing else."""
     indexes = [f"{table.table_arn}/index/{name}" for name in (BY_TIME, BY_SIGNATURE)]
@@ -197,7 +203,7 @@ def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
         resources=[instances(stack)],
         conditions={
             "StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"},
-            "ForAllValues:StringEquals": {"aws:TagKeys": READY_TAGS},
+            "ForAllValues:StringEquals": {"aws:TagKeys": list(READY_TAGS)},
         },
     )
 
@@ -207,7 +213,7 @@ def unmark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=["ec2:DeleteTags"],
         resources=[instances(stack)],
-        conditions={"ForAllValues:StringEquals": {"aws:TagKeys": READY_TAGS}},
+        conditions={"ForAllValues:StringEquals": {"aws:TagKeys": list(READY_TAGS)}},
     )
 
 

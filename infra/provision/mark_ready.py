@@ -6,19 +6,20 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.states.tasks import ApiCall, task
-from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_KERNEL_TAG, READY_TAG, STACK, STACK_TAG
+from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_CONFIG_TAG, READY_KERNEL_TAG, READY_TAG, STACK, STACK_TAG
 
 # "2026-11-23T04:00:00.123Z" without its fraction; the split at "Z" handles a time without a fraction.
 _NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
 
 
 def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
-    """Tags the instance with the time and the kernel of its readiness."""
+    """Tags the instance with the time of its readiness, and its kernel and kdump configuration of then."""
     parameters = {
         "Resources.$": "States.Array($.instanceId)",
         "Tags": [
             {"Key": READY_TAG, "Value.$": _NOW},
             {"Key": READY_KERNEL_TAG, "Value.$": "$.kdump.kernel"},
+            {"Key": READY_CONFIG_TAG, "Value.$": "$.kdump.configId"},
         ],
     }
     return task(scope, name, ApiCall("ec2", "createTags", parameters))

@@ -1,4 +1,4 @@
-"""The functions that CloudWatch and EventBridge call: respond_to_hang and retire_instance."""
+"""The functions that CloudWatch and EventBridge call: respond_to_hang, watch_fleet and retire_instance."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -20,11 +20,12 @@ RESPONSE_MINUTES = 15
 
 
 class HangResponse(Construct):
-    """respond_to_hang with its callers' permission, and retire_instance with its rule."""
+    """respond_to_hang with its callers' permission, watch_fleet and retire_instance with their rules."""
 
     def __init__(self, scope: Construct, *, parts: Parts, collect_vmcore: sfn.StateMachine, settings: Settings) -> None:
         super().__init__(scope, "HangResponse")
         self.respond_to_hang = self._respond_to_hang(parts, collect_vmcore, settings)
+        self._watch_fleet(parts)
         self.retire_instance = self._retire_instance(parts)
 
     def _respond_to_hang(self, parts: Parts, collect_vmcore: sfn.StateMachine, settings: Settings) -> Function:
@@ -58,6 +59,36 @@ class HangResponse(Construct):
         )
         function.retry_when_asynchronous(parts.shared, for_minutes=RESPONSE_MINUTES)
         return function
+
+    def _watch_fleet(self, parts: Parts) -> None:
+        function = Function(
+            self,
+            "watch_fleet",
+            shared=parts.shared,
+            config=FunctionConfig(
+                environment=[
+                    parts.incidents.records,
+                    environment.ResponseFunction(respond_to_hang=self.respond_to_hang.function_name),
+                ],
+                statements=[
+                    grants.read(
+                        "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "ssm:DescribeInstanceInformation"
+                    ),
+                    grants.note_suspects(parts.incidents.table),
+                    grants.invoke(self.respond_to_hang),
+                ],
+                timeout_seconds=60,
+            ),
+        )
+        # The next minute asks anew.
+        function.retry_when_asynchronous(parts.shared, for_minutes=1)
+        events.Rule(
+            self,
+            "EachMinute",
+            description="Looks for enrolled instances that may hang",
+            schedule=events.Schedule.rate(cdk.Duration.minutes(1)),
+            targets=[targets.LambdaFunction(function)],
+        )
 
     def _retire_instance(self, parts: Parts) -> Function:
         stack = cdk.Stack.of(self)

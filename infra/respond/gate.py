@@ -57,12 +57,16 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
                 "ec2:DescribeInstances",
                 "ec2:DescribeInstanceStatus",
                 "ec2:DescribeInstanceTypes",
+                "ec2:DescribeInstanceCreditSpecifications",
                 "ec2:GetConsoleOutput",
                 # Alarms whose action reboots, recovers, stops or terminates the instance.
                 "cloudwatch:DescribeAlarmsForMetric",
                 # Whether the alarm or the hang alarm is muted, and the children of a composite alarm. CloudWatch
                 # describes composite alarms only with a grant on all resources.
                 "cloudwatch:DescribeAlarms",
+                # The agent's last ping, and what the hypervisor counts.
+                "ssm:DescribeInstanceInformation",
+                "cloudwatch:GetMetricData",
             ),
             grants.keep_records(incidents.table),
             grants.count_interrupts(incidents.table),
@@ -75,12 +79,11 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
 
 
 def _store_evidence(scope: Construct, parts: Parts, settings: Settings) -> FunctionConfig:
-    """Read an enrolled instance's screen and metrics, and write below before/; read nothing from the bucket."""
+    """Read an enrolled instance's screen, and write below before/; read nothing from the bucket."""
     return FunctionConfig(
         environment=[bucket_environment(parts.vmcores), environment.EvidenceBound.of(settings)],
         statements=[
             grants.see_screen(cdk.Stack.of(scope)),
-            grants.read("cloudwatch:GetMetricData"),
             objects(parts.vmcores, _BEFORE, "s3:PutObject"),
             iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[parts.vmcores.key.key_arn]),
         ],

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance, StateReason
@@ -89,9 +89,40 @@ def _install_status(patches: Patches, state: AccountState) -> None:
 
         return property(read)
 
+    patches.replace(EC2Backend, "describe_instance_status", _with_filters)
+    patches.replace(EC2Response, "describe_instance_credit_specifications", lambda _original: _credit_specifications)
     patches.replace(Instance, "instance_status", lambda _original: status_of("instance_check"))
     patches.replace(Instance, "system_status", lambda _original: status_of("system_check"))
     patches.add(Instance, "attached_ebs_status", status_of("attached_ebs_check"))
+
+
+def _credit_specifications(response: EC2Response) -> ActionResult:
+    """Real: T2 is `standard` by default, later types are `unlimited`. moto: always standard. Here: the defaults."""
+    ids = response._get_param("InstanceIds", [])
+    instances = response.ec2_backend.describe_instance_credit_specifications(ids)
+    modes = {each.id: "standard" if each.instance_type.startswith("t2.") else "unlimited" for each in instances}
+    return ActionResult(
+        {"InstanceCreditSpecifications": [{"InstanceId": name, "CpuCredits": mode} for name, mode in modes.items()]}
+    )
+
+
+def _with_filters(original: Any) -> Any:
+    """Real: a dozen filters. moto: none of these. Here: the two that Hangdump uses."""
+
+    def describe(backend: EC2Backend, instance_ids: list[str], include_all: bool, filters: Any) -> list[Instance]:
+        asked = {each["name"]: each["values"] for each in filters or []}
+        zones, statuses = asked.pop("availability-zone", None), asked.pop("instance-status.status", None)
+        if asked:
+            raise NotImplementedError(f"DescribeInstanceStatus: the filters {sorted(asked)} are not emulated")
+        found: list[Instance] = original(backend, instance_ids, include_all, [])
+        return [
+            each
+            for each in found
+            if (zones is None or each._placement.zone in zones)
+            and (statuses is None or each.instance_status["Status"] in statuses)
+        ]
+
+    return describe
 
 
 class Power:

@@ -200,29 +200,33 @@ def _install_instance_information(patches: Patches, state: AccountState) -> None
     """Real: what agents reported, minutes old by nature. moto: not implemented. Here: from status_checks.py."""
 
     def describe_instance_information(response: SimpleSystemManagerResponse) -> ActionResult:
-        wanted = _wanted_ids(response)
-        return ActionResult(
-            {
-                "InstanceInformationList": [
-                    _information(state, computer)
-                    for computer in list(state.computers.values())
-                    if computer.in_ssm and computer.last_ping and (wanted is None or computer.instance_id in wanted)
-                ]
-            }
-        )
+        filters = _filters(response)
+        known = [each for each in list(state.computers.values()) if each.in_ssm and each.last_ping]
+        found = [each for each in known if all(_fits(state, each, key, values) for key, values in filters)]
+        return ActionResult({"InstanceInformationList": [_information(state, each) for each in found]})
 
     patches.add(SimpleSystemManagerResponse, "describe_instance_information", describe_instance_information)
 
 
-def _wanted_ids(response: SimpleSystemManagerResponse) -> set[str] | None:
+def _filters(response: SimpleSystemManagerResponse) -> list[tuple[str, list[str]]]:
     filters = [(f.get("Key"), f.get("Values")) for f in response._get_param("Filters", [])]
-    filters += [(f.get("key"), f.get("valueSet")) for f in response._get_param("InstanceInformationFilterList", [])]
-    wanted: set[str] | None = None
-    for key, values in filters:
-        if key != "InstanceIds":
-            raise SSMException("InvalidInstanceInformationFilterValue", f"the lab filters by InstanceIds, not by {key}")
-        wanted = set(values) if wanted is None else wanted & set(values)
-    return wanted
+    return filters + [
+        (f.get("key"), f.get("valueSet")) for f in response._get_param("InstanceInformationFilterList", [])
+    ]
+
+
+def _fits(state: AccountState, computer: Computer, key: str, values: list[str]) -> bool:
+    if key == "InstanceIds":
+        return computer.instance_id in values
+    if key == "PingStatus":
+        return ping_status(state, computer) in values
+    if key.startswith("tag:"):
+        tags = {
+            tag["key"]: tag["value"]
+            for tag in state.backend("ec2").describe_tags({"resource-id": [computer.instance_id]})
+        }
+        return tags.get(key.removeprefix("tag:")) in values
+    raise SSMException("InvalidInstanceInformationFilterValue", f"the lab does not filter by {key}")
 
 
 def _information(state: AccountState, computer: Computer) -> dict[str, Any]:

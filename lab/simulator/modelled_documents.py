@@ -15,6 +15,7 @@ from lab.simulator.modelled_host import BareHost, Dump
 from lab.simulator.modelled_s3 import Refused, request
 
 _KERNEL = "6.1.0-28-cloud-amd64"
+_CONFIG = "0123456789abcdef"
 BLOCKED_TASK = {"name": "planted-task", "pid": 7, "seconds": 3.5, "backtrace": []}
 ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": [BLOCKED_TASK]}
 
@@ -69,7 +70,7 @@ def _configure_kdump(host: BareHost, environment: Mapping[str, str]) -> Complete
 
 def _check_kdump(host: BareHost, _: Mapping[str, str]) -> Completed:
     finding = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "0", "remedy": "load it"}
-    return _success(ready=host.is_ready, findings=[] if host.is_ready else [finding], kernel=_KERNEL)
+    return _success(ready=host.is_ready, findings=[] if host.is_ready else [finding], kernel=_KERNEL, configId=_CONFIG)
 
 
 def _mount_dump_copy(host: BareHost, environment: Mapping[str, str]) -> Completed:

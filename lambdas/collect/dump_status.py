@@ -72,7 +72,7 @@ def _judge_power(incident: Incident, instance: Instance | None, *, is_started_ag
         return "stopped", f"{name} is {state}{because}, but its own operating system did not do that: it is left alone."
     if is_started_again:
         return "stopped", f"{name} was started again after its dump, but powered itself off again{because}."
-    if not incident.is_interrupt_started:
+    if not incident.is_crashed:
         return "stopped", f"{name} powered itself off{because}, but Hangdump sent no interrupt: it is left alone."
     return "powered-off", f"{name} powered itself off{because}. It is started again to fetch its vmcore."
 

@@ -42,7 +42,7 @@ class Ending:
     is_opened: bool = False
     is_crash_expected: bool = False
     # From the record: an interrupt was sent, or may have been; and the words of the decision, whose code is `reason`.
-    is_interrupt_started: bool = False
+    is_crashed: bool = False
     decision_detail: str = ""
 
 
@@ -121,7 +121,7 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
         is_verified=verified.get("verified") is True,
         is_opened=bool(_object(event, "opened").get("kernelRelease")),
         is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
-        is_interrupt_started=incident.is_interrupt_started,
+        is_crashed=incident.is_crashed,
         decision_detail=incident.detail or "",
     )
 
@@ -195,6 +195,6 @@ def _of_phase(ending: Ending, instance_id: str) -> Conclusion:
 
 def _with_retry(reason: str, ending: Ending, instance_id: str) -> str:
     """An interrupt is never sent again, but a dump that it made can be fetched at any time."""
-    if not ending.is_interrupt_started:
+    if not ending.is_crashed:
         return reason
     return f'{reason} To fetch a vmcore later, start CollectVmcore with {{"instanceId": "{instance_id}"}}.'

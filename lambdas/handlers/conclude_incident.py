@@ -101,7 +101,7 @@ def _make_report(
     observed, triaged, problems = Observed(), Triage(), tuple(opened.get("problems", []))
     if incident.instance_id:
         observed = observe(bucket, incident, is_log_written=opened.get("isLogWritten") is True)
-        triaged, failed = triage_of(observed, is_crash_expected=incident.is_interrupt_started)
+        triaged, failed = triage_of(observed, is_crash_expected=incident.is_crashed)
         problems += observed.problems + failed
     keys = incident.evidence_keys | dict(observed.keys)
     if isinstance(event.get("verified"), dict):

@@ -64,7 +64,7 @@ def _find(given: CollectInput, records: IncidentTable) -> Incident:
         raise InvalidInput("incidentId and interrupt = True exclude each other.", again)
     if known is None or known.instance_id != given.instance_id:
         raise InvalidInput(f"{given.instance_id} has no incident {given.incident_id!r}.", again)
-    if not known.is_interrupt_started:
+    if not known.is_crashed:
         raise InvalidInput(f"The incident {known.incident_id} sent no interrupt: it is {known.state.value}.", again)
     if known.verdict == Verdict.CAPTURED:
         raise InvalidInput(f"The vmcore of the incident {known.incident_id} is already in the bucket.", again)

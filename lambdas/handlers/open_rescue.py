@@ -56,7 +56,7 @@ def _find(given: RescueInput, records: IncidentTable) -> Incident:
         raise InvalidInput(
             f"The vmcore of the incident {known.incident_id} is already in the bucket.", "See the incident's report."
         )
-    if known.origin == "alarm" and not known.is_interrupt_started:
+    if known.origin == "alarm" and not known.is_crashed:
         raise InvalidInput(
             f"The incident {known.incident_id} sent no interrupt: it is {known.state.value}.",
             f'To rescue any vmcore on the volume, start RescueVmcore with {{"instanceId": "{known.instance_id}"}}.',

@@ -26,7 +26,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     instance = read_instance_or_none(instance_id)
     _require_consent(instance, instance_id)
     source = choose_source(instance_id, read_sources(instance_id))
-    interface = place_rescue_instance(instance, instance_id, RescueInstancePlace.read())
+    records = IncidentTable(RecordKeeping.read().table_name)
+    network = instance if instance and "SubnetId" in instance else _recorded_network(incident["incidentId"], records)
+    interface = place_rescue_instance(network, instance_id, RescueInstancePlace.read())
     tags = marks(
         execution_name=event["executionName"],
         incident_id=incident["incidentId"],
@@ -35,7 +37,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     )
     logger.info("The rescue copies %s; its instance goes to %s", source.volume_id, interface["SubnetId"])
     entry = timeline_entry(moment.now(), "rescue-planned", f"a copy of {source.volume_id}")
-    IncidentTable(RecordKeeping.read().table_name).update(incident["incidentId"], {}, timeline=[entry])
+    records.update(incident["incidentId"], {}, timeline=[entry])
     return {
         "volumeId": source.volume_id,
         "description": f"Hangdump: rescue of the vmcore of {instance_id}",
@@ -44,6 +46,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "copyTags": [{"ResourceType": "snapshot", "Tags": tags}],
         "collectorTags": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
     }
+
+
+def _recorded_network(incident_id: str, records: IncidentTable) -> dict[str, Any]:
+    """The network of a terminated instance, which EC2 no longer tells."""
+    known = records.read(incident_id)
+    return known.network if known else {}
 
 
 def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> None:

@@ -26,6 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.info("Alarm %s is %s: nothing to do", alarm.name, alarm.state)
         return {"incidentId": "", "decision": "refuse", "reason": "not-in-alarm"}
     try:
+        alarm_event.require_recent(alarm, moment.now())
         instance_id = alarm.instance_id()
     except InvalidInput as problem:
         report_invalid_alarm(alarm, problem)

@@ -12,7 +12,7 @@ from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution_input import ExecutionInput, read_input
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import OWNER_TAG, READY_KERNEL_TAG, READY_TAG, hang_alarm_name
+from lambdas.runtime.tags import OWNER_TAG, READY_TAGS, hang_alarm_name
 
 
 @entry_point
@@ -47,7 +47,7 @@ def _delete_alarm(name: str) -> bool:
 
 def _remove_ready_tags(instance_id: str) -> None:
     try:
-        clients.ec2().delete_tags(Resources=[instance_id], Tags=[{"Key": READY_TAG}, {"Key": READY_KERNEL_TAG}])
+        clients.ec2().delete_tags(Resources=[instance_id], Tags=[{"Key": key} for key in READY_TAGS])
     except ClientError as error:
         # EC2 forgets a terminated instance and its tags within the hour.
         if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":

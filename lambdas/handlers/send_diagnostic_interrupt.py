@@ -41,6 +41,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         update={
             "evidence": gathered.evidence.as_json(),
             "console_baseline": gathered.console_baseline,
+            "network": gathered.network,
             "decision": decision.action,
             "reason": decision.reason,
             "detail": decision.detail,
@@ -69,7 +70,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
 
 def _as_recorded(known: Incident) -> dict[str, Any]:
     """The recorded decision, when this state runs again: it never interrupts a second time."""
-    if known.is_interrupt_started:
+    if known.is_crashed:
         return _answer(known) | {"decision": "interrupt", "interruptedEpoch": known.started_epoch}
     return _answer(known)
 

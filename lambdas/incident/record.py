@@ -15,19 +15,21 @@ CLOCK_SLACK_SECONDS = 60
 
 
 class State(StrEnum):
-    """The state of an incident. An incident in a state of INTERRUPT_STARTED never interrupts again."""
+    """The state of an incident. An incident in a state of CRASHED never interrupts (again)."""
 
     OPENED = "opened"
     INTERRUPTING = "interrupting"
     INTERRUPTED = "interrupted"
     INTERRUPT_UNCERTAIN = "interrupt-uncertain"
+    # The kernel panicked by itself: its dump is fetched, and nothing is interrupted.
+    PANICKED = "panicked"
     INTERRUPT_REFUSED = "interrupt-refused"
     REFUSED = "refused"
     DRY_RUN = "dry-run"
     CONCLUDED = "concluded"
 
 
-INTERRUPT_STARTED = (State.INTERRUPTING, State.INTERRUPTED, State.INTERRUPT_UNCERTAIN)
+CRASHED = (State.INTERRUPTING, State.INTERRUPTED, State.INTERRUPT_UNCERTAIN, State.PANICKED)
 
 
 class Verdict(StrEnum):
@@ -95,6 +97,8 @@ class Incident(BaseModel):
     # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for an existing dump)
     origin: str = ""
     alarm_name: str | None = None
+    # For a question of watch_fleet: the hang that it asked about, several times perhaps.
+    hang: str = ""
     opened_at: str | None = None
     execution_name: str | None = None
     execution_arn: str | None = None
@@ -105,6 +109,12 @@ class Incident(BaseModel):
     # claimed: an invocation took the right to interrupt. interrupted: just before SendDiagnosticInterrupt was called.
     claimed_epoch: int | None = None
     interrupted_epoch: int | None = None
+    # The kernel panicked by itself, after this time.
+    panicked_epoch: int | None = None
+    # When the start of the incident was told.
+    announced_at: str | None = None
+    # Its network, for a rescue: EC2 forgets that of a terminated instance. SubnetId, SecurityGroups, PublicIpAddress.
+    network: dict[str, Any] = Field(default_factory=dict)
     # The wait for the dump ends at the deadline; while the dump makes progress it goes on until the limit.
     dump_deadline_epoch: int | None = None
     dump_limit_epoch: int | None = None
@@ -167,14 +177,14 @@ class Incident(BaseModel):
         }
 
     @property
-    def is_interrupt_started(self) -> bool:
-        """Whether this incident may have sent its one interrupt: true from the claim on, unless EC2 surely refused."""
-        return self.state in INTERRUPT_STARTED or self.interrupted_epoch is not None
+    def is_crashed(self) -> bool:
+        """Whether its kernel has panicked, or may have: from the claim on, unless EC2 surely refused the interrupt."""
+        return self.state in CRASHED or self.interrupted_epoch is not None or self.panicked_epoch is not None
 
     @property
     def started_epoch(self) -> int:
-        """When the interrupt was sent, or else claimed, by AWS' clock; 0: never."""
-        return self.interrupted_epoch or self.claimed_epoch or 0
+        """When the interrupt was sent, or else claimed, or the panic happened, by AWS' clock; 0: never."""
+        return self.interrupted_epoch or self.claimed_epoch or self.panicked_epoch or 0
 
     @property
     def since_epoch(self) -> int:

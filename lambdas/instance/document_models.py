@@ -78,6 +78,8 @@ class KdumpCheck(FromInstance):
     ready: bool
     findings: Annotated[list[KdumpFinding], Field(max_length=64)]
     kernel: Kernel
+    # Of the kdump configuration; it becomes a tag
+    config_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     family: Line = ""
     boot_id: Line = ""
     booted_at: Line = ""

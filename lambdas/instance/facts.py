@@ -1,8 +1,9 @@
 """Reads an instance's facts from EC2 and Systems Manager. Judges nothing."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -11,14 +12,18 @@ from lambdas.runtime import clients, moment
 from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceStatusTypeDef, InstanceTypeDef
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 # Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
 _AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"
 
+_NETWORK = ("SubnetId", "SecurityGroups", "PublicIpAddress")
+
 # Long enough to find the console's end again in a later reading.
 _BASELINE_CHARACTERS = 512
+# Far more than it takes to see that a zone is at fault.
+_MOST_IMPAIRED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,8 @@ class Instance:
     state_reason: str = ""
     # The last start; a reboot does not change it.
     launched_at: datetime = _NEVER
+    # SubnetId, SecurityGroups and PublicIpAddress, as DescribeInstances gives them.
+    network: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_enrolled(self) -> bool:
@@ -50,6 +57,11 @@ class Instance:
             return moment.epoch(moment.parse(self.tags.get(READY_TAG, "")))
         except ValueError:
             return 0
+
+    @property
+    def is_burstable(self) -> bool:
+        """Whether its processors run on credits: t2, t3, t3a, t4g, …"""
+        return re.match(r"t\d", self.instance_type) is not None
 
     @property
     def auto_scaling_group(self) -> str:
@@ -87,6 +99,10 @@ class StatusChecks:
     system: str
     instance: str
     attached_ebs: str
+    # Since when the instance check fails; None: it does not.
+    impaired_since: datetime | None = None
+    # The codes of scheduled events that are neither completed nor canceled: system-reboot, instance-retirement, …
+    events: tuple[str, ...] = ()
 
 
 def read_instance(instance_id: str) -> Instance | None:
@@ -127,8 +143,38 @@ def read_status_checks(instance_id: str) -> StatusChecks | None:
             system=status.get("SystemStatus", {}).get("Status", "insufficient-data"),
             instance=status.get("InstanceStatus", {}).get("Status", "insufficient-data"),
             attached_ebs=status.get("AttachedEbsStatus", {}).get("Status", "not-applicable"),
+            impaired_since=impaired_since(status),
+            events=tuple(
+                event.get("Code", "unknown")
+                for event in status.get("Events", [])
+                # EC2 keeps a past event for a week, and marks it in its description.
+                if not event.get("Description", "").startswith(("[Completed]", "[Canceled]"))
+            ),
         )
     return None
+
+
+def read_impairments(availability_zone: str) -> tuple[datetime, ...]:
+    """Since when the instance check of each impaired instance in the zone fails, enrolled or not."""
+    pages = (
+        clients.ec2()
+        .get_paginator("describe_instance_status")
+        .paginate(
+            Filters=[
+                {"Name": "availability-zone", "Values": [availability_zone]},
+                {"Name": "instance-status.status", "Values": ["impaired"]},
+            ],
+            PaginationConfig={"MaxItems": _MOST_IMPAIRED, "PageSize": _MOST_IMPAIRED},
+        )
+    )
+    since = (impaired_since(status) for page in pages for status in page["InstanceStatuses"])
+    return tuple(at for at in since if at is not None)
+
+
+def impaired_since(status: "InstanceStatusTypeDef") -> datetime | None:
+    """Since when the instance check of one DescribeInstanceStatus entry fails; None: it does not."""
+    details = status.get("InstanceStatus", {}).get("Details", [])
+    return next((detail["ImpairedSince"] for detail in details if "ImpairedSince" in detail), None)
 
 
 def read_ping(instance_id: str) -> Ping | None:
@@ -164,4 +210,5 @@ def _instance(instance: "InstanceTypeDef") -> Instance:
         device_names=tuple(mapping["DeviceName"] for mapping in instance.get("BlockDeviceMappings", [])),
         state_reason=instance.get("StateReason", {}).get("Code", ""),
         launched_at=instance["LaunchTime"],
+        network={name: instance[name] for name in _NETWORK if name in instance},  # type: ignore[literal-required]
     )

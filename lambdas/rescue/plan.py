@@ -1,6 +1,6 @@
 """Chooses the volume that a rescue copies, and the network and tags of the rescue instance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,13 +82,16 @@ def read_sources(instance_id: str) -> list[Source]:
     ]
 
 
-def place_rescue_instance(
-    instance: "InstanceTypeDef | None", instance_id: str, place: RescueInstancePlace
-) -> dict[str, Any]:
-    """The network interface for RunInstances; raises InstanceNotFound when no subnet is known."""
-    subnet_id = place.rescue_instance_subnet_id or (instance or {}).get("SubnetId", "")
+def place_rescue_instance(network: Mapping[str, Any], instance_id: str, place: RescueInstancePlace) -> dict[str, Any]:
+    """The network interface for RunInstances, from SubnetId, SecurityGroups and PublicIpAddress of the hung instance.
+
+    Raises InstanceNotFound when no subnet is known.
+    """
+    subnet_id = place.rescue_instance_subnet_id or network.get("SubnetId", "")
     group_id = place.rescue_instance_security_group_id
-    groups = [group_id] if group_id else _groups_of(instance, place)
+    # The instance's groups belong to its VPC. A given subnet may be in another VPC: use that one's default.
+    of_instance = [] if place.rescue_instance_subnet_id else network.get("SecurityGroups", [])
+    groups = [group_id] if group_id else [group["GroupId"] for group in of_instance]
     if not subnet_id:
         raise InstanceNotFound(
             f"{instance_id} no longer exists, so its subnet is unknown: the rescue instance cannot be launched there.",
@@ -98,16 +101,9 @@ def place_rescue_instance(
     if groups:
         interface["Groups"] = groups
     # Not every public subnet assigns public addresses; without one, Systems Manager and S3 cannot be reached.
-    if not place.rescue_instance_subnet_id and (instance or {}).get("PublicIpAddress"):
+    if not place.rescue_instance_subnet_id and network.get("PublicIpAddress"):
         interface["AssociatePublicIpAddress"] = True
     return interface
-
-
-def _groups_of(instance: "InstanceTypeDef | None", place: RescueInstancePlace) -> list[str]:
-    """The instance's groups, which belong to its VPC. A given subnet may be in another VPC: use that one's default."""
-    if instance is None or place.rescue_instance_subnet_id:
-        return []
-    return [group["GroupId"] for group in instance.get("SecurityGroups", [])]
 
 
 def marks(*, execution_name: str, incident_id: str, instance_id: str, volume_id: str) -> "list[TagTypeDef]":

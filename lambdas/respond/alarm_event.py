@@ -1,7 +1,8 @@
-"""Reads CloudWatch's alarm events into one shape: which alarm, since when, for which instance.
+"""Reads the events that ask about an instance into one shape: which alarm, since when, for which instance.
 
-Owns the shapes: a Lambda alarm action, EventBridge's `CloudWatch Alarm State Change` (both for metric, metric math and
-composite alarms) and `CloudWatch Alarm Contributor State Change`. `resolve` looks up what triggered a composite.
+Knows the shapes: a Lambda alarm action and EventBridge's `CloudWatch Alarm State Change`, of metric, metric math and
+composite alarms and of one contributor to an alarm over a fleet; and watch_fleet's question. `resolve` looks up what
+triggered a composite.
 """
 
 import json
@@ -15,6 +16,9 @@ from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution_input import INSTANCE_ID
 
 _CONTRIBUTOR = "CloudWatch Alarm Contributor State Change"
+_WATCH_FLEET = "hangdump.watch_fleet"
+# CloudWatch's clock may be ahead of the function's. Lambda keeps an event for six hours, EventBridge for a day.
+_CLOCK_SECONDS, _OLDEST_SECONDS = 60, 2 * 24 * 3600
 # A composite of composites of …; CloudWatch itself allows no cycle.
 _MAX_DEPTH = 5
 
@@ -23,7 +27,7 @@ DescribeAlarms = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """One state change of one alarm. `instance_ids` and `is_on_status_check` are final once it is resolved."""
+    """One state change of one alarm. `instance_ids` is final once it is resolved."""
 
     name: str
     arn: str
@@ -32,10 +36,11 @@ class Alarm:
     state: str
     changed_at: datetime
     instance_ids: frozenset[str] = frozenset()
-    is_on_status_check: bool = False
     triggering_alarm_arns: tuple[str, ...] = ()
     # Why its actions are not to run, as the event says; EventBridge hears of an alarm all the same.
     mute: str = ""
+    # For a question of watch_fleet: the hang that it asks about; one hang is asked about several times.
+    hang: str = ""
 
     def instance_id(self) -> str:
         """The one instance that the alarm is about; raises InvalidInput when there is none or more than one."""
@@ -57,6 +62,8 @@ class Alarm:
 def parse(event: Mapping[str, Any]) -> Alarm:
     """The alarm of an event, as far as the event itself tells; raises InvalidInput on any other event."""
     try:
+        if event.get("source") == _WATCH_FLEET:
+            return _parse_question(event)
         return _parse_state_change(event) if "detail" in event else _parse_alarm_action(event)
     except (KeyError, TypeError, AttributeError, ValueError) as problem:
         raise InvalidInput(
@@ -66,9 +73,46 @@ def parse(event: Mapping[str, Any]) -> Alarm:
         ) from problem
 
 
+def question(instance_id: str, hang: str, *, at: datetime, function_arn: str) -> dict[str, Any]:
+    """The event with which watch_fleet asks about one instance."""
+    _, _, _, region, account_id, *_ = function_arn.split(":")
+    return {
+        "source": _WATCH_FLEET,
+        "account": account_id,
+        "region": region,
+        "time": moment.iso(at),
+        "instanceId": instance_id,
+        "hang": hang,
+    }
+
+
+def _parse_question(event: Mapping[str, Any]) -> Alarm:
+    return Alarm(
+        name="watch_fleet",
+        arn="",
+        account_id=event["account"],
+        region=event["region"],
+        state="ALARM",
+        changed_at=moment.parse(event["time"]),
+        instance_ids=frozenset({event["instanceId"]}),
+        hang=event["hang"],
+    )
+
+
+def require_recent(alarm: Alarm, now: datetime) -> None:
+    """Raises InvalidInput for a time that no delivery can have: it would become the id of an incident."""
+    age = (now - alarm.changed_at).total_seconds()
+    if not -_CLOCK_SECONDS <= age <= _OLDEST_SECONDS:
+        raise InvalidInput(
+            f"The alarm {alarm.name} ({alarm.arn}) says that its state changed at"
+            f" {alarm.changed_at.isoformat()}, {age:.0f} s ago.",
+            "If the instance hangs, start CollectVmcore with interrupt: true.",
+        )
+
+
 def resolve(alarm: Alarm, describe_alarms: DescribeAlarms) -> Alarm:
-    """A composite alarm with the instances and metrics of the children that triggered it; others as they are."""
-    instance_ids, is_on_status_check = set(alarm.instance_ids), alarm.is_on_status_check
+    """A composite alarm with the instances of the children that triggered it; others as they are."""
+    instance_ids = set(alarm.instance_ids)
     pending = alarm.triggering_alarm_arns
     for _ in range(_MAX_DEPTH):
         if not pending:
@@ -80,16 +124,8 @@ def resolve(alarm: Alarm, describe_alarms: DescribeAlarms) -> Alarm:
                 pending += _triggering_alarms(child.get("StateReasonData"))
                 continue
             instance_ids |= {d["Value"] for d in child.get("Dimensions", []) if d["Name"] == "InstanceId"}
-            is_on_status_check |= _is_status_check(child.get("Namespace"), child.get("MetricName"))
-            in_queries = _read_described_queries(child.get("Metrics", []))
-            instance_ids |= in_queries[0]
-            is_on_status_check |= in_queries[1]
-    return replace(
-        alarm,
-        instance_ids=frozenset(instance_ids),
-        is_on_status_check=is_on_status_check,
-        triggering_alarm_arns=(),
-    )
+            instance_ids |= _in_described_queries(child.get("Metrics", []))
+    return replace(alarm, instance_ids=frozenset(instance_ids), triggering_alarm_arns=())
 
 
 def _parse_alarm_action(event: Mapping[str, Any]) -> Alarm:
@@ -100,18 +136,17 @@ def _parse_alarm_action(event: Mapping[str, Any]) -> Alarm:
 def _parse_state_change(event: Mapping[str, Any]) -> Alarm:
     data = event["detail"]
     (arn,) = event["resources"]
-    alarm = _alarm(event, name=data["alarmName"], arn=arn, account_id=event["account"], data=data)
-    if event["detail-type"] != _CONTRIBUTOR:
-        return alarm
-    # One alarm over a fleet: the contributor is the instance, whatever else the configuration says.
-    attributes = data["alarmContributor"]["attributes"]
-    contributor = frozenset({attributes["InstanceId"]} if "InstanceId" in attributes else ())
-    return replace(alarm, instance_ids=contributor)
+    return _alarm(event, name=data["alarmName"], arn=arn, account_id=event["account"], data=data)
 
 
 def _alarm(event: Mapping[str, Any], *, name: str, arn: str, account_id: str, data: Mapping[str, Any]) -> Alarm:
     state = data["state"]
-    instance_ids, is_on_status_check = _read_queries(data.get("configuration", {}).get("metrics", []))
+    # One alarm over a fleet: the contributor is the instance, whatever else the configuration says.
+    if event.get("detail-type") == _CONTRIBUTOR or "alarmContributor" in data:
+        attributes = data["alarmContributor"]["attributes"]
+        instance_ids = frozenset({attributes["InstanceId"]} if "InstanceId" in attributes else ())
+    else:
+        instance_ids = _in_queries(data.get("configuration", {}).get("metrics", []))
     return Alarm(
         name=name,
         arn=arn,
@@ -120,7 +155,6 @@ def _alarm(event: Mapping[str, Any], *, name: str, arn: str, account_id: str, da
         state=state["value"],
         changed_at=moment.parse(state["timestamp"]),
         instance_ids=instance_ids,
-        is_on_status_check=is_on_status_check,
         triggering_alarm_arns=_triggering_alarms(state.get("reasonData")),
         mute=_mute(data),
     )
@@ -134,44 +168,16 @@ def _mute(data: Mapping[str, Any]) -> str:
     return f"the actions of {data['alarmName']} are suppressed ({suppressed_by})" if suppressed_by else ""
 
 
-def _read_queries(queries: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], bool]:
-    """Of an event's `configuration.metrics`: all InstanceIds, and whether any is on a status check."""
-    instance_ids: set[str] = set()
-    is_on_status_check = False
-    for query in queries:
-        metric = query.get("metricStat", {}).get("metric", {})
-        dimensions = metric.get("dimensions", {})
-        if "InstanceId" in dimensions:
-            instance_ids.add(dimensions["InstanceId"])
-        is_on_status_check |= _is_status_check(metric.get("namespace"), metric.get("name"))
-        # SELECT MAX(StatusCheckFailed_Instance) FROM SCHEMA("AWS/EC2", InstanceId) GROUP BY InstanceId
-        expression = query.get("expression", "")
-        is_on_status_check |= "StatusCheckFailed" in expression
-    return frozenset(instance_ids), is_on_status_check
+def _in_queries(queries: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The instances in an event's `configuration.metrics`."""
+    dimensions = [query.get("metricStat", {}).get("metric", {}).get("dimensions", {}) for query in queries]
+    return frozenset(each["InstanceId"] for each in dimensions if "InstanceId" in each)
 
 
-def _read_described_queries(queries: Sequence[Mapping[str, Any]]) -> tuple[frozenset[str], bool]:
+def _in_described_queries(queries: Sequence[Mapping[str, Any]]) -> set[str]:
     """The same of DescribeAlarms' `Metrics`, whose names are spelled otherwise."""
-    return _read_queries(
-        [
-            {
-                "expression": query.get("Expression", ""),
-                "metricStat": {
-                    "metric": {
-                        "namespace": metric.get("Namespace"),
-                        "name": metric.get("MetricName"),
-                        "dimensions": {d["Name"]: d["Value"] for d in metric.get("Dimensions", [])},
-                    }
-                },
-            }
-            for query in queries
-            for metric in [query.get("MetricStat", {}).get("Metric", {})]
-        ]
-    )
-
-
-def _is_status_check(namespace: str | None, metric: str | None) -> bool:
-    return namespace == "AWS/EC2" and (metric or "").startswith("StatusCheckFailed")
+    metrics = [query.get("MetricStat", {}).get("Metric", {}) for query in queries]
+    return {d["Value"] for metric in metrics for d in metric.get("Dimensions", []) if d["Name"] == "InstanceId"}
 
 
 def _triggering_alarms(reason_data: str | None) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""Notifies once per window that a budget is spent, however many instances that budget refuses.
+"""Notifies once per window that a budget is spent or a zone fails, however many instances that refuses.
 
-An item told#<start of the window>#<fleet or part> elects the sender. A window has two notices at most: one for the
-first zone's or group's budget, one for the fleet's, which stops everything.
+An item told#<start of the window>#<what> elects the sender. A window has one notice for the first zone's or group's
+budget, one for the fleet's, which stops everything, and one for each failing zone.
 """
 
 import json
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import serialize
 from lambdas.respond.claim import FLEET_BUDGET_SPENT, window_start
+from lambdas.respond.proof_rules import CORRELATED
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits, Notifications
 from lambdas.runtime.notification import next_step, publish, table
@@ -28,7 +29,7 @@ def notify_once(table_name: str, refused: Incident) -> None:
     """
     window = InterruptLimits.read().fleet_budget_window_seconds
     start = window_start(moment.parse(refused.opened_at or ""), window)
-    which = "fleet" if refused.reason == FLEET_BUDGET_SPENT else "part"
+    which = _which(refused)
     item = {"pk": f"told#{start}#{which}", "incidentId": refused.incident_id}
     expiry = {"expiresAtEpoch": start + window + _KEPT_SECONDS}
     if not _put(table_name, {**item, **expiry}, refused.incident_id):
@@ -36,6 +37,12 @@ def notify_once(table_name: str, refused: Incident) -> None:
         return
     publish(Notifications.read().topic_arn, subject=_subject(refused), lines=_lines(refused, ends_epoch=start + window))
     _put(table_name, {**item, **expiry, "toldAt": moment.iso(moment.now())}, refused.incident_id)
+
+
+def _which(refused: Incident) -> str:
+    if refused.reason == CORRELATED:
+        return f"zone#{refused.evidence.get('availabilityZone')}"
+    return "fleet" if refused.reason == FLEET_BUDGET_SPENT else "part"
 
 
 def _put(table_name: str, item: dict[str, Any], incident_id: str) -> bool:
@@ -63,8 +70,8 @@ def _lines(refused: Incident, *, ends_epoch: int) -> list[str]:
     zone, group = seen.get("availabilityZone"), seen.get("autoScalingGroup")
     return [
         f"STOPPED until {moment.iso(moment.at_epoch(ends_epoch))}: {refused.detail}",
-        "More instances seem to hang than the budget allows to interrupt. Each further one is recorded as refused,",
-        "with its evidence. This window sends no more notifications about spent budgets of this kind.",
+        "More instances seem to hang than Hangdump interrupts together. Each further one is recorded as refused, with",
+        "its evidence. This window sends no more notifications of this kind.",
         "",
         *table(
             {

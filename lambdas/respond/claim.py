@@ -1,7 +1,7 @@
 """The claim: one transaction takes the incident, the cooldown and every budget. Without it nobody may interrupt.
 
-Items in the incident table: instance#<id> holds the last interrupt; budget#<start of the window> counts the fleet's
-interrupts, and with the suffix #zone#<name> or #group#<name> those of a zone or an Auto Scaling group.
+Items in the incident table: instance#<id> holds the last interrupt and its incident; budget#<start of the window>
+counts the fleet's interrupts, and with the suffix #zone#<name> or #group#<name> those of a zone or a group.
 """
 
 import random
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.incident.record import Incident, State
+from lambdas.incident.record import CRASHED, Incident, State
+from lambdas.incident.table import IncidentTable
 from lambdas.incident.update_expression import UpdateExpression, deserialize
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
@@ -33,6 +34,8 @@ BUDGETS_SPENT = (FLEET_BUDGET_SPENT, ZONE_BUDGET_SPENT, GROUP_BUDGET_SPENT)
 _REFUSALS = (DUPLICATE, COOLDOWN, *BUDGETS_SPENT)
 _RETRIABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _CLAIM_ATTEMPTS = 6
+# Several alarms can see one panic within this time. Later ones see the incident.
+_ONE_PANIC_SECONDS = 300
 # A margin: an item that expired too early would lose an interrupt.
 _GRACE_SECONDS = 7 * 24 * 3600
 
@@ -47,12 +50,14 @@ class Place:
 
 @dataclass(frozen=True)
 class PastInterrupts:
-    """The counts behind the cooldown and the budgets; last_interrupt_epoch 0: never."""
+    """What the cooldown, the budgets and a dump under way depend on; last_interrupt_epoch 0: never."""
 
     last_interrupt_epoch: int
     in_window: int
     in_zone: int
     in_group: int
+    # The incident of the last interrupt while it is not concluded; empty: none.
+    open_incident: str = ""
 
     def spent(self, place: Place, limits: InterruptLimits) -> str | None:
         """The refusal of the first spent budget, or None."""
@@ -72,7 +77,7 @@ def window_start(now: datetime, window_seconds: int) -> int:
 def past_interrupts(
     table: str, instance_id: str, place: Place, *, limits: InterruptLimits, now: datetime
 ) -> PastInterrupts:
-    """Reads the counts; the claim checks them again atomically. Raises ClientError, BudgetsUnread."""
+    """Reads them; the claim checks cooldown and budgets again atomically. Raises ClientError, BudgetsUnread."""
     instance, *budgets = f"instance#{instance_id}", *_budget_keys(place, limits, now)
     # An eventually consistent read could miss a claim made a moment ago.
     wanted: Any = {table: {"Keys": [_key(pk) for pk in (instance, *budgets)], "ConsistentRead": True}}
@@ -82,7 +87,15 @@ def past_interrupts(
     items = {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
     counts = [_whole(items.get(pk, {}), "count") for pk in budgets]
     in_window, in_zone, in_group = (*counts, 0)[:3]
-    return PastInterrupts(_whole(items.get(instance, {}), "lastInterruptEpoch"), in_window, in_zone, in_group)
+    last = items.get(instance, {})
+    open_incident = _if_open(table, str(last.get("incidentId", "")))
+    return PastInterrupts(_whole(last, "lastInterruptEpoch"), in_window, in_zone, in_group, open_incident)
+
+
+def _if_open(table: str, incident_id: str) -> str:
+    """The incident while its dump may be under way or not fetched yet; empty when it is concluded, or gone."""
+    known = IncidentTable(table).read(incident_id) if incident_id else None
+    return incident_id if known is not None and known.state in CRASHED else ""
 
 
 def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimits, now: datetime) -> str | None:
@@ -119,6 +132,29 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     raise AssertionError("the loop returns or raises")
 
 
+def record_panic(table: str, incident: Incident, *, now: datetime) -> bool:
+    """Records that the kernel has panicked by itself: the incident is `panicked`, and the cooldown starts.
+
+    False when another alarm records the same panic, or this incident exists already.
+    """
+    at = moment.epoch(now)
+    fields = incident.as_json() | {"state": State.PANICKED.value}
+    created = UpdateExpression(fields, fields.pop("timeline"))
+    last = UpdateExpression({"lastInterruptEpoch": at, "incidentId": incident.incident_id})
+    name, before = last.name("lastInterruptEpoch"), last.value(at - _ONE_PANIC_SECONDS)
+    items = [
+        _member(table, f"incident#{incident.incident_id}", created, "attribute_not_exists(pk)"),
+        _member(table, f"instance#{incident.instance_id}", last, f"attribute_not_exists({name}) OR {name} < {before}"),
+    ]
+    try:
+        clients.dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=uuid.uuid4().hex)
+    except ClientError as error:
+        if _refusal(error) is None:
+            raise
+        return False
+    return True
+
+
 def _claim_incident(table: str, incident: Incident, now: datetime) -> "TransactWriteItemTypeDef":
     fields = incident.as_json() | {"state": State.INTERRUPTING.value, "claimedEpoch": moment.epoch(now)}
     update = UpdateExpression(fields, fields.pop("timeline"))
@@ -132,7 +168,7 @@ def _start_cooldown(
 ) -> "TransactWriteItemTypeDef":
     at = moment.epoch(now)
     expires = at + limits.cooldown_seconds + _GRACE_SECONDS
-    update = UpdateExpression({"lastInterruptEpoch": at, "expiresAtEpoch": expires})
+    update = UpdateExpression({"lastInterruptEpoch": at, "incidentId": incident.incident_id, "expiresAtEpoch": expires})
     last, allowed = update.name("lastInterruptEpoch"), update.value(at - limits.cooldown_seconds)
     condition = f"attribute_not_exists({last}) OR {last} < {allowed}"
     return _member(table, f"instance#{incident.instance_id}", update, condition)

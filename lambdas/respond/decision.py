@@ -8,7 +8,9 @@ from pydantic.alias_generators import to_camel
 Action = Literal["interrupt", "refuse", "dry-run"]
 
 Reason = Literal[
-    "hang-confirmed",
+    "kernel-deaf",
+    "kernel-says-so",
+    "silence",
     "requested",
     "not-enrolled",
     "not-ready",
@@ -21,7 +23,15 @@ Reason = Literal[
     "system-check-failed",
     "ebs-check-failed",
     "status-check-passes",
+    "hang-too-young",
+    "suspected-hang",
     "instance-responds",
+    "agent-was-dead",
+    "correlated-failure",
+    "scheduled-event",
+    "still-works",
+    "no-credits",
+    "incident-open",
     "alarm-muted",
     "maintenance-window",
     "other-alarm-acts",
@@ -44,8 +54,9 @@ class Evidence:
     is_enrolled: bool | None = None
     # When kdump was last seen ready; 0: the tag is missing or holds no time.
     ready_epoch: int | None = None
-    # The kernel that was running then; empty: it was not recorded.
+    # The kernel and the kdump configuration of then; empty: not recorded.
     ready_kernel: str | None = None
+    ready_config: str | None = None
     instance_state: str | None = None
     launched_epoch: int | None = None
     availability_zone: str | None = None
@@ -56,6 +67,14 @@ class Evidence:
     console_kernel: str | None = None
     is_booting: bool | None = None
     is_crash_kernel: bool | None = None
+    # From hangdump-ready.service in the last boot: the configuration with which kdump is loaded; empty: not shown.
+    console_ready_config: str | None = None
+    # What the last boot's kernel says of a hang, and when at the earliest it said that first and last; 0: never.
+    console_lockups: int | None = None
+    console_hung_tasks: int | None = None
+    console_hung_task_scans: int | None = None
+    console_trouble_began_epoch: int | None = None
+    console_trouble_epoch: int | None = None
     # nitro | bare-metal | xen
     hypervisor: str | None = None
     architectures: tuple[str, ...] | None = None
@@ -63,7 +82,19 @@ class Evidence:
     system_status: str | None = None
     attached_ebs_status: str | None = None
     instance_status: str | None = None
-    is_alarm_on_status_check: bool | None = None
+    # Since when the instance check fails; 0: it does not, or EC2 does not say.
+    impaired_epoch: int | None = None
+    # Open scheduled events, such as system-reboot.
+    scheduled_events: tuple[str, ...] | None = None
+    # Instances in the zone, this one included, whose check began to fail within CORRELATION_SECONDS of this one's.
+    impaired_in_zone: int | None = None
+    # The agent's last ping; 0: Systems Manager does not know the instance.
+    last_ping_epoch: int | None = None
+    # EBS writes per period before the onset, and in the full periods after it; None: CloudWatch has no such period.
+    ebs_writes_before: int | None = None
+    ebs_writes_after: int | None = None
+    # A burstable instance in `standard` mode that has used up its CPU credits.
+    is_out_of_credits: bool | None = None
     # Why the alarm must not act; empty: it may.
     mute: str | None = None
     # The open window; empty: none is open.
@@ -75,6 +106,8 @@ class Evidence:
     is_probe_answered: bool | None = None
     # 0: never
     last_interrupt_epoch: int | None = None
+    # The incident of the last interrupt while it is not concluded; empty: none.
+    open_incident: str | None = None
     interrupts_in_window: int | None = None
     interrupts_in_zone: int | None = None
     interrupts_in_group: int | None = None
@@ -86,6 +119,11 @@ class Evidence:
         """The last boot; 0: unknown."""
         return max(self.launched_epoch or 0, self.console_booted_epoch or 0)
 
+    @property
+    def onset_epoch(self) -> int:
+        """When the hang began to show: the check failed, or else the kernel spoke of it; 0: unknown."""
+        return self.impaired_epoch or self.console_trouble_began_epoch or 0
+
     def as_json(self) -> dict[str, Any]:
         """For the incident record: camelCase, without unknown facts."""
         facts = {to_camel(name): value for name, value in asdict(self).items() if value not in (None, ())}
@@ -96,8 +134,8 @@ class Evidence:
 class Policy:
     """The limits that the stack's settings set.
 
-    A person who requests the interrupt watches the instance, so the request waives three rules: the second signal,
-    muted alarms and maintenance windows.
+    A person who requests the interrupt watches the instance, so the request waives the proof of the hang, muted alarms
+    and maintenance windows.
     """
 
     cooldown_seconds: int
@@ -105,10 +143,16 @@ class Policy:
     zone_budget: int
     group_budget: int
     boot_grace_seconds: int
+    # The instance check must have failed for this long.
+    impaired_seconds: int
     # 0: readiness does not expire.
     ready_max_age_seconds: int
     # Whether readiness from before the last boot still counts.
     is_ready_across_boots: bool
+    # Whether unknown metrics of the hypervisor refuse.
+    is_hypervisor_evidence_required: bool
+    # Whether silence alone, without a failing check and without the kernel's words, is interrupted.
+    is_silence_interrupted: bool
     is_dry_run: bool
     is_requested: bool = False
 

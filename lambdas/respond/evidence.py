@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,22 +13,27 @@ from lambdas.instance.alarms import METRICS, RivalAlarm, read_mute, read_rival_a
 from lambdas.instance.facts import (
     Instance,
     InstanceType,
+    Ping,
     StatusChecks,
     console_baseline,
     read_console,
+    read_impairments,
     read_instance,
     read_instance_type,
+    read_ping,
     read_status_checks,
 )
+from lambdas.instance.hypervisor_metrics import HypervisorMetrics, has_standard_credits, read_hypervisor_metrics
 from lambdas.respond.alarm_event import Alarm
 from lambdas.respond.claim import PastInterrupts, Place, past_interrupts
 from lambdas.respond.console_facts import read_console_facts
 from lambdas.respond.decision import Evidence, Policy
 from lambdas.respond.maintenance_windows import open_window
+from lambdas.respond.proof_rules import CORRELATION_SECONDS
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
-from lambdas.runtime.tags import READY_KERNEL_TAG
+from lambdas.runtime.tags import READY_CONFIG_TAG, READY_KERNEL_TAG
 
 Fact = TypeVar("Fact")
 
@@ -38,10 +43,11 @@ BOUND_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Gathered:
-    """The evidence and the console at that time; the console is None when it could not be read."""
+    """The evidence, the console at that time (None: not read), and the instance's network for a rescue."""
 
     evidence: Evidence
     console_baseline: ConsoleBaseline | None
+    network: dict[str, Any]
 
     @property
     def place(self) -> Place:
@@ -59,36 +65,44 @@ def gather(instance_id: str, *, alarm: Alarm | None, table: str, limits: Interru
         place = Place(instance.availability_zone, instance.auto_scaling_group)
         return past_interrupts(table, instance_id, place, limits=limits, now=now)
 
-    answers = _ask(instance_id, alarm, read_past)
+    answers = _ask(instance_id, alarm, read_past, now)
     instance = answers.of("DescribeInstances", Instance)
     console = answers.of("GetConsoleOutput", str)
+    checks = answers.of("DescribeInstanceStatus", StatusChecks)
     facts = {
         "is_instance_known": instance is not None if answers.is_read("DescribeInstances") else None,
-        "is_alarm_on_status_check": alarm.is_on_status_check if alarm else None,
         "mute": (alarm.mute or answers.of("DescribeAlarms", str)) if alarm else None,
         "maintenance_window": open_window(limits.maintenance_windows, now),
         **_of_instance(instance),
         **_of_type(answers.of("DescribeInstanceTypes", InstanceType)),
-        **_of_status(answers.of("DescribeInstanceStatus", StatusChecks)),
-        **_of_console(console),
+        **_of_status(checks),
+        **_of_ping(answers),
+        **_of_zone(answers.of(_IMPAIRMENTS, tuple), checks),
+        **_of_console(console, instance),
         **_of_rivals([answers.of(_rivals_on(metric), tuple) for metric in METRICS]),
         **_of_past(answers.of("The incident table", PastInterrupts)),
     }
     evidence = Evidence(now_epoch=moment.epoch(now), notes=tuple(answers.notes), **facts)
-    return Gathered(evidence, console_baseline(console) if console is not None else None)
+    evidence = replace(evidence, **_of_metrics(answers, evidence, now))
+    baseline = console_baseline(console) if console is not None else None
+    return Gathered(evidence, baseline, instance.network if instance else {})
 
 
-def _ask(instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], PastInterrupts]) -> "_Answers":
-    """Makes all calls at once; those for the instance's type and budgets start when the instance is known."""
+def _ask(
+    instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], PastInterrupts], now: datetime
+) -> "_Answers":
+    """Makes all calls at once; those for the instance's type, zone and budgets start when the instance is known."""
     # Create the clients before the threads start: boto3 does not create clients thread-safely.
-    for make in (clients.ec2, clients.cloudwatch, clients.dynamodb):
+    for make in (clients.ec2, clients.cloudwatch, clients.dynamodb, clients.ssm):
         make()
-    threads = ThreadPoolExecutor(5 + len(METRICS), thread_name_prefix="gate")
+    threads = ThreadPoolExecutor(9 + len(METRICS), thread_name_prefix="gate")
     try:
         described = {"DescribeInstances": threads.submit(read_instance, instance_id)}
         asked: dict[str, Future[Any]] = {
             "DescribeInstanceStatus": threads.submit(read_status_checks, instance_id),
             "GetConsoleOutput": threads.submit(read_console, instance_id),
+            "DescribeInstanceInformation": threads.submit(read_ping, instance_id),
+            "GetMetricData": threads.submit(read_hypervisor_metrics, instance_id, now),
             **{_rivals_on(metric): threads.submit(read_rival_alarms, instance_id, metric) for metric in METRICS},
         }
         if alarm is not None and not alarm.mute:
@@ -98,10 +112,17 @@ def _ask(instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], 
         if instance is not None:
             asked["DescribeInstanceTypes"] = threads.submit(read_instance_type, instance.instance_type)
             asked["The incident table"] = threads.submit(read_past, instance)
+            asked[_IMPAIRMENTS] = threads.submit(read_impairments, instance.availability_zone)
+            if instance.is_burstable:
+                asked[_CREDITS] = threads.submit(has_standard_credits, instance_id)
         return first.and_of(asked)
     finally:
         # Do not wait for a call that is out of time: its client's timeout ends it.
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+_IMPAIRMENTS = "DescribeInstanceStatus of the zone"
+_CREDITS = "DescribeInstanceCreditSpecifications"
 
 
 def _rivals_on(metric: str) -> str:
@@ -116,8 +137,11 @@ def policy(limits: InterruptLimits, *, is_requested: bool) -> Policy:
         zone_budget=limits.zone_budget,
         group_budget=limits.group_budget,
         boot_grace_seconds=limits.boot_grace_seconds,
+        impaired_seconds=limits.impaired_seconds,
         ready_max_age_seconds=limits.ready_max_age_days * 24 * 3600,
         is_ready_across_boots=limits.ready_across_boots,
+        is_hypervisor_evidence_required=limits.hypervisor_evidence == "required",
+        is_silence_interrupted=limits.interrupt_on_silence,
         is_dry_run=limits.dry_run,
         is_requested=is_requested,
     )
@@ -128,6 +152,7 @@ class _Answers:
 
     def __init__(self, asked: Mapping[str, Future[Any]]) -> None:
         self.notes: list[str] = []
+        self._asked = set(asked)
         self._read: dict[str, Any] = {}
         wait(asked.values(), timeout=BOUND_SECONDS)
         for source, future in asked.items():
@@ -144,7 +169,12 @@ class _Answers:
         both = _Answers(asked)
         both.notes = [*self.notes, *both.notes]
         both._read |= self._read
+        both._asked |= self._asked
         return both
+
+    def is_asked(self, source: str) -> bool:
+        """Whether the source had to be asked."""
+        return source in self._asked
 
     def is_read(self, source: str) -> bool:
         """Whether the source answered; the answer may be empty."""
@@ -162,6 +192,7 @@ def _of_instance(instance: Instance | None) -> dict[str, Any]:
         "is_enrolled": instance.is_enrolled,
         "ready_epoch": instance.ready_epoch,
         "ready_kernel": instance.tags.get(READY_KERNEL_TAG, ""),
+        "ready_config": instance.tags.get(READY_CONFIG_TAG, ""),
         "instance_state": instance.state,
         "launched_epoch": moment.epoch(instance.launched_at),
         "availability_zone": instance.availability_zone,
@@ -182,18 +213,59 @@ def _of_status(checks: StatusChecks | None) -> dict[str, Any]:
         "system_status": checks.system,
         "instance_status": checks.instance,
         "attached_ebs_status": checks.attached_ebs,
+        "impaired_epoch": moment.epoch(checks.impaired_since) if checks.impaired_since else 0,
+        "scheduled_events": checks.events,
     }
 
 
-def _of_console(console: str | None) -> dict[str, Any]:
+def _of_ping(answers: "_Answers") -> dict[str, Any]:
+    if not answers.is_read("DescribeInstanceInformation"):
+        return {}
+    ping = answers.of("DescribeInstanceInformation", Ping)
+    return {"last_ping_epoch": moment.epoch(ping.last_ping_at) if ping else 0}
+
+
+def _of_zone(impairments: tuple[datetime, ...] | None, checks: StatusChecks | None) -> dict[str, Any]:
+    if impairments is None or checks is None or checks.impaired_since is None:
+        return {}
+    onset = checks.impaired_since
+    near = [at for at in impairments if abs((at - onset).total_seconds()) <= CORRELATION_SECONDS]
+    return {"impaired_in_zone": len(near)}
+
+
+def _of_metrics(answers: "_Answers", evidence: Evidence, now: datetime) -> dict[str, Any]:
+    metrics = answers.of("GetMetricData", HypervisorMetrics)
+    facts: dict[str, Any] = {}
+    is_standard = answers.of(_CREDITS, bool) if answers.is_asked(_CREDITS) else False
+    if is_standard is not None:
+        # A balance that CloudWatch does not know leaves doubt.
+        balance = metrics.credits if metrics else None
+        facts["is_out_of_credits"] = (None if balance is None else balance <= 0) if is_standard else False
+    if metrics is not None and evidence.onset_epoch:
+        onset = moment.at_epoch(evidence.onset_epoch)
+        facts["ebs_writes_before"] = metrics.writes_before(onset)
+        facts["ebs_writes_after"] = metrics.writes_after(onset, now)
+    return facts
+
+
+def _of_console(console: str | None, instance: Instance | None) -> dict[str, Any]:
     if console is None:
         return {}
     seen = read_console_facts(console)
+    # The last boot is this old at most, so what its kernel says cannot be older than that.
+    booted_epoch = max(seen.booted_epoch, moment.epoch(instance.launched_at) if instance else 0)
+    is_trouble = bool(seen.lockups or seen.hung_tasks)
     return {
         "console_booted_epoch": seen.booted_epoch,
         "console_kernel": seen.kernel,
         "is_booting": seen.is_booting,
         "is_crash_kernel": seen.is_crash_kernel,
+        "console_ready_config": seen.ready.config if seen.ready else "",
+        "console_lockups": seen.lockups,
+        "console_hung_tasks": seen.hung_tasks,
+        "console_hung_task_scans": seen.hung_task_scans,
+        "console_trouble_began_epoch": booted_epoch + seen.trouble_began_seconds if is_trouble else 0,
+        "console_trouble_epoch": booted_epoch + seen.trouble_seconds if is_trouble else 0,
     }
 
 
@@ -215,4 +287,5 @@ def _of_past(past: PastInterrupts | None) -> dict[str, Any]:
         "interrupts_in_window": past.in_window,
         "interrupts_in_zone": past.in_zone,
         "interrupts_in_group": past.in_group,
+        "open_incident": past.open_incident,
     }

@@ -32,6 +32,10 @@ def _ready(evidence: Evidence, policy: Policy) -> Decision | None:
     age = evidence.now_epoch - evidence.ready_epoch
     if age < -CLOCK_SLACK_SECONDS:
         return refusal("ready-stale", f"The tag {READY_TAG} lies {-age} s in the future. {_PROVE}")
+    seen, proven = evidence.console_ready_config, evidence.ready_config
+    if seen and proven and seen != proven:
+        detail = f"It booted with the kdump configuration {seen}, but {proven} was proven. {_PROVE}"
+        return refusal("ready-stale", detail)
     if 0 < policy.ready_max_age_seconds < age:
         limit = f"the limit is {policy.ready_max_age_seconds} s"
         return refusal("ready-stale", f"It was seen ready {age} s ago; {limit}. {_PROVE}")
@@ -66,10 +70,14 @@ def _architecture(evidence: Evidence, _: Policy) -> Decision | None:
 
 def _dump_under_way(evidence: Evidence, _: Policy) -> Decision | None:
     # A kernel that panics by itself also fails the instance check. An interrupt now would kill the dump it writes.
+    if evidence.open_incident is None:
+        return missing("whether an incident of the instance is open", evidence)
+    if evidence.open_incident:
+        return refusal("incident-open", f"The dump of the incident {evidence.open_incident} is not concluded.")
     if evidence.is_crash_kernel is None:
         return missing("the console", evidence)
     if evidence.is_crash_kernel:
-        return refusal("dump-under-way", "The console shows the crash kernel: the kernel has panicked by itself.")
+        return refusal("dump-under-way", "The console shows a panic or a dump, and no boot after it.")
     return None
 
 
@@ -83,7 +91,9 @@ def _booted(evidence: Evidence, policy: Policy) -> Decision | None:
     since = evidence.now_epoch - evidence.booted_epoch
     if since < policy.boot_grace_seconds:
         return refusal("boot-grace", f"It booted {since} s ago; the grace is {policy.boot_grace_seconds} s.")
-    if policy.is_ready_across_boots or (evidence.ready_epoch or 0) >= evidence.booted_epoch:
+    if policy.is_ready_across_boots or _is_proven_by_boot(evidence):
+        return None
+    if (evidence.ready_epoch or 0) >= evidence.booted_epoch:
         return None
     at = moment.iso(moment.at_epoch(evidence.booted_epoch))
     return refusal("ready-stale", f"It booted at {at}, after it was seen ready. {_PROVE}")
@@ -93,9 +103,14 @@ def _kernel(evidence: Evidence, _: Policy) -> Decision | None:
     ready, seen = evidence.ready_kernel, evidence.console_kernel
     if ready is None or seen is None:
         return missing("which kernel the instance runs", evidence)
-    if ready and seen and ready != seen:
+    if ready and seen and ready != seen and not _is_proven_by_boot(evidence):
         return refusal("ready-stale", f"It was seen ready with the kernel {ready}, but {seen} has booted. {_PROVE}")
     return None
+
+
+def _is_proven_by_boot(evidence: Evidence) -> bool:
+    """The last boot has said on the console that kdump is loaded, with the configuration that was proven."""
+    return bool(evidence.ready_config) and evidence.console_ready_config == evidence.ready_config
 
 
 def _system_check(evidence: Evidence, _: Policy) -> Decision | None:
@@ -125,13 +140,13 @@ def _attached_ebs_check(evidence: Evidence, _: Policy) -> Decision | None:
 RULES = (
     _known,
     _enrolled,
-    _ready,
     _running,
+    _dump_under_way,
+    _ready,
     _hypervisor,
     _architecture,
     _system_check,
     _attached_ebs_check,
-    _dump_under_way,
     _booted,
     _kernel,
 )

@@ -1,11 +1,13 @@
 """The steps of a response. Their order lets a retry recover from a crash between any two of them.
 
-record? -> resume · facts -> probe -> decide -> claim -> Standby -> interrupt -> start the collection
-· refuse -> record -> notify · refused after Standby -> ask for the return.
+record? -> resume · facts -> probe -> decide -> claim -> Standby -> interrupt -> start the collection -> announce
+· panicked by itself -> record -> start the collection -> announce · refuse -> record -> notify · refused after Standby
+-> ask for the return.
 """
 
 import hashlib
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +15,14 @@ from lambdas.incident.record import Incident, State, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
+from lambdas.respond.announcement import announce, is_news
 from lambdas.respond.budget_notice import notify_once
-from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE
-from lambdas.respond.decision import Evidence
-from lambdas.respond.evidence import gather, policy
+from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE, record_panic
+from lambdas.respond.decision import Evidence, Policy
+from lambdas.respond.evidence import Gathered, gather, policy
 from lambdas.respond.interrupt import interrupt_once, verdict_of_refusal
 from lambdas.respond.kill_switch import Obstacle
+from lambdas.respond.proof_rules import CORRELATED, TOO_YOUNG
 from lambdas.respond.standby import ask_for_return
 from lambdas.respond.timing_rules import decide, is_probe_needed
 from lambdas.runtime import clients, moment
@@ -40,7 +44,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
         return _resume(known, records)
     limits = InterruptLimits.read()
     rules = policy(limits, is_requested=False)
-    gathered = gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
+    gathered = _gather(instance_id, alarm, records, limits, rules)
     evidence = gathered.evidence
     if is_probe_needed(evidence, rules):
         evidence = _with_probe(instance_id, evidence)
@@ -55,8 +59,11 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
             "reason": decision.reason,
             "detail": decision.detail,
             "console_baseline": gathered.console_baseline,
+            "network": gathered.network,
         }
     )
+    if decision.reason == "dump-under-way":
+        return _collect_panic(opened, evidence, records)
     if decision.action != "interrupt":
         return _record_refusal(opened, records)
     outcome = interrupt_once(
@@ -74,11 +81,43 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
     return _start_collection(_reread(incident, records), records, decision="interrupt", reason=decision.reason)
 
 
+def _gather(instance_id: str, alarm: Alarm, records: IncidentTable, limits: InterruptLimits, rules: Policy) -> Gathered:
+    """The evidence. It is gathered again when the check has failed long enough, if it speaks for a young hang."""
+    gathered = gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
+    evidence = gathered.evidence
+    if decide(evidence, rules).reason != TOO_YOUNG:
+        return gathered
+    time.sleep(rules.impaired_seconds - (evidence.now_epoch - evidence.onset_epoch))
+    return gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
+
+
+def _collect_panic(opened: Incident, evidence: Evidence, records: IncidentTable) -> dict[str, Any]:
+    """The kernel panicked by itself, after the agent's last ping: nothing is interrupted, and its dump is fetched."""
+    since = evidence.last_ping_epoch or evidence.booted_epoch
+    entry = timeline_entry(moment.now(), State.PANICKED.value, opened.detail or "")
+    # The console from before the panic is unknown, so all of it counts.
+    panicked = opened.model_copy(
+        update={
+            "decision": "collect",
+            "panicked_epoch": since,
+            "console_baseline": None,
+            "timeline": [*opened.timeline, entry],
+        }
+    )
+    if not record_panic(records.name, panicked, now=moment.now()):
+        known = records.read(opened.incident_id)
+        if known is not None:
+            return _resume(known, records)
+        detail = "Another alarm reported the same panic: its incident fetches the dump."
+        return _record_refusal(opened.model_copy(update={"reason": "incident-open", "detail": detail}), records)
+    return _start_collection(_reread(opened.incident_id, records), records, decision="collect", reason="dump-under-way")
+
+
 def resume_collection(incident: str) -> dict[str, Any]:
     """For a delivery while another one responds, or after another one crashed while it did."""
     records = IncidentTable(RecordKeeping.read().table_name)
     known = records.read(incident)
-    if known is not None and known.is_interrupt_started and known.state != State.CONCLUDED:
+    if known is not None and known.is_crashed and known.state != State.CONCLUDED:
         return _start_collection(known, records, decision="duplicate", reason="already-interrupted")
     return {"incidentId": incident, "decision": "duplicate", "reason": "already-in-progress"}
 
@@ -137,6 +176,7 @@ def _open(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> 
         region=alarm.region,
         origin="alarm",
         alarm_name=alarm.name,
+        hang=alarm.hang,
         opened_at=moment.iso(moment.now()),
         evidence=evidence.as_json(),
         timeline=[timeline_entry(alarm.changed_at, "alarm", alarm.name), timeline_entry(moment.now(), "decided")],
@@ -154,6 +194,9 @@ def _after_refused_claim(opened: Incident, reason: str, records: IncidentTable) 
 def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
     state = State.DRY_RUN if refused.decision == "dry-run" else State.REFUSED
     reason = refused.reason or ""
+    if refused.hang and not is_news(records.name, refused):
+        logger.info("Not recorded again: %s", reason)
+        return _result(refused, decision="refuse", reason=reason)
     entry = timeline_entry(moment.now(), state.value, f"{reason}: {refused.detail}")
     recorded = refused.model_copy(
         update={"state": state, "verdict": verdict_of_refusal(reason), "timeline": [*refused.timeline, entry]}
@@ -171,7 +214,7 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
         verdict = verdict_of_refusal(reason).value
         count(Metric.INCIDENTS, verdict=verdict)
         count(Metric.REFUSALS, reason=reason)
-        if reason in BUDGETS_SPENT:
+        if reason in (*BUDGETS_SPENT, CORRELATED):
             notify_once(records.name, refused)
             return _result(refused, decision="refuse", reason=reason)
         subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
@@ -208,6 +251,9 @@ def _start_collection(known: Incident, records: IncidentTable, *, decision: str,
             logger.info("The collection already runs: %s", execution)
         entry = timeline_entry(moment.now(), "collection-started")
         records.update(known.incident_id, {"executionArn": execution}, timeline=[entry])
+    if known.announced_at is None:
+        announce(known)
+        records.update(known.incident_id, {"announcedAt": moment.iso(moment.now())})
     return _result(known, decision=decision, reason=reason) | {"executionArn": execution}
 
 

@@ -23,6 +23,8 @@ from lambdas.runtime.observability import logger
 IN_SERVICE = "InService"
 ENTERING_STANDBY = "EnteringStandby"
 STANDBY = "Standby"
+# Also Terminating:Wait and Terminating:Proceed, with a lifecycle hook.
+TERMINATING = "Terminating"
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,19 @@ def _enter(incident: Incident, settings: Standby, table: IncidentTable, clock: C
     # If somebody else put it into Standby, it is safe, and they bring it back.
     if member is None or member.lifecycle_state == STANDBY:
         return None
+    if member.lifecycle_state.startswith(TERMINATING):
+        _hurry(incident, member, table, clock)
+        return None
     if member.lifecycle_state == ENTERING_STANDBY:
         return _wait(incident.instance_id, settings, clock)
     if member.lifecycle_state != IN_SERVICE:
         return Obstacle(UNAVAILABLE, f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
+    return _move(incident, member, settings, table, clock)
+
+
+def _move(
+    incident: Incident, member: Membership, settings: Standby, table: IncidentTable, clock: Clock
+) -> Obstacle | None:
     # interrupt.py reads the switch again; reading it here avoids a useless move when it is off.
     stop = read_stop()
     if stop is not None:
@@ -122,6 +133,12 @@ def _enter(incident: Incident, settings: Standby, table: IncidentTable, clock: C
     if obstacle is None:
         table.update(incident.incident_id, {}, timeline=[timeline_entry(clock(), "in-standby", member.group)])
     return obstacle
+
+
+def _hurry(incident: Incident, member: Membership, table: IncidentTable, clock: Clock) -> None:
+    """Too late for Standby, but the dump volume outlives the instance: every second counts."""
+    entry = timeline_entry(clock(), "terminating", f"{member.lifecycle_state} in {member.group}")
+    table.update(incident.incident_id, {}, timeline=[entry])
 
 
 def _ask(instance_id: str, member: Membership) -> Obstacle | None:

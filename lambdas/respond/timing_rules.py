@@ -1,25 +1,10 @@
-"""Rules about the moment: the instance still hangs, nobody else acts or forbids it, and the budgets are not spent."""
+"""Rules about the moment: nobody else acts or forbids it, and the budgets are not spent; and the decision."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from lambdas.respond import instance_rules
+from lambdas.respond import instance_rules, proof_rules
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
-
-
-def _instance_check(evidence: Evidence, policy: Policy) -> Decision | None:
-    if policy.is_requested:
-        return None
-    if evidence.is_alarm_on_status_check is None:
-        return missing("the alarm's metrics", evidence)
-    status = evidence.instance_status
-    if status not in ("ok", "impaired"):
-        # `initializing`: the instance has just started, and kdump may not have loaded the crash kernel yet.
-        return missing(f"the instance status check, which is {status or 'unread'}", evidence)
-    if evidence.is_alarm_on_status_check and status != "impaired":
-        detail = f"The alarm is on a status check, but the instance status check is {status} now."
-        return refusal("status-check-passes", detail)
-    return None
 
 
 def _mute(evidence: Evidence, policy: Policy) -> Decision | None:
@@ -91,9 +76,7 @@ def _group_budget(evidence: Evidence, policy: Policy) -> Decision | None:
     return _budget(evidence, reason="group-budget-spent", of=of, spent=spent, budget=policy.group_budget)
 
 
-def _probe(evidence: Evidence, policy: Policy) -> Decision | None:
-    if policy.is_requested:
-        return None
+def _probe(evidence: Evidence, _: Policy) -> Decision | None:
     if evidence.is_probe_answered is None:
         return missing("whether the instance executes the probe", evidence)
     if evidence.is_probe_answered:
@@ -102,7 +85,6 @@ def _probe(evidence: Evidence, policy: Policy) -> Decision | None:
 
 
 _TIMING_RULES = (
-    _instance_check,
     _mute,
     _maintenance_window,
     _other_alarms,
@@ -110,18 +92,15 @@ _TIMING_RULES = (
     _fleet_budget,
     _zone_budget,
     _group_budget,
-    _probe,
 )
-# The probe is last because it takes most of a minute.
-RULES: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (
-    *instance_rules.RULES,
-    *_TIMING_RULES,
-)
+RULES: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (*instance_rules.RULES, *_TIMING_RULES)
+# A person who requests the interrupt has seen the hang. The probe is last because it takes most of a minute.
+PROOF: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (*proof_rules.RULES, _probe)
 
 
 def decide(evidence: Evidence, policy: Policy) -> Decision:
     """The first rule that objects refuses; when none does: interrupt, or dry-run if that is the policy."""
-    for rule in RULES:
+    for rule in RULES if policy.is_requested else RULES + PROOF:
         objection = rule(evidence, policy)
         if objection is not None:
             return objection
@@ -129,7 +108,7 @@ def decide(evidence: Evidence, policy: Policy) -> Decision:
         return Decision("dry-run", "dry-run", "Every rule agrees to an interrupt, but the setting dryRun is true.")
     if policy.is_requested:
         return Decision("interrupt", "requested", "A person requested the interrupt.")
-    return Decision("interrupt", "hang-confirmed", "The instance did not execute the probe in time.")
+    return Decision("interrupt", proof_rules.proof_of(evidence), "The instance did not execute the probe in time.")
 
 
 def is_probe_needed(evidence: Evidence, policy: Policy) -> bool:

@@ -162,11 +162,15 @@ class InterruptLimits(Environment):
     group_budget: Annotated[int, Field(ge=0)]
     fleet_budget_window_seconds: Annotated[int, Field(ge=1)]
     boot_grace_seconds: Seconds
+    impaired_seconds: Seconds
     # 0: readiness does not expire.
     ready_max_age_days: Annotated[int, Field(ge=0)]
     ready_across_boots: bool
     # maintenance_windows.parse reads them.
     maintenance_windows: Annotated[list[str], FromJson]
+    # Whether metrics of the hypervisor that CloudWatch does not have yet refuse.
+    hypervisor_evidence: Literal["when-known", "required"]
+    interrupt_on_silence: bool
     dry_run: bool
 
 
@@ -184,6 +188,12 @@ class ReturnFunction(Environment):
     """The function that brings an instance back from Standby."""
 
     return_from_standby: str
+
+
+class ResponseFunction(Environment):
+    """The function that answers alarms and the questions of watch_fleet."""
+
+    respond_to_hang: str
 
 
 class KillSwitch(Environment):

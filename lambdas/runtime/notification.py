@@ -19,6 +19,7 @@ _NEXT_STEP = {
     " settings readyMaxAgeDays and readyAcrossBoots.",
     "boot-grace": "Nothing, if the boot completes. If it hangs, read the console: no dump is possible this early.",
     "dump-under-way": "When the instance is back, start CollectVmcore with its instanceId to fetch the dump.",
+    "incident-open": "Nothing, if that incident's collection runs. Otherwise start CollectVmcore with its incidentId.",
     "alarm-muted": "Nothing, if the mute is intended. If the instance surely hangs, start CollectVmcore with"
     " interrupt: true.",
     "maintenance-window": "See the setting maintenanceWindows. If the instance surely hangs, start CollectVmcore with"
@@ -33,6 +34,17 @@ _NEXT_STEP = {
     "system-check-failed": "Leave it to EC2's recovery, or stop and start the instance to move it to another host.",
     "ebs-check-failed": "Check the volume's status in EBS: a dump needs a working disk.",
     "status-check-passes": "Nothing, if the instance is healthy. Otherwise start CollectVmcore with interrupt: true.",
+    "hang-too-young": "Nothing: if it still hangs, it is asked again. Or start CollectVmcore with interrupt: true.",
+    "suspected-hang": "Look at the instance. If it hangs, start CollectVmcore with interrupt: true. See the setting"
+    " interruptOnSilence.",
+    "agent-was-dead": "Restart the SSM agent. If the instance surely hangs, start CollectVmcore with interrupt: true.",
+    "correlated-failure": "Check the health of the zone and its network. If one instance surely hangs, start"
+    " CollectVmcore with interrupt: true.",
+    "scheduled-event": "Leave it to EC2's event. If the instance surely hangs, start CollectVmcore with interrupt:"
+    " true.",
+    "still-works": "Check the instance's network. If the instance surely hangs, start CollectVmcore with interrupt:"
+    " true.",
+    "no-credits": "Use unlimited mode, or a type without credits.",
     "instance-responds": "Nothing, if the instance is healthy. Otherwise start CollectVmcore with interrupt: true.",
     "cooldown": "If the instance hangs again, wait for the cooldown, or lower cooldownSeconds.",
     "fleet-budget-spent": "Many hangs at once often have one external cause: look for it. Or raise fleetBudget.",

@@ -5,6 +5,9 @@ ENROLLED_TAG = "hangdump:enrolled"
 READY_TAG = "hangdump:ready"
 # The kernel that was running when the instance was seen ready.
 READY_KERNEL_TAG = "hangdump:ready-kernel"
+# The kdump configuration that was proven then; hangdump-ready.service prints that of each boot.
+READY_CONFIG_TAG = "hangdump:ready-config"
+READY_TAGS = (READY_TAG, READY_KERNEL_TAG, READY_CONFIG_TAG)
 # The owner sets it on a host that may read vmcores.
 ANALYSIS_HOST_TAG = "hangdump:analysis-host"
 # On a dump volume: the instance that the volume belongs to.

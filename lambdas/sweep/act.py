@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, VmcoreBucketName
 from lambdas.runtime.observability import logger
-from lambdas.runtime.tags import READY_KERNEL_TAG, READY_TAG
+from lambdas.runtime.tags import READY_CONFIG_TAG, READY_KERNEL_TAG, READY_TAG, READY_TAGS
 from lambdas.sweep.case import Action, Finding
 from lambdas.sweep.found import Checked
 from lambdas.sweep.time_left import TimeLeft
@@ -67,7 +67,7 @@ def _delete_copy(finding: Finding, _now: datetime) -> None:
 
 
 def _unmark(finding: Finding, _now: datetime) -> None:
-    clients.ec2().delete_tags(Resources=[finding.subject], Tags=[{"Key": READY_TAG}, {"Key": READY_KERNEL_TAG}])
+    clients.ec2().delete_tags(Resources=[finding.subject], Tags=[{"Key": key} for key in READY_TAGS])
 
 
 def _collect(finding: Finding, now: datetime) -> None:
@@ -84,14 +84,14 @@ _IDS_A_CALL = 100
 
 def renew_readiness(checked: Iterable[Checked], *, seen_at: datetime, time_left: TimeLeft) -> None:
     """Tags the ready instances anew. `seen_at` must not be later than the checks. `time_left.unseen` gets failures."""
-    by_kernel: dict[str, list[str]] = defaultdict(list)
+    by_boot: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in checked:
         if each.is_ready and each.kernel:
-            by_kernel[each.kernel].append(each.instance_id)
-    for kernel, instance_ids in sorted(by_kernel.items()):
+            by_boot[each.kernel, each.config].append(each.instance_id)
+    for (kernel, config), instance_ids in sorted(by_boot.items()):
         for start in range(0, len(instance_ids), _IDS_A_CALL):
             chunk = instance_ids[start : start + _IDS_A_CALL]
-            tags = {READY_TAG: moment.iso(seen_at), READY_KERNEL_TAG: kernel}
+            tags = {READY_TAG: moment.iso(seen_at), READY_KERNEL_TAG: kernel, READY_CONFIG_TAG: config}
             try:
                 clients.ec2().create_tags(
                     Resources=chunk, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]

@@ -105,6 +105,8 @@ class Checked:
     ping_status: str = ""
     is_ready: bool | None = None
     kernel: str = ""
+    # Its kdump configuration, as hangdump-ready.service prints it.
+    config: str = ""
     # code -> observed value, of the findings with severity error
     faults: Mapping[str, str] = field(default_factory=dict)
     uncollected: str = ""

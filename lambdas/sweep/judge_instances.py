@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lambdas.incident.record import INTERRUPT_STARTED, State
+from lambdas.incident.record import CRASHED, State
 from lambdas.runtime.visible_text import clip
 from lambdas.sweep.case import Action, Case, Finding
 from lambdas.sweep.found import Checked, IncidentFacts, InStandby
@@ -14,7 +14,7 @@ DUMP_IMPOSSIBLE = frozenset({"reservation-missing", "reboot-pending", "crash-ker
 # For the report and a line of the log; check_kdump on the instance says all.
 _LONGEST_FAULTS = 2_000
 
-UNFINISHED = frozenset({State.OPENED, *INTERRUPT_STARTED})
+UNFINISHED = frozenset({State.OPENED, *CRASHED})
 
 
 def judge_incident(case: Case, incident: IncidentFacts) -> Iterator[Finding]:
@@ -24,7 +24,7 @@ def judge_incident(case: Case, incident: IncidentFacts) -> Iterator[Finding]:
     if not case.is_settled(incident.opened_at):
         return
     again = f'{{"instanceId": "{incident.instance_id}", "incidentId": "{incident.incident_id}"}}'
-    is_started = incident.state in INTERRUPT_STARTED
+    is_started = incident.state in CRASHED
     yield Finding(
         kind="incident-without-end",
         subject=incident.incident_id,

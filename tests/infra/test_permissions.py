@@ -17,6 +17,7 @@ UNLIMITED = {
     "cloudwatch:GetMetricData",
     # Of one instance; whether IAM can limit it is told differently by different pages of AWS.
     "ec2:DescribeInstanceAttribute",
+    "ec2:DescribeInstanceCreditSpecifications",
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstanceTypes",
@@ -267,7 +268,7 @@ def test_on_instances_no_other_tag_than_ready_is_written(template: Template) -> 
     assert len(found) == 4
     for statement in found:
         assert statement["Condition"]["ForAllValues:StringEquals"] == {
-            "aws:TagKeys": ["hangdump:ready", "hangdump:ready-kernel"]
+            "aws:TagKeys": ["hangdump:ready", "hangdump:ready-kernel", "hangdump:ready-config"]
         }
 
 

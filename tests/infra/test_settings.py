@@ -50,7 +50,7 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
     ({"autoScalingStandby": "always"}, ['one of "required", "preferred", "off"']),
     (
         {"probeTimeoutSeconds": 300},
-        ["standbyTimeoutSeconds = 360", "twice the first plus the second may be at most 780"],
+        ["standbyTimeoutSeconds = 360", "twice the first plus the second may be at most 660"],
     ),
     ({"dumpLevel": 32}, ["hangdump.dumpLevel = 32", "from 0 to 31"]),
     ({"dumpTimeoutSeconds": 40000}, ["dumpLimitSeconds = 28800", "at least dumpTimeoutSeconds, which is 40000"]),

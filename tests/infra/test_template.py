@@ -169,7 +169,7 @@ def test_what_events_call_is_retried_and_then_reported(template: Template) -> No
         "${" + logical_id + "}"
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
         if function["FunctionName"].removeprefix("Hangdump-")
-        in ("respond_to_hang", "retire_instance", "render_report", "sweep", "return_from_standby")
+        in ("respond_to_hang", "watch_fleet", "retire_instance", "render_report", "sweep", "return_from_standby")
     }
     for each in configured:
         assert each["MaximumRetryAttempts"] == 2
@@ -200,6 +200,10 @@ def test_a_terminated_instance_is_retired(template: Template) -> None:
 
 def test_a_sweep_looks_every_day_for_what_was_left_behind(template: Template) -> None:
     assert "Sweepsweep" in _scheduled(template)["rate(1 day)"]
+
+
+def test_the_fleet_is_watched_each_minute(template: Template) -> None:
+    assert "HangResponsewatchfleet" in _scheduled(template)["rate(1 minute)"]
 
 
 def test_the_index_of_incidents_is_drawn_every_hour(template: Template) -> None:

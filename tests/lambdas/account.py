@@ -30,6 +30,7 @@ COLLECT_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:CollectVmcore"
 # Before it was seen ready.
 LAUNCHED_AT = datetime(2026, 11, 21, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, 4, 0, 30, tzinfo=UTC)
+READY_SINCE_LAUNCH = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-23T03:30:00Z"}
 
 Answer = Callable[[dict[str, Any]], Any]
 
@@ -52,6 +53,17 @@ class Account:
 
     system_status: str = "ok"
     instance_status: str = "impaired"
+    # When the check of the instance began to fail, and those of others in its zone.
+    impaired_since: datetime = datetime(2026, 11, 23, 3, 57, 30, tzinfo=UTC)
+    impaired_in_zone: list[datetime] = field(default_factory=list)
+    # What watch_fleet sees of the whole fleet: impaired instances and silent ones, since when.
+    impaired_fleet: dict[str, datetime] = field(default_factory=dict)
+    silent_fleet: dict[str, datetime] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    # EBS writes in each period of five minutes, by its beginning.
+    ebs_writes: dict[datetime, float] = field(default_factory=dict)
+    cpu_credits: str = "unlimited"
+    credit_balance: float = 100.0
     attached_ebs_status: str | None = "ok"
     console: str = "[    1.0] login:"
     screenshot: bytes = b"\xff\xd8\xff a JPG"
@@ -123,14 +135,31 @@ class Account:
         return {}
 
     def _DescribeInstanceStatus(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        if "availability-zone" not in (names := [each["Name"] for each in parameters.get("Filters", [])]) and names:
+            fleet = self.impaired_fleet.items()
+            return {"InstanceStatuses": [{"InstanceId": each} | self._impaired(since) for each, since in fleet]}
+        if names:
+            return {"InstanceStatuses": [self._impaired(at) for at in (self.impaired_since, *self.impaired_in_zone)]}
         status: dict[str, Any] = {
             "InstanceId": parameters["InstanceIds"][0],
             "SystemStatus": {"Status": self.system_status},
             "InstanceStatus": {"Status": self.instance_status},
+            "Events": self.events,
         }
+        if self.instance_status == "impaired":
+            status |= self._impaired(self.impaired_since)
         if self.attached_ebs_status is not None:
             status["AttachedEbsStatus"] = {"Status": self.attached_ebs_status}
         return {"InstanceStatuses": [status]}
+
+    @staticmethod
+    def _impaired(since: datetime) -> dict[str, Any]:
+        detail = {"Name": "reachability", "Status": "failed", "ImpairedSince": since}
+        return {"InstanceStatus": {"Status": "impaired", "Details": [detail]}}
+
+    def _DescribeInstanceCreditSpecifications(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        (instance_id,) = parameters["InstanceIds"]
+        return {"InstanceCreditSpecifications": [{"InstanceId": instance_id, "CpuCredits": self.cpu_credits}]}
 
     def _GetConsoleOutput(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         assert parameters["Latest"] is True
@@ -141,10 +170,17 @@ class Account:
 
     def _GetMetricData(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         at = parameters["EndTime"].replace(second=0)
-        ids = [query["Id"] for query in parameters["MetricDataQueries"]]
-        return {"MetricDataResults": [{"Id": each, "Timestamps": [at], "Values": [1.0]} for each in ids]}
+        known = {"EBSWriteOps": self.ebs_writes, "CPUCreditBalance": {at: self.credit_balance}}
+        results = []
+        for query in parameters["MetricDataQueries"]:
+            points = known.get(query["MetricStat"]["Metric"]["MetricName"], {at: 1.0})
+            results.append({"Id": query["Id"], "Timestamps": list(points), "Values": list(points.values())})
+        return {"MetricDataResults": results}
 
     def _DescribeInstanceInformation(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        if parameters["Filters"][0]["Key"] == "PingStatus":
+            fleet = self.silent_fleet.items()
+            return {"InstanceInformationList": [{"InstanceId": each, "LastPingDateTime": at} for each, at in fleet]}
         if self.ping_status is None:
             return {"InstanceInformationList": []}
         information = {

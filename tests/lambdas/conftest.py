@@ -15,7 +15,7 @@ from infra.read_settings import load
 from lambdas.handlers import respond_to_hang
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.instance import probe
-from lambdas.respond import standby
+from lambdas.respond import response, standby
 from lambdas.runtime import clients, environment, moment
 from lambdas.upload import multipart
 from lambdas.upload.part_plan import PartPlan
@@ -124,7 +124,7 @@ def context() -> Any:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(aws.NOW)
     monkeypatch.setattr(moment, "now", clock.now)
-    for waiting in (probe, standby):
+    for waiting in (probe, standby, response):
         monkeypatch.setattr(waiting, "time", clock)
     return clock
 

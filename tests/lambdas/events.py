@@ -70,6 +70,13 @@ def contributor_change(attributes: dict[str, str], *, name: str = "fleet", at: s
     return event
 
 
+def contributor_action(attributes: dict[str, str]) -> dict[str, Any]:
+    """One instance of a fleet alarm, as its Lambda action gets it (inferred: no such event has been published)."""
+    event = alarm_action(name="fleet")
+    event["alarmData"]["alarmContributor"] = {"id": "1a2b", "attributes": attributes}
+    return event
+
+
 def _data(
     queries: tuple[dict[str, Any], ...], *, name: str, at: str, state: str, children: tuple[str, ...]
 ) -> dict[str, Any]:

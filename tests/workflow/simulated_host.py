@@ -107,7 +107,9 @@ class SimulatedHost:
         if document == "configure_kdump":
             return _success({"status": "unchanged", "family": "debian", "crashkernel": "192M", "changes": []})
         if document == "check_kdump":
-            return _success({"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"})
+            return _success(
+                {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64", "configId": "0123456789abcdef"}
+            )
         if document == "mount_dump_copy":
             return self._mount_copy(environment)
         if environment.get("SSM_action") == "upload":

@@ -78,7 +78,7 @@ def test_incident_json_tells_the_whole_story(account: Account, context: Any) -> 
     captured(context)
     report = read_json(account, f"{PREFIX}incident.json")
     assert report["verdict"] == "captured"
-    assert report["decisionReason"] == "hang-confirmed"
+    assert report["decisionReason"] == "kernel-deaf"
     assert report["evidence"] == {"instanceStatus": "impaired"}
     assert report["vmcore"] == {"key": f"{PREFIX}vmcore", "sizeBytes": 50_331_648, "digest": "abc=-5", "parts": 5}
     assert report["kernel"] == "6.1.0-18-cloud-amd64"

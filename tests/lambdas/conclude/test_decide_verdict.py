@@ -13,7 +13,7 @@ from lambdas.runtime import errors
 from lambdas.runtime.errors import HangdumpError
 
 ID = "i-0123456789abcdef0"
-CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_interrupt_started": True}
+CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
 
 
 @pytest.mark.parametrize(

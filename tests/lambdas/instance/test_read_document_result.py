@@ -33,7 +33,7 @@ def invocation(status: str, stdout: str = "", **more: Any) -> dict[str, Any]:
 
 
 def test_the_result_of_a_document_is_its_json_object(context: Any) -> None:
-    result = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}
+    result = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64", "configId": "0123456789abcdef"}
     given = {"document": "check_kdump", "invocation": invocation("Success", json.dumps(result) + "\n")}
     assert read_document_result.handler(given, context).items() >= result.items()
 
@@ -101,7 +101,7 @@ def test_an_end_without_a_result(given: dict[str, Any], error: type[HangdumpErro
 
 
 FINDING = {"code": "service-disabled", "severity": "error", "observed": "it is off", "remedy": "switch it on"}
-CHECK = {"ready": False, "findings": [FINDING], "kernel": "6.1.0-28-cloud-amd64"}
+CHECK = {"ready": False, "findings": [FINDING], "kernel": "6.1.0-28-cloud-amd64", "configId": "0123456789abcdef"}
 FOUND = {"status": "complete", "vmcore": {"path": "/var/crash/1/dump", "sizeBytes": 1, "modifiedEpoch": 1}}
 
 

@@ -32,7 +32,7 @@ CAPTURED: dict[str, Any] = {
     "alarmName": f"hangdump-{INSTANCE}",
     "bucket": "hangdump-vmcorebucket4af2b100-6vcxenkpkjdi",
     "decision": "interrupt",
-    "decisionReason": "hang-confirmed",
+    "decisionReason": "kernel-deaf",
     "durations": {
         "alarmToInterruptSeconds": 16,
         "interruptToOnlineSeconds": 54,
@@ -46,7 +46,7 @@ CAPTURED: dict[str, Any] = {
         "instanceState": "running",
         "instanceStatus": "impaired",
         "interruptsInWindow": 0,
-        "isAlarmOnStatusCheck": True,
+        "impairedEpoch": 1795406250,
         "isEnrolled": True,
         "isInstanceKnown": True,
         "isProbeAnswered": False,

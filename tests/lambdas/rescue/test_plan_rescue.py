@@ -73,8 +73,8 @@ def test_the_collector_goes_where_the_settings_say() -> None:
 
 def test_nobody_knows_where_when_the_instance_is_gone() -> None:
     with pytest.raises(InstanceNotFound, match="rescueInstanceSubnetId"):
-        place_rescue_instance(None, ID, BESIDE)
-    assert place_rescue_instance(None, ID, THERE)["SubnetId"] == "subnet-1"
+        place_rescue_instance({}, ID, BESIDE)
+    assert place_rescue_instance({}, ID, THERE)["SubnetId"] == "subnet-1"
 
 
 def _tag(volume_id: str, instance_id: str) -> None:
@@ -112,6 +112,23 @@ def test_everything_is_marked_with_whose_rescue_it_is(account: Account, instance
         # ProvisionDumpVolume would take the copy for a dump volume.
         assert "hangdump:instance-id" not in tags
     assert len(plan["clientToken"]) <= 64
+
+
+def test_a_terminated_instance_is_rescued_in_the_network_that_its_incident_recorded(
+    account: Account, context: Any
+) -> None:
+    volume_id: str = clients.ec2().create_volume(AvailabilityZone=f"{aws.REGION}a", Size=8)["VolumeId"]
+    _tag(volume_id, ID)
+    network = {"SubnetId": "subnet-0a", "SecurityGroups": [{"GroupId": "sg-0b"}], "PublicIpAddress": "192.0.2.7"}
+    IncidentTable(aws.TABLE).create(Incident(incident_id="an-incident", instance_id=ID, network=network))
+
+    assert _plan(context, ID)["networkInterface"] == {
+        "DeviceIndex": 0,
+        "SubnetId": "subnet-0a",
+        "DeleteOnTermination": True,
+        "Groups": ["sg-0b"],
+        "AssociatePublicIpAddress": True,
+    }
 
 
 def test_an_instance_whose_owner_has_not_agreed_is_not_copied(account: Account, launch: Any, context: Any) -> None:

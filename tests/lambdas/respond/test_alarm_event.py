@@ -14,6 +14,7 @@ from tests.lambdas.events import (
     HEARTBEAT,
     alarm_action,
     arn,
+    contributor_action,
     contributor_change,
     query,
     state_change,
@@ -42,6 +43,7 @@ MATH = {"id": "e1", "expression": "m1 + m2", "returnData": True}
         pytest.param(state_change(query(INSTANCE)), id="eventbridge-single-metric"),
         pytest.param(state_change(MATH, query(INSTANCE)), id="eventbridge-math"),
         pytest.param(contributor_change({"InstanceId": INSTANCE}), id="eventbridge-contributor"),
+        pytest.param(contributor_action({"InstanceId": INSTANCE}), id="lambda-action-contributor"),
     ],
 )
 def test_finds_instance_account_region_and_time(event: dict[str, Any]) -> None:
@@ -49,15 +51,6 @@ def test_finds_instance_account_region_and_time(event: dict[str, Any]) -> None:
     assert alarm.instance_id() == INSTANCE
     assert (alarm.account_id, alarm.region, alarm.state) == (ACCOUNT_ID, REGION, "ALARM")
     assert moment.iso(alarm.changed_at) == "2026-11-23T04:00:00Z"
-    assert alarm.is_on_status_check
-
-
-def test_an_alarm_on_the_users_own_metric_is_not_on_a_status_check() -> None:
-    assert not read(alarm_action(query(INSTANCE, HEARTBEAT))).is_on_status_check
-
-
-def test_a_metric_of_that_name_in_another_namespace_is_not_a_status_check() -> None:
-    assert not read(alarm_action(query(INSTANCE, ("Custom", "StatusCheckFailed_Instance")))).is_on_status_check
 
 
 @pytest.mark.parametrize("shape", [alarm_action, state_change])
@@ -87,7 +80,6 @@ def test_a_composite_alarm_is_about_the_instance_of_the_children_that_triggered_
     }
     alarm = resolve(parse(shape(children=("check", "math"))), lambda names: [described[name] for name in names])
     assert alarm.instance_id() == INSTANCE
-    assert alarm.is_on_status_check
 
 
 def test_a_composite_of_composites_is_followed_down_to_the_metric() -> None:
@@ -102,7 +94,6 @@ def test_a_composite_of_composites_is_followed_down_to_the_metric() -> None:
     }
     alarm = resolve(parse(alarm_action(children=("inner",))), lambda names: [described[name] for name in names])
     assert alarm.instance_id() == INSTANCE
-    assert not alarm.is_on_status_check
 
 
 def test_children_of_a_composite_that_are_ok_do_not_count() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas.handlers import respond_to_hang, send_diagnostic_interrupt
-from lambdas.incident.record import INTERRUPT_STARTED, Incident, State
+from lambdas.incident.record import CRASHED, Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.respond import lease
 from tests.lambdas import account as aws
@@ -79,7 +79,7 @@ def test_a_crash_before_any_call_leads_to_one_collection_and_never_to_a_second_i
     for instance_id, operation in crashes:
         assert incident_id(instance_id) in account.executions, f"no collection after a crash before {operation}"
         known = record(instance_id)
-        assert known.state in INTERRUPT_STARTED
+        assert known.state in CRASHED
         assert known.state != State.INTERRUPTING, "a crash is settled by the repetition"
 
 
@@ -184,7 +184,7 @@ def test_two_alarms_for_one_instance_at_the_same_moment_send_one_interrupt(
     with ThreadPoolExecutor(2) as threads:
         answers = list(threads.map(lambda event: respond_to_hang.handler(event, context), events))
     assert account.interrupts == [instance_id]
-    assert sorted(answer["reason"] for answer in answers) == ["cooldown", "hang-confirmed"]
+    assert sorted(answer["reason"] for answer in answers) == ["cooldown", "kernel-deaf"]
 
 
 @pytest.mark.usefixtures("no_lease")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lambdas.respond.console_facts import ConsoleFacts, read_console_facts
+from lambdas.respond.console_facts import ConsoleFacts, Ready, read_console_facts
 
 BANNER = "[    0.000000] Linux version {} (builder@host) (gcc 12.2.0) #1 SMP\n"
 COMMAND_LINE = "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/nvme0n1p1 crashkernel=256M\n"
@@ -17,7 +17,7 @@ FINISHED = (
 )
 BOOTED = int(datetime(2026, 11, 26, 8, 37, 58, tzinfo=UTC).timestamp())
 BOOT = BANNER.format("6.1.0-28-cloud-amd64") + COMMAND_LINE + STARTED + FINISHED
-LONG_AFTER = "[86400.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [stress:4711]\n" * 3
+LONG_AFTER = "[86400.100000] systemd[1]: Started a service that says much.\n" * 3
 KERNEL = "6.1.0-28-cloud-amd64"
 
 
@@ -56,6 +56,116 @@ KERNEL = "6.1.0-28-cloud-amd64"
 )
 def test_reads_the_last_boot(console: str, facts: ConsoleFacts) -> None:
     assert read_console_facts(console) == facts
+
+
+# Amazon Linux 2023 boots with `quiet`: no banner, but its crash kernel has one.
+QUIET_KERNEL = "6.12.79-101.147.amzn2023.x86_64"
+LOGIN = f"Kernel {QUIET_KERNEL} on an x86_64 (-)\n"
+QUIET_BOOT = (
+    f"\x1b[?25lBooting `Amazon Linux ({QUIET_KERNEL}) 2023'\n"
+    "[    0.059123] RETBleed: WARNING: Spectre v2 mitigation leaves CPU vulnerable\n"
+    + STARTED
+    + f"Amazon Linux 2023\n{LOGIN}\nip-10-0-0-1 login: "
+)
+CRASH_BOOT = BANNER.format(QUIET_KERNEL) + CRASH_COMMAND_LINE
+PROGRESS = "Copying data                                      : [ 45.3 %] -           eta: 3s\r\n"
+PANIC = "[ 1234.567890] Kernel panic - not syncing: NMI: Not continuing\n"
+
+
+@pytest.mark.parametrize(
+    ("console", "is_crash_kernel"),
+    [
+        pytest.param(QUIET_BOOT + PANIC + CRASH_BOOT, True, id="boots-the-crash-kernel"),
+        pytest.param(QUIET_BOOT + PANIC, True, id="has-panicked"),
+        pytest.param(PROGRESS * 900, True, id="progress-has-pushed-out-the-banner"),
+        pytest.param(QUIET_BOOT + PROGRESS, True, id="quiet-crash-kernel-dumps"),
+        pytest.param(CRASH_BOOT + PROGRESS + QUIET_BOOT, False, id="quiet-boot-after-the-dump"),
+        pytest.param(CRASH_BOOT + PROGRESS + FINISHED, False, id="dated-line-after-the-dump"),
+        pytest.param(CRASH_BOOT + PROGRESS + LOGIN, False, id="login-after-the-dump"),
+        pytest.param(PROGRESS + BANNER.format(KERNEL) + COMMAND_LINE, False, id="boot-after-the-dump"),
+        pytest.param(
+            CRASH_BOOT + "[   60.000000] kdump: saving vmcore complete\n[    0.059000] RETBleed: WARNING\n",
+            False,
+            id="kernel-time-begins-anew",
+        ),
+        pytest.param("[    5.0] login: a user says: Kernel panic\n", False, id="no-line-of-the-kernel"),
+    ],
+)
+def test_a_crash_kernel_is_current_until_something_of_a_later_boot_follows(console: str, is_crash_kernel: bool) -> None:
+    assert read_console_facts(console).is_crash_kernel is is_crash_kernel
+
+
+def test_the_kernel_of_a_quiet_boot_is_known_by_its_boot_loader_and_its_login() -> None:
+    facts = read_console_facts(CRASH_BOOT + PROGRESS + QUIET_BOOT)
+    assert (facts.kernel, facts.booted_epoch, facts.is_booting) == (QUIET_KERNEL, BOOTED, False)
+    debian = "Booting `Debian GNU/Linux, with Linux 6.1.0-28-cloud-amd64'\n"
+    assert read_console_facts(debian).kernel == KERNEL
+
+
+READY_LINE = f"hangdump-ready boot=00000000-0000-4000-8000-000000000001 kernel={KERNEL} config=0123456789abcdef\n"
+
+
+def test_the_last_boot_says_itself_that_kdump_is_loaded() -> None:
+    ready = Ready(KERNEL, "0123456789abcdef")
+    assert read_console_facts(BOOT + READY_LINE + LONG_AFTER).ready == ready
+    assert read_console_facts(BOOT + READY_LINE + BOOT).ready is None
+    # A boot that no line dates has come this far all the same.
+    facts = read_console_facts(BOOT + BANNER.format(KERNEL) + COMMAND_LINE + READY_LINE)
+    assert (facts.ready, facts.is_booting) == (ready, False)
+
+
+def lockup(seconds: int) -> str:
+    return f"[{seconds:5}.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [stress:4711]\n"
+
+
+def stall(seconds: int) -> str:
+    return f"[{seconds:5}.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n"
+
+
+def hung_task(seconds: int, task: str) -> str:
+    return f"[{seconds:5}.000000] INFO: task {task} blocked for more than 120 seconds.\n"
+
+
+@pytest.mark.parametrize(
+    ("console", "words"),
+    [
+        pytest.param(BOOT + lockup(900) + lockup(920), (2, 0, 0, 900, 920), id="soft-lockups"),
+        pytest.param(BOOT + stall(900) + lockup(920), (2, 0, 0, 900, 920), id="stall-and-lockup"),
+        pytest.param(
+            BOOT + hung_task(900, "jbd2/nvme0n1p1:300") + hung_task(900, "sync:31") + hung_task(1021, "sync:31"),
+            (0, 2, 2, 900, 1021),
+            id="two-tasks-in-two-scans",
+        ),
+        pytest.param(lockup(900) + lockup(920) + BOOT, (0, 0, 0, 0, 0), id="of-a-boot-before"),
+        pytest.param("soft lockup says a user\n" * 9, (0, 0, 0, 0, 0), id="no-words-of-the-kernel"),
+    ],
+)
+def test_the_kernels_own_words_of_a_hang_are_counted(console: str, words: tuple[int, ...]) -> None:
+    facts = read_console_facts(console)
+    assert (
+        facts.lockups,
+        facts.hung_tasks,
+        facts.hung_task_scans,
+        facts.trouble_began_seconds,
+        facts.trouble_seconds,
+    ) == words
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Cloud-init v. 1 finished at Fri, 27 Nov 2026 00:10:00 +0000. Up 999999999999 seconds\n",
+        "Cloud-init v. 1 finished at Fri, 01 Jan 0001 00:10:00 +0000. Up 999999999 seconds\n",
+        "Cloud-init v. 1 finished at Fri, 99 Nov 2026 00:10:00 +0000. Up 9 seconds\n",
+        f"[{9 * '9'}.999999] Kernel command line: {'x' * 60_000}\n",
+        "hangdump-ready boot=../../ kernel=6 config=zz\n",
+        "Booting `" + "(" * 60_000,
+        "\x00\x1b[31m\ud800" * 10_000,
+    ],
+)
+def test_a_line_that_cannot_be_read_is_a_fact_that_is_missing(line: str) -> None:
+    facts = read_console_facts(line * 3)
+    assert (facts.booted_epoch, facts.kernel, facts.ready, facts.is_crash_kernel) == (0, "", None, False)
 
 
 def test_a_console_made_to_hurt_takes_no_time() -> None:

@@ -11,6 +11,7 @@ from lambdas.respond.decision import Evidence, Policy
 from lambdas.respond.timing_rules import decide, is_probe_needed
 
 NOW = 1_795_406_400
+CONFIG = "0123456789abcdef"
 
 HUNG = Evidence(
     now_epoch=NOW,
@@ -18,6 +19,7 @@ HUNG = Evidence(
     is_enrolled=True,
     ready_epoch=NOW - 3600,
     ready_kernel="6.1.0-28-cloud-amd64",
+    ready_config=CONFIG,
     instance_state="running",
     launched_epoch=NOW - 7200,
     availability_zone="eu-west-1a",
@@ -26,12 +28,24 @@ HUNG = Evidence(
     console_kernel="6.1.0-28-cloud-amd64",
     is_booting=False,
     is_crash_kernel=False,
+    console_ready_config="",
+    console_lockups=0,
+    console_hung_tasks=0,
+    console_hung_task_scans=0,
+    console_trouble_began_epoch=0,
+    console_trouble_epoch=0,
     hypervisor="nitro",
     architectures=("x86_64",),
     system_status="ok",
     attached_ebs_status="ok",
     instance_status="impaired",
-    is_alarm_on_status_check=True,
+    impaired_epoch=NOW - 240,
+    scheduled_events=(),
+    impaired_in_zone=1,
+    last_ping_epoch=NOW - 500,
+    ebs_writes_before=300,
+    ebs_writes_after=0,
+    is_out_of_credits=False,
     mute="",
     maintenance_window="",
     rival_alarms=(),
@@ -41,6 +55,7 @@ HUNG = Evidence(
     interrupts_in_window=0,
     interrupts_in_zone=0,
     interrupts_in_group=0,
+    open_incident="",
 )
 POLICY = Policy(
     cooldown_seconds=3600,
@@ -48,11 +63,25 @@ POLICY = Policy(
     zone_budget=2,
     group_budget=1,
     boot_grace_seconds=300,
+    impaired_seconds=120,
     ready_max_age_seconds=86_400,
     is_ready_across_boots=False,
+    is_hypervisor_evidence_required=False,
+    is_silence_interrupted=False,
     is_dry_run=False,
 )
 BY_HAND = replace(POLICY, is_requested=True)
+# The instance check passes, as ARP is answered.
+PASSES = replace(HUNG, instance_status="ok", impaired_epoch=0, impaired_in_zone=None)
+# It passes, but the kernel speaks of a hang.
+SAYS = replace(
+    PASSES,
+    console_lockups=2,
+    console_trouble_began_epoch=NOW - 200,
+    console_trouble_epoch=NOW - 10,
+    last_ping_epoch=NOW - 300,
+)
+HUNG_TASKS = replace(SAYS, console_lockups=0, console_hung_tasks=3, console_hung_task_scans=2)
 
 
 def changed(evidence: Evidence = HUNG, /, **facts: Any) -> Evidence:
@@ -61,7 +90,7 @@ def changed(evidence: Evidence = HUNG, /, **facts: Any) -> Evidence:
 
 def test_interrupts_a_hung_instance_that_is_enrolled_and_ready() -> None:
     decision = decide(HUNG, POLICY)
-    assert (decision.action, decision.reason) == ("interrupt", "hang-confirmed")
+    assert (decision.action, decision.reason) == ("interrupt", "kernel-deaf")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +125,30 @@ def test_interrupts_a_hung_instance_that_is_enrolled_and_ready() -> None:
         pytest.param(changed(system_status="not-applicable"), "system-check-failed", id="host-unchecked"),
         pytest.param(changed(attached_ebs_status="impaired"), "ebs-check-failed", id="disk-impaired"),
         pytest.param(changed(attached_ebs_status="insufficient-data"), "ebs-check-failed", id="disk-in-doubt"),
-        pytest.param(changed(instance_status="ok"), "status-check-passes", id="check-recovered"),
+        pytest.param(changed(PASSES, last_ping_epoch=NOW - 60), "status-check-passes", id="check-recovered"),
+        pytest.param(changed(impaired_epoch=NOW - 119), "hang-too-young", id="failed-once"),
+        pytest.param(changed(PASSES, last_ping_epoch=NOW - 721), "suspected-hang", id="silent-alone"),
+        pytest.param(changed(PASSES, last_ping_epoch=NOW - 1_728_000), "agent-was-dead", id="agent-died-days-ago"),
+        pytest.param(changed(PASSES, last_ping_epoch=0), "agent-was-dead", id="never-registered"),
+        pytest.param(changed(last_ping_epoch=NOW - 240 - 721), "agent-was-dead", id="agent-died-before-the-onset"),
+        pytest.param(changed(last_ping_epoch=NOW - 240 + 61), "instance-responds", id="pinged-after-the-onset"),
+        pytest.param(changed(impaired_in_zone=3), "correlated-failure", id="three-in-the-zone"),
+        pytest.param(changed(scheduled_events=("system-reboot",)), "scheduled-event", id="scheduled-reboot"),
+        pytest.param(changed(ebs_writes_after=150), "still-works", id="still-writes-half"),
+        pytest.param(changed(is_out_of_credits=True), "no-credits", id="out-of-credits"),
+        pytest.param(changed(open_incident="20261123T030000Z-i-0"), "incident-open", id="incident-is-open"),
+        pytest.param(changed(console_ready_config="fedcba9876543210"), "ready-stale", id="another-configuration"),
+        pytest.param(changed(SAYS, console_trouble_epoch=NOW - 301), "status-check-passes", id="spoke-long-ago"),
+        pytest.param(changed(SAYS, console_lockups=1), "status-check-passes", id="one-lockup"),
+        pytest.param(
+            changed(HUNG_TASKS, console_hung_task_scans=1), "status-check-passes", id="hung-tasks-of-one-scan"
+        ),
+        pytest.param(changed(HUNG_TASKS, console_hung_tasks=2), "status-check-passes", id="two-hung-tasks"),
+        pytest.param(
+            changed(SAYS, console_trouble_began_epoch=NOW - 900, last_ping_epoch=NOW - 700),
+            "instance-responds",
+            id="pinged-after-the-kernel-spoke",
+        ),
         pytest.param(changed(instance_status="initializing"), "evidence-missing", id="just-started"),
         pytest.param(changed(instance_status="insufficient-data"), "evidence-missing", id="check-in-doubt"),
         pytest.param(changed(is_probe_answered=True), "instance-responds", id="responds"),
@@ -120,7 +172,18 @@ def test_refuses(evidence: Evidence, reason: str) -> None:
         pytest.param(changed(hypervisor="bare-metal"), id="bare-metal"),
         pytest.param(changed(architectures=("i386", "x86_64")), id="also-32-bit"),
         pytest.param(changed(attached_ebs_status="not-applicable"), id="type-without-the-disk-check"),
-        pytest.param(changed(is_alarm_on_status_check=False, instance_status="ok"), id="own-metric-while-arp-answers"),
+        pytest.param(changed(impaired_epoch=NOW - 120), id="failed-twice"),
+        pytest.param(changed(last_ping_epoch=NOW - 240 - 720), id="agent-lived-until-shortly-before"),
+        pytest.param(changed(last_ping_epoch=NOW - 240 + 60), id="pinged-in-the-minute-of-the-onset"),
+        pytest.param(changed(impaired_in_zone=2), id="two-in-the-zone"),
+        pytest.param(changed(ebs_writes_after=149), id="writes-less-than-half"),
+        pytest.param(changed(ebs_writes_before=None, ebs_writes_after=None), id="no-period-after-the-onset-yet"),
+        pytest.param(SAYS, id="kernel-says-so-while-arp-answers"),
+        pytest.param(HUNG_TASKS, id="tasks-hang-while-arp-answers"),
+        pytest.param(
+            changed(console_booted_epoch=NOW - 600, console_ready_config=CONFIG, console_kernel="6.1.0-31-cloud-amd64"),
+            id="rebooted-since-ready-and-kdump-is-loaded",
+        ),
         pytest.param(changed(last_interrupt_epoch=NOW - 3601), id="cooldown-over"),
         pytest.param(changed(interrupts_in_window=2, interrupts_in_zone=1), id="budgets-not-quite-spent"),
         pytest.param(changed(auto_scaling_group="", interrupts_in_group=5), id="in-no-group"),
@@ -138,10 +201,19 @@ def test_interrupts_all_the_same(evidence: Evidence) -> None:
     assert decide(evidence, POLICY).action == "interrupt"
 
 
+# CloudWatch may not have them yet; the console's time follows from its words; an absent configuration proves nothing.
+MAY_BE_MISSING = (
+    "ebs_writes_before",
+    "ebs_writes_after",
+    "console_trouble_began_epoch",
+    "console_trouble_epoch",
+    "ready_config",
+    "console_ready_config",
+)
 FACTS = [
     field.name
     for field in fields(Evidence)
-    if field.name not in ("now_epoch", "notes") and getattr(HUNG, field.name) is not None
+    if field.name not in ("now_epoch", "notes", *MAY_BE_MISSING) and getattr(HUNG, field.name) is not None
 ]
 
 
@@ -152,8 +224,8 @@ def test_refuses_when_a_fact_is_missing_and_says_why_it_is(fact: str) -> None:
     assert "it timed out" in decision.detail
 
 
-def test_a_human_waives_the_second_signal_mutes_and_windows_and_nothing_else() -> None:
-    unasked = changed(instance_status=None, is_alarm_on_status_check=None, is_probe_answered=None, mute=None)
+def test_a_human_waives_the_proof_mutes_and_windows_and_nothing_else() -> None:
+    unasked = changed(instance_status=None, last_ping_epoch=None, is_probe_answered=None, mute=None)
     assert decide(unasked, BY_HAND).reason == "requested"
     assert (
         decide(changed(unasked, mute="disabled", maintenance_window="daily 00:00-24:00"), BY_HAND).reason == "requested"
@@ -173,6 +245,25 @@ def test_dry_run_replaces_the_interrupt_but_no_refusal() -> None:
     dry = replace(POLICY, is_dry_run=True)
     assert decide(HUNG, dry).action == "dry-run"
     assert decide(changed(is_enrolled=False), dry).action == "refuse"
+
+
+def test_silence_alone_is_interrupted_only_where_the_setting_says_so() -> None:
+    silent = changed(PASSES, last_ping_epoch=NOW - 800)
+    bold = replace(POLICY, is_silence_interrupted=True)
+    assert decide(silent, POLICY).reason == "suspected-hang"
+    assert (decide(silent, bold).action, decide(silent, bold).reason) == ("interrupt", "silence")
+    assert decide(changed(silent, last_ping_epoch=NOW - 3601), bold).reason == "agent-was-dead"
+
+
+def test_the_class_that_is_whole_is_the_reason() -> None:
+    assert [decide(each, POLICY).reason for each in (HUNG, SAYS)] == ["kernel-deaf", "kernel-says-so"]
+
+
+@pytest.mark.parametrize("fact", ["ebs_writes_before", "ebs_writes_after"])
+def test_metrics_that_are_required_refuse_while_they_are_unknown(fact: str) -> None:
+    careful = replace(POLICY, is_hypervisor_evidence_required=True)
+    assert decide(HUNG, careful).action == "interrupt"
+    assert decide(changed(**{fact: None}), careful).reason == "evidence-missing"
 
 
 def test_readiness_does_not_age_and_outlives_boots_when_the_owner_says_so() -> None:
@@ -197,8 +288,10 @@ def test_no_probe_when_something_cheaper_refuses(fact: str) -> None:
 
 STATUSES = st.sampled_from([None, "ok", "impaired", "insufficient-data", "initializing", "not-applicable", "", "OK"])
 FLAG = st.sampled_from([None, False, True])
-EPOCH = st.one_of(st.none(), st.just(0), st.integers(NOW - 100_000, NOW + 120))
+EPOCH = st.one_of(st.none(), st.just(0), st.integers(NOW - 100_000, NOW + 120), st.integers(NOW - 1500, NOW))
 KERNEL = st.sampled_from([None, "", "6.1.0-28-cloud-amd64", "6.1.0-31-cloud-amd64"])
+CONFIGS = st.sampled_from([None, "", CONFIG, "fedcba9876543210"])
+WRITES = st.one_of(st.none(), st.integers(0, 1000))
 RIVALS = st.sampled_from([None, (), ("boot: reboot",)])
 COUNT = st.one_of(st.none(), st.integers(0, 5))
 ANYTHING = st.builds(
@@ -225,7 +318,21 @@ ANYTHING = st.builds(
     system_status=STATUSES,
     attached_ebs_status=STATUSES,
     instance_status=STATUSES,
-    is_alarm_on_status_check=FLAG,
+    impaired_epoch=EPOCH,
+    scheduled_events=st.sampled_from([None, (), ("system-reboot",)]),
+    impaired_in_zone=COUNT,
+    last_ping_epoch=EPOCH,
+    ebs_writes_before=WRITES,
+    ebs_writes_after=WRITES,
+    is_out_of_credits=FLAG,
+    ready_config=CONFIGS,
+    console_ready_config=CONFIGS,
+    console_lockups=COUNT,
+    console_hung_tasks=COUNT,
+    console_hung_task_scans=COUNT,
+    console_trouble_began_epoch=EPOCH,
+    console_trouble_epoch=EPOCH,
+    open_incident=st.sampled_from([None, "", "20261123T030000Z-i-0"]),
     is_probe_answered=FLAG,
     last_interrupt_epoch=st.one_of(st.none(), st.just(0), st.integers(NOW - 7200, NOW + 60)),
     interrupts_in_window=COUNT,
@@ -234,8 +341,9 @@ ANYTHING = st.builds(
 )
 # Mostly true, so that the interesting corners (everything but one) are found often.
 NEARLY_HUNG = st.builds(
-    lambda evidence, kept: replace(evidence, **{name: getattr(HUNG, name) for name in kept}),
+    lambda evidence, hung, kept: replace(evidence, **{name: getattr(hung, name) for name in kept}),
     ANYTHING,
+    st.sampled_from([HUNG, SAYS, HUNG_TASKS]),
     st.sets(st.sampled_from(FACTS), min_size=len(FACTS) - 2),
 )
 POLICIES = st.builds(
@@ -245,8 +353,11 @@ POLICIES = st.builds(
     zone_budget=st.integers(0, 4),
     group_budget=st.integers(0, 4),
     boot_grace_seconds=st.integers(0, 7200),
+    impaired_seconds=st.integers(0, 300),
     ready_max_age_seconds=st.integers(0, 100_000),
     is_ready_across_boots=st.booleans(),
+    is_hypervisor_evidence_required=st.booleans(),
+    is_silence_interrupted=st.booleans(),
     is_dry_run=st.booleans(),
     is_requested=st.booleans(),
 )
@@ -260,11 +371,15 @@ def assert_ready_and_booted(evidence: Evidence, policy: Policy) -> None:
     assert evidence.is_booting is False
     assert 0 < ready <= NOW + 60
     assert policy.ready_max_age_seconds == 0 or NOW - ready <= policy.ready_max_age_seconds
+    is_proven_by_boot = bool(evidence.ready_config) and evidence.ready_config == evidence.console_ready_config
     for boot in (launched, dated):
         assert NOW - boot >= policy.boot_grace_seconds
-        assert policy.is_ready_across_boots or ready >= boot
-    assert None not in (evidence.ready_kernel, evidence.console_kernel)
-    assert evidence.ready_kernel == evidence.console_kernel or "" in (evidence.ready_kernel, evidence.console_kernel)
+        assert policy.is_ready_across_boots or ready >= boot or is_proven_by_boot
+    kernels = (evidence.ready_kernel, evidence.console_kernel)
+    assert None not in kernels
+    assert len(set(kernels)) == 1 or "" in kernels or is_proven_by_boot
+    configs = (evidence.ready_config, evidence.console_ready_config)
+    assert len(set(configs)) == 1 or not all(configs)
 
 
 def assert_budgets_left(evidence: Evidence, policy: Policy) -> None:
@@ -278,6 +393,41 @@ def assert_budgets_left(evidence: Evidence, policy: Policy) -> None:
     if evidence.auto_scaling_group:
         assert group is not None
         assert group < policy.group_budget
+
+
+def is_deaf(evidence: Evidence, policy: Policy) -> bool:
+    since = evidence.impaired_epoch or 0
+    return evidence.instance_status == "impaired" and 0 < since <= NOW - policy.impaired_seconds
+
+
+def is_said(evidence: Evidence) -> bool:
+    is_hung = (evidence.console_hung_tasks or 0) >= 3 and (evidence.console_hung_task_scans or 0) >= 2
+    is_now = NOW - 300 <= (evidence.console_trouble_epoch or 0) <= NOW
+    return evidence.instance_status == "ok" and is_now and (is_hung or (evidence.console_lockups or 0) >= 2)
+
+
+def is_silent(evidence: Evidence) -> bool:
+    return evidence.instance_status == "ok" and NOW - (evidence.last_ping_epoch or 0) > 720
+
+
+def assert_nothing_speaks_against_a_hang(evidence: Evidence, policy: Policy) -> None:
+    assert evidence.scheduled_events == ()
+    assert evidence.is_out_of_credits is False
+    assert evidence.open_incident == ""
+    assert evidence.last_ping_epoch
+    onset = evidence.impaired_epoch or evidence.console_trouble_began_epoch
+    if onset:
+        assert onset - 720 <= evidence.last_ping_epoch <= onset + 60
+    else:
+        assert NOW - evidence.last_ping_epoch <= 3600
+    if evidence.impaired_epoch:
+        assert evidence.impaired_in_zone is not None
+        assert evidence.impaired_in_zone < 3
+    before, after = evidence.ebs_writes_before, evidence.ebs_writes_after
+    if before is not None and after is not None:
+        assert after == 0 or after < before / 2
+    else:
+        assert not policy.is_hypervisor_evidence_required
 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)
@@ -302,9 +452,8 @@ def test_whatever_the_evidence_an_interrupt_has_every_safety_fact(evidence: Evid
     if not policy.is_requested:
         assert evidence.mute == evidence.maintenance_window == ""
         assert evidence.is_probe_answered is False
-        assert evidence.instance_status in ("ok", "impaired")
-        assert evidence.is_alarm_on_status_check is not None
-        assert not (evidence.is_alarm_on_status_check and evidence.instance_status != "impaired")
+        assert_nothing_speaks_against_a_hang(evidence, policy)
+        assert is_deaf(evidence, policy) or is_said(evidence) or (policy.is_silence_interrupted and is_silent(evidence))
 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)

@@ -64,14 +64,14 @@ def test_what_cannot_be_read_is_noted_and_the_interrupt_is_sent(
 ) -> None:
     deliver_once = deliver
     if name == "statusBefore":
-        # The gate reads it first, and needs it.
-        reads = iter([None])
+        # The gate reads it first, and that of the zone, and needs both.
+        reads = iter([None, None])
 
-        def second_read_fails() -> None:
+        def third_read_fails() -> None:
             if next(reads, "later") == "later":
                 raise ReadTimeoutError(endpoint_url="https://ec2")
 
-        account.meetings["DescribeInstanceStatus"] = second_read_fails
+        account.meetings["DescribeInstanceStatus"] = third_read_fails
     else:
         account.fail(LOOKS[name], "UnauthorizedOperation")
 
@@ -153,5 +153,5 @@ def test_who_does_not_hold_the_claim_stores_nothing(account: Account, deliver: D
     interrupted(account, deliver, instance_id)
     stored = dict(account.bucket.objects)
     second = alarm_action(query(instance_id), name="another", at="2026-11-23T04:00:20.000+0000")
-    assert deliver(second)["reason"] == "cooldown"
+    assert deliver(second)["reason"] == "incident-open"
     assert account.bucket.objects == stored

@@ -13,7 +13,7 @@ from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Deliver, Launch
-from tests.lambdas.events import alarm_action, query, state_change
+from tests.lambdas.events import HEARTBEAT, STATUS_CHECK, alarm_action, query, state_change
 
 REBOOT = f"arn:aws:automate:{aws.REGION}:ec2:reboot"
 TERMINATE = f"arn:aws:swf:{aws.REGION}:{aws.ACCOUNT_ID}:action/actions/AWS_EC2.InstanceId.Terminate/1.0"
@@ -86,9 +86,8 @@ def test_disabled_alarm_actions_are_respected_whoever_delivers(
 ) -> None:
     name = muted.format(instance_id)
     put_alarm(name, instance_id, NOTIFY)
-    assert deliver(state_change(query(instance_id)))["decision"] == "interrupt"
     clients.cloudwatch().disable_alarm_actions(AlarmNames=[name])
-    answer = deliver(state_change(query(instance_id), at="2026-11-23T04:00:10.000+0000"))
+    answer = deliver(state_change(query(instance_id)))
     assert answer["reason"] == "alarm-muted"
     assert name in (read_record(answer["incidentId"]).detail or "")
 
@@ -194,12 +193,138 @@ def test_a_read_that_never_answers_refuses_within_the_bound(
 
 def test_the_reads_run_side_by_side(account: Account, deliver: Deliver, instance_id: str) -> None:
     together = threading.Barrier(4)
+
+    def meet(operation: str) -> Callable[[], object]:
+        def wait() -> None:
+            # Some of these calls are made again later.
+            del account.meetings[operation]
+            together.wait(timeout=30)
+
+        return wait
+
     for operation in ("DescribeInstances", "DescribeInstanceStatus", "GetConsoleOutput", "DescribeAlarms"):
-        account.meetings[operation] = lambda: together.wait(timeout=30)
-
-    def go_on() -> None:
-        # The looks before the interrupt make some of these calls again.
-        account.meetings.clear()
-
-    account.meetings["SendCommand"] = go_on
+        account.meetings[operation] = meet(operation)
     assert deliver(alarm_action(query(instance_id)))["decision"] == "interrupt"
+
+
+def test_an_agent_that_died_days_ago_proves_nothing_whatever_alarm_asks(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.instance_status = "ok"
+    account.ping_status, account.last_ping_at = "ConnectionLost", aws.NOW - timedelta(days=20)
+    answer = deliver(alarm_action(query(instance_id, HEARTBEAT)))
+    assert answer["reason"] == "agent-was-dead"
+    assert account.interrupts == []
+
+
+@pytest.mark.parametrize("asks", [STATUS_CHECK, HEARTBEAT], ids=["status-check", "owners-metric"])
+def test_an_alarm_starts_the_question_and_is_no_evidence(
+    account: Account, deliver: Deliver, instance_id: str, asks: tuple[str, str]
+) -> None:
+    account.instance_status = "ok"
+    assert deliver(alarm_action(query(instance_id, asks)))["reason"] == "status-check-passes"
+    account.instance_status = "impaired"
+    assert deliver(alarm_action(query(instance_id, asks), at="2026-11-23T04:00:10.000+0000"))["reason"] == "kernel-deaf"
+
+
+def test_an_instance_whose_network_is_down_and_that_still_writes_is_left_alone(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.impaired_since, account.last_ping_at = aws.NOW - timedelta(minutes=12), aws.NOW - timedelta(minutes=13)
+    account.ebs_writes = {aws.NOW - timedelta(minutes=minutes): 240.0 for minutes in (40, 30, 10, 6)}
+    answer = deliver(alarm_action(query(instance_id)))
+    assert answer["reason"] == "still-works"
+    evidence = read_record(answer["incidentId"]).evidence
+    assert (evidence["ebsWritesBefore"], evidence["ebsWritesAfter"]) == (240, 240)
+
+
+def test_writes_that_ended_with_the_hang_do_not_speak_against_it(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.impaired_since, account.last_ping_at = aws.NOW - timedelta(minutes=12), aws.NOW - timedelta(minutes=13)
+    account.ebs_writes = {aws.NOW - timedelta(minutes=minutes): 240.0 for minutes in (40, 30)}
+    account.ebs_writes |= {aws.NOW - timedelta(minutes=minutes): 0.0 for minutes in (10, 6)}
+    assert deliver(alarm_action(query(instance_id)))["decision"] == "interrupt"
+
+
+def test_many_hosts_of_a_zone_that_fail_together_are_left_alone(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    account.impaired_in_zone = [account.impaired_since + timedelta(seconds=40 * number) for number in range(7)]
+    for instance_id in (launch(), launch()):
+        assert deliver(alarm_action(query(instance_id)))["reason"] == "correlated-failure"
+    assert account.interrupts == []
+
+
+def test_hangs_of_a_zone_hours_apart_are_no_failure_of_the_zone(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.impaired_in_zone = [account.impaired_since - timedelta(minutes=11 * number) for number in range(1, 7)]
+    assert deliver(alarm_action(query(instance_id)))["decision"] == "interrupt"
+
+
+@pytest.mark.parametrize(
+    ("description", "reason"),
+    [("Planned reboot", "scheduled-event"), ("[Completed] Planned reboot", "kernel-deaf")],
+)
+def test_an_open_scheduled_event_refuses(
+    account: Account, deliver: Deliver, instance_id: str, description: str, reason: str
+) -> None:
+    account.events = [{"Code": "system-reboot", "Description": description}]
+    assert deliver(alarm_action(query(instance_id)))["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("mode", "balance", "reason"),
+    [("standard", 0.0, "no-credits"), ("standard", 3.0, "kernel-deaf"), ("unlimited", 0.0, "kernel-deaf")],
+)
+def test_a_burstable_instance_without_credits_is_slow_and_not_hung(
+    account: Account, deliver: Deliver, instance_id: str, mode: str, balance: float, reason: str
+) -> None:
+    account.cpu_credits, account.credit_balance = mode, balance
+    assert deliver(alarm_action(query(instance_id)))["reason"] == reason
+
+
+def test_lockups_on_the_console_interrupt_an_instance_that_answers_arp(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    instance_id = launch(launched_at=aws.NOW - timedelta(hours=1), tags=aws.READY_SINCE_LAUNCH)
+    account.instance_status = "ok"
+    account.last_ping_at = aws.NOW - timedelta(minutes=5)
+    account.console = "".join(
+        f"[ {seconds}.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n" for seconds in (3420, 3580)
+    )
+    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "kernel-says-so"
+    assert account.interrupts == [instance_id]
+
+
+def test_an_instance_that_was_rebooted_is_armed_once_its_boot_says_so(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    tags = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
+    instance_id = launch(tags=tags | {"hangdump:ready-kernel": "6.1.0-27", "hangdump:ready-config": "0123456789abcdef"})
+    account.console = (
+        "[    0.000000] Linux version 6.1.0-28 (x)\n"
+        "Cloud-init v. 24.1 finished at Mon, 23 Nov 2026 03:00:20 +0000. Datasource DataSourceEc2.  Up 20 seconds\n"
+    )
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "ready-stale"
+    boot = "00000000-0000-4000-8000-000000000001"
+    account.console += f"hangdump-ready boot={boot} kernel=6.1.0-28 config=0123456789abcdef\n"
+    answer = deliver(alarm_action(query(instance_id), at="2026-11-23T04:00:10.000+0000"))
+    assert answer["decision"] == "interrupt"
+
+
+def test_a_hang_that_is_too_young_is_looked_at_again(
+    account: Account, deliver: Deliver, instance_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.impaired_since = aws.NOW - timedelta(seconds=90)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        account.instance_status = "ok"
+
+    monkeypatch.setattr("lambdas.respond.response.time.sleep", sleep)
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "status-check-passes"
+    assert waits == [30]
+    assert account.interrupts == []

@@ -99,7 +99,10 @@ def test_a_refused_claim_charges_nothing(account: Account, table: IncidentTable)
     assert take(INCIDENT) == "duplicate"
     later = INCIDENT.model_copy(update={"incident_id": "20261123T040100Z-i-0123456789abcdef0"})
     assert take(later) == "cooldown"
-    assert past() == PastInterrupts(int(aws.NOW.timestamp()), in_window=1, in_zone=1, in_group=1)
+    taken = PastInterrupts(
+        int(aws.NOW.timestamp()), in_window=1, in_zone=1, in_group=1, open_incident=INCIDENT.incident_id
+    )
+    assert past() == taken
     assert table.read(later.incident_id) is None
 
 

@@ -58,7 +58,7 @@ def test_turned_off_after_the_claim_it_still_stops_the_interrupt(
     assert account.executions == []
     known = read_record(answer["incidentId"])
     assert (known.state, known.verdict) == (State.INTERRUPT_REFUSED, Verdict.REFUSED)
-    assert not known.is_interrupt_started
+    assert not known.is_crashed
 
 
 def test_nothing_is_called_between_its_answer_and_the_interrupt(

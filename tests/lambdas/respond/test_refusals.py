@@ -76,8 +76,11 @@ def test_refuses_an_instance_that_does_not_exist(account: Account, deliver: Deli
 def test_a_healthy_instance_is_not_interrupted_for_the_users_own_metric(
     account: Account, deliver: Deliver, instance_id: str
 ) -> None:
-    account.instance_status, account.probe_status = "ok", "Success"
-    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "instance-responds"
+    account.instance_status = "ok"
+    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "status-check-passes"
+    account.instance_status, account.probe_status = "impaired", "Success"
+    later = alarm_action(query(instance_id, HEARTBEAT), at="2026-11-23T04:00:10.000+0000")
+    assert deliver(later)["reason"] == "instance-responds"
     assert account.interrupts == []
 
 

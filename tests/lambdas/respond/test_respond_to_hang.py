@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lambdas.incident.record import State
+from lambdas.incident.table import IncidentTable
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -22,7 +23,7 @@ def test_interrupts_a_hung_instance_once_and_starts_the_collection(
     assert answer == {
         "incidentId": incident_id,
         "decision": "interrupt",
-        "reason": "hang-confirmed",
+        "reason": "kernel-deaf",
         "executionArn": f"{aws.COLLECT_ARN.replace(':stateMachine:', ':execution:')}:{incident_id}",
     }
     assert account.interrupts == [instance_id]
@@ -62,21 +63,26 @@ def test_a_later_delivery_of_the_same_alarm_changes_nothing(
     assert len(account.executions) == 1
 
 
-def test_another_alarm_for_the_same_hang_is_refused_by_the_cooldown(
+def test_another_alarm_for_the_same_hang_is_refused_while_its_incident_is_open(
     account: Account, deliver: Deliver, instance_id: str
 ) -> None:
     deliver(alarm_action(query(instance_id)))
     again = deliver(alarm_action(query(instance_id, HEARTBEAT), name="app", at="2026-11-23T04:00:20.000+0000"))
-    assert (again["decision"], again["reason"]) == ("refuse", "cooldown")
+    assert (again["decision"], again["reason"]) == ("refuse", "incident-open")
     assert account.interrupts == [instance_id]
 
 
 def test_after_the_cooldown_the_same_instance_can_be_interrupted_again(
     account: Account, deliver: Deliver, instance_id: str, clock: Clock
 ) -> None:
-    deliver(alarm_action(query(instance_id)))
-    clock.at += timedelta(seconds=3700)
-    deliver(alarm_action(query(instance_id), at="2026-11-23T05:02:00.000+0000"))
+    first = deliver(alarm_action(query(instance_id)))
+    IncidentTable(aws.TABLE).update(first["incidentId"], {"state": State.CONCLUDED.value})
+    account.impaired_since, account.last_ping_at = aws.NOW + timedelta(hours=7), aws.NOW + timedelta(hours=7)
+    clock.at += timedelta(hours=7, minutes=30)
+    answer = deliver(alarm_action(query(instance_id), at="2026-11-23T11:30:00.000+0000"))
+    assert answer["reason"] == "cooldown"
+    clock.at += timedelta(minutes=31)
+    deliver(alarm_action(query(instance_id), at="2026-11-23T12:01:00.000+0000"))
     assert account.interrupts == [instance_id, instance_id]
 
 
@@ -84,7 +90,7 @@ def test_a_budget_of_n_interrupts_n_instances_of_the_fleet(account: Account, del
     fleet = [launch() for _ in range(5)]
     answers = [deliver(alarm_action(query(each), name=each)) for each in fleet]
     assert account.interrupts == fleet[:3]
-    assert [answer["reason"] for answer in answers] == ["hang-confirmed"] * 3 + ["fleet-budget-spent"] * 2
+    assert [answer["reason"] for answer in answers] == ["kernel-deaf"] * 3 + ["fleet-budget-spent"] * 2
 
 
 def test_an_instance_type_without_the_disk_check_can_be_interrupted(
@@ -92,14 +98,6 @@ def test_an_instance_type_without_the_disk_check_can_be_interrupted(
 ) -> None:
     account.attached_ebs_status = None
     assert deliver(alarm_action(query(instance_id)))["decision"] == "interrupt"
-
-
-def test_the_users_own_metric_counts_with_an_unanswered_probe_while_arp_still_answers(
-    account: Account, deliver: Deliver, instance_id: str
-) -> None:
-    account.instance_status = "ok"
-    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["decision"] == "interrupt"
-    assert account.interrupts == [instance_id]
 
 
 def test_dry_run_decides_and_tells_but_sends_nothing(
@@ -158,3 +156,66 @@ def test_the_policy_needs_every_setting(account: Account, deliver: Deliver, inst
         deliver(alarm_action(query(instance_id)))
     assert "AWS_SECRET_ACCESS_KEY" not in str(raised.value), "a missing variable must not print the others"
     assert account.interrupts == []
+
+
+def test_people_hear_at_once_of_an_interrupt_and_once_however_often_the_alarm_comes(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    answer = deliver(alarm_action(query(instance_id)))
+    deliver(alarm_action(query(instance_id)))
+    (message,) = account.messages
+    assert message.startswith(f"Hangdump: {instance_id} was interrupted (kernel-deaf)")
+    for said in (answer["incidentId"], "/hangdump/interrupts", "Do not reboot"):
+        assert said in message
+
+
+CRASH_KERNEL = "[    0.000000] Linux version 6.1.0-28 (x)\n[    0.000000] Command line: elfcorehdr=0x3c000000\n"
+
+
+def test_a_dump_that_runs_already_is_fetched_without_an_interrupt(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.console = CRASH_KERNEL
+    answer = deliver(alarm_action(query(instance_id)))
+    assert (answer["decision"], answer["reason"]) == ("collect", "dump-under-way")
+    assert account.interrupts == []
+    assert account.executions == [answer["incidentId"]]
+    known = read_record(answer["incidentId"])
+    assert (known.state, known.is_crashed) == (State.PANICKED, True)
+    # Its vmcore is younger than the agent's last ping.
+    assert known.since_epoch == int(account.last_ping_at.timestamp()) - 60
+    assert f"{instance_id} has panicked by itself" in account.messages[0]
+    again = deliver(alarm_action(query(instance_id)))
+    assert (again["decision"], len(account.executions), len(account.messages)) == ("duplicate", 1, 1)
+
+
+def test_two_alarms_of_one_panic_fetch_its_dump_once(account: Account, deliver: Deliver, instance_id: str) -> None:
+    account.console = CRASH_KERNEL
+    first = deliver(alarm_action(query(instance_id)))
+    other = deliver(alarm_action(query(instance_id, HEARTBEAT), name="app", at="2026-11-23T04:00:20.000+0000"))
+    assert (other["decision"], other["reason"]) == ("refuse", "incident-open")
+    assert account.executions == [first["incidentId"]]
+    assert account.interrupts == []
+
+
+def test_a_dump_longer_than_any_cooldown_is_never_hit(
+    account: Account, deliver: Deliver, instance_id: str, clock: Clock
+) -> None:
+    deliver(alarm_action(query(instance_id)))
+    # Days later, with a console that makedumpfile's progress has filled.
+    clock.at += timedelta(days=2)
+    account.impaired_since, account.last_ping_at = clock.at - timedelta(minutes=9), clock.at - timedelta(minutes=10)
+    account.console = "Copying data                       : [ 45.3 %] -           eta: 3s\n" * 900
+    answer = deliver(alarm_action(query(instance_id), at="2026-11-25T04:00:20.000+0000"))
+    assert answer["reason"] == "incident-open"
+    assert account.interrupts == [instance_id]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000+0000", "2026-11-24T00:00:00.000+0000"])
+def test_an_alarm_of_an_impossible_time_is_refused_and_leaves_the_real_one_alone(
+    account: Account, deliver: Deliver, instance_id: str, at: str
+) -> None:
+    with pytest.raises(InvalidInput, match="changed at"):
+        deliver(alarm_action(query(instance_id), at=at))
+    assert account.interrupts == []
+    assert deliver(alarm_action(query(instance_id)))["decision"] == "interrupt"

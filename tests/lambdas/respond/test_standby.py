@@ -94,7 +94,18 @@ def test_what_others_put_in_standby_is_theirs_to_bring_back(
     assert not read_record(incident_id).auto_scaling_group
 
 
-@pytest.mark.parametrize("state", ["Terminating", "Terminating:Wait", "Pending:Wait", "Detaching", "Warmed:Running"])
+@pytest.mark.parametrize("state", ["Terminating", "Terminating:Wait", "Terminating:Proceed"])
+def test_what_the_group_already_terminates_is_interrupted_at_once(
+    account: Account, group: AutoScalingGroup, interrupt: Interrupt, incident_id: str, instance_id: str, state: str
+) -> None:
+    group.lifecycle_state = state
+    assert interrupt()[0] == "interrupt"
+    assert account.interrupts == [instance_id]
+    assert group.history == []
+    assert "terminating" in events(incident_id)
+
+
+@pytest.mark.parametrize("state", ["Pending:Wait", "Detaching", "Warmed:Running"])
 def test_in_any_other_lifecycle_state_it_is_refused(
     account: Account, group: AutoScalingGroup, interrupt: Interrupt, incident_id: str, state: str
 ) -> None:

@@ -20,7 +20,8 @@ from tests.lambdas.conftest import Clock, Launch
 from tests.lambdas.provision.test_retire_instance import alarms, put_alarm
 
 KEY = "vmcores/123456789012/eu-west-1/{instance}/{incident}/vmcore"
-READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64"}
+CONFIG = "0123456789abcdef"
+READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64", "configId": CONFIG}
 KERNEL = READY["kernel"]
 NOT_LOADED = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "kexec_crash_loaded is 0"}
 Sweep = Callable[..., dict[str, Any]]
@@ -213,7 +214,7 @@ def test_takes_the_mark_from_an_instance_that_could_not_dump(
     account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
 ) -> None:
     host = launch()
-    answers["check"] = {"ready": False, "findings": [NOT_LOADED], "kernel": KERNEL}
+    answers["check"] = {"ready": False, "findings": [NOT_LOADED], "kernel": KERNEL, "configId": CONFIG}
 
     run()
 
@@ -270,11 +271,11 @@ def test_says_which_instances_did_not_answer(launch: Launch, run: Sweep, answers
 @pytest.mark.parametrize(
     "lie",
     [
-        pytest.param({"findings": None, "ready": True, "kernel": KERNEL}, id="findings-are-null"),
+        pytest.param({"findings": None, "ready": True, "kernel": KERNEL, "configId": CONFIG}, id="findings-are-null"),
         pytest.param({"vmcore": "x"}, id="vmcore-is-text"),
         pytest.param({"vmcore": {"path": "/x", "sizeBytes": "many"}, "status": "complete"}, id="size-is-text"),
-        pytest.param({"ready": True, "findings": [[[]]], "kernel": KERNEL}, id="nested-list"),
-        pytest.param({"ready": True, "findings": [], "kernel": ["6.1"]}, id="kernel-is-a-list"),
+        pytest.param({"ready": True, "findings": [[[]]], "kernel": KERNEL, "configId": CONFIG}, id="nested-list"),
+        pytest.param({"ready": True, "findings": [], "kernel": ["6.1"], "configId": CONFIG}, id="kernel-is-a-list"),
     ],
 )
 def test_a_wrong_answer_of_one_instance_costs_only_itself(
@@ -295,7 +296,7 @@ def test_long_findings_leave_the_notification_readable(
     account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
 ) -> None:
     findings = [NOT_LOADED | {"code": f"fault-{number}", "observed": "x" * 380} for number in range(36)]
-    answers["check"] = {"ready": False, "findings": findings, "kernel": KERNEL}
+    answers["check"] = {"ready": False, "findings": findings, "kernel": KERNEL, "configId": CONFIG}
     for _ in range(60):
         launch()
 
@@ -405,13 +406,15 @@ def test_an_instance_that_is_seen_ready_is_marked_so_with_its_kernel(run: Sweep,
     run()
     tags = tags_of(instance_id)
     assert tags["hangdump:ready"] == clock.at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert tags["hangdump:ready-kernel"] == "6.1.0-28-cloud-amd64"
+    assert (tags["hangdump:ready-kernel"], tags["hangdump:ready-config"]) == ("6.1.0-28-cloud-amd64", CONFIG)
 
 
 @pytest.mark.parametrize(
     "check",
     [
-        pytest.param({"ready": False, "findings": [NOT_LOADED], "kernel": "6.1.0-28"}, id="not-ready"),
+        pytest.param(
+            {"ready": False, "findings": [NOT_LOADED], "kernel": "6.1.0-28", "configId": CONFIG}, id="not-ready"
+        ),
         pytest.param({"ready": True, "findings": []}, id="kernel-unknown"),
         pytest.param(None, id="no-answer"),
     ],

@@ -1,0 +1,68 @@
+"""Reads what the hypervisor counts of an instance, whatever became of its network: EBS writes and CPU credits."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lambdas.runtime import clients
+
+# Nitro posts EBS metrics every five minutes, and with detailed monitoring every minute.
+_PERIOD = timedelta(minutes=5)
+_HISTORY = timedelta(hours=3)
+# A period is published some minutes after its end, and the hang begins some minutes before a check fails.
+_LEAD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class HypervisorMetrics:
+    """Writes by period, oldest first; `credits` None: CloudWatch has no balance."""
+
+    writes: tuple[tuple[datetime, float], ...] = ()
+    credits: float | None = None
+
+    def writes_before(self, onset: datetime) -> int | None:
+        """The average of the periods that ended well before the onset; None: there is none."""
+        return _average([count for began, count in self.writes if began + _PERIOD <= onset - _LEAD])
+
+    def writes_after(self, onset: datetime, now: datetime) -> int | None:
+        """The average of the full periods since the onset; None: there is none yet."""
+        return _average([count for began, count in self.writes if onset <= began <= now - _PERIOD])
+
+
+def read_hypervisor_metrics(instance_id: str, now: datetime) -> HypervisorMetrics:
+    """Raises ClientError. Types without credits have no balance."""
+    answer = clients.cloudwatch().get_metric_data(
+        MetricDataQueries=[
+            {
+                "Id": name.lower(),
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/EC2",
+                        "MetricName": name,
+                        "Dimensions": [{"Name": "InstanceId", "Value": instance_id}],
+                    },
+                    "Period": int(_PERIOD.total_seconds()),
+                    "Stat": stat,
+                },
+            }
+            for name, stat in (("EBSWriteOps", "Sum"), ("CPUCreditBalance", "Minimum"))
+        ],
+        StartTime=now - _HISTORY,
+        EndTime=now,
+        ScanBy="TimestampAscending",
+    )
+    series = {
+        result["Id"]: tuple(zip(result.get("Timestamps", []), result.get("Values", []), strict=False))
+        for result in answer["MetricDataResults"]
+    }
+    balances = series.get("cpucreditbalance", ())
+    return HypervisorMetrics(series.get("ebswriteops", ()), balances[-1][1] if balances else None)
+
+
+def has_standard_credits(instance_id: str) -> bool:
+    """Whether a burstable instance is slowed down without credits (`standard`), instead of charged (`unlimited`)."""
+    answer = clients.ec2().describe_instance_credit_specifications(InstanceIds=[instance_id])
+    return any(each.get("CpuCredits") == "standard" for each in answer["InstanceCreditSpecifications"])
+
+
+def _average(counts: list[float]) -> int | None:
+    return round(sum(counts) / len(counts)) if counts else None

@@ -1,0 +1,156 @@
+"""Rules that prove the hang: first what speaks against one, then one class of proof, whole.
+
+docs/safety.md has them as a table. A person who requests an interrupt has seen the hang, so none of them applies.
+"""
+
+from typing import Literal
+
+from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
+from lambdas.runtime import moment
+
+# The agent pings every five minutes by default. It was alive shortly before the onset if it missed no two pings, with
+# two minutes of tolerance; it is silent when it has missed two and the tolerance has passed.
+_PING_SECONDS = 300
+TOO_YOUNG: Reason = "hang-too-young"
+SILENCE_SECONDS = 2 * _PING_SECONDS + 120
+# A silence that nobody acted on for so long is that of a dead agent.
+_LONGEST_SILENCE_SECONDS = 3600
+# Clocks and publishing differ by as much.
+_ONSET_SLACK_SECONDS = 60
+# Hangs of three instances of a zone this close together have a common cause, which is rarely their kernels.
+CORRELATION_SECONDS = 600
+_CORRELATED_INSTANCES = 3
+CORRELATED: Reason = "correlated-failure"
+# With half the writes of before, somebody still works.
+_WORKING_SHARE = 0.5
+# The kernel reports a lockup every 20 to 60 s: after this time it is over, or the console does not show this boot.
+_WORDS_SECONDS = 300
+_LOCKUPS = 2
+_HUNG_TASKS, _HUNG_TASK_SCANS = 3, 2
+
+
+def _scheduled_event(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.scheduled_events is None:
+        return missing("the instance's scheduled events", evidence)
+    if evidence.scheduled_events:
+        return refusal("scheduled-event", f"EC2 has scheduled: {', '.join(evidence.scheduled_events)}.")
+    return None
+
+
+def _credits(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.is_out_of_credits is None:
+        return missing("the instance's CPU credits", evidence)
+    if evidence.is_out_of_credits:
+        return refusal("no-credits", "The burstable instance has no CPU credits left: it is slow, not hung.")
+    return None
+
+
+def _symptom(evidence: Evidence, policy: Policy) -> Decision | None:
+    """Something shows a hang at all. Which class it proves is decided when nothing speaks against it."""
+    status = evidence.instance_status
+    if status not in ("ok", "impaired"):
+        # `initializing`: the instance has just started, and kdump may not have loaded the crash kernel yet.
+        return missing(f"the instance status check, which is {status or 'unread'}", evidence)
+    if evidence.last_ping_epoch is None:
+        return missing("the agent's last ping", evidence)
+    if None in (evidence.console_lockups, evidence.console_hung_tasks, evidence.console_hung_task_scans):
+        return missing("the console", evidence)
+    if status == "impaired":
+        return _impairment(evidence, policy)
+    if _is_said_by_kernel(evidence) or _is_silent(evidence):
+        return None
+    return refusal(
+        "status-check-passes",
+        "The instance status check is ok, the agent has pinged, and the console shows no hang of this boot.",
+    )
+
+
+def _impairment(evidence: Evidence, policy: Policy) -> Decision | None:
+    if not evidence.impaired_epoch:
+        return missing("since when the instance status check fails", evidence)
+    since = evidence.now_epoch - evidence.impaired_epoch
+    if since < policy.impaired_seconds:
+        detail = f"The instance status check fails for {since} s; {policy.impaired_seconds} s are needed."
+        return refusal(TOO_YOUNG, detail)
+    return None
+
+
+def _agent(evidence: Evidence, _: Policy) -> Decision | None:
+    """The agent lived until the onset and not longer. Else its silence shows nothing about the kernel."""
+    if not evidence.last_ping_epoch:
+        return refusal("agent-was-dead", "Systems Manager does not know the instance: its silence shows nothing.")
+    pinged_at = moment.iso(moment.at_epoch(evidence.last_ping_epoch))
+    if not evidence.onset_epoch:
+        # Nothing but its silence shows the hang.
+        if evidence.now_epoch - evidence.last_ping_epoch > _LONGEST_SILENCE_SECONDS:
+            return refusal("agent-was-dead", f"Its agent pinged last at {pinged_at}, and nothing else shows a hang.")
+        return None
+    after = evidence.last_ping_epoch - evidence.onset_epoch
+    if after > _ONSET_SLACK_SECONDS:
+        return refusal("instance-responds", f"Its agent pinged at {pinged_at}, {after} s after the onset.")
+    if -after > SILENCE_SECONDS:
+        detail = f"Its agent pinged last at {pinged_at}, {-after} s before the onset: it was dead before."
+        return refusal("agent-was-dead", detail)
+    return None
+
+
+def _correlation(evidence: Evidence, _: Policy) -> Decision | None:
+    if not evidence.impaired_epoch:
+        return None
+    if evidence.impaired_in_zone is None:
+        return missing("how many instances of the zone are impaired", evidence)
+    if evidence.impaired_in_zone >= _CORRELATED_INSTANCES:
+        detail = (
+            f"{evidence.impaired_in_zone} instances in {evidence.availability_zone} became impaired within"
+            f" {CORRELATION_SECONDS} s of each other: the zone, its network or a change is at fault, not one kernel."
+        )
+        return refusal(CORRELATED, detail)
+    return None
+
+
+def _work(evidence: Evidence, policy: Policy) -> Decision | None:
+    """The hypervisor counts the instance's writes, whatever became of its network."""
+    before, after = evidence.ebs_writes_before, evidence.ebs_writes_after
+    if before is None or after is None:
+        if policy.is_hypervisor_evidence_required:
+            return missing("the EBS writes in a full period after the onset", evidence)
+        return None
+    if after > 0 and after >= _WORKING_SHARE * before:
+        detail = f"It wrote {after} times to EBS in a period after the onset, and {before} times before."
+        return refusal("still-works", detail)
+    return None
+
+
+def _proof(evidence: Evidence, policy: Policy) -> Decision | None:
+    if evidence.instance_status == "impaired" or _is_said_by_kernel(evidence):
+        return None
+    if policy.is_silence_interrupted:
+        return None
+    since = evidence.now_epoch - (evidence.last_ping_epoch or 0)
+    detail = f"Its agent is silent for {since} s, but the instance status check is ok and the console shows no hang."
+    return refusal("suspected-hang", detail)
+
+
+def proof_of(evidence: Evidence) -> Literal["kernel-deaf", "kernel-says-so", "silence"]:
+    """The class that is whole, once no rule objects: kernel-deaf, kernel-says-so or silence."""
+    if evidence.instance_status == "impaired":
+        return "kernel-deaf"
+    return "kernel-says-so" if _is_said_by_kernel(evidence) else "silence"
+
+
+def _is_said_by_kernel(evidence: Evidence) -> bool:
+    said = evidence.console_trouble_epoch or 0
+    if not 0 <= evidence.now_epoch - said <= _WORDS_SECONDS:
+        return False
+    is_hung = (evidence.console_hung_tasks or 0) >= _HUNG_TASKS
+    return (evidence.console_lockups or 0) >= _LOCKUPS or (
+        is_hung and (evidence.console_hung_task_scans or 0) >= _HUNG_TASK_SCANS
+    )
+
+
+def _is_silent(evidence: Evidence) -> bool:
+    return evidence.now_epoch - (evidence.last_ping_epoch or 0) > SILENCE_SECONDS
+
+
+# What speaks against a hang comes before the proof.
+RULES = (_scheduled_event, _credits, _symptom, _agent, _correlation, _work, _proof)
