@@ -61,7 +61,6 @@ SETTINGS = {
     "dumpLimitSeconds": 1800,
     "pollSeconds": 5,
     "uploadTimeoutSeconds": 900,
-    "cooldownSeconds": 60,
     "fleetBudget": 100,
     "zoneBudget": 100,
 }
@@ -81,6 +80,12 @@ class Instance:
     guest: QemuGuest
     instance_id: str
     bucket: str
+    table: str
+
+    def forget_interrupt(self) -> None:
+        """Ends the cooldown, which is longer than a capture: here the next interrupt is wanted."""
+        key = {"pk": {"S": f"instance#{self.instance_id}"}}
+        self.account.client("dynamodb").delete_item(TableName=self.table, Key=key)
 
     def run(self, machine: str, timeout_seconds: float, **given: Any) -> dict[str, Any]:
         """The output of an execution; raises NotCaptured."""
@@ -115,7 +120,7 @@ def _instance(release: Release, assembly: Path, consoles: Path) -> Iterator[Inst
         tags = {"hangdump:enrolled": "true"}
         instance_id = account.add_instance(guest, instance_type=variant.instance_type, tags=tags)
         try:
-            yield Instance(account, guest, instance_id, outputs["VmcoreBucketName"])
+            yield Instance(account, guest, instance_id, outputs["VmcoreBucketName"], outputs["IncidentTableName"])
         finally:
             with consoles.open("a") as log:
                 log.write(guest.console())
@@ -123,6 +128,7 @@ def _instance(release: Release, assembly: Path, consoles: Path) -> Iterator[Inst
 
 def _measured(instance: Instance, capture: Capture) -> dict[str, Any]:
     instance.run("ProvisionDumpVolume", PROVISION_SECONDS, **capture.provision_input())
+    instance.forget_interrupt()
     hang(instance.guest)
     seen: dict[str, float] = {}
     with ConsoleWatch(instance.guest, lambda now: seen.update({now.phase: time.monotonic()}), every_seconds=0.1):

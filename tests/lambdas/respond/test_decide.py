@@ -4,11 +4,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lambdas.respond import timing_rules
 from lambdas.respond.decision import Evidence, Policy
-from lambdas.respond.timing_rules import decide, is_probe_needed
+from lambdas.respond.timing_rules import PROOF, RULES, decide, is_probe_needed
 
 NOW = 1_795_406_400
 CONFIG = "0123456789abcdef"
@@ -93,77 +94,83 @@ def test_interrupts_a_hung_instance_that_is_enrolled_and_ready() -> None:
     assert (decision.action, decision.reason) == ("interrupt", "kernel-deaf")
 
 
-@pytest.mark.parametrize(
-    ("evidence", "reason"),
-    [
-        pytest.param(changed(is_instance_known=False), "instance-unknown", id="unknown"),
-        pytest.param(changed(is_enrolled=False), "not-enrolled", id="not-enrolled"),
-        pytest.param(changed(ready_epoch=0), "not-ready", id="not-ready"),
-        pytest.param(changed(ready_epoch=NOW - 86_401), "ready-stale", id="ready-long-ago"),
-        pytest.param(changed(ready_epoch=NOW + 61), "ready-stale", id="ready-in-the-future"),
-        pytest.param(changed(launched_epoch=NOW - 3599), "ready-stale", id="started-since-ready"),
-        pytest.param(changed(console_booted_epoch=NOW - 3599), "ready-stale", id="rebooted-since-ready"),
-        pytest.param(changed(console_kernel="6.1.0-31-cloud-amd64"), "ready-stale", id="another-kernel"),
-        pytest.param(changed(launched_epoch=NOW - 299), "boot-grace", id="just-launched"),
-        pytest.param(changed(console_booted_epoch=NOW - 299), "boot-grace", id="just-rebooted"),
-        pytest.param(changed(console_booted_epoch=NOW + 30), "boot-grace", id="booted-by-a-fast-clock"),
-        pytest.param(changed(is_booting=True), "boot-grace", id="boots"),
-        pytest.param(changed(is_crash_kernel=True), "dump-under-way", id="dumps-already"),
-        pytest.param(changed(mute="its actions are disabled"), "alarm-muted", id="muted"),
-        pytest.param(changed(maintenance_window="sat 02:00-04:00"), "maintenance-window", id="maintenance"),
-        pytest.param(
-            changed(rival_alarms=("boot: reboot",), fired_rival_alarms=("boot: reboot",)),
-            "other-alarm-acts",
-            id="rival",
-        ),
-        pytest.param(changed(instance_state="stopping"), "not-running", id="stopping"),
-        pytest.param(changed(hypervisor="xen"), "unsupported-hypervisor", id="xen"),
-        pytest.param(changed(architectures=("arm64",)), "unsupported-architecture", id="graviton"),
-        pytest.param(changed(architectures=("x86_64_mac",)), "unsupported-architecture", id="mac"),
-        pytest.param(changed(system_status="impaired"), "system-check-failed", id="host-impaired"),
-        pytest.param(changed(system_status="insufficient-data"), "system-check-failed", id="host-in-doubt"),
-        pytest.param(changed(system_status="not-applicable"), "system-check-failed", id="host-unchecked"),
-        pytest.param(changed(attached_ebs_status="impaired"), "ebs-check-failed", id="disk-impaired"),
-        pytest.param(changed(attached_ebs_status="insufficient-data"), "ebs-check-failed", id="disk-in-doubt"),
-        pytest.param(changed(PASSES, last_ping_epoch=NOW - 60), "status-check-passes", id="check-recovered"),
-        pytest.param(changed(impaired_epoch=NOW - 119), "hang-too-young", id="failed-once"),
-        pytest.param(changed(PASSES, last_ping_epoch=NOW - 721), "suspected-hang", id="silent-alone"),
-        pytest.param(changed(PASSES, last_ping_epoch=NOW - 1_728_000), "agent-was-dead", id="agent-died-days-ago"),
-        pytest.param(changed(PASSES, last_ping_epoch=0), "agent-was-dead", id="never-registered"),
-        pytest.param(changed(last_ping_epoch=NOW - 240 - 721), "agent-was-dead", id="agent-died-before-the-onset"),
-        pytest.param(changed(last_ping_epoch=NOW - 240 + 61), "instance-responds", id="pinged-after-the-onset"),
-        pytest.param(changed(impaired_in_zone=3), "correlated-failure", id="three-in-the-zone"),
-        pytest.param(changed(scheduled_events=("system-reboot",)), "scheduled-event", id="scheduled-reboot"),
-        pytest.param(changed(ebs_writes_after=150), "still-works", id="still-writes-half"),
-        pytest.param(changed(is_out_of_credits=True), "no-credits", id="out-of-credits"),
-        pytest.param(changed(open_incident="20261123T030000Z-i-0"), "incident-open", id="incident-is-open"),
-        pytest.param(changed(console_ready_config="fedcba9876543210"), "ready-stale", id="another-configuration"),
-        pytest.param(changed(SAYS, console_trouble_epoch=NOW - 301), "status-check-passes", id="spoke-long-ago"),
-        pytest.param(changed(SAYS, console_lockups=1), "status-check-passes", id="one-lockup"),
-        pytest.param(
-            changed(HUNG_TASKS, console_hung_task_scans=1), "status-check-passes", id="hung-tasks-of-one-scan"
-        ),
-        pytest.param(changed(HUNG_TASKS, console_hung_tasks=2), "status-check-passes", id="two-hung-tasks"),
-        pytest.param(
-            changed(SAYS, console_trouble_began_epoch=NOW - 900, last_ping_epoch=NOW - 700),
-            "instance-responds",
-            id="pinged-after-the-kernel-spoke",
-        ),
-        pytest.param(changed(instance_status="initializing"), "evidence-missing", id="just-started"),
-        pytest.param(changed(instance_status="insufficient-data"), "evidence-missing", id="check-in-doubt"),
-        pytest.param(changed(is_probe_answered=True), "instance-responds", id="responds"),
-        pytest.param(changed(last_interrupt_epoch=NOW - 1), "cooldown", id="interrupted-just-now"),
-        pytest.param(changed(last_interrupt_epoch=NOW - 3600), "cooldown", id="cooldown-at-its-end"),
-        pytest.param(changed(interrupts_in_window=3), "fleet-budget-spent", id="fleet-budget-spent"),
-        pytest.param(changed(interrupts_in_zone=2), "zone-budget-spent", id="zone-budget-spent"),
-        pytest.param(changed(interrupts_in_group=1), "group-budget-spent", id="group-budget-spent"),
-        pytest.param(changed(availability_zone=""), "evidence-missing", id="zone-unknown"),
-    ],
-)
+REFUSALS = [
+    pytest.param(changed(is_instance_known=False), "instance-unknown", id="unknown"),
+    pytest.param(changed(is_enrolled=False), "not-enrolled", id="not-enrolled"),
+    pytest.param(changed(ready_epoch=0), "not-ready", id="not-ready"),
+    pytest.param(changed(ready_epoch=NOW - 86_401), "ready-stale", id="ready-long-ago"),
+    pytest.param(changed(ready_epoch=NOW + 61), "ready-stale", id="ready-in-the-future"),
+    pytest.param(changed(launched_epoch=NOW - 3599), "ready-stale", id="started-since-ready"),
+    pytest.param(changed(console_booted_epoch=NOW - 3599), "ready-stale", id="rebooted-since-ready"),
+    pytest.param(changed(console_kernel="6.1.0-31-cloud-amd64"), "ready-stale", id="another-kernel"),
+    pytest.param(changed(launched_epoch=NOW - 299), "boot-grace", id="just-launched"),
+    pytest.param(changed(console_booted_epoch=NOW - 299), "boot-grace", id="just-rebooted"),
+    pytest.param(changed(console_booted_epoch=NOW + 30), "boot-grace", id="booted-by-a-fast-clock"),
+    pytest.param(changed(is_booting=True), "boot-grace", id="boots"),
+    pytest.param(changed(is_crash_kernel=True), "dump-under-way", id="dumps-already"),
+    pytest.param(changed(mute="its actions are disabled"), "alarm-muted", id="muted"),
+    pytest.param(changed(maintenance_window="sat 02:00-04:00"), "maintenance-window", id="maintenance"),
+    pytest.param(
+        changed(rival_alarms=("boot: reboot",), fired_rival_alarms=("boot: reboot",)),
+        "other-alarm-acts",
+        id="rival",
+    ),
+    pytest.param(changed(instance_state="stopping"), "not-running", id="stopping"),
+    pytest.param(changed(hypervisor="xen"), "unsupported-hypervisor", id="xen"),
+    pytest.param(changed(architectures=("arm64",)), "unsupported-architecture", id="graviton"),
+    pytest.param(changed(architectures=("x86_64_mac",)), "unsupported-architecture", id="mac"),
+    pytest.param(changed(system_status="impaired"), "system-check-failed", id="host-impaired"),
+    pytest.param(changed(system_status="insufficient-data"), "system-check-failed", id="host-in-doubt"),
+    pytest.param(changed(system_status="not-applicable"), "system-check-failed", id="host-unchecked"),
+    pytest.param(changed(attached_ebs_status="impaired"), "ebs-check-failed", id="disk-impaired"),
+    pytest.param(changed(attached_ebs_status="insufficient-data"), "ebs-check-failed", id="disk-in-doubt"),
+    pytest.param(changed(PASSES, last_ping_epoch=NOW - 60), "status-check-passes", id="check-recovered"),
+    pytest.param(changed(impaired_epoch=NOW - 119), "hang-too-young", id="failed-once"),
+    pytest.param(changed(PASSES, last_ping_epoch=NOW - 721), "suspected-hang", id="silent-alone"),
+    pytest.param(changed(PASSES, last_ping_epoch=NOW - 1_728_000), "agent-was-dead", id="agent-died-days-ago"),
+    pytest.param(changed(PASSES, last_ping_epoch=0), "agent-was-dead", id="never-registered"),
+    pytest.param(changed(last_ping_epoch=NOW - 240 - 721), "agent-was-dead", id="agent-died-before-the-onset"),
+    pytest.param(changed(last_ping_epoch=NOW - 240 + 61), "instance-responds", id="pinged-after-the-onset"),
+    pytest.param(changed(impaired_in_zone=3), "correlated-failure", id="three-in-the-zone"),
+    pytest.param(changed(scheduled_events=("system-reboot",)), "scheduled-event", id="scheduled-reboot"),
+    pytest.param(changed(ebs_writes_after=150), "still-works", id="still-writes-half"),
+    pytest.param(changed(is_out_of_credits=True), "no-credits", id="out-of-credits"),
+    pytest.param(changed(open_incident="20261123T030000Z-i-0"), "incident-open", id="incident-is-open"),
+    pytest.param(changed(console_ready_config="fedcba9876543210"), "ready-stale", id="another-configuration"),
+    pytest.param(changed(SAYS, console_trouble_epoch=NOW - 301), "status-check-passes", id="spoke-long-ago"),
+    pytest.param(changed(SAYS, console_lockups=1), "status-check-passes", id="one-lockup"),
+    pytest.param(changed(HUNG_TASKS, console_hung_task_scans=1), "status-check-passes", id="hung-tasks-of-one-scan"),
+    pytest.param(changed(HUNG_TASKS, console_hung_tasks=2), "status-check-passes", id="two-hung-tasks"),
+    pytest.param(
+        changed(SAYS, console_trouble_began_epoch=NOW - 900, last_ping_epoch=NOW - 700),
+        "instance-responds",
+        id="pinged-after-the-kernel-spoke",
+    ),
+    pytest.param(changed(instance_status="initializing"), "evidence-missing", id="just-started"),
+    pytest.param(changed(instance_status="insufficient-data"), "evidence-missing", id="check-in-doubt"),
+    pytest.param(changed(is_probe_answered=True), "instance-responds", id="responds"),
+    pytest.param(changed(last_interrupt_epoch=NOW - 1), "cooldown", id="interrupted-just-now"),
+    pytest.param(changed(last_interrupt_epoch=NOW - 3600), "cooldown", id="cooldown-at-its-end"),
+    pytest.param(changed(interrupts_in_window=3), "fleet-budget-spent", id="fleet-budget-spent"),
+    pytest.param(changed(interrupts_in_zone=2), "zone-budget-spent", id="zone-budget-spent"),
+    pytest.param(changed(interrupts_in_group=1), "group-budget-spent", id="group-budget-spent"),
+    pytest.param(changed(availability_zone=""), "evidence-missing", id="zone-unknown"),
+]
+
+
+@pytest.mark.parametrize(("evidence", "reason"), REFUSALS)
 def test_refuses(evidence: Evidence, reason: str) -> None:
     decision = decide(evidence, POLICY)
     assert (decision.action, decision.reason) == ("refuse", reason)
     assert decision.detail
+
+
+@pytest.mark.parametrize("rule", [*RULES, *PROOF], ids=lambda rule: rule.__name__.removeprefix("_"))
+def test_without_any_one_of_the_rules_something_is_decided_wrongly(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, rules in (("RULES", RULES), ("PROOF", PROOF)):
+        monkeypatch.setattr(timing_rules, name, tuple(each for each in rules if each is not rule))
+    decided: list[Any] = [case.values for case in REFUSALS]
+    assert any(decide(evidence, POLICY).reason != reason for evidence, reason in decided)
 
 
 @pytest.mark.parametrize(
@@ -432,6 +439,18 @@ def assert_nothing_speaks_against_a_hang(evidence: Evidence, policy: Policy) -> 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)
 def test_whatever_the_evidence_an_interrupt_has_every_safety_fact(evidence: Evidence, policy: Policy) -> None:
+    assert_safe(evidence, policy)
+
+
+@pytest.mark.nightly
+@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)
+def test_none_of_100_000_interrupts_lacks_a_safety_fact(evidence: Evidence, policy: Policy) -> None:
+    assert_safe(evidence, policy)
+
+
+def assert_safe(evidence: Evidence, policy: Policy) -> None:
+    """If it is interrupted, every fact of docs/safety.md holds."""
     if decide(evidence, policy).action != "interrupt":
         return
     assert not policy.is_dry_run
