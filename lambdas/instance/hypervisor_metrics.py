@@ -1,13 +1,20 @@
 """Reads what the hypervisor counts of an instance, whatever became of its network: EBS writes and CPU credits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from lambdas.runtime import clients
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
 
 # Nitro posts EBS metrics every five minutes, and with detailed monitoring every minute.
 _PERIOD = timedelta(minutes=5)
 _HISTORY = timedelta(hours=3)
+# Metric -> statistic
+_METRICS = {"EBSWriteOps": "Sum", "CPUCreditBalance": "Minimum"}
 # A period is published some minutes after its end, and the hang begins some minutes before a check fails.
 _LEAD = timedelta(minutes=5)
 
@@ -31,21 +38,7 @@ class HypervisorMetrics:
 def read_hypervisor_metrics(instance_id: str, now: datetime) -> HypervisorMetrics:
     """Raises ClientError. Types without credits have no balance."""
     answer = clients.cloudwatch().get_metric_data(
-        MetricDataQueries=[
-            {
-                "Id": name.lower(),
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": "AWS/EC2",
-                        "MetricName": name,
-                        "Dimensions": [{"Name": "InstanceId", "Value": instance_id}],
-                    },
-                    "Period": int(_PERIOD.total_seconds()),
-                    "Stat": stat,
-                },
-            }
-            for name, stat in (("EBSWriteOps", "Sum"), ("CPUCreditBalance", "Minimum"))
-        ],
+        MetricDataQueries=metric_queries(instance_id, _METRICS, period_seconds=int(_PERIOD.total_seconds())),
         StartTime=now - _HISTORY,
         EndTime=now,
         ScanBy="TimestampAscending",
@@ -54,8 +47,29 @@ def read_hypervisor_metrics(instance_id: str, now: datetime) -> HypervisorMetric
         result["Id"]: tuple(zip(result.get("Timestamps", []), result.get("Values", []), strict=False))
         for result in answer["MetricDataResults"]
     }
-    balances = series.get("cpucreditbalance", ())
-    return HypervisorMetrics(series.get("ebswriteops", ()), balances[-1][1] if balances else None)
+    writes, balances = (series.get(f"m{number}", ()) for number in range(len(_METRICS)))
+    return HypervisorMetrics(writes, balances[-1][1] if balances else None)
+
+
+def metric_queries(
+    instance_id: str, statistics: Mapping[str, str], *, period_seconds: int
+) -> "list[MetricDataQueryTypeDef]":
+    """GetMetricData's queries for an instance's metrics of AWS/EC2, with the ids m0, m1, … in their order."""
+    return [
+        {
+            "Id": f"m{number}",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/EC2",
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "InstanceId", "Value": instance_id}],
+                },
+                "Period": period_seconds,
+                "Stat": statistic,
+            },
+        }
+        for number, (name, statistic) in enumerate(statistics.items())
+    ]
 
 
 def has_standard_credits(instance_id: str) -> bool:

@@ -108,7 +108,8 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     nothing_left = PastInterrupts(0, 0, 0, 0).spent(place, limits)
     if nothing_left is not None:
         return nothing_left
-    items = [_claim_incident(table, incident, now), _start_cooldown(table, incident, limits, now)]
+    cooldown = _start_cooldown(table, incident, limits, now, not_within_seconds=limits.cooldown_seconds)
+    items = [_claim_incident(table, incident, now), cooldown]
     budgets = (limits.fleet_budget, limits.zone_budget, limits.group_budget)
     keys = _budget_keys(place, limits, now)
     items += [_charge(table, pk, budget, limits, now) for pk, budget in zip(keys, budgets, strict=False)]
@@ -132,19 +133,16 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     raise AssertionError("the loop returns or raises")
 
 
-def record_panic(table: str, incident: Incident, *, now: datetime) -> bool:
+def record_panic(table: str, incident: Incident, *, limits: InterruptLimits, now: datetime) -> bool:
     """Records that the kernel has panicked by itself: the incident is `panicked`, and the cooldown starts.
 
     False when another alarm records the same panic, or this incident exists already.
     """
-    at = moment.epoch(now)
     fields = incident.as_json() | {"state": State.PANICKED.value}
     created = UpdateExpression(fields, fields.pop("timeline"))
-    last = UpdateExpression({"lastInterruptEpoch": at, "incidentId": incident.incident_id})
-    name, before = last.name("lastInterruptEpoch"), last.value(at - _ONE_PANIC_SECONDS)
     items = [
         _member(table, f"incident#{incident.incident_id}", created, "attribute_not_exists(pk)"),
-        _member(table, f"instance#{incident.instance_id}", last, f"attribute_not_exists({name}) OR {name} < {before}"),
+        _start_cooldown(table, incident, limits, now, not_within_seconds=_ONE_PANIC_SECONDS),
     ]
     try:
         clients.dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=uuid.uuid4().hex)
@@ -164,12 +162,13 @@ def _claim_incident(table: str, incident: Incident, now: datetime) -> "TransactW
 
 
 def _start_cooldown(
-    table: str, incident: Incident, limits: InterruptLimits, now: datetime
+    table: str, incident: Incident, limits: InterruptLimits, now: datetime, *, not_within_seconds: int
 ) -> "TransactWriteItemTypeDef":
+    """Fails if the last interrupt or panic is no older than not_within_seconds."""
     at = moment.epoch(now)
     expires = at + limits.cooldown_seconds + _GRACE_SECONDS
     update = UpdateExpression({"lastInterruptEpoch": at, "incidentId": incident.incident_id, "expiresAtEpoch": expires})
-    last, allowed = update.name("lastInterruptEpoch"), update.value(at - limits.cooldown_seconds)
+    last, allowed = update.name("lastInterruptEpoch"), update.value(at - not_within_seconds)
     condition = f"attribute_not_exists({last}) OR {last} < {allowed}"
     return _member(table, f"instance#{incident.instance_id}", update, condition)
 

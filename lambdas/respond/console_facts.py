@@ -5,7 +5,7 @@ Its text comes from the instance: it can be cut anywhere, hold anything, and lie
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -212,7 +212,7 @@ def read_console_facts(console: str) -> ConsoleFacts:
     return reader.facts()
 
 
-def _booted_epoch(line: Mapping[str, str] | re.Match[str]) -> int:
+def _booted_epoch(line: re.Match[str]) -> int:
     """0 for a date that is none (31 Feb), and for one that no boot of today can have."""
     try:
         at = datetime.strptime(line["at"], "%d %b %Y %H:%M:%S").replace(tzinfo=UTC)

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from lambdas.incident.object_keys import evidence_object_keys, key_prefix
 from lambdas.incident.record import Incident
+from lambdas.instance.hypervisor_metrics import metric_queries
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import EvidenceBound, VmcoreBucket
 from lambdas.runtime.observability import logger
@@ -66,21 +67,7 @@ def _metrics(instance_id: str) -> bytes:
     """`{"CPUUtilization": {"stat": "Maximum", "values": [["2026-11-23T03:58:00Z", 99.7], …]}, …}`, oldest first."""
     now = moment.now()
     answer = clients.cloudwatch_best_effort().get_metric_data(
-        MetricDataQueries=[
-            {
-                "Id": f"m{number}",
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": "AWS/EC2",
-                        "MetricName": name,
-                        "Dimensions": [{"Name": "InstanceId", "Value": instance_id}],
-                    },
-                    "Period": _METRICS_PERIOD_SECONDS,
-                    "Stat": stat,
-                },
-            }
-            for number, (name, stat) in enumerate(METRICS.items())
-        ],
+        MetricDataQueries=metric_queries(instance_id, METRICS, period_seconds=_METRICS_PERIOD_SECONDS),
         StartTime=now - timedelta(hours=METRICS_HOURS),
         EndTime=now,
         ScanBy="TimestampAscending",

@@ -63,7 +63,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
         }
     )
     if decision.reason == "dump-under-way":
-        return _collect_panic(opened, evidence, records)
+        return _collect_panic(opened, evidence, records, limits)
     if decision.action != "interrupt":
         return _record_refusal(opened, records)
     outcome = interrupt_once(
@@ -91,7 +91,9 @@ def _gather(instance_id: str, alarm: Alarm, records: IncidentTable, limits: Inte
     return gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
 
 
-def _collect_panic(opened: Incident, evidence: Evidence, records: IncidentTable) -> dict[str, Any]:
+def _collect_panic(
+    opened: Incident, evidence: Evidence, records: IncidentTable, limits: InterruptLimits
+) -> dict[str, Any]:
     """The kernel panicked by itself, after the agent's last ping: nothing is interrupted, and its dump is fetched."""
     since = evidence.last_ping_epoch or evidence.booted_epoch
     entry = timeline_entry(moment.now(), State.PANICKED.value, opened.detail or "")
@@ -104,7 +106,7 @@ def _collect_panic(opened: Incident, evidence: Evidence, records: IncidentTable)
             "timeline": [*opened.timeline, entry],
         }
     )
-    if not record_panic(records.name, panicked, now=moment.now()):
+    if not record_panic(records.name, panicked, limits=limits, now=moment.now()):
         known = records.read(opened.incident_id)
         if known is not None:
             return _resume(known, records)
