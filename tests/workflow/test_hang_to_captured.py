@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -203,18 +203,19 @@ def test_what_must_not_be_there_would_be_seen(line: str) -> None:
 def alarm_event(stack: Stack, name: str, dimensions: dict[str, str]) -> dict[str, Any]:
     """What CloudWatch sends to a Lambda action (facts of its documentation; the account's own alarms send the same)."""
     account, region = stack.account.account_id, stack.account.region
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    # An incident is named by its second: in this one, others begin.
+    earlier = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="milliseconds")
     metric = {"namespace": "AWS/EC2", "name": "StatusCheckFailed_Instance", "dimensions": dimensions}
     stat = {"metric": metric, "period": 60, "stat": "Maximum"}
     return {
         "source": "aws.cloudwatch",
         "alarmArn": f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
         "accountId": account,
-        "time": now,
+        "time": earlier,
         "region": region,
         "alarmData": {
             "alarmName": name,
-            "state": {"value": "ALARM", "reason": "threshold crossed", "timestamp": now},
+            "state": {"value": "ALARM", "reason": "threshold crossed", "timestamp": earlier},
             "previousState": {"value": "OK", "timestamp": "2026-11-23T03:00:00.000+0000"},
             "configuration": {"metrics": [{"id": "m1", "metricStat": stat, "returnData": True}]},
         },
