@@ -1,37 +1,16 @@
-"""Reads a dump's progress from the serial console. Pure. It is never decisive: the console shows no panic text.
-
-Knows the lines of Debian's kdump-tools and of dracut's kdump module, whose crash kernels both run makedumpfile.
-"""
+"""Reads a dump's progress from the serial console. Pure. It is never decisive: the console shows no panic text."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from lambdas.incident.record import ConsoleBaseline
+from lambdas.instance.console_lines import BANNER, COMMAND_LINE, DUMPING, SAVED, STEP, is_of_crash_kernel
 
 Phase = Literal["waiting", "crash-kernel", "dumping", "saved", "booting"]
 
-# [    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
-_BANNER = re.compile(r"Linux version \d")
-# [    0.000000] Command line: BOOT_IMAGE=… elfcorehdr=0x3c000000 …
-_COMMAND_LINE = re.compile(r"Command line: (?P<arguments>.*)")
-# Copying data                                      : [ 45.3 %] -           eta: 3s
-# Checking for memory holes                         : [100.0 %] |
-# Excluding unnecessary pages                       : [  7.1 %] /           eta: 2m5s
-# makedumpfile prints each at most once a second, and only while it makes progress. In cyclic mode the last two
-# alternate.
-_STEP = re.compile(
-    r"(?P<step>Copying data|Checking for memory holes|Excluding unnecessary pages)"
-    r"\s*:\s*\[\s*(?P<percent>\d{1,3}(?:\.\d{1,3})?)\s*%\]"
-)
-# kdump-tools[217]: running makedumpfile … · kdump[530]: saving vmcore · Saving dump using makedumpfile
-_DUMPING = re.compile(
-    r"running makedumpfile|kdump(?:\.sh)?\[\d+\]: saving vmcore$|[Ss]aving dump using makedumpfile|Copying data",
-    re.MULTILINE,
-)
-# kdump-tools[217]: saved vmcore in /var/crash/… · kdump[530]: saving vmcore complete · The dumpfile is saved to …
-_SAVED = re.compile(r"saved vmcore in|saving vmcore complete|The dumpfile is saved to")
 # Long enough to find the end again.
 _MARK_CHARACTERS = 512
 
@@ -58,15 +37,15 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
     since = news[started:] if started is not None else _without_banner(news)
     if not since:
         return Progress("waiting", "The console shows no crash kernel yet.")
-    if saved := _SAVED.search(since):
-        is_booting = _BANNER.search(since, saved.end()) is not None
+    if saved := SAVED.search(since):
+        is_booting = BANNER.search(since, saved.end()) is not None
         return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "reboots soon."))
-    if any("elfcorehdr=" not in match["arguments"] for match in _COMMAND_LINE.finditer(since)):
+    if not all(is_of_crash_kernel(match) for match in COMMAND_LINE.finditer(since)):
         return Progress("booting", "The crash kernel ended without reporting a saved vmcore; the instance boots.")
-    steps = list(_STEP.finditer(since))
+    steps = list(STEP.finditer(since))
     if steps:
         return _dumping(steps)
-    if _DUMPING.search(since):
+    if DUMPING.search(since):
         return Progress("dumping", "makedumpfile is running.")
     return Progress("crash-kernel", "The crash kernel is booting.")
 
@@ -74,15 +53,16 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
 def count_crash_kernels(console: str, *, seen: ConsoleBaseline | None) -> int:
     """Counts the crash kernels that began to boot since the console was last seen.
 
-    Counts command lines: a kernel prints one. If the end last seen has moved and occurs twice, the later one counts,
-    because a count too low is safer than one too high.
+    Counts command lines: a kernel prints one of each name. If the end last seen has moved and occurs twice, the later
+    one counts, because a count too low is safer than one too high.
     """
     news = console
     if seen is not None and seen.end:
         is_unmoved = console[: seen.length].endswith(seen.end)
         found = seen.length - len(seen.end) if is_unmoved else console.rfind(seen.end)
         news = console if found < 0 else console[found + len(seen.end) :]
-    return sum("elfcorehdr=" in match["arguments"] for match in _COMMAND_LINE.finditer(news))
+    names = Counter(match["name"] for match in COMMAND_LINE.finditer(news) if is_of_crash_kernel(match))
+    return max(names.values(), default=0)
 
 
 def mark_end(console: str) -> ConsoleBaseline | None:
@@ -111,16 +91,16 @@ def _after(console: str, baseline: ConsoleBaseline | None) -> str:
 
 def _without_banner(news: str) -> str:
     """EC2 keeps 64 KB of console, so a long dump's lines push out the crash kernel's banner. They prove it as well."""
-    starts = [first.start() for first in (_DUMPING.search(news), _STEP.search(news), _SAVED.search(news)) if first]
+    starts = [first.start() for first in (DUMPING.search(news), STEP.search(news), SAVED.search(news)) if first]
     return news[min(starts) :] if starts else ""
 
 
 def _crash_kernel_start(text: str) -> int | None:
     """The start of the last crash kernel's boot: its command line has elfcorehdr=."""
     start = None
-    banners = [match.start() for match in _BANNER.finditer(text)]
+    banners = [match.start() for match in BANNER.finditer(text)]
     for banner, following in pairwise([*banners, len(text)]):
-        command_line = _COMMAND_LINE.search(text, banner, following)
-        if command_line and "elfcorehdr=" in command_line["arguments"]:
+        command_line = COMMAND_LINE.search(text, banner, following)
+        if command_line and is_of_crash_kernel(command_line):
             start = banner
     return start

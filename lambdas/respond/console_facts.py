@@ -9,14 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from lambdas.instance.console_lines import BANNER, COMMAND_LINE, DUMPING, SAVED, STEP, is_of_crash_kernel
+
 # A boot of a `quiet` system (Amazon Linux 2023) prints no banner; GRUB's line and the login line show its kernel.
 # Booting `Amazon Linux (6.12.79-101.147.amzn2023.x86_64) 2023'
 _BOOT_LOADER = re.compile(r"Booting `[^'\n]{0,200}'")
 _RELEASE_IN_TITLE = re.compile(r"\((?P<release>\d[\w.+~-]{2,127})\)|with Linux (?P<debian>\d[\w.+~-]{2,127})")
-# [    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
-_BANNER = re.compile(r"Linux version (?P<release>\d\S{0,127})")
-# [    0.000000] Command line: BOOT_IMAGE=… elfcorehdr=0x3c000000 …
-_COMMAND_LINE = re.compile(r"(?:^|\] )(?:Kernel )?[Cc]ommand line: (?P<arguments>.*)")
 # Kernel 6.12.79-101.147.amzn2023.x86_64 on an x86_64 (-) · on a console of Debian: Debian GNU/Linux 12 host ttyS0
 _LOGIN = re.compile(r"^Kernel (?P<release>\d\S{1,127}) on an \w+", re.MULTILINE)
 _LOGIN_PROMPT = re.compile(r"\blogin: *$")
@@ -30,12 +28,6 @@ _DATED = re.compile(
 # hangdump-ready boot=<boot id> kernel=<release> config=<id>, printed by hangdump-ready.service after kdump's service
 _READY = re.compile(
     r"hangdump-ready boot=[0-9a-f-]{36} kernel=(?P<release>\d[\w.+~-]{1,127}) config=(?P<config>[0-9a-f]{16})\b"
-)
-# Only a crash kernel prints these, also a `quiet` one and one whose banner 64 KiB of progress have pushed out.
-_DUMP_PROGRESS = re.compile(
-    r"(?:Copying data|Checking for memory holes|Excluding unnecessary pages)\s*:\s*\[\s*\d{1,3}(?:\.\d+)?\s*%\]"
-    r"|kdump-tools\[\d+\]: (?:running makedumpfile|saved vmcore)|kdump(?:\.sh)?\[\d+\]: saving vmcore"
-    r"|[Ss]aving dump using makedumpfile"
 )
 _PANIC = re.compile(r"\] Kernel panic - not syncing: ")
 # [   12.345678] text · with CONFIG_PRINTK_CALLER [   12.345678][    T1] text
@@ -150,7 +142,7 @@ class _Reader:
         self.boot.know(kernel=match["release"], is_crash_kernel=False)
 
     def command_line(self, match: re.Match[str]) -> None:
-        if re.search(r"\belfcorehdr=", match["arguments"]):
+        if is_of_crash_kernel(match):
             self.boot.know(is_crash_kernel=True)
 
     def dated(self, match: re.Match[str]) -> None:
@@ -191,13 +183,16 @@ class _Reader:
 _ACTS: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], None]], ...] = (
     (_BOOT_LOADER, _Reader.boot_loader),
     (_TIMESTAMP, _Reader.timestamp),
-    (_BANNER, _Reader.banner),
-    (_COMMAND_LINE, _Reader.command_line),
+    (BANNER, _Reader.banner),
+    (COMMAND_LINE, _Reader.command_line),
     (_LOGIN, _Reader.login),
     (_LOGIN_PROMPT, _Reader.login),
     (_DATED, _Reader.dated),
     (_READY, _Reader.ready),
-    (_DUMP_PROGRESS, _Reader.crash),
+    # Only a crash kernel prints these, also a `quiet` one and one whose banner 64 KiB of progress have pushed out.
+    (STEP, _Reader.crash),
+    (DUMPING, _Reader.crash),
+    (SAVED, _Reader.crash),
     (_PANIC, _Reader.crash),
     (_LOCKUP, _Reader.lockup),
     (_HUNG_TASK, _Reader.hung_task),

@@ -1,0 +1,33 @@
+"""The lines on a serial console that show a kernel boot and a dump: those of kdump-tools and dracut's kdump module."""
+
+import re
+
+# [    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
+BANNER = re.compile(r"Linux version (?P<release>\d\S{0,127})")
+# [    0.000000] Command line: BOOT_IMAGE=… elfcorehdr=0x3c000000 …
+# x86 prints it under both names, Arm as `Kernel command line` only.
+COMMAND_LINE = re.compile(r"(?:^|\] )(?P<name>Command line|Kernel command line): (?P<arguments>.*)", re.MULTILINE)
+# Copying data                                      : [ 45.3 %] -           eta: 3s
+# Checking for memory holes                         : [100.0 %] |
+# Excluding unnecessary pages                       : [  7.1 %] /           eta: 2m5s
+# makedumpfile prints each at most once a second, and only while it makes progress. In cyclic mode the last two
+# alternate.
+STEP = re.compile(
+    r"(?P<step>Copying data|Checking for memory holes|Excluding unnecessary pages)"
+    r"\s*:\s*\[\s*(?P<percent>\d{1,3}(?:\.\d{1,3})?)\s*%\]"
+)
+# kdump-tools[217]: running makedumpfile … · kdump[530]: saving vmcore · Saving dump using makedumpfile
+DUMPING = re.compile(
+    r"kdump-tools\[\d+\]: running makedumpfile|kdump(?:\.sh)?\[\d+\]: saving vmcore\r?$"
+    r"|[Ss]aving dump using makedumpfile",
+    re.MULTILINE,
+)
+# kdump-tools[217]: saved vmcore in /var/crash/… · kdump[530]: saving vmcore complete · The dumpfile is saved to …
+SAVED = re.compile(
+    r"kdump-tools\[\d+\]: saved vmcore in|kdump(?:\.sh)?\[\d+\]: saving vmcore complete|The dumpfile is saved to"
+)
+
+
+def is_of_crash_kernel(command_line: re.Match[str]) -> bool:
+    """Whether a COMMAND_LINE is that of a kernel that kexec has started after a panic."""
+    return re.search(r"(?:^| )elfcorehdr=", command_line["arguments"]) is not None
