@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.incident.record import Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.respond.claim import DUPLICATE
-from lambdas.respond.evidence import gather, policy
-from lambdas.respond.interrupt import interrupt_once
+from lambdas.respond.evidence import Gathered, gather, policy
+from lambdas.respond.interrupt import confirm_in_standby, interrupt_once
 from lambdas.respond.timing_rules import decide
 from lambdas.runtime import moment
 from lambdas.runtime.environment import InterruptLimits, RecordKeeping
@@ -31,8 +31,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         records.settle_interrupting(known, now=moment.now())
         return _as_recorded(known)
     limits = InterruptLimits.read()
-    gathered = gather(known.instance_id, alarm=None, table=records.name, limits=limits, now=moment.now())
-    decision = decide(gathered.evidence, policy(limits, is_requested=True))
+    rules = policy(limits, is_requested=True)
+
+    def gather_now() -> Gathered:
+        return gather(known.instance_id, alarm=None, table=records.name, limits=limits, now=moment.now())
+
+    gathered = gather_now()
+    decision = decide(gathered.evidence, rules)
     logger.info(
         *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
         extra={LogField.DECISION: decision.action, LogField.REASON: decision.reason},
@@ -51,7 +56,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     )
     if decision.action != "interrupt":
         return _record_refusal(decided, records)
-    outcome = interrupt_once(decided, place=gathered.place, table=records, limits=limits, clock=moment.now)
+    outcome = interrupt_once(
+        decided,
+        place=gathered.place,
+        table=records,
+        limits=limits,
+        clock=moment.now,
+        confirm=lambda: confirm_in_standby(gathered.evidence, rules, gather_now),
+    )
     if outcome.kind == "claim-refused" and outcome.reason != DUPLICATE:
         refused = {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
         return _record_refusal(decided.model_copy(update=refused), records)

@@ -44,6 +44,9 @@ Reason = Literal[
     "dry-run",
 ]
 
+# The kernel has panicked by itself: its dump is fetched.
+PANICKED: Reason = "dump-under-way"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:

@@ -1,7 +1,7 @@
 """Rules about the instance itself: it is enrolled, can dump, has booted, and its host is healthy."""
 
 from lambdas.incident.record import CLOCK_SLACK_SECONDS
-from lambdas.respond.decision import Decision, Evidence, Policy, missing, refusal
+from lambdas.respond.decision import PANICKED, Decision, Evidence, Policy, missing, refusal
 from lambdas.runtime import moment
 from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
@@ -77,7 +77,7 @@ def _dump_under_way(evidence: Evidence, _: Policy) -> Decision | None:
     if evidence.is_crash_kernel is None:
         return missing("the console", evidence)
     if evidence.is_crash_kernel:
-        return refusal("dump-under-way", "The console shows a panic or a dump, and no boot after it.")
+        return refusal(PANICKED, "The console shows a panic or a dump, and no boot after it.")
     return None
 
 

@@ -5,7 +5,7 @@ started, so a later invocation reads the record and collects.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -15,9 +15,12 @@ from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import Incident, State, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.respond.claim import Place, claim
+from lambdas.respond.decision import PANICKED, Evidence, Policy
+from lambdas.respond.evidence import Gathered
 from lambdas.respond.evidence_first import EvidenceFirst, Kept
 from lambdas.respond.kill_switch import Obstacle, read_stop
 from lambdas.respond.standby import stand_by
+from lambdas.respond.timing_rules import decide
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.observability import count, logger
@@ -30,16 +33,21 @@ _DEFINITE_REFUSAL_PREFIX = "InvalidInstanceID."
 # Check the hang again if Standby took longer than this: somebody may have rebooted the instance meanwhile.
 _RECHECK_AFTER_SECONDS = 30
 
-_STATES = {"sent": State.INTERRUPTED, "uncertain": State.INTERRUPT_UNCERTAIN, "refused": State.INTERRUPT_REFUSED}
+_STATES = {
+    "sent": State.INTERRUPTED,
+    "uncertain": State.INTERRUPT_UNCERTAIN,
+    "panicked": State.PANICKED,
+    "refused": State.INTERRUPT_REFUSED,
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """sent · uncertain (answer unknown: collect, never send again) · refused (by EC2, the kill switch, Auto Scaling, or
-    because the instance answers again) · claim-refused.
+    """sent · uncertain (answer unknown: collect, never send again) · panicked (by itself: collect) · refused (by EC2,
+    the kill switch, Auto Scaling, or because the instance answers again) · claim-refused.
     """
 
-    kind: Literal["sent", "uncertain", "refused", "claim-refused"]
+    kind: Literal["sent", "uncertain", "panicked", "refused", "claim-refused"]
     reason: str
     detail: str
     epoch: int
@@ -52,7 +60,7 @@ def interrupt_once(
     table: IncidentTable,
     limits: InterruptLimits,
     clock: Callable[[], datetime],
-    confirm: Callable[[], Obstacle | None] = lambda: None,
+    confirm: Callable[[], Obstacle | None],
 ) -> Outcome:
     """Claims, sends, records. A crash in between leaves the state `interrupting`, from which nobody sends again.
 
@@ -70,6 +78,21 @@ def interrupt_once(
         outcome = _send(incident.instance_id, at=clock()) if obstacle is None else _stopped(obstacle, at=clock())
         _record(incident, outcome, kept, table, at=clock())
     return outcome
+
+
+def confirm_in_standby(before: Evidence, rules: Policy, gather_again: Callable[[], Gathered]) -> Obstacle | None:
+    """Decides again, because the hang was confirmed minutes ago. What the claim itself changed is as before."""
+    own_claim = {
+        "last_interrupt_epoch": before.last_interrupt_epoch,
+        "open_incident": before.open_incident,
+        "interrupts_in_window": before.interrupts_in_window,
+        "interrupts_in_zone": before.interrupts_in_zone,
+        "interrupts_in_group": before.interrupts_in_group,
+    }
+    decision = decide(replace(gather_again().evidence, **own_claim), rules)
+    if decision.action == "interrupt":
+        return None
+    return Obstacle(decision.reason, f"It was judged again once it was in Standby. {decision.detail}")
 
 
 def _claim(incident: Incident, place: Place, table: str, limits: InterruptLimits, *, at: datetime) -> Outcome | None:
@@ -101,6 +124,8 @@ def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTab
         fields |= {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
         fields["verdict"] = verdict_of_refusal(outcome.reason).value
         fields |= index_fields()
+    elif outcome.kind == "panicked":
+        fields |= {"decision": "collect", "reason": outcome.reason, "detail": outcome.detail}
     else:
         fields["interruptedEpoch"] = outcome.epoch
     fields |= {"evidenceKeys": kept.keys, "evidenceProblems": kept.problems}
@@ -109,7 +134,8 @@ def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTab
 
 
 def _stopped(obstacle: Obstacle, *, at: datetime) -> Outcome:
-    return Outcome("refused", obstacle.reason, obstacle.detail, moment.epoch(at))
+    kind: Literal["panicked", "refused"] = "panicked" if obstacle.reason == PANICKED else "refused"
+    return Outcome(kind, obstacle.reason, obstacle.detail, moment.epoch(at))
 
 
 def verdict_of_refusal(reason: str) -> Verdict:

@@ -1,8 +1,8 @@
 """The steps of a response. Their order lets a retry recover from a crash between any two of them.
 
-record? -> resume · facts -> probe -> decide -> claim -> Standby -> interrupt -> start the collection -> announce
-· panicked by itself -> record -> start the collection -> announce · refuse -> record -> notify · refused after Standby
--> ask for the return.
+record? -> resume · facts -> probe -> facts again -> decide -> claim -> Standby -> interrupt -> start the collection ->
+announce · panicked by itself -> record -> start the collection -> announce · refuse -> record -> notify · refused after
+Standby -> ask for the return.
 """
 
 import hashlib
@@ -18,10 +18,9 @@ from lambdas.respond.alarm_event import Alarm
 from lambdas.respond.announcement import announce, is_news
 from lambdas.respond.budget_notice import notify_once
 from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE, record_panic
-from lambdas.respond.decision import Evidence, Policy
+from lambdas.respond.decision import PANICKED, Evidence, Policy
 from lambdas.respond.evidence import Gathered, gather, policy
-from lambdas.respond.interrupt import interrupt_once, verdict_of_refusal
-from lambdas.respond.kill_switch import Obstacle
+from lambdas.respond.interrupt import confirm_in_standby, interrupt_once, verdict_of_refusal
 from lambdas.respond.proof_rules import CORRELATED, TOO_YOUNG
 from lambdas.respond.standby import ask_for_return
 from lambdas.respond.timing_rules import decide, is_probe_needed
@@ -45,9 +44,9 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
     limits = InterruptLimits.read()
     rules = policy(limits, is_requested=False)
     gathered = _gather(instance_id, alarm, records, limits, rules)
+    if is_probe_needed(gathered.evidence, rules):
+        gathered = _probe_and_gather(instance_id, alarm, table=records.name, limits=limits)
     evidence = gathered.evidence
-    if is_probe_needed(evidence, rules):
-        evidence = _with_probe(instance_id, evidence)
     decision = decide(evidence, rules)
     logger.info(
         *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
@@ -62,7 +61,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
             "network": gathered.network,
         }
     )
-    if decision.reason == "dump-under-way":
+    if decision.reason == PANICKED:
         return _collect_panic(opened, evidence, records, limits)
     if decision.action != "interrupt":
         return _record_refusal(opened, records)
@@ -72,13 +71,16 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
         table=records,
         limits=limits,
         clock=moment.now,
-        confirm=lambda: _check_hang_again(instance_id),
+        confirm=lambda: confirm_in_standby(
+            evidence, rules, lambda: _probe_and_gather(instance_id, alarm, table=records.name, limits=limits)
+        ),
     )
     if outcome.kind == "claim-refused":
         return _after_refused_claim(opened, outcome.reason, records)
     if outcome.kind == "refused":
         return _notify_refusal(_reread(incident, records), records)
-    return _start_collection(_reread(incident, records), records, decision="interrupt", reason=decision.reason)
+    known = _reread(incident, records)
+    return _start_collection(known, records, decision=known.decision or "interrupt", reason=known.reason or "")
 
 
 def _gather(instance_id: str, alarm: Alarm, records: IncidentTable, limits: InterruptLimits, rules: Policy) -> Gathered:
@@ -112,7 +114,7 @@ def _collect_panic(
             return _resume(known, records)
         detail = "Another alarm reported the same panic: its incident fetches the dump."
         return _record_refusal(opened.model_copy(update={"reason": "incident-open", "detail": detail}), records)
-    return _start_collection(_reread(opened.incident_id, records), records, decision="collect", reason="dump-under-way")
+    return _start_collection(_reread(opened.incident_id, records), records, decision="collect", reason=PANICKED)
 
 
 def resume_collection(incident: str) -> dict[str, Any]:
@@ -154,20 +156,14 @@ def _resume(known: Incident, records: IncidentTable) -> dict[str, Any]:
     return resume_collection(known.incident_id)
 
 
-def _with_probe(instance_id: str, evidence: Evidence) -> Evidence:
+def _probe_and_gather(instance_id: str, alarm: Alarm, *, table: str, limits: InterruptLimits) -> Gathered:
+    """Probes, then gathers the evidence: in the minute that a probe takes, the kernel can panic or be rebooted."""
     settings = Probe.read()
     answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
-    return replace(evidence, is_probe_answered=answer.is_answered, notes=(*evidence.notes, answer.detail))
-
-
-def _check_hang_again(instance_id: str) -> Obstacle | None:
-    """Probes again, because the hang was confirmed minutes ago."""
-    settings = Probe.read()
-    answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
-    if answer.is_answered is False:
-        return None
-    reason = "instance-responds" if answer.is_answered else "evidence-missing"
-    return Obstacle(reason, f"The instance was probed again once it was in Standby. {answer.detail}")
+    gathered = gather(instance_id, alarm=alarm, table=table, limits=limits, now=moment.now())
+    notes = (*gathered.evidence.notes, answer.detail)
+    evidence = replace(gathered.evidence, is_probe_answered=answer.is_answered, notes=notes)
+    return replace(gathered, evidence=evidence)
 
 
 def _open(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> Incident:

@@ -191,6 +191,25 @@ def test_a_dump_that_runs_already_is_fetched_without_an_interrupt(
     assert (again["decision"], len(account.executions), len(account.messages)) == ("duplicate", 1, 1)
 
 
+def test_a_kernel_that_panics_while_it_is_probed_is_not_interrupted(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.meetings["SendCommand"] = lambda: setattr(account, "console", CRASH_KERNEL)
+    answer = deliver(alarm_action(query(instance_id)))
+    assert (answer["decision"], answer["reason"]) == ("collect", "dump-under-way")
+    assert account.interrupts == []
+    assert account.executions == [answer["incidentId"]]
+
+
+def test_an_instance_that_is_rebooted_while_it_is_probed_is_not_interrupted(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    booted = f"Cloud-init v. 23.4.4 running 'init' at {aws.NOW:%a, %d %b %Y %H:%M:%S} +0000. Up 1.00 seconds\n"
+    account.meetings["SendCommand"] = lambda: setattr(account, "console", booted)
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "boot-grace"
+    assert account.interrupts == []
+
+
 def test_two_alarms_of_one_panic_fetch_its_dump_once(account: Account, deliver: Deliver, instance_id: str) -> None:
     account.console = CRASH_KERNEL
     first = deliver(alarm_action(query(instance_id)))

@@ -247,6 +247,18 @@ def test_an_instance_that_answers_after_a_long_way_into_standby_is_not_interrupt
     assert returns_asked_for(account) == [incident_id]
 
 
+def test_a_kernel_that_panics_on_a_long_way_into_standby_is_not_interrupted_and_its_dump_is_fetched(
+    account: Account, group: AutoScalingGroup, interrupt: Interrupt, incident_id: str
+) -> None:
+    group.drains_seconds = 300
+    panicked = "[  900.000000] Kernel panic - not syncing: Fatal exception\n"
+    account.meetings["EnterStandby"] = lambda: setattr(account, "console", panicked)
+    interrupt()
+    assert account.interrupts == []
+    known = read_record(incident_id)
+    assert (known.state, known.decision, known.reason) == (State.PANICKED, "collect", "dump-under-way")
+
+
 def test_a_hang_is_not_confirmed_again_when_standby_came_at_once(
     account: Account, group: AutoScalingGroup, deliver: Deliver, instance_id: str
 ) -> None:
