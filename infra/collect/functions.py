@@ -1,5 +1,6 @@
 """The functions of CollectVmcore with their environment and permissions."""
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -87,10 +88,11 @@ class CollectFunctions:
                     write_index(parts.vmcores),
                     *bucket_and_key(parts.vmcores),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
+                    grants.disarm_instances(cdk.Stack.of(self._scope)),
                 ],
                 # It reads vmcore-dmesg.txt, which has some MiB.
                 timeout_seconds=120,
                 memory_mib=512,
-                acknowledged=any_key_acknowledged(parts.vmcores, VMCORES),
+                acknowledged={**any_key_acknowledged(parts.vmcores, VMCORES), **grants.any_instance_acknowledged()},
             ),
         )

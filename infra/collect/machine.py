@@ -19,6 +19,7 @@ from infra.conclude.states import ConcludeIncident
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
 from infra.parts import INCIDENT, INSTANCE, Parts
+from infra.provision.mark_ready import mark_instance_ready
 from infra.rescue import machine as rescue_vmcore
 from infra.settings import Settings
 from infra.states import state_machine as workflow
@@ -187,8 +188,26 @@ class CollectVmcore(Construct):
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(conclude)
         connect(find, upload, is_complete)
-        connect(verify, opening, remove, conclude)
+        connect(verify, opening, remove, self._check_again(conclude))
         return find.start_state
+
+    def _check_again(self, conclude: sfn.State) -> sfn.State:
+        """The states that mark the instance ready after its dump; they change no verdict."""
+        failure = "$.facts.unchecked"
+        command = Command(
+            "check_kdump", {"mountPoint": [self._settings.mount_point]}, self._settings.document_timeout_seconds
+        )
+        paths = Paths(INSTANCE, "$.facts.kdump", failure, incident_id=INCIDENT)
+        check = RunDocument(
+            self, "Check kdump again", runner=self._parts.runner, command=command, paths=paths
+        ).on_failure(conclude)
+        mark = mark_instance_ready(self, "Mark instance ready again", instance_id=INSTANCE, kdump="$.facts.kdump")
+        mark.add_catch(conclude, errors=["States.ALL"], result_path=failure)
+        is_ready = sfn.Choice(self, "Is it ready again?")
+        is_ready.when(sfn.Condition.boolean_equals("$.facts.kdump.ready", True), mark).otherwise(conclude)
+        connect(check, is_ready)
+        connect(mark, conclude)
+        return check.start_state
 
     def _document(self, title: str, parameters: dict[str, Any], paths: Paths) -> RunDocument:
         command = Command(
@@ -220,7 +239,8 @@ class CollectVmcore(Construct):
 
     def _statements(self) -> list[iam.PolicyStatement]:
         return [
-            *self._parts.runner.statements(self, ["upload_vmcore"]),
+            *self._parts.runner.statements(self, ["upload_vmcore", "check_kdump"]),
+            grants.mark_ready(cdk.Stack.of(self)),
             grants.invoke(*self.functions.all()),
             *conclude_statements(self._parts.incidents),
             *grants.start_instances(cdk.Stack.of(self)),
@@ -231,6 +251,7 @@ class CollectVmcore(Construct):
         settings = self._settings
         # Find, the rounds of the upload, remove.
         documents = (2 + UPLOAD_ROUNDS) * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
+        check = settings.document_timeout_seconds + DELIVERY_SECONDS
         rescue = rescue_vmcore.longest_seconds(settings) if settings.rescue else 0
         # The loops' limits end every wait first: doubled for the polls themselves, the rest for the calls in between.
-        return 2 * (settings.dump_limit_seconds + START_SECONDS + documents + rescue) + 3600
+        return 2 * (settings.dump_limit_seconds + START_SECONDS + documents + check + rescue) + 3600

@@ -12,6 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
 from lambdas.runtime.tags import (
+    DISARMED_TAG,
     DUMP_VOLUME_RECORD_PREFIX,
     ENROLLED_TAG,
     HANG_ALARM_PREFIX,
@@ -204,6 +205,18 @@ def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
         conditions={
             "StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"},
             "ForAllValues:StringEquals": {"aws:TagKeys": list(READY_TAGS)},
+        },
+    )
+
+
+def disarm_instances(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Set only the tag that keeps an instance from being interrupted."""
+    return iam.PolicyStatement(
+        actions=["ec2:CreateTags"],
+        resources=[instances(stack)],
+        conditions={
+            "StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [DISARMED_TAG]},
         },
     )
 

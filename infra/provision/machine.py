@@ -160,7 +160,7 @@ class ProvisionDumpVolume(Construct):
 
         configure = self._run("Configure kdump", "configure_kdump", on_failure)
         check = self._run("Check kdump", "check_kdump", on_failure)
-        ready = mark_instance_ready(self, "Mark instance ready")
+        ready = mark_instance_ready(self, "Mark instance ready", instance_id="$.instanceId", kdump="$.kdump")
         alarm = put_hang_alarm(self, "Put hang alarm", settings=self._settings, respond_to_hang=self._respond_to_hang)
         for each in (ready, alarm):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")

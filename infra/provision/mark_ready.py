@@ -12,14 +12,17 @@ from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_CONFIG_TAG, READY_KERN
 _NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
 
 
-def mark_instance_ready(scope: Construct, name: str) -> sfn.CustomState:
-    """Tags the instance with the time of its readiness, and its kernel and kdump configuration of then."""
+def mark_instance_ready(scope: Construct, name: str, *, instance_id: str, kdump: str) -> sfn.CustomState:
+    """Tags the instance with the time of its readiness, and its kernel and kdump configuration of then.
+
+    Takes the paths of the instance's id and of the result of check_kdump.
+    """
     parameters = {
-        "Resources.$": "States.Array($.instanceId)",
+        "Resources.$": f"States.Array({instance_id})",
         "Tags": [
             {"Key": READY_TAG, "Value.$": _NOW},
-            {"Key": READY_KERNEL_TAG, "Value.$": "$.kdump.kernel"},
-            {"Key": READY_CONFIG_TAG, "Value.$": "$.kdump.configId"},
+            {"Key": READY_KERNEL_TAG, "Value.$": f"{kdump}.kernel"},
+            {"Key": READY_CONFIG_TAG, "Value.$": f"{kdump}.configId"},
         ],
     }
     return task(scope, name, ApiCall("ec2", "createTags", parameters))

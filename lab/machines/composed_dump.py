@@ -69,16 +69,24 @@ Records = Sequence[tuple[int, str]]
 
 
 class Memory:
-    """Pages by physical number, and the VMCOREINFO that describes them."""
+    """Pages by physical number, the VMCOREINFO that describes them, and the task of each CPU at the panic."""
 
     def __init__(self, info: dict[str, object]) -> None:
         self.pages: dict[int, bytearray] = {}
+        #: pid of each CPU's task; the idle tasks have 0
+        self.pids: tuple[int, ...] = ()
         self.info = {**_OF_EVERY_KERNEL, **info}
         self._map()
 
     @property
     def vmcoreinfo(self) -> bytes:
         return "".join(f"{key}={value}\n" for key, value in self.info.items()).encode()
+
+    @property
+    def notes(self) -> bytes:
+        """As in /proc/vmcore: those of the CPUs (struct elf_prstatus), then VMCOREINFO."""
+        cpus = ((b"CORE", 1, bytes(32) + struct.pack("<i", pid) + bytes(300)) for pid in self.pids)
+        return b"".join(_note(*each) for each in (*cpus, (b"VMCOREINFO", 0, self.vmcoreinfo)))
 
     def put(self, physical: int, data: bytes) -> None:
         for index, byte in enumerate(data):
@@ -97,6 +105,11 @@ class Memory:
             self.put(middle + 8 * index, struct.pack("<Q", (_PHYS_BASE + (index << 21)) | 0xE3))
         self.put_in_image(_TABLES + 8 * (_DIRECT_MAP >> 39 & 0x1FF), struct.pack("<Q", linear | 0x63))
         self.put(linear, struct.pack("<Q", 0xE3))
+
+
+def _note(name: bytes, kind: int, content: bytes) -> bytes:
+    padded = (name + b"\0").ljust(len(name) + 4 & ~3, b"\0")
+    return struct.pack("<III", len(name) + 1, len(content), kind) + padded + content + bytes(-len(content) % 4)
 
 
 def memory_with_log(records: Records = LOG, *, first_id: int = 0, begin: int = 0) -> Memory:
@@ -142,8 +155,7 @@ def memory_with_old_log(records: Records = LOG, *, begin: int = 0) -> Memory:
 
 def elf(memory: Memory) -> bytes:
     """What /proc/vmcore is."""
-    text = memory.vmcoreinfo
-    note = struct.pack("<III", 11, len(text), 0) + b"VMCOREINFO\0\0" + text + bytes(-len(text) % 4)
+    note = memory.notes
     numbers = sorted(memory.pages)
     at = 64 + 56 * (len(numbers) + 1)
     segments = [struct.pack("<IIQQQQQQ", 4, 0, at, 0, 0, len(note), len(note), 0)]
@@ -164,10 +176,11 @@ def kdump_compressed(memory: Memory, *, status: int = 1, is_compressed: bool = T
     utsname = b"".join(each.ljust(65, b"\0") for each in (b"Linux", b"host", RELEASE.encode(), b"#1", b"x86_64", b""))
     blocks = 2 * len(bitmap) // PAGE
     header = struct.pack("<8si390s6xqqIiiI", b"KDUMP   ", 6, utsname, 0, 0, status, PAGE, 1, blocks)
-    text = memory.vmcoreinfo
-    sub_header = struct.pack("<qiiQQQQ", _PHYS_BASE, 31, 0, 0, 0, PAGE + 1024, len(text)).ljust(1024, b"\0") + text
+    text, notes = memory.vmcoreinfo, memory.notes
+    places = (PAGE + 1024 + notes.index(text), len(text), PAGE + 1024, len(notes))
+    sub_header = struct.pack("<qiiQQQQQQ", _PHYS_BASE, 31, 0, 0, 0, *places).ljust(1024, b"\0") + notes
     if len(sub_header) > PAGE:
-        raise ValueError("VMCOREINFO does not fit into one page")
+        raise ValueError("the notes do not fit into one page")
     descriptors, data = b"", b""
     begin = 2 * PAGE + 2 * len(bitmap) + 24 * len(numbers)
     for number in numbers:

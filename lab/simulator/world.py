@@ -191,6 +191,11 @@ class World(Deployment):
         found = [each for each in self.executions() if each.state_machine.name == machine]
         return _end_of(found[-1]) if found else {}
 
+    def tags(self) -> dict[str, str]:
+        """The tags of the instance."""
+        tags = self.account.state.backend("ec2").get_instance(self.instance_id).get_tags()
+        return {tag["key"]: tag["value"] for tag in tags}
+
     def vmcores(self) -> dict[str, bytes]:
         """All that the bucket holds, by key."""
         listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket).get("Contents", [])

@@ -40,6 +40,8 @@ class Ending:
     found_status: str = ""
     is_verified: bool = False
     is_opened: bool = False
+    # Whether it can dump again.
+    readiness: str = ""
     is_crash_expected: bool = False
     # From the record: an interrupt was sent, or may have been; and the words of the decision, whose code is `reason`.
     is_crashed: bool = False
@@ -120,10 +122,24 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
         found_status=_text(found, "status"),
         is_verified=verified.get("verified") is True,
         is_opened=bool(_object(event, "opened").get("kernelRelease")),
+        readiness=_readiness(_object(event, "kdump"), _object(event, "unchecked")),
         is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
         is_crashed=incident.is_crashed,
         decision_detail=incident.detail or "",
     )
+
+
+def _readiness(kdump: dict[str, Any], failed: dict[str, Any]) -> str:
+    if failed:
+        said = one_line(read_cause(str(failed.get("Cause") or _NO_CAUSE)), _LONGEST_TEXT)
+        return f"Whether it can dump again was not found out: {_text(failed, 'Error')}: {said}"
+    if not kdump:
+        return ""
+    if kdump.get("ready") is True:
+        return "It is ready to dump again."
+    findings = kdump.get("findings")
+    codes = [_text(each, "code") for each in findings if isinstance(each, dict)] if isinstance(findings, list) else []
+    return f"It is not ready to dump again ({one_line(', '.join(codes), _LONGEST_TEXT)}): run ProvisionDumpVolume."
 
 
 def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
@@ -146,7 +162,7 @@ def _of_verified(ending: Ending) -> Conclusion:
         return Conclusion(Verdict.FAILED, f"{kept} Whether it opens was not found out: {said}")
     if ending.error:
         return Conclusion(Verdict.CAPTURED, f"{reason}, and opens. It was not removed from the instance: {said}")
-    return Conclusion(Verdict.CAPTURED, f"{reason}, from which it was removed, and opens.")
+    return Conclusion(Verdict.CAPTURED, f"{reason}, from which it was removed, and opens. {ending.readiness}".strip())
 
 
 def _told(ending: Ending) -> Conclusion | None:

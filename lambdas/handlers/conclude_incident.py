@@ -4,6 +4,7 @@ Owns the order. It works with whatever the execution knows by then, also after b
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -11,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.conclude.compose import compose, opened_fields
 from lambdas.conclude.decide_verdict import Conclusion, conclude
+from lambdas.conclude.disarm import disarm, shows_no_hang
 from lambdas.conclude.incident_objects import Observed, observe, triage_of, write_objects
 from lambdas.conclude.notify import notify
 from lambdas.incident.index_fields import index_fields
@@ -103,6 +105,8 @@ def _make_report(
         observed = observe(bucket, incident, is_log_written=opened.get("isLogWritten") is True)
         triaged, failed = triage_of(observed, is_crash_expected=incident.is_crashed)
         problems += observed.problems + failed
+    if shows_no_hang(incident, triaged, opened):
+        conclusion = replace(conclusion, reason=f"{conclusion.reason} {disarm(incident)}")
     keys = incident.evidence_keys | dict(observed.keys)
     if isinstance(event.get("verified"), dict):
         keys["vmcore"] = incident.object_keys["vmcore"]

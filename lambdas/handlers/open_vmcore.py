@@ -47,6 +47,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "buildId": opened.build_id,
         "kaslrOffset": "" if opened.kaslr_offset is None else f"{opened.kaslr_offset:#x}",
         "hasKallsyms": opened.has_kallsyms,
+        "cpus": opened.cpus,
+        "idleCpus": opened.idle_cpus,
         "panicLine": opened.panic_line,
         "isLogWritten": is_written,
         "problems": list(opened.problems),

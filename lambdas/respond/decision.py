@@ -13,6 +13,7 @@ Reason = Literal[
     "silence",
     "requested",
     "not-enrolled",
+    "disarmed",
     "not-ready",
     "ready-stale",
     "not-running",
@@ -55,6 +56,8 @@ class Evidence:
     now_epoch: int
     is_instance_known: bool | None = None
     is_enrolled: bool | None = None
+    # Its last dump showed no hang.
+    is_disarmed: bool | None = None
     # When kdump was last seen ready; 0: the tag is missing or holds no time.
     ready_epoch: int | None = None
     # The kernel and the kdump configuration of then; empty: not recorded.

@@ -33,7 +33,7 @@ from lambdas.respond.proof_rules import CORRELATION_SECONDS
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
-from lambdas.runtime.tags import READY_CONFIG_TAG, READY_KERNEL_TAG
+from lambdas.runtime.tags import DISARMED_TAG, READY_CONFIG_TAG, READY_KERNEL_TAG
 
 Fact = TypeVar("Fact")
 
@@ -190,6 +190,7 @@ def _of_instance(instance: Instance | None) -> dict[str, Any]:
         return {}
     return {
         "is_enrolled": instance.is_enrolled,
+        "is_disarmed": DISARMED_TAG in instance.tags,
         "ready_epoch": instance.ready_epoch,
         "ready_kernel": instance.tags.get(READY_KERNEL_TAG, ""),
         "ready_config": instance.tags.get(READY_CONFIG_TAG, ""),

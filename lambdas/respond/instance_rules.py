@@ -3,7 +3,7 @@
 from lambdas.incident.record import CLOCK_SLACK_SECONDS
 from lambdas.respond.decision import PANICKED, Decision, Evidence, Policy, missing, refusal
 from lambdas.runtime import moment
-from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
+from lambdas.runtime.tags import DISARMED_TAG, ENROLLED_TAG, READY_TAG
 
 _PROVE = "Run ProvisionDumpVolume for it, or wait for the next sweep, which checks it again."
 
@@ -21,6 +21,16 @@ def _enrolled(evidence: Evidence, _: Policy) -> Decision | None:
         return missing("the instance's tags", evidence)
     if not evidence.is_enrolled:
         return refusal("not-enrolled", f"The instance is not tagged {ENROLLED_TAG}=true.")
+    return None
+
+
+def _disarmed(evidence: Evidence, policy: Policy) -> Decision | None:
+    if policy.is_requested:
+        return None
+    if evidence.is_disarmed is None:
+        return missing("the instance's tags", evidence)
+    if evidence.is_disarmed:
+        return refusal("disarmed", f"It is tagged {DISARMED_TAG}: its last dump showed no hang.")
     return None
 
 
@@ -142,6 +152,7 @@ RULES = (
     _enrolled,
     _running,
     _dump_under_way,
+    _disarmed,
     _ready,
     _hypervisor,
     _architecture,

@@ -82,14 +82,15 @@ def interrupt_once(
 
 def confirm_in_standby(before: Evidence, rules: Policy, gather_again: Callable[[], Gathered]) -> Obstacle | None:
     """Decides again, because the hang was confirmed minutes ago. What the claim itself changed is as before."""
-    own_claim = {
-        "last_interrupt_epoch": before.last_interrupt_epoch,
-        "open_incident": before.open_incident,
-        "interrupts_in_window": before.interrupts_in_window,
-        "interrupts_in_zone": before.interrupts_in_zone,
-        "interrupts_in_group": before.interrupts_in_group,
-    }
-    decision = decide(replace(gather_again().evidence, **own_claim), rules)
+    evidence = replace(
+        gather_again().evidence,
+        last_interrupt_epoch=before.last_interrupt_epoch,
+        open_incident=before.open_incident,
+        interrupts_in_window=before.interrupts_in_window,
+        interrupts_in_zone=before.interrupts_in_zone,
+        interrupts_in_group=before.interrupts_in_group,
+    )
+    decision = decide(evidence, rules)
     if decision.action == "interrupt":
         return None
     return Obstacle(decision.reason, f"It was judged again once it was in Standby. {decision.detail}")

@@ -14,6 +14,8 @@ _LONGEST_ROW = 4_000
 
 _NEXT_STEP = {
     "not-enrolled": "If the owner agrees to crash the instance when it hangs, tag it hangdump:enrolled=true.",
+    "disarmed": "Read the report of the incident that the tag names. To have the instance interrupted again, remove the"
+    " tag.",
     "not-ready": "Run ProvisionDumpVolume for the instance: only a ready instance can dump.",
     "ready-stale": "Run ProvisionDumpVolume for the instance: it checks again that the instance can dump. See the"
     " settings readyMaxAgeDays and readyAcrossBoots.",

@@ -8,6 +8,9 @@ READY_KERNEL_TAG = "hangdump:ready-kernel"
 # The kdump configuration that was proven then; hangdump-ready.service prints that of each boot.
 READY_CONFIG_TAG = "hangdump:ready-config"
 READY_TAGS = (READY_TAG, READY_KERNEL_TAG, READY_CONFIG_TAG)
+# The last dump of the instance showed no hang: it is not interrupted until its owner removes the tag, whose value is
+# the incident.
+DISARMED_TAG = "hangdump:disarmed"
 # The owner sets it on a host that may read vmcores.
 ANALYSIS_HOST_TAG = "hangdump:analysis-host"
 # On a dump volume: the instance that the volume belongs to.

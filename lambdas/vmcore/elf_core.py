@@ -13,7 +13,7 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _NOTE = struct.Struct("<III")
 # Each CPU has a note, and machines have thousands of CPUs at most: all notes together.
-_LARGEST_NOTES = 16 * 1024**2
+LARGEST_NOTES = 16 * 1024**2
 _64_BITS_LITTLE_ENDIAN = b"\x7fELF\x02\x01"
 
 
@@ -38,7 +38,8 @@ class ElfCore:
         #: physical address, position in the file, size
         self._loads = sorted((each[4], each[2], each[5]) for each in segments if each[0] == _PT_LOAD)
         self._starts = [load[0] for load in self._loads]
-        self.vmcoreinfo = self._find_vmcoreinfo([(each[2], each[5]) for each in segments if each[0] == _PT_NOTE])
+        self._note_places = [(each[2], each[5]) for each in segments if each[0] == _PT_NOTE]
+        self.vmcoreinfo = self._find_vmcoreinfo()
 
     def read_physical(self, address: int, size: int) -> bytes:
         """Reads memory; pages that were filtered out read as zeros."""
@@ -60,19 +61,24 @@ class ElfCore:
         if end:
             self._file.read(end - 1, 1)
 
-    def _find_vmcoreinfo(self, places: list[tuple[int, int]]) -> bytes:
-        left = _LARGEST_NOTES
-        for position, length in places:
+    def notes(self) -> Iterator[tuple[bytes, bytes]]:
+        """The name and the content of each ELF note."""
+        left = LARGEST_NOTES
+        for position, length in self._note_places:
             left -= length
             if left < 0:
-                raise VmcoreUnreadable(f"The dump is damaged: its notes have more than {_LARGEST_NOTES} bytes.")
-            for name, text in _notes(self._file.read(position, length)):
-                if name == b"VMCOREINFO":
-                    return text
-        raise VmcoreUnreadable("The file is ELF without VMCOREINFO: it is no kernel dump.")
+                raise VmcoreUnreadable(f"The dump is damaged: its notes have more than {LARGEST_NOTES} bytes.")
+            yield from split_notes(self._file.read(position, length))
+
+    def _find_vmcoreinfo(self) -> bytes:
+        found = next((content for name, content in self.notes() if name == b"VMCOREINFO"), None)
+        if found is None:
+            raise VmcoreUnreadable("The file is ELF without VMCOREINFO: it is no kernel dump.")
+        return found
 
 
-def _notes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def split_notes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The name and the content of each ELF note in `data`; what is cut at its end is left out."""
     place = 0
     while place + _NOTE.size <= len(data):
         name_size, text_size, _ = _NOTE.unpack_from(data, place)

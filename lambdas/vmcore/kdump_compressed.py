@@ -1,20 +1,22 @@
 """makedumpfile's format "kdump-compressed": a header, two bitmaps, and a descriptor and the data of each page."""
 
 import struct
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
 from lambdas.runtime.errors import VmcoreUnreadable
 from lambdas.vmcore.budget import Cost
 from lambdas.vmcore.bytes_by_range import BytesByRange
 from lambdas.vmcore.decompress import decompress
+from lambdas.vmcore.elf_core import LARGEST_NOTES, split_notes
 from lambdas.vmcore.flattened import Flattened
 
 # struct disk_dump_header, from the end of its signature: header_version, utsname (six texts of 65 bytes), the time,
 # status, block_size, sub_hdr_size, bitmap_blocks.
 _HEADER = struct.Struct("<8si390s6xqqIiiI")
 _MACHINE = slice(4 * 65, 5 * 65)
-# struct kdump_sub_header up to size_vmcoreinfo.
-_SUB_HEADER = struct.Struct("<qiiQQQQ")
+# struct kdump_sub_header up to size_note.
+_SUB_HEADER = struct.Struct("<qiiQQQQQQ")
 _DESCRIPTOR = struct.Struct("<qIIQ")
 # makedumpfile ran out of space.
 _INCOMPLETE = 0x8
@@ -43,6 +45,8 @@ class KdumpCompressed:
         sub_header = _SUB_HEADER.unpack(file.read(self.page_bytes, _SUB_HEADER.size))
         self.phys_base = sub_header[0]
         self.vmcoreinfo = self._read_vmcoreinfo(*sub_header[5:7])
+        # Since version 4 of the header.
+        self._note_place = sub_header[7:9] if header[1] >= 4 else (0, 0)
         bitmap_bytes = bitmap_blocks * self.page_bytes // 2
         self._bitmap_at = (1 + sub_header_blocks) * self.page_bytes + bitmap_bytes
         self._bitmap_bytes = bitmap_bytes
@@ -57,6 +61,13 @@ class KdumpCompressed:
         data = b"".join(self._page(number) for number in range(first, last + 1))
         begin = address - first * self.page_bytes
         return data[begin : begin + size]
+
+    def notes(self) -> Iterator[tuple[bytes, bytes]]:
+        """The name and the content of each ELF note of /proc/vmcore, from which the dump was made."""
+        position, length = self._note_place
+        if length > LARGEST_NOTES:
+            raise VmcoreUnreadable(f"The dump is damaged: its notes have more than {LARGEST_NOTES} bytes.")
+        yield from split_notes(self._file.read(position, length) if length else b"")
 
     def _read_vmcoreinfo(self, position: int, length: int) -> bytes:
         if not 0 < length <= _LARGEST_VMCOREINFO:

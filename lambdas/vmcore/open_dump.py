@@ -25,6 +25,8 @@ _PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _LONGEST_LINE = 300
 _LONGEST_PROBLEM = 500
 _LONGEST_MACHINE = 65
+# pr_pid of struct elf_prstatus, the same on x86_64 and arm64.
+_PID, _PID_AT = struct.Struct("<i"), 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,9 @@ class OpenedDump:
     build_id: str
     kaslr_offset: int | None
     has_kallsyms: bool
+    # CPUs that saved their registers at the panic, and those of them that were idle.
+    cpus: int
+    idle_cpus: int
     # "": it could not be read.
     log: str
     problems: tuple[str, ...]
@@ -72,6 +77,7 @@ def _open(file: BytesByRange) -> OpenedDump:
     except (MemoryUnreadable, PieceNotFound, BudgetSpent) as error:
         said = f"The kernel's log could not be read from the dump: {error}"
         problems.append(one_line(said, _LONGEST_PROBLEM))
+    pids = _running_pids(dump)
     return OpenedDump(
         format=f"{dump.format}, flattened" if is_flattened else dump.format,
         architecture=one_line(dump.machine, _LONGEST_MACHINE),
@@ -79,9 +85,17 @@ def _open(file: BytesByRange) -> OpenedDump:
         build_id=info.build_id,
         kaslr_offset=info.kaslr_offset,
         has_kallsyms=info.symbol("kallsyms_names") is not None,
+        cpus=len(pids),
+        idle_cpus=pids.count(0),
         log=log,
         problems=tuple(problems),
     )
+
+
+def _running_pids(dump: KdumpCompressed | ElfCore) -> list[int]:
+    """The task of each CPU at the panic, from its note CORE (struct elf_prstatus); the idle tasks have the pid 0."""
+    contents = [content for name, content in dump.notes() if name == b"CORE"]
+    return [_PID.unpack_from(content, _PID_AT)[0] for content in contents if len(content) >= _PID_AT + _PID.size]
 
 
 def _recognise(file: BytesByRange | Flattened) -> KdumpCompressed | ElfCore:

@@ -170,6 +170,12 @@ def test_opens_the_vmcore_in_the_bucket_as_drgn_does_afterwards(captured: Captur
     opened = captured.opened
     assert (opened["kernelRelease"], opened["problems"]) == (captured.proof.kernel, [])
     assert opened["panicLine"] == "Kernel panic - not syncing: NMI: Not continuing"
+    # The hang keeps both processors busy.
+    assert (opened["cpus"], opened["idleCpus"]) == (2, 0)
+
+
+def test_is_armed_again_after_its_dump(loop: Loop, captured: Captured) -> None:
+    assert captured.verdict["reason"].endswith("It is ready to dump again.")
 
 
 def test_interrupts_once_for_an_alarm_delivered_twice(captured: Captured) -> None:

@@ -78,6 +78,13 @@ def test_only_hangdump_sets_its_other_tags(resource: str) -> None:
         assert not is_denied("ec2:CreateTags", resource, OURS, (tag,))
 
 
+def test_hangdump_disarms_an_instance_and_the_enrolment_arms_it_again() -> None:
+    for action in ("ec2:CreateTags", "ec2:DeleteTags"):
+        assert is_denied(action, INSTANCE, DEVELOPER, ("hangdump:disarmed",))
+        assert not is_denied(action, INSTANCE, OURS, ("hangdump:disarmed",))
+        assert not is_denied(action, INSTANCE, ENROLMENT, ("hangdump:disarmed",))
+
+
 def test_tags_of_others_are_none_of_its_business() -> None:
     assert not is_denied("ec2:CreateTags", INSTANCE, DEVELOPER, ("Name", "team"))
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, elf, memory_with_log
+from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, elf, kdump_compressed, memory_with_log
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
+from lambdas.runtime import moment
 
 CRASH_KERNEL = "Linux version 6.1.0-28-cloud-amd64\nCommand line: root=/dev/nvme0n1p1 elfcorehdr=0x3c000000\n"
 
@@ -34,6 +35,60 @@ def test_brings_home_the_vmcore_of_an_instance_that_hangs(world: World) -> None:
     assert {f"before/{key.rsplit('/', 1)[1]}" for name, key in incident["keys"].items() if "Before" in name} == before
     assert b"elfcorehdr" not in stored["before/console.txt"]
     assert (world.host.disk, world.removed_unproven, len(world.host.nmis)) == ([], [], 1)
+
+
+def test_an_instance_is_ready_again_right_after_its_dump(world: World) -> None:
+    """Its reboot has disarmed it: without this, the next hang would be refused until a sweep."""
+    ended = world.hang()
+
+    assert ended["output"]["reason"].endswith("It is ready to dump again.")
+    assert moment.epoch(moment.parse(world.tags()["hangdump:ready"])) > world.host.booted_at
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(None, "It is not ready to dump again (crash-kernel-not-loaded)", id="not-ready"),
+        pytest.param({"ready": "perhaps"}, "Whether it can dump again was not found out", id="nonsense"),
+    ],
+)
+def test_a_dump_is_captured_whatever_its_instance_answers_afterwards(
+    world: World, answer: dict[str, Any] | None, said: str
+) -> None:
+    before = world.tags()["hangdump:ready"]
+    if answer is None:
+        world.host.is_ready = False
+    else:
+        world.host.prints["check_kdump"] = answer
+
+    ended = world.hang()
+
+    assert ended["output"]["verdict"] == "captured"
+    assert said in ended["output"]["reason"]
+    assert world.tags()["hangdump:ready"] == before
+
+
+def test_an_instance_whose_dump_shows_no_hang_is_not_interrupted_again_until_its_owner_says_so(world: World) -> None:
+    memory = memory_with_log()
+    memory.pids = (0, 0)
+    world.host.content = elf(memory)
+
+    ended = world.hang()
+
+    incident = ended["output"]["incidentId"]
+    assert "not interrupted again until its owner removes the tag hangdump:disarmed" in ended["output"]["reason"]
+    assert world.tags()["hangdump:disarmed"] == incident
+
+
+def test_an_instance_that_hung_stays_armed(world: World) -> None:
+    memory = memory_with_log()
+    memory.pids = (0, 4711)
+    world.host.content = kdump_compressed(memory)
+
+    world.hang()
+
+    assert json.loads(objects(world)["incident.json"])["opened"]["idleCpus"] == 1
+    assert "hangdump:disarmed" not in world.tags()
 
 
 def test_a_dump_that_calls_itself_by_300_kb_has_its_verdict(world: World) -> None:

@@ -18,6 +18,7 @@ HUNG = Evidence(
     now_epoch=NOW,
     is_instance_known=True,
     is_enrolled=True,
+    is_disarmed=False,
     ready_epoch=NOW - 3600,
     ready_kernel="6.1.0-28-cloud-amd64",
     ready_config=CONFIG,
@@ -97,6 +98,7 @@ def test_interrupts_a_hung_instance_that_is_enrolled_and_ready() -> None:
 REFUSALS = [
     pytest.param(changed(is_instance_known=False), "instance-unknown", id="unknown"),
     pytest.param(changed(is_enrolled=False), "not-enrolled", id="not-enrolled"),
+    pytest.param(changed(is_disarmed=True), "disarmed", id="last-dump-showed-no-hang"),
     pytest.param(changed(ready_epoch=0), "not-ready", id="not-ready"),
     pytest.param(changed(ready_epoch=NOW - 86_401), "ready-stale", id="ready-long-ago"),
     pytest.param(changed(ready_epoch=NOW + 61), "ready-stale", id="ready-in-the-future"),

@@ -42,16 +42,20 @@ def opened(dump: bytes) -> OpenedDump:
         ),
     ],
 )
-def test_each_format_says_which_kernel_it_is_of_and_what_it_logged(
+def test_each_format_says_which_kernel_it_is_of_what_it_ran_and_what_it_logged(
     written: Callable[[Memory], bytes], name: str
 ) -> None:
-    assert opened(written(memory_with_log())) == OpenedDump(
+    memory = memory_with_log()
+    memory.pids = (0, 4711)
+    assert opened(written(memory)) == OpenedDump(
         format=name,
         architecture="x86_64",
         kernel_release=RELEASE,
         build_id=BUILD_ID,
         kaslr_offset=0x1C00000,
         has_kallsyms=True,
+        cpus=2,
+        idle_cpus=1,
         log=LOG_TEXT,
         problems=(),
     )

@@ -46,6 +46,8 @@ def test_what_the_dump_says_of_itself_is_told_and_stands_in_the_timeline(account
         "buildId": BUILD_ID,
         "kaslrOffset": "0x1c00000",
         "hasKallsyms": True,
+        "cpus": 0,
+        "idleCpus": 0,
         "panicLine": "Kernel panic - not syncing: NMI: Not continuing",
         "isLogWritten": False,
         "problems": [],

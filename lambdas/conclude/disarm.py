@@ -1,0 +1,39 @@
+"""Disarms an instance whose dump shows no hang: the rules have taken a machine that works for one that hangs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas.incident.record import Incident
+from lambdas.runtime import clients
+from lambdas.runtime.observability import logger
+from lambdas.runtime.tags import DISARMED_TAG
+from lambdas.triage import CrashClass, Triage
+
+# A fault in the log this long before the interrupt still belongs to the hang.
+_HANG_SECONDS = 1800
+
+
+def shows_no_hang(incident: Incident, triage: Triage, opened: Mapping[str, Any]) -> bool:
+    """Whether an alarm's interrupt met idle CPUs only, and a kernel that had complained of nothing. False in doubt."""
+    if incident.origin != "alarm" or triage.crash_class != CrashClass.NMI_HANG:
+        return False
+    cpus = opened.get("cpus")
+    if not cpus or opened.get("idleCpus") != cpus or triage.blocked_tasks:
+        return False
+    end = triage.uptime_seconds
+    return not any(end is None or each.at is None or end - each.at <= _HANG_SECONDS for each in triage.warnings)
+
+
+def disarm(incident: Incident) -> str:
+    """Tags the instance, so that it is not interrupted until its owner removes the tag. Says what was done."""
+    shown = "The dump shows no hang: every processor was idle, and the kernel had complained of nothing."
+    try:
+        clients.ec2().create_tags(
+            Resources=[incident.instance_id], Tags=[{"Key": DISARMED_TAG, "Value": incident.incident_id}]
+        )
+    except (ClientError, BotoCoreError) as error:
+        logger.exception("%s is not disarmed", incident.instance_id)
+        return f"{shown} The instance could not be tagged {DISARMED_TAG}: {error}. Set the tag yourself."
+    return f"{shown} The instance is not interrupted again until its owner removes the tag {DISARMED_TAG}."
