@@ -74,6 +74,8 @@ def _explain(detail: ErrorDetails) -> str:
 
 def allowed(schema: Mapping[str, Any]) -> str:
     """The allowed values of a property of the JSON schema, in words."""
+    if "anyOf" in schema:
+        return " or ".join(allowed(each) for each in schema["anyOf"])
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
     if "minimum" in schema:
@@ -81,4 +83,6 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.15g}"
     if "pattern" in schema:
         return f"text matching {schema['pattern']}"
-    return {"boolean": "true or false", "array": "a list of text"}.get(schema.get("type", ""), "an object")
+    return {"boolean": "true or false", "array": "a list of text", "null": "null"}.get(
+        schema.get("type", ""), "an object"
+    )

@@ -94,17 +94,16 @@ def _included(folder: Path, line: str) -> Iterator[str]:
     if not paths:
         raise BrokenDocumentError(f"{folder.name}: {line} finds no file")
     for path in paths:
-        yield ""
         yield f"# --- {path.relative_to(HERE)}"
         yield from _code(path.read_text())
 
 
 def _code(text: str) -> Iterator[str]:
-    """Removes comment lines, a sixth of the bytes, because SSM takes only 64 KB. Keeps here-documents, and comments
-    for shellcheck."""
+    """Removes comments and empty lines, a sixth of the bytes, because SSM takes only 64 KB. Keeps here-documents, and
+    comments for shellcheck."""
     end: str | None = None
     for line in text.splitlines():
-        if end is None and COMMENT.match(line):
+        if end is None and (not line or COMMENT.match(line)):
             continue
         if end is None and (opened := HERE_DOCUMENT.search(line)):
             end = opened["end"]

@@ -35,7 +35,7 @@ def page() -> str:
 
 def _rows(properties: Mapping[str, Mapping[str, Any]], of_one_instance: set[str]) -> Iterator[str]:
     for name, schema in properties.items():
-        default = "see below" if schema.get("type", "object") == "object" else f"`{json.dumps(schema['default'])}`"
+        default = "see below" if "$ref" in schema else f"`{json.dumps(schema['default'])}`"
         cells = (f"`{name}`{' †' if name in of_one_instance else ''}", default, _code(allowed(schema)))
         yield "| " + " | ".join([*cells, schema["description"]]) + " |"
 

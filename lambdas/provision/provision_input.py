@@ -12,7 +12,8 @@ from lambdas.runtime.execution_input import ExecutionInput
 _LARGEST_VOLUME_GIB = 65_536
 
 # On by default where EC2 sends no interrupt: there the kernel itself must detect that it hangs.
-IN_GUEST_TRIGGERS = ("softlockup_panic", "hung_task_panic", "panic_on_oops", "panic_on_rcu_stall")
+# Not hung_task_panic: a task is blocked for minutes when a volume pauses, and then goes on.
+IN_GUEST_TRIGGERS = ("softlockup_panic", "panic_on_oops", "panic_on_rcu_stall")
 
 Parameters = dict[str, list[str]]
 
@@ -40,7 +41,7 @@ def document_parameters(settings: DocumentSettings, *, reboot: bool, takes_inter
         settings = _with_in_guest_triggers(settings)
     values = settings.model_dump(by_alias=True, exclude={"panic_sysctls"})
     values |= {"reboot": "true" if reboot else "false"} | settings.panic_sysctls.model_dump()
-    configure = {name: [str(value)] for name, value in values.items()}
+    configure = {name: ["keep" if value is None else str(value)] for name, value in values.items()}
     return DocumentParameters(
         prepare={name: configure[name] for name in ("fileSystem", "mountPoint")},
         configure=configure,

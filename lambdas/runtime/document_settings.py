@@ -36,8 +36,11 @@ class PanicSysctls(BaseModel):
     panic_on_unrecovered_nmi: Switch = Field(0, description="panic on a parity or unknown hardware NMI")
     panic_on_stackoverflow: Switch = Field(0, description="panic when the kernel stack is about to overflow")
     panic_on_warn: Switch = Field(0, description="panic on every kernel warning")
-    kernel_panic: int = Field(
-        0, ge=0, le=9999, description="seconds until a reboot after a panic without dump; 0 = never"
+    kernel_panic: int | None = Field(
+        None,
+        ge=0,
+        le=9999,
+        description="seconds until a reboot after a panic without dump; 0 = never, null = what the host has",
     )
 
 

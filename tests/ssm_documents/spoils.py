@@ -42,6 +42,12 @@ def _leave_dump(root: FakeRoot) -> None:
     root.write("var/crash/202611230213/dump.202611230213", "KDUMP   " + 100 * "x")
 
 
+def _switch_off_a_detector_that_panics(root: FakeRoot) -> None:
+    replace(root, "etc/sysctl.d/99-kernel_panic.conf", "softlockup_panic = 0", "softlockup_panic = 1")
+    root.write("proc/sys/kernel/softlockup_panic", "1\n")
+    root.write("proc/sys/kernel/soft_watchdog", "0\n")
+
+
 EVERYWHERE: dict[str, Spoil] = {
     "nothing-reserved": Spoil(
         "reservation-missing", lambda root: root.boot(cmdline="ro crashkernel=192M", reserved_mib=0)
@@ -81,6 +87,18 @@ EVERYWHERE: dict[str, Spoil] = {
     "sysctl-overridden-later": Spoil(
         "sysctl-not-persistent",
         lambda root: root.write("etc/sysctl.d/99-sysctl.conf", "kernel.unknown_nmi_panic=0\n"),
+    ),
+    "detector-of-a-trigger-off": Spoil("detector-off", _switch_off_a_detector_that_panics),
+    "soft-lockups-undetected": Spoil(
+        "detector-off", lambda root: root.write("proc/sys/kernel/soft_watchdog", "0\n"), is_note=True
+    ),
+    "hung-tasks-undetected": Spoil(
+        "detector-off", lambda root: root.write("proc/sys/kernel/hung_task_timeout_secs", "0\n"), is_note=True
+    ),
+    "rcu-stalls-undetected": Spoil(
+        "detector-off",
+        lambda root: root.write("sys/module/rcupdate/parameters/rcu_cpu_stall_suppress", "1\n"),
+        is_note=True,
     ),
     "not-what-was-asked-for": Spoil("final-action", given={"finalAction": "poweroff"}),
     "notifiers-run-before": Spoil(

@@ -1,5 +1,7 @@
 """kdump on the Debian family: what is changed, what is left alone, what stops it."""
 
+import pytest
+
 from tests.ssm_documents.fake_root import KERNEL, FakeRoot
 from tests.ssm_documents.host_states import CONFIGURATION, install_kdump
 
@@ -89,6 +91,48 @@ def test_panic_sysctls_are_persistent_and_applied_at_once(root: FakeRoot) -> Non
     assert {"kernel.panic = 30", "kernel.softlockup_panic = 0"} <= set(lines)
     observed = {key: root.read(f"proc/sys/kernel/{key}") for key in ("unknown_nmi_panic", "hung_task_panic", "panic")}
     assert observed == {"unknown_nmi_panic": "1\n", "hung_task_panic": "1\n", "panic": "30\n"}
+
+
+def test_what_follows_a_panic_without_a_dump_stays_what_the_owner_set(root: FakeRoot) -> None:
+    """Amazon Linux reboots after five seconds; with 0 an instance whose crash kernel fails would hang for ever."""
+    root.write("proc/sys/kernel/panic", "5\n")
+    root.write(SYSCTL_FILE, "kernel.panic = 5\n")
+    root.run("configure_kdump")
+    assert root.read("proc/sys/kernel/panic") == "5\n"
+    assert [line for line in root.read(SYSCTL_FILE).splitlines() if "kernel.panic " in line] == ["kernel.panic = 5"]
+
+
+def test_an_upgrade_takes_back_that_a_panic_without_a_dump_halts(root: FakeRoot) -> None:
+    root.run("configure_kdump", kernel_panic="0")
+    assert "kernel.panic = 0" in root.read(SYSCTL_FILE).splitlines()
+    root.run("configure_kdump")
+    assert "kernel.panic = 0" not in root.read(SYSCTL_FILE).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("switch", "key", "kernels_own", "least"),
+    [
+        ("softlockup_panic", "watchdog_thresh", "10", "30"),
+        ("hung_task_panic", "hung_task_timeout_secs", "120", "900"),
+        ("panic_on_rcu_stall", "max_rcu_stall_to_panic", "0", "3"),
+    ],
+)
+def test_a_detector_that_panics_is_patient(root: FakeRoot, switch: str, key: str, kernels_own: str, least: str) -> None:
+    root.write(f"proc/sys/kernel/{key}", f"{kernels_own}\n")
+    root.run("configure_kdump")
+    assert key not in root.read(SYSCTL_FILE)
+    root.run("configure_kdump", **{switch: "1"})
+    assert f"kernel.{key} = {least}" in root.read(SYSCTL_FILE).splitlines()
+    assert root.read(f"proc/sys/kernel/{key}") == f"{least}\n"
+    assert root.run("configure_kdump", **{switch: "1"}).result["changes"] == []
+    root.write(f"proc/sys/kernel/{key}", "3600\n")
+    root.run("configure_kdump", **{switch: "1"})
+    assert f"kernel.{key} = 3600" in root.read(SYSCTL_FILE).splitlines()
+
+
+def test_a_kernel_without_a_count_of_rcu_stalls_panics_at_the_first(root: FakeRoot) -> None:
+    root.run("configure_kdump", panic_on_rcu_stall="1")
+    assert "max_rcu_stall_to_panic" not in root.read(SYSCTL_FILE)
 
 
 def test_panic_on_nmi_is_left_out_on_arm64_whatever_is_wanted(root: FakeRoot) -> None:

@@ -39,7 +39,7 @@ def test_the_check_is_told_what_the_crash_kernel_is_to_do(launch: Launch, contex
     assert plan(context, launch())["checkParameters"]["finalAction"] == ["reboot"]
 
 
-TRIGGERS = ("softlockup_panic", "hung_task_panic", "panic_on_oops", "panic_on_rcu_stall")
+TRIGGERS = ("softlockup_panic", "panic_on_oops", "panic_on_rcu_stall")
 
 
 def _sysctls_on(planned: dict[str, Any]) -> set[str]:
