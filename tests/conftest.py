@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,12 @@ from typing import Any
 import pytest
 
 from infra.synth import synthesize
+
+
+def pytest_configure() -> None:
+    """A shell makes what it runs in the background ignore Ctrl-C, and every process inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -155,10 +155,10 @@ class World(Deployment):
             else:
                 backend.get_volume(each).create_time -= age
 
-    def run_sweep_by_schedule(self) -> None:
+    def run_by_schedule(self, function: str) -> None:
         """As EventBridge invokes it: asynchronously."""
-        self.account.state.events.emit("events", "sweep", "scheduled")
-        self.account._functions.call_later("Hangdump-sweep", {"source": "aws.events"})
+        self.account.state.events.emit("events", function, "scheduled")
+        self.account._functions.call_later(f"Hangdump-{function}", {"source": "aws.events"})
 
     def settle(self, *, seconds: float = 0.0) -> None:
         """Until nothing is at work any more: no execution runs, and no function will be tried again."""

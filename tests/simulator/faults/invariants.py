@@ -100,23 +100,27 @@ def _end(execution: Any) -> tuple[str, list[str]]:
 
 
 def _answer(world: World) -> tuple[list[str], list[str]]:
-    """An alarm that led to no collection: a refusal, or Lambda's word that the function gave up."""
-    if not any(each.text == "delivered" for each in world.account.events.matching("cloudwatch")):
+    """An alarm or a watcher that led to no collection: a refusal, or Lambda's word that the function gave up."""
+    if any(each.text == "delivered" for each in world.account.events.matching("cloudwatch")):
+        asked_by, functions = "alarm", ("respond_to_hang",)
+    elif world.account.events.matching("events", "watch_fleet scheduled"):
+        asked_by, functions = "watcher", ("respond_to_hang", "watch_fleet")
+    else:
         return [], []
     verdicts = [str(record["verdict"]) for record in world.records().values() if record.get("verdict")]
     told = [n.subject + n.message for n in world.account.notifications]
     if verdicts:
         # A function that cannot tell fails at last, and Lambda tells of that.
         is_told = any(verdicts[0] in text or "respond_to_hang" in text for text in told)
-        return [f"alarm: {verdicts[0]}"], [] if is_told else ["no notification of the refusal"]
-    if any("respond_to_hang" in text for text in told):
-        return ["alarm: given up, told by Lambda's failure destination"], []
-    return ["alarm: nothing"], ["an alarm that nobody was told of"]
+        return [f"{asked_by}: {verdicts[0]}"], [] if is_told else ["no notification of the refusal"]
+    if any(function in text for text in told for function in functions):
+        return [f"{asked_by}: given up, told by Lambda's failure destination"], []
+    return [f"{asked_by}: nothing"], ["a hang that nobody was told of"]
 
 
 def _swept(world: World) -> tuple[list[str], list[str]]:
     """The sweep by schedule: a report, word of its findings, or Lambda's word that it gave up."""
-    if not any(each.text == "scheduled" for each in world.account.events.matching("events")):
+    if not world.account.events.matching("events", "sweep scheduled"):
         return [], []
     if world.sweep_reports():
         return ["sweep: reported"], []

@@ -38,6 +38,18 @@ def hang(world: World) -> None:
     world.hang()
 
 
+def hang_unheard(world: World) -> None:
+    """No alarm is delivered: the watcher sees that it is impaired, and asks."""
+    world.host.hang()
+    scheduler.sleep(150)
+    world.run_by_schedule("watch_fleet")
+    world.settle(seconds=5)
+    # When the next one looks, its incident is over.
+    scheduler.sleep(60)
+    world.run_by_schedule("watch_fleet")
+    world.settle(seconds=5)
+
+
 def hang_in_group(world: World) -> None:
     """The same in an Auto Scaling group, which must not replace it meanwhile."""
     auto_scaling_group.join(world)
@@ -117,7 +129,7 @@ def sweep(world: World) -> None:
     scheduler.sleep(600)
     world.leave_things()
     scheduler.sleep(2 * 86400)
-    world.run_sweep_by_schedule()
+    world.run_by_schedule("sweep")
     world.settle(seconds=5)
 
 
@@ -131,6 +143,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
     each.__name__: each
     for each in (
         hang,
+        hang_unheard,
         interrupt_by_hand,
         fetch,
         fetch_incomplete,
