@@ -40,13 +40,20 @@ def document_parameters(settings: DocumentSettings, *, reboot: bool, takes_inter
     if not takes_interrupt:
         settings = _with_in_guest_triggers(settings)
     values = settings.model_dump(by_alias=True, exclude={"panic_sysctls"})
-    values |= {"reboot": "true" if reboot else "false"} | settings.panic_sysctls.model_dump()
-    configure = {name: ["keep" if value is None else str(value)] for name, value in values.items()}
+    values |= {"reboot": reboot} | settings.panic_sysctls.model_dump()
+    configure = {name: [_as_text(value)] for name, value in values.items()}
     return DocumentParameters(
         prepare={name: configure[name] for name in ("fileSystem", "mountPoint")},
         configure=configure,
         check={name: configure[name] for name in ("mountPoint", "finalAction")},
     )
+
+
+def _as_text(value: str | int | bool | None) -> str:
+    """A bool as true or false, None as keep."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "keep" if value is None else str(value)
 
 
 def _with_in_guest_triggers(settings: DocumentSettings) -> DocumentSettings:

@@ -65,6 +65,9 @@ class DocumentSettings(BaseModel):
     final_action: Literal["reboot", "poweroff"] = Field(
         "reboot", description="what the crash kernel does after the dump"
     )
+    guest_watchdog: bool = Field(
+        default=False, description="whether a watchdog in the guest panics when systemd is starved or dead (softdog)"
+    )
     panic_sysctls: PanicSysctls = Field(
         default=PanicSysctls.model_validate({}), description="the faults that panic: see panicSysctls below"
     )

@@ -53,7 +53,15 @@ find_detector_fault() {
   fi
 }
 
+# hangdump-watchdog.service is there when its owner wants it.
+find_watchdog_fault() {
+  if [[ -e "$HOST_ROOT/etc/systemd/system/hangdump-watchdog.service" && "$(cat "$HOST_ROOT"/sys/class/watchdog/watchdog0/state 2>/dev/null)" != active ]]; then
+    finding detector-off "hangdump-watchdog.service is installed, but no watchdog is active" "run configure_kdump, and see: systemctl status hangdump-watchdog.service"
+  fi
+}
+
 find_detector_faults() {
+  find_watchdog_fault
   find_detector_fault /proc/sys/kernel/soft_watchdog 0 softlockup_panic
   find_detector_fault /proc/sys/kernel/nmi_watchdog 0 hardlockup_panic
   find_detector_fault /proc/sys/kernel/hung_task_timeout_secs 0 hung_task_panic

@@ -49,6 +49,9 @@ check_preconditions() {
   if [[ "$FAMILY" == debian && " $SSM_coreCollector " == *" --num-threads"* ]]; then
     fail InvalidParameter "coreCollector has --num-threads, which aborts in the crash kernel of Debian and Ubuntu; take it out."
   fi
+  if [[ "$SSM_guestWatchdog" == true ]] && ! modinfo -k "$(kernel_release)" softdog >/dev/null; then
+    fail InvalidParameter "guestWatchdog is true, but kernel $(kernel_release) has no module softdog. Set it to false, or install the kernel's extra modules."
+  fi
   is_nitro || fail NotNitro "DMI says '$(cat "$HOST_ROOT/sys/class/dmi/id/sys_vendor" 2>/dev/null || true)', not a Nitro instance: EC2 could not deliver a diagnostic interrupt. Move to a Nitro type."
   has_crash_dump_support || fail NoCrashDumpSupport "Kernel $(kernel_release) is built without CONFIG_CRASH_DUMP: it cannot dump. Boot the distribution's own kernel and run again."
   has_enough_memory || fail InsufficientMemory "This host has $(($(memory_bytes) / 1024 / 1024)) MiB; kdump needs 1 GB, as it keeps a part for the crash kernel. Change it to a larger type."

@@ -17,6 +17,7 @@ configure() {
   family install_kdump
   check_compression
   set_sysctls
+  set_guest_watchdog
   family configure_dump "$SSM_mountPoint" "$SSM_coreCollector -d $SSM_dumpLevel" "$SSM_finalAction"
   install_ready_unit
   reserve_memory

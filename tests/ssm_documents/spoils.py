@@ -100,6 +100,9 @@ EVERYWHERE: dict[str, Spoil] = {
         lambda root: root.write("sys/module/rcupdate/parameters/rcu_cpu_stall_suppress", "1\n"),
         is_note=True,
     ),
+    "watchdog-not-active": Spoil(
+        "detector-off", lambda root: root.write("etc/systemd/system/hangdump-watchdog.service", "[Unit]\n")
+    ),
     "not-what-was-asked-for": Spoil("final-action", given={"finalAction": "poweroff"}),
     "notifiers-run-before": Spoil(
         "second-panic-path",

@@ -20,9 +20,9 @@ SCHEMA = json.loads((Path(__file__).parent / "document.schema.json").read_text()
 PARAMETERS = {
     "prepare_dump_volume": "volumeId fileSystem mountPoint",
     "configure_kdump": (
-        "mountPoint crashkernel coreCollector dumpLevel finalAction fileSystem reboot unknown_nmi_panic panic_on_oops "
-        "hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi panic_on_unrecovered_nmi "
-        "panic_on_stackoverflow panic_on_warn kernel_panic"
+        "mountPoint crashkernel coreCollector dumpLevel finalAction fileSystem reboot guestWatchdog unknown_nmi_panic "
+        "panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi "
+        "panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn kernel_panic"
     ),
     "check_kdump": "mountPoint volumeId finalAction",
     "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism limitMibs",

@@ -130,6 +130,44 @@ def test_a_detector_that_panics_is_patient(root: FakeRoot, switch: str, key: str
     assert f"kernel.{key} = 3600" in root.read(SYSCTL_FILE).splitlines()
 
 
+WATCHDOG_FILES = (
+    "etc/systemd/system/hangdump-watchdog.service",
+    "etc/systemd/system.conf.d/hangdump-watchdog.conf",
+)
+
+
+def test_no_watchdog_is_installed_unasked(root: FakeRoot) -> None:
+    root.run("configure_kdump")
+    assert not any((root.path / each).exists() for each in WATCHDOG_FILES)
+
+
+def test_a_watchdog_in_the_guest_is_fed_by_systemd_and_never_runs_in_the_crash_kernel(root: FakeRoot) -> None:
+    root.run("configure_kdump", guestWatchdog="true")
+    unit, manager = (root.read(each).splitlines() for each in WATCHDOG_FILES)
+    assert "ExecStart=/sbin/modprobe softdog soft_panic=1" in unit
+    assert "ConditionPathExists=!/proc/vmcore" in unit
+    assert "RuntimeWatchdogSec=60" in manager
+    assert "systemctl daemon-reexec" in root.called("systemctl")
+    again = root.run("configure_kdump", guestWatchdog="true")
+    assert again.result["changes"] == []
+
+
+def test_a_watchdog_that_is_no_longer_wanted_is_taken_away(root: FakeRoot) -> None:
+    root.run("configure_kdump", guestWatchdog="true")
+    root.run("configure_kdump")
+    assert not any((root.path / each).exists() for each in WATCHDOG_FILES)
+    assert root.called("modprobe") == ["modprobe -r softdog"]
+    assert root.run("configure_kdump").result["changes"] == []
+
+
+def test_a_kernel_without_softdog_is_refused_before_anything_is_changed(root: FakeRoot) -> None:
+    root.write("lib/modules/without-softdog", "")
+    run = root.run("configure_kdump", guestWatchdog="true")
+    assert run.error == "InvalidParameter"
+    assert "has no module softdog" in run.stdout
+    assert not (root.path / SYSCTL_FILE).exists()
+
+
 def test_a_kernel_without_a_count_of_rcu_stalls_panics_at_the_first(root: FakeRoot) -> None:
     root.run("configure_kdump", panic_on_rcu_stall="1")
     assert "max_rcu_stall_to_panic" not in root.read(SYSCTL_FILE)

@@ -102,9 +102,9 @@ def _end(execution: Any) -> tuple[str, list[str]]:
 def _answer(world: World) -> tuple[list[str], list[str]]:
     """An alarm or a watcher that led to no collection: a refusal, or Lambda's word that the function gave up."""
     if any(each.text == "delivered" for each in world.account.events.matching("cloudwatch")):
-        asked_by, functions = "alarm", ("respond_to_hang",)
+        asked_by, functions = "alarm", ["respond_to_hang"]
     elif world.account.events.matching("events", "watch_fleet scheduled"):
-        asked_by, functions = "watcher", ("respond_to_hang", "watch_fleet")
+        asked_by, functions = "watcher", ["respond_to_hang", "watch_fleet"]
     else:
         return [], []
     verdicts = [str(record["verdict"]) for record in world.records().values() if record.get("verdict")]
