@@ -15,8 +15,6 @@ _BEGINNING = 128 * 1024
 # An honest log of that length has some 50,000 lines.
 _FIRST_LINES, _LAST_LINES = 5_000, 95_000
 
-# C0 and C1 except tab and newline, and bidirectional controls: people read the log.
-_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), "?")
 # ESC[0;32m
 _ESCAPE = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 # Two CPUs' output, or a login prompt, in one line of the console: "login: [   12.345678] text"
@@ -56,12 +54,12 @@ def read_log(text: str) -> Log:
     if is_cut:
         text = f"{text[:_BEGINNING]}\n{text[-(_LONGEST_LOG - _BEGINNING) :]}"
     plain = _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    plain = plain.encode(errors="replace").decode().translate(_CONTROL)
     raws = _split(plain)
     is_cut = is_cut or len(raws) < plain.count("\n")
     lines: list[Line] = []
     for raw in raws:
-        for piece in _STAMP_INSIDE.split(raw[: 4 * LONGEST_LINE]) if "[" in raw[1:] else (raw[:LONGEST_LINE],):
+        seen = _printable(raw[: 4 * LONGEST_LINE])
+        for piece in _STAMP_INSIDE.split(seen) if "[" in seen[1:] else (seen[:LONGEST_LINE],):
             if piece.strip():
                 lines.append(_read_line(piece[: LONGEST_LINE + 100], lines[-1] if lines else None))
     return Log(lines, is_cut=is_cut or not text.endswith(("\n", "\r")))
@@ -72,6 +70,13 @@ def _split(text: str) -> list[str]:
     first = text.split("\n", _FIRST_LINES)
     last = first.pop().rsplit("\n", _LAST_LINES) if len(first) > _FIRST_LINES else []
     return first + (last[1:] if len(last) > _LAST_LINES else last)
+
+
+def _printable(raw: str) -> str:
+    """People read the log: a tab becomes a space, and what else is invisible a question mark."""
+    if raw.isprintable():
+        return raw
+    return "".join(each if each.isprintable() else " " if each == "\t" else "?" for each in raw)
 
 
 def _read_line(raw: str, previous: Line | None) -> Line:

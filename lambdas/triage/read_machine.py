@@ -24,15 +24,17 @@ _X86 = re.compile(r"BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}")
 _ARM = re.compile(r"Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : |x29: [0-9a-f]{16}|CPU features: detected")
 
 # active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
-_COUNT = re.compile(r"\b(\w{2,30}):(\d{1,15})(kB)?")
+_COUNT = re.compile(r"\b(\w{2,30}):(\d{1,14})(?!\d)(kB)?")
 # The line of a whole node; those of its zones ("Node 0 DMA32 free:…") repeat the same counts.
 _NODE = re.compile(r"Node \d{1,5} active_anon:")
-_PAGES_OF_RAM = re.compile(r"(\d{1,15}) pages RAM")
+_PAGES_OF_RAM = re.compile(r"(\d{1,14}) pages RAM")
 # [    777]     0   777   484532   481310  3903488        0             0 stress
 _PROCESS_HEADER = re.compile(r"\[ {1,3}pid {1,3}\] .{0,200}\bname$")
-_PROCESS = re.compile(r"\[ {0,6}(\d{1,10})\]((?: +-?\d{1,20}){7,9}) (.{1,40})")
+_PROCESS = re.compile(r"\[ {0,6}(\d{1,10})\]((?: +-?\d{1,14}){7,9}) (.{1,40})")
 _MOST_PROCESSES = 10
-_DEFAULT_PAGE_BYTES = 4096
+_PAGE_BYTES = (4096, 16384, 65536)
+# Distributions have some ten thousand modules to load and load some hundred.
+_MOST_MODULES = 1024
 
 
 def kernel_release(lines: list[Line]) -> str:
@@ -71,7 +73,7 @@ def modules(lines: list[Line]) -> tuple[str, ...]:
         if not _MORE_MODULES.match(lines[place].text):
             break
         text += " " + lines[place].text.split("[last unloaded")[0]
-    return tuple(dict.fromkeys(_MODULE.findall(text)))
+    return tuple(dict.fromkeys(_MODULE.findall(text)))[:_MOST_MODULES]
 
 
 def memory(lines: list[Line]) -> Memory | None:
@@ -114,9 +116,9 @@ def _counts(lines: list[Line]) -> tuple[dict[str, int], int, int | None]:
             }
     for name, kib in kilobytes.items():
         if pages.get(name) and kib:
-            # 4, 16 or 64 KiB
-            return pages, 1024 * round(kib / pages[name]) or _DEFAULT_PAGE_BYTES, total
-    return pages, _DEFAULT_PAGE_BYTES, total
+            page_bytes = min(_PAGE_BYTES, key=lambda size: abs(size - 1024 * kib // pages[name]))
+            return pages, page_bytes, total
+    return pages, _PAGE_BYTES[0], total
 
 
 def _processes(lines: list[Line], page_bytes: int) -> tuple[ProcessMemory, ...]:

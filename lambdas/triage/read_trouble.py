@@ -11,6 +11,7 @@ from lambdas.triage.reports import Report
 
 _MOST_BLOCKED_TASKS = 64
 _MOST_FRAMES = 32
+# One of them is the culprit's.
 _MOST_CPUS = 1024
 _MOST_WARNINGS = 50
 # Older traces of CPUs do not belong to the crash.
@@ -56,7 +57,7 @@ def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
     seen: dict[int, Cpu] = {}
     for report in reports:
         is_old = ended is not None and report.at is not None and ended - report.at > _RECENT_SECONDS
-        if report.cpu is None or report.state or is_old or len(seen) >= _MOST_CPUS:
+        if report.cpu is None or report.state or is_old or len(seen) >= _MOST_CPUS - 1:
             continue
         cpu = _cpu(report, report.cpu)
         if cpu is not None:

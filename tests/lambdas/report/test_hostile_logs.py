@@ -13,7 +13,7 @@ from tests.lambdas.report.documents import parse
 from tests.lambdas.report.hostile_values import ATTACKS
 from tests.lambdas.report.incidents import CAPTURED
 from tests.lambdas.report.test_hostile_input import check_page
-from tests.lambdas.triage.test_triage_hostile_logs import LOGS, mutated
+from tests.lambdas.triage.hostile_logs import LOGS, hostile_log
 from tests.seeds import seeds
 
 LOGS_A_SEED = 350
@@ -30,7 +30,7 @@ def poisoned(chance: random.Random) -> str:
 
     Lines that triage reads are preferred: among a thousand of a boot few ever get into a page.
     """
-    lines = chance.choice(list(LOGS.values())).splitlines()
+    lines = chance.choice(LOGS).splitlines()
     told = [number for number, line in enumerate(lines) if re.search(r"Comm:|name:|\[|task:|BUG|panic|\+0x", line)]
     for number in chance.sample(told, min(len(told), chance.randrange(1, 12))):
         words = lines[number].split(" ")
@@ -49,7 +49,7 @@ def tags(page: str) -> set[str]:
 @pytest.fixture(scope="module")
 def own_tags() -> set[str]:
     """Those of the pages of all logs as they are, and of one without anything."""
-    pages = [render(CAPTURED, triage(log), exhibits=Exhibits(console=log, log=log)) for log in LOGS.values()]
+    pages = [render(CAPTURED, triage(log), exhibits=Exhibits(console=log, log=log)) for log in LOGS]
     return set().union(*(tags(page) for page in (*pages, render(CAPTURED, None), render(CAPTURED, Triage()))))
 
 
@@ -58,7 +58,7 @@ def test_no_log_becomes_markup(seed: int, own_tags: set[str]) -> None:
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
     seen = 0
     for number in range(LOGS_A_SEED):
-        log = mutated(chance) if number % 2 else poisoned(chance)
+        log = hostile_log(chance).text if number % 2 else poisoned(chance)
         page = render(CAPTURED, triage(log), exhibits=Exhibits(console=log[:300], log=log))
         assert tags(page) <= own_tags, log
         if number % _WHOLE == 0:
