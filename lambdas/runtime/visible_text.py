@@ -1,6 +1,7 @@
 """Makes text of a host, a dump or a user fit for people: visible characters, a bounded length, one line. Pure."""
 
 import re
+import unicodedata
 
 # C0 and C1 controls but tab and newline, soft hyphen, zero-width and bidirectional controls, line and paragraph
 # separators, byte order mark, interlinear annotations, lone surrogates, tags. A right-to-left override could make
@@ -13,7 +14,11 @@ _INVISIBLE = re.compile(
 
 def visible(text: str) -> str:
     """Shows each invisible character as `\\x1b` or `\\u202e`; CR LF becomes LF."""
-    return _INVISIBLE.sub(lambda match: _named(match[0]), text.replace("\r\n", "\n"))
+    shown = _INVISIBLE.sub(lambda match: _named(match[0]), text.replace("\r\n", "\n"))
+    if shown.isprintable():
+        return shown
+    # Other controls, private and unassigned characters: what each font shows is its own affair.
+    return "".join(_named(each) if _is_control(each) else each for each in shown)
 
 
 def clip(text: str, longest: int) -> str:
@@ -24,6 +29,11 @@ def clip(text: str, longest: int) -> str:
 def one_line(text: str, longest: int) -> str:
     """One line of visible characters, at most `longest`. A line break could forge a row of a notification."""
     return clip(visible(" ".join(text.split())), longest)
+
+
+def _is_control(character: str) -> bool:
+    # Cc, Cf, Cn, Co, Cs
+    return unicodedata.category(character)[0] == "C" and character not in "\t\n"
 
 
 def _named(character: str) -> str:

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from lambdas.runtime.errors import VmcoreUnreadable
+from lambdas.vmcore.budget import Cost
 from lambdas.vmcore.bytes_by_range import BytesByRange
 from lambdas.vmcore.flattened import Flattened
 
@@ -45,6 +46,8 @@ class ElfCore:
         """Reads memory; pages that were filtered out read as zeros."""
         out = bytearray()
         while len(out) < size:
+            if out:
+                self.budget.spend(Cost.PARTS)
             at, wanted = address + len(out), size - len(out)
             index = bisect_right(self._starts, at) - 1
             start, position, length = self._loads[index] if index >= 0 else (0, 0, 0)

@@ -74,6 +74,8 @@ class Flattened:
         out = bytearray()
         while len(out) < size:
             at = offset + len(out)
+            if out:
+                self.budget.spend(Cost.PARTS)
             piece = self._find(at)
             if piece is None:
                 out += bytes(min(self._hole(at), size - len(out)))

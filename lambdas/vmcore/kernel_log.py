@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lambdas.vmcore.budget import Cost
 from lambdas.vmcore.kernel_memory import MOST_BYTES, KernelMemory, MemoryUnreadable
 from lambdas.vmcore.vmcoreinfo import Vmcoreinfo
 
@@ -62,6 +63,8 @@ class _Ring:
 
     def record(self, number: int) -> _Record | None:
         """None: a newer record overwrote this one or its text."""
+        # A descriptor of no bytes takes no lookup.
+        self.memory.budget.spend(Cost.RECORDS)
         place = number % self.count
         descriptor = self.memory.read(self.descriptors + place * self.info.size("prb_desc"), self.info.size("prb_desc"))
         state = _field(descriptor, self.info.offset("prb_desc.state_var"))
@@ -135,6 +138,7 @@ def _read_row(memory: KernelMemory, info: Vmcoreinfo) -> list[_Record]:
     records: deque[_Record] = deque()
     left = _MOST_BYTES
     for record in _walk(data, info, memory.number(first, 4), memory.number(behind, 4)):
+        memory.budget.spend(Cost.RECORDS)
         records.append(record)
         left -= record.printed_bytes
         while left < 0:

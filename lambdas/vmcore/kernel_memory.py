@@ -34,6 +34,7 @@ class KernelMemory:
 
     def __init__(self, dump: PhysicalMemory, info: Vmcoreinfo, *, phys_base: int = 0) -> None:
         self._dump = dump
+        self.budget = dump.budget
         if dump.machine == "x86_64":
             self._translate: Callable[[int], tuple[int, int]] = _X86(dump, info, phys_base).translate
         elif dump.machine == "aarch64":

@@ -6,7 +6,16 @@ from dataclasses import asdict
 
 import pytest
 
-from lab.machines.composed_dump import LOG_TEXT, PAGE, Memory, elf, flattened, memory_with_log, memory_with_old_log
+from lab.machines.composed_dump import (
+    LOG_TEXT,
+    PAGE,
+    Memory,
+    elf,
+    flattened,
+    kdump_compressed,
+    memory_with_log,
+    memory_with_old_log,
+)
 from lambdas.runtime.errors import VmcoreUnreadable
 from lambdas.vmcore.budget import Budget, BudgetSpent, Cost
 from lambdas.vmcore.bytes_by_range import BytesByRange
@@ -42,7 +51,7 @@ def elf_with(segments: list[tuple[int, int, int]]) -> bytes:
 
 @pytest.mark.parametrize(
     "release",
-    [pytest.param("A" * 300_000, id="long"), pytest.param("\x01" * 50_000, id="invisible"), "6.1\u202e\u2028x"],
+    [pytest.param("A" * 300_000, id="long"), pytest.param("\x01" * 50_000, id="invisible"), "6.1\u202e\u2028\ue000x"],
 )
 def test_what_a_dump_calls_itself_is_short_and_visible(release: str) -> None:
     memory = memory_with_log()
@@ -95,6 +104,50 @@ def test_a_structure_of_an_impossible_size_is_not_read(key: str) -> None:
     assert f"{key} is impossible" in opened.problems[0]
 
 
+def test_descriptors_without_bytes_spend_the_records() -> None:
+    """They take no lookup: two thousand million of them would be read."""
+    memory = memory_with_log()
+    memory.info["SIZE(prb_desc)"] = 0
+    memory.put_in_image(_RING, struct.pack("<I", 31))
+    memory.put_in_image(_RING + 24, struct.pack("<QQ", 1 << 40, 0))
+    opened = Stored(elf(memory)).open({Cost.RECORDS: 2_000})
+    assert "more than 2000 records of the kernel's log" in opened.problems[0]
+
+
+def test_records_of_two_bytes_spend_the_records() -> None:
+    memory = memory_with_old_log()
+    memory.info |= {"SIZE(printk_log)": 0, "OFFSET(printk_log.len)": 0, "OFFSET(printk_log.text_len)": 0}
+    memory.pages[_TEXTS_PHYSICAL // PAGE] = bytearray(b"\x02\x00" * (PAGE // 2))
+    memory.put_in_image(_RING, struct.pack("<QIII", _DIRECT_MAP + _TEXTS_PHYSICAL, PAGE, 0, PAGE))
+    opened = Stored(elf(memory)).open({Cost.RECORDS: 1_000})
+    assert "more than 1000 records of the kernel's log" in opened.problems[0]
+
+
+def test_segments_of_one_byte_spend_the_parts() -> None:
+    """The same range may be read for each of two thousand million records."""
+    memory = memory_with_old_log()
+    text = memory.vmcoreinfo
+    note = struct.pack("<III", 11, len(text), 0) + b"VMCOREINFO\0\0" + text
+    first = elf(memory)
+    count = struct.unpack_from("<H", first, 56)[0]
+    rows = [first[64 + 56 * number : 120 + 56 * number] for number in range(1, count)]
+    rows = [row for row in rows if struct.unpack_from("<Q", row, 24)[0] != _TEXTS_PHYSICAL]
+    rows += [
+        struct.pack("<IIQQQQQQ", _PT_LOAD, 7, 0, 0, _TEXTS_PHYSICAL + 2 * number, 1, 1, 0) for number in range(2000)
+    ]
+    at = len(first) + 56 * (len(rows) + 1)
+    table = struct.pack("<IIQQQQQQ", _PT_NOTE, 0, at, 0, 0, len(note), len(note), 0) + b"".join(rows)
+    header = first[:32] + struct.pack("<Q", len(first)) + first[40:56] + struct.pack("<H", len(rows) + 1) + first[58:]
+    opened = Stored(header + table + note).open({Cost.PARTS: 1_000})
+    assert "more than 1000 further parts of ranges" in opened.problems[0]
+
+
+def test_pieces_of_one_byte_spend_the_parts() -> None:
+    stream = flattened(kdump_compressed(memory_with_log()), piece_bytes=8)
+    opened = Stored(stream).open({Cost.PARTS: 3_000})
+    assert "more than 3000 further parts of ranges" in opened.problems[0]
+
+
 def test_many_large_notes_are_not_read() -> None:
     stored = Stored(elf_with([(_PT_NOTE, 4 * 1024**2, 16 * 1024**2)] * 65_535), size_bytes=1 << 40)
     with pytest.raises(VmcoreUnreadable, match="its notes have more than 16777216 bytes"):
@@ -128,4 +181,5 @@ def test_a_flattened_file_of_tiny_pieces_spends_the_pieces() -> None:
 
 def test_an_honest_dump_spends_little_of_each_budget() -> None:
     few = {Cost.REQUESTS: 30, Cost.PIECES: 100, Cost.LOOKUPS: 100, Cost.UNPACKED_BYTES: 2**20, Cost.CANDIDATES: 100}
+    few |= {Cost.PARTS: 100, Cost.RECORDS: 10}
     assert Stored(flattened(elf(memory_with_log()))).open(few).log == LOG_TEXT
