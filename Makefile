@@ -25,7 +25,7 @@ REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all check lint synth bootstrap deploy destroy faults bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -59,7 +59,7 @@ guest-test: image setup
 	@out=$$($(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py 2>&1); code=$$?; echo "$$out"; exit $$code
 
 test-all: packages lint ## Every night: all tests, with every guest; an hour
-	FAULTS=kinds FAULT_SCHEDULES=100 $(TESTS) -m "not guest"
+	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 $(TESTS) -m "not guest"
 	$(RUN) -m pytest -m guest
 
 lint: setup
@@ -78,6 +78,10 @@ bootstrap deploy destroy: $(DEPLOY_VENV)/.stamp node_modules/.stamp
 
 faults: setup ## Every documented error at every call, and 1,000 random schedules; writes results/faults.json
 	FAULTS=all FAULT_SCHEDULES=1000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest -s tests/simulator/faults
+
+fuzz: setup ## 500,000 hostile dumps, pages and logs each; writes results/fuzz.json
+	FUZZ_RUNS=500000 UPDATE_SNAPSHOTS=1 $(RUN) -m pytest -s tests/lambdas/vmcore/test_fuzz_dumps.py \
+		tests/lambdas/triage/test_fuzz_logs.py
 
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench

@@ -1,15 +1,13 @@
-"""The pages of a dump: LZO of a real one, snappy by its specification, and what is damaged."""
+"""The pages of a dump: LZO of a real one, snappy by its specification."""
 
 import base64
 import hashlib
-import random
 import sys
-import zlib
 
 import pytest
 
 from lambdas.runtime.errors import VmcoreUnreadable
-from lambdas.vmcore.decompress import LZO, SNAPPY, ZLIB, ZSTD, decompress
+from lambdas.vmcore.decompress import LZO, SNAPPY, ZSTD, decompress
 
 # A page of a Linux 6.12 that makedumpfile -l wrote.
 _LZO_PAGE = base64.b64decode(
@@ -77,18 +75,3 @@ def test_a_frame_that_stands_for_gigabytes_yields_one_page(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "compression.zstd", Zstd)
     with pytest.raises(VmcoreUnreadable, match="it has 65537 bytes instead of 65536"):
         decompress(b"x" * 2**20, ZSTD, size=65536)
-
-
-@pytest.mark.parametrize("flags", [ZLIB, LZO, SNAPPY], ids=["zlib", "lzo", "snappy"])
-def test_damage_is_called_so_and_never_grows(flags: int) -> None:
-    chance = random.Random(flags)  # noqa: S311 - the same ones each time
-    good = {ZLIB: zlib.compress(b"page" * 1024), LZO: _LZO_PAGE, SNAPPY: b"\x05\x10hello"}[flags]
-    for _ in range(2000):
-        data = bytearray(good)
-        for _ in range(chance.randrange(1, 6)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
-        del data[chance.choice((len(data), chance.randrange(len(data)))) :]
-        try:
-            assert len(decompress(bytes(data), flags, size=4096)) == 4096
-        except VmcoreUnreadable:
-            continue

