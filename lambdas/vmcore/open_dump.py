@@ -6,7 +6,9 @@ only noted as a problem: kernels differ, and the dump may still be good.
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lambdas.runtime.errors import VmcoreUnreadable
 from lambdas.runtime.visible_text import one_line
@@ -27,6 +29,8 @@ _LONGEST_PROBLEM = 500
 _LONGEST_MACHINE = 65
 # pr_pid of struct elf_prstatus, the same on x86_64 and arm64.
 _PID, _PID_AT = struct.Struct("<i"), 32
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +74,20 @@ def _open(file: BytesByRange) -> OpenedDump:
     dump = _recognise(Flattened(file) if is_flattened else file)
     info = Vmcoreinfo(dump.vmcoreinfo.decode("utf-8", errors="replace"))
     problems: list[str] = []
-    log = ""
-    try:
+
+    def attempt(what: str, read: Callable[[], Read], otherwise: Read) -> Read:
+        try:
+            return read()
+        except (MemoryUnreadable, PieceNotFound, BudgetSpent) as error:
+            problems.append(one_line(f"{what} could not be read from the dump: {error}", _LONGEST_PROBLEM))
+            return otherwise
+
+    def read_log() -> str:
         dump.require_whole()
-        log = read_kernel_log(KernelMemory(dump, info, phys_base=dump.phys_base), info)
-    except (MemoryUnreadable, PieceNotFound, BudgetSpent) as error:
-        said = f"The kernel's log could not be read from the dump: {error}"
-        problems.append(one_line(said, _LONGEST_PROBLEM))
-    pids = _running_pids(dump)
+        return read_kernel_log(KernelMemory(dump, info, phys_base=dump.phys_base), info)
+
+    log = attempt("The kernel's log", read_log, "")
+    pids = attempt("The processors' tasks", lambda: _running_pids(dump), list[int]())
     return OpenedDump(
         format=f"{dump.format}, flattened" if is_flattened else dump.format,
         architecture=one_line(dump.machine, _LONGEST_MACHINE),
