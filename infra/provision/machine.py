@@ -80,6 +80,8 @@ class ProvisionDumpVolume(Construct):
             statements=[
                 grants.read_dump_volume_records(self._parts.incidents.table),
                 grants.read(
+                    "autoscaling:DescribeAutoScalingGroups",
+                    "autoscaling:DescribeAutoScalingInstances",
                     "cloudwatch:DescribeAlarmsForMetric",
                     "ec2:DescribeInstanceAttribute",
                     "ec2:DescribeInstances",
@@ -175,7 +177,9 @@ class ProvisionDumpVolume(Construct):
         not_ready.next(on_failure)
         is_ready = sfn.Choice(self, "Is kdump ready?")
         is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready).otherwise(not_ready)
-        reboot_required = self._outcome("Leave the reboot to the owner", "reboot-required", {})
+        reboot_required = self._outcome(
+            "Leave the reboot to the owner", "reboot-required", {"whyNotReboot.$": "$.plan.whyNotReboot"}
+        )
         must_reboot = sfn.Choice(self, "Is a reboot required?")
         must_reboot.when(
             sfn.Condition.string_equals("$.configuration.status", "reboot-required"), reboot_required

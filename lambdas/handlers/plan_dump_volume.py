@@ -21,6 +21,7 @@ from lambdas.provision.choose_volume import (
     read_dump_volumes,
 )
 from lambdas.provision.provision_input import IN_GUEST_TRIGGERS, Parameters, ProvisionInput, document_parameters
+from lambdas.provision.reboot import why_not_reboot
 from lambdas.runtime.environment import Provisioning, RecordKeeping
 from lambdas.runtime.errors import (
     InvalidInput,
@@ -51,7 +52,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
     volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
     choice = choose_volume(instance, volumes, size_gib=size_gib)
-    reboot = settings.allow_reboot if given.reboot is None else given.reboot
+    is_reboot_allowed = settings.allow_reboot if given.reboot is None else given.reboot
+    why_not = why_not_reboot(instance) if is_reboot_allowed else ""
+    reboot = is_reboot_allowed and not why_not
     parameters = document_parameters(
         settings.document_settings.overridden_by(given), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
     )
@@ -66,6 +69,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "configureParameters": parameters.configure,
         "checkParameters": parameters.check,
         "reboot": reboot,
+        "whyNotReboot": why_not,
         "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure),
         "conflictingAlarms": _conflicting_alarms(instance.instance_id),
     }

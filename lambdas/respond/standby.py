@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.instance.auto_scaling import Membership, read_membership
 from lambdas.respond.kill_switch import Obstacle, read_stop
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import ReturnFunction, Standby
@@ -25,20 +26,6 @@ ENTERING_STANDBY = "EnteringStandby"
 STANDBY = "Standby"
 # Also Terminating:Wait and Terminating:Proceed, with a lifecycle hook.
 TERMINATING = "Terminating"
-
-
-@dataclass(frozen=True)
-class Membership:
-    """The group that an instance belongs to, and its lifecycle state there (API_AutoScalingInstanceDetails)."""
-
-    group: str
-    lifecycle_state: str
-
-
-def read_membership(instance_id: str) -> Membership | None:
-    """None when the instance belongs to no group. Raises ClientError, BotoCoreError."""
-    described = clients.autoscaling().describe_auto_scaling_instances(InstanceIds=[instance_id])["AutoScalingInstances"]
-    return _membership(described[0]) if described else None
 
 
 def enter_standby(instance_id: str, group: str) -> None:
@@ -54,10 +41,6 @@ def enter_standby(instance_id: str, group: str) -> None:
 def exit_standby(instance_id: str, group: str) -> None:
     """Raises the group's desired capacity by one. Auto Scaling refuses that if the group is at its maximum."""
     clients.autoscaling_without_retries().exit_standby(InstanceIds=[instance_id], AutoScalingGroupName=group)
-
-
-def _membership(described: dict[str, Any]) -> Membership:
-    return Membership(described["AutoScalingGroupName"], described["LifecycleState"])
 
 
 UNAVAILABLE = "standby-unavailable"

@@ -11,6 +11,7 @@ ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
 
 # Reads that take no resource; everything else names what it acts on.
 UNLIMITED = {
+    "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:DescribeAlarmsForMetric",
@@ -135,7 +136,8 @@ def test_instances_are_moved_only_in_groups_that_opted_in_themselves(template: T
             (group,) = resources(statement)
             assert group.endswith(":autoScalingGroup:*:autoScalingGroupName/*")
     others = {action for each in template.all_statements() for action in actions(each) if "autoscaling:" in action}
-    assert others - set(moves) == {"autoscaling:DescribeAutoScalingInstances"}
+    reads = {"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances"}
+    assert others - set(moves) == reads
 
 
 @pytest.mark.parametrize("function", ["respond_to_hang", "send_diagnostic_interrupt"])

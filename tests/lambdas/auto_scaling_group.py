@@ -20,13 +20,14 @@ class AutoScalingGroup:
     lifecycle_state: str = "InService"
     drains_seconds: int | None = 0
     is_full: bool = False
+    suspended: tuple[str, ...] = ()
     # Every state that it was in, and whether EnterStandby asked for another instance in its place.
     history: list[str] = field(default_factory=list)
     is_replaced: bool | None = None
     standby_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        for operation in ("DescribeAutoScalingInstances", "EnterStandby", "ExitStandby"):
+        for operation in ("DescribeAutoScalingGroups", "DescribeAutoScalingInstances", "EnterStandby", "ExitStandby"):
             setattr(self.account, f"_{operation}", getattr(self, f"_{operation}"))
 
     def _DescribeAutoScalingInstances(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -36,6 +37,10 @@ class AutoScalingGroup:
         (asked,) = parameters["InstanceIds"]
         member = {"InstanceId": asked, "AutoScalingGroupName": GROUP, "LifecycleState": self.lifecycle_state}
         return {"AutoScalingInstances": [member] if self.lifecycle_state else []}
+
+    def _DescribeAutoScalingGroups(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        assert parameters["AutoScalingGroupNames"] == [GROUP]
+        return {"AutoScalingGroups": [{"SuspendedProcesses": [{"ProcessName": each} for each in self.suspended]}]}
 
     def _EnterStandby(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         self._require("InService", parameters)
