@@ -9,7 +9,7 @@ from typing import Any
 from lab.aws.ssm_document import Step
 from lab.aws.state import AccountState, Computer, utc_now
 from lab.aws.status_checks import ping_status
-from lab.machines.machine import Completed, MachineUnreachable
+from lab.machines.machine import CannotExecute, Completed, MachineUnreachable
 
 STDOUT_CHARACTERS = 24_000
 STDERR_CHARACTERS = 8_000
@@ -139,6 +139,9 @@ class Agent:
                 continue
             except TimeoutError:
                 break
+            except CannotExecute as error:
+                # Inferred: like a script that cannot be run.
+                completed = Completed(1, "", f"{error}\n")
             if completed.exit_code != REBOOT_EXIT_CODE:
                 self._conclude(completed)
                 return

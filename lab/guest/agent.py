@@ -1,5 +1,6 @@
 """A client of qemu-guest-agent over its virtio-serial socket. Owns the synchronisation, not what is run."""
 
+import base64
 import json
 import random
 import socket
@@ -11,6 +12,8 @@ from lab.guest.deadline import Deadline
 
 # The agent writes this byte before the reply to guest-sync-delimited, and resets its parser when it reads it.
 _DELIMITER = b"\xff"
+_LOG = "/var/log/agent-of-the-lab.log"
+_LINE = base64.b64encode(b"still here\n").decode()
 
 
 class AgentSilent(Exception):
@@ -37,6 +40,17 @@ class GuestAgent:
     def ping(self, timeout_seconds: float) -> None:
         """Raises AgentSilent."""
         self.request("guest-ping", timeout_seconds=timeout_seconds)
+
+    def write_log(self, timeout_seconds: float) -> None:
+        """A line in a file of its own. Raises AgentSilent, or AgentError when it cannot write."""
+        deadline = Deadline(timeout_seconds)
+
+        def ask(command: str, **arguments: Any) -> Any:
+            return self.request(command, timeout_seconds=deadline.left_seconds, **arguments)
+
+        handle = ask("guest-file-open", path=_LOG, mode="a")
+        ask("guest-file-write", handle=handle, buf_b64=_LINE)
+        ask("guest-file-close", handle=handle)
 
     def request(self, command: str, *, timeout_seconds: float, **arguments: Any) -> Any:
         """The `return` of an agent command; keyword names are the agent's, with _ for -."""

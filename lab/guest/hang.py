@@ -1,4 +1,4 @@
-"""Hangs a guest for good, so that only a reset or an NMI gets it out."""
+"""Hangs a guest for good, so that only a reset or an NMI gets it out. Its kernel is deaf to the network, or is not."""
 
 from pathlib import Path
 
@@ -10,11 +10,20 @@ SPINNER = "hangdump-spinner"
 _HANG = Path(__file__).with_name("hang.sh").read_text()
 
 
-def hang(guest: QemuGuest, *, timeout_seconds: float = 60) -> None:
-    """Returns when the guest has stopped answering; raises MachineUnreachable when it did not answer before."""
-    guest.spawn(_HANG)
+def hang(guest: QemuGuest, *, answers_arp: bool = False, timeout_seconds: float = 60) -> None:
+    """Returns when the guest has stopped answering; raises MachineUnreachable when it did not answer before.
+
+    By itself a kernel goes on to answer ARP: it does that in the interrupt, which no task can starve.
+    """
+    guest.spawn(_HANG, environment={"NETWORK_IN_THREADS": "0" if answers_arp else "1"})
     wait_until(
         lambda: not guest.answers(5),
         what="the spinners silence the guest agent",
         timeout_seconds=timeout_seconds,
     )
+    if not answers_arp:
+        wait_until(
+            lambda: not guest.answers_arp(2),
+            what="the spinners silence the network",
+            timeout_seconds=timeout_seconds,
+        )

@@ -1,4 +1,8 @@
 # Runs in the guest. Hangs it for good: a real-time busy loop on every processor, and no share kept for the rest.
+# With NETWORK_IN_THREADS=1, received frames are the work of threads (Linux 5.12, threaded NAPI), which starve like the rest.
+for threaded in /sys/class/net/*/threaded; do
+    echo "$NETWORK_IN_THREADS" > "$threaded" 2> /dev/null
+done
 spinner=/usr/local/bin/hangdump-spinner
 cp /bin/sh "$spinner"
 echo -1 > /proc/sys/kernel/sched_rt_runtime_us

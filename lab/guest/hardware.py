@@ -11,6 +11,8 @@ _METADATA_ADDRESS = "169.254.169.254"
 # The image configures its two interfaces by these.
 _INSTANCE_MAC = "52:54:00:48:44:01"
 _METADATA_MAC = "52:54:00:48:44:02"
+# The instance's network interface, as QEMU calls it.
+INTERFACE = "interface"
 # First what TCG does not have and would warn of; then what makes the guest load drivers that a small instance lacks
 # (KVM) or that cost more than they give under emulation (crypto by AES-NI).
 _WITHOUT = (
@@ -39,6 +41,9 @@ class Wiring:
     serial_log: Path
     monitor_socket: Path
     agent_socket: Path
+    # The two ends of the port on the instance's network from which status checks ask.
+    wire_socket: Path
+    checker_socket: Path
     s3_port: int
     metadata_port: int
 
@@ -59,10 +64,14 @@ def disk_device(volume_id: str) -> str:
 
 
 def disk_options(volume_id: str, path: Path) -> dict[str, object]:
-    """blockdev options, the same for a disk that is there at power-on and one plugged later.
+    """blockdev options, the same for a disk that is there at power-on and one plugged later. A path that is a socket
+    is that of a disk server (disk_server.py), which knows the format of its disk itself.
 
     no-flush: what survives a power cut of this machine is of no interest, what survives a reset is in its page cache.
     """
+    if path.is_socket():
+        server = {"type": "unix", "path": str(path)}
+        return {"driver": "nbd", "node-name": disk_node(volume_id), "server": server, "cache": {"no-flush": True}}
     file_options = {"driver": "file", "filename": str(path), "discard": "unmap"}
     return {
         "driver": "qcow2",
@@ -115,7 +124,11 @@ def _root_arguments(hardware: Hardware, root_disk: Path) -> list[str]:
 
 
 def _network_arguments(wiring: Wiring) -> list[str]:
-    """restrict=on: the guest reaches the two forwards and nothing else, not even this machine's loopback."""
+    """restrict=on: the guest reaches the two forwards and nothing else, not even this machine's loopback.
+
+    The instance's network is a hub with three ports: its interface, the forward, and the wire (wire.py). QEMU takes the
+    options of a Unix socket for a wire since 7.2.
+    """
 
     def forward(address: str, port: int) -> str:
         return f"restrict=on,ipv6=off,guestfwd=tcp:{address}:80-cmd:socat - TCP:127.0.0.1:{port}"
@@ -123,7 +136,15 @@ def _network_arguments(wiring: Wiring) -> list[str]:
     metadata_net = "net=169.254.169.0/24,host=169.254.169.1,dns=169.254.169.3,dhcpstart=169.254.169.15"
     return [
         *("-netdev", f"user,id=instance,{forward(S3_ADDRESS, wiring.s3_port)}"),
-        *("-device", f"virtio-net-pci,netdev=instance,mac={_INSTANCE_MAC},romfile="),
+        *("-netdev", "hubport,id=instance-port,hubid=0,netdev=instance"),
+        *(
+            "-netdev",
+            f"dgram,id=wire,local.type=unix,local.path={wiring.wire_socket},remote.type=unix"
+            f",remote.path={wiring.checker_socket}",
+        ),
+        *("-netdev", "hubport,id=wire-port,hubid=0,netdev=wire"),
+        *("-netdev", "hubport,id=interface-port,hubid=0"),
+        *("-device", f"virtio-net-pci,id={INTERFACE},netdev=interface-port,mac={_INSTANCE_MAC},romfile="),
         *("-netdev", f"user,id=metadata,{metadata_net},{forward(_METADATA_ADDRESS, wiring.metadata_port)}"),
         *("-device", f"virtio-net-pci,netdev=metadata,mac={_METADATA_MAC},romfile="),
     ]

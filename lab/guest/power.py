@@ -1,6 +1,7 @@
 """One run of the QEMU process, from power-on to its end: the process, its monitor, its disks while it lives."""
 
 import contextlib
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 
 from analysis.command_line import UserError
 from lab.guest.deadline import wait_until
-from lab.guest.hardware import disk_device, disk_node, disk_options, serial_of
+from lab.guest.hardware import INTERFACE, disk_device, disk_node, disk_options, serial_of
 from lab.guest.monitor import Monitor, MonitorError
+from lab.machines.machine import Counters
 
 # The parent-death signal is sent when the *thread* that forked ends. The lab's API calls come from
 # short-lived threads, so one thread, which lives as long as this Python, starts every guest.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qemu-spawner")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _UNPLUG_SECONDS = 30.0
 _COPY_SECONDS = 120.0
 
@@ -22,14 +25,20 @@ class QemuFailed(UserError):
     """QEMU did not start, with what it said."""
 
 
+def start_process(arguments: list[str], *, log: Path) -> subprocess.Popen[bytes]:
+    """A process that dies with this Python if its `arguments` begin with setpriv --pdeathsig."""
+    with log.open("ab") as output:
+        process: subprocess.Popen[bytes] = _SPAWNER.submit(
+            subprocess.Popen, arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        ).result()
+    return process
+
+
 class PoweredOn:
     """A running QEMU."""
 
     def __init__(self, arguments: list[str], *, monitor_socket: Path, log: Path) -> None:
-        with log.open("ab") as output:
-            self.process: subprocess.Popen[bytes] = _SPAWNER.submit(
-                subprocess.Popen, arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            ).result()
+        self.process = start_process(arguments, log=log)
         try:
             self.monitor = Monitor(monitor_socket)
         except (TimeoutError, MonitorError) as error:
@@ -98,6 +107,28 @@ class PoweredOn:
         except MonitorError:
             self.monitor.execute("blockdev-del", node_name=disk_node(volume_id))
             raise
+
+    def set_link(self, *, is_up: bool) -> None:
+        """The cable of the instance's network interface; the guest's driver hears of it."""
+        self.monitor.execute("set_link", name=INTERFACE, up=is_up)
+
+    def counters(self) -> Counters:
+        """Raises MonitorError. Of the network QEMU counts nothing."""
+        threads = [each["thread-id"] for each in self.monitor.execute("query-cpus-fast")]
+        disks = [each["stats"] for each in self.monitor.execute("query-blockstats")]
+        return Counters(
+            cpu_seconds=sum(self._cpu_seconds(thread) for thread in threads),
+            processors=len(threads),
+            reads=sum(disk["rd_operations"] for disk in disks),
+            writes=sum(disk["wr_operations"] for disk in disks),
+        )
+
+    def _cpu_seconds(self, thread_id: int) -> float:
+        """Of one virtual processor: under TCG its thread sleeps when the guest's processor halts."""
+        # 4711 (CPU 0/TCG) R 4709 4709 … with utime and stime as the 14th and 15th field; the name may hold spaces
+        stat = Path(f"/proc/{self.process.pid}/task/{thread_id}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
     def limit_writes(self, volume_id: str, bytes_per_second: int) -> None:
         """Of a disk, until the power goes; 0: no limit."""

@@ -13,15 +13,19 @@ from typing import Self
 
 from lab.guest.agent import AgentError, AgentSilent, GuestAgent
 from lab.guest.deadline import wait_until
+from lab.guest.disk_server import DiskServer
 from lab.guest.hardware import Hardware, Wiring, command_line
 from lab.guest.imds import Identity, MetadataService
+from lab.guest.monitor import MonitorError
 from lab.guest.power import PoweredOn
 from lab.guest.scripts import ScriptRunner
-from lab.machines.machine import Completed, MachineUnreachable
+from lab.guest.wire import Wire
+from lab.machines.machine import CannotExecute, Completed, Counters, MachineUnreachable
 
 # Boots take 20 s on an idle machine of two cores; other guests may be running.
 BOOT_SECONDS = 240.0
 _SHUTDOWN_SECONDS = 90.0
+_STALL_SECONDS = 2.0
 
 
 class QemuGuest:
@@ -56,6 +60,8 @@ class QemuGuest:
             serial_log=workdir / "console.log",
             monitor_socket=self._sockets / "monitor",
             agent_socket=self._sockets / "agent",
+            wire_socket=self._sockets / "wire",
+            checker_socket=self._sockets / "checker",
             s3_port=s3_port,
             metadata_port=self.metadata.port,
         )
@@ -63,9 +69,12 @@ class QemuGuest:
         make_overlay(self._wiring.root_disk, backing=disk)
         self._agent = GuestAgent(self._wiring.agent_socket)
         self._scripts = ScriptRunner(self._agent, lambda: self._power.reset_count if self._power else 0)
+        self._wire = Wire(ours=self._wiring.checker_socket, qemus=self._wiring.wire_socket)
+        self._is_link_up = True
         self._power: PoweredOn | None = None
         self._power_lock = threading.RLock()
         self._attached: dict[str, Path] = {}
+        self._disk_servers: dict[str, DiskServer] = {}
 
     # ---- power
 
@@ -74,6 +83,7 @@ class QemuGuest:
         with self._power_lock:
             if self.is_running():
                 return
+            self._is_link_up = True
             arguments = command_line(self.hardware, self._wiring, self._attached, incoming=incoming)
             self._power = PoweredOn(
                 arguments, monitor_socket=self._wiring.monitor_socket, log=self.workdir / "qemu.log"
@@ -117,19 +127,54 @@ class QemuGuest:
     def close(self) -> None:
         """Cut the power and remove the sockets; the files in workdir stay."""
         with self._power_lock:
+            # First: QEMU waits at its end for what a stalled one has not done.
+            for server in self._disk_servers.values():
+                server.close()
             if self._power is not None:
                 self._power.cut()
             self._power_ended()
             self.metadata.close()
             shutil.rmtree(self._sockets, ignore_errors=True)
 
+    # ---- from outside
+
+    def answers_arp(self, timeout_seconds: float) -> bool:
+        return self.is_running() and self._wire.answers_arp(timeout_seconds)
+
+    def counters(self) -> Counters | None:
+        try:
+            return self._powered_on().counters()
+        except (MachineUnreachable, MonitorError, OSError):
+            return None
+
+    def stalled_volumes(self) -> list[str]:
+        return [volume_id for volume_id, server in self._disk_servers.items() if not server.answers(_STALL_SECONDS)]
+
+    def set_link(self, *, is_up: bool) -> None:
+        """The network's cable, until the power goes. The agent of an instance speaks through it; `spawn` does not."""
+        self._powered_on().set_link(is_up=is_up)
+        self._is_link_up = is_up
+
+    def stop_agent(self) -> None:
+        """It stays, and executes nothing."""
+        self._signal_agent("STOP")
+
+    def kill_agent(self) -> None:
+        """For this boot."""
+        self._signal_agent("KILL")
+
     # ---- agent
 
     def answers(self, timeout_seconds: float) -> bool:
-        try:
-            self._agent.ping(timeout_seconds)
-        except (AgentSilent, AgentError):
+        """The agent writes into its log each time, as that of Systems Manager does: a frozen disk freezes it."""
+        if not self._is_link_up:
             return False
+        try:
+            self._agent.write_log(timeout_seconds)
+        except AgentSilent:
+            return False
+        except AgentError:
+            return True  # the disk is full or not writable yet: it goes on without a log
         return True
 
     def wait_until_answers(self, timeout_seconds: float = BOOT_SECONDS) -> None:
@@ -146,8 +191,8 @@ class QemuGuest:
             raise TimeoutError(f"{error}; the console ends with:\n{self.console()[-2000:]}") from error
 
     def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
-        if not self.is_running():
-            raise MachineUnreachable("powered off")
+        if not self.is_running() or not self._is_link_up:
+            raise MachineUnreachable("powered off, or its network is down")
         return self._scripts.run(script, environment, timeout_seconds)
 
     def spawn(self, script: str, *, environment: Mapping[str, str] | None = None) -> None:
@@ -188,6 +233,8 @@ class QemuGuest:
                 make_overlay(path, backing=self._snapshot(snapshot_id))
             elif not path.exists():
                 _qemu_img("create", "-f", "qcow2", str(path), f"{size_gib}G")
+            if volume_id in self._disk_servers:
+                path = self._disk_servers[volume_id].socket_path
             if self.is_running():
                 self._powered_on().plug(volume_id, path)
             self._attached[volume_id] = path
@@ -209,6 +256,15 @@ class QemuGuest:
                 self._powered_on().copy_disk(volume_id, target)
             else:
                 _qemu_img("convert", "-O", "qcow2", str(source), str(target))
+
+    def serve_disk(self, volume_id: str, *, size_gib: int) -> DiskServer:
+        """Have another process serve a disk that is not attached, from its next attachment on."""
+        path = self.volumes / f"{volume_id}.qcow2"
+        if not path.exists():
+            _qemu_img("create", "-f", "qcow2", str(path), f"{size_gib}G")
+        server = DiskServer(path, self._sockets / f"{volume_id}.nbd", log=self.workdir / "qemu.log")
+        self._disk_servers[volume_id] = server
+        return server
 
     def limit_writes(self, volume_id: str, bytes_per_second: int) -> None:
         """Make an attached disk slow until the power goes, so that a dump has a middle."""
@@ -236,11 +292,16 @@ class QemuGuest:
         self._power = None
         self._agent.close()
 
+    def _signal_agent(self, name: str) -> None:
+        # A unit that was killed starts again by itself: masked, it does not.
+        self.spawn(f"#!/bin/sh\nsystemctl mask --runtime qemu-guest-agent\nexec pkill --signal {name} -x qemu-ga\n")
+        wait_until(lambda: not self.answers(3), what="the agent is silent", timeout_seconds=60)
+
     def _ask_for(self, verb: str) -> bool:
         """Whether the guest took `systemctl reboot` or `poweroff`. Not guest-shutdown, which wants logind and D-Bus."""
         try:
             self.spawn(f"#!/bin/sh\nexec systemctl --no-block {verb}\n")
-        except MachineUnreachable:
+        except (MachineUnreachable, CannotExecute):
             return False
         return True
 

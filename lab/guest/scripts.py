@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.guest.agent import AgentError, AgentSilent, GuestAgent
 from lab.guest.deadline import Deadline, wait_until
-from lab.machines.machine import Completed, MachineUnreachable
+from lab.machines.machine import CannotExecute, Completed, MachineUnreachable
 
 _RUN_SCRIPT = Path(__file__).with_name("run_script.sh").read_text()
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,8 +52,10 @@ class ScriptRunner:
                 input_data=base64.b64encode(script.encode()).decode(),
                 capture_output=True,
             )
-        except (AgentSilent, AgentError) as error:
+        except AgentSilent as error:
             raise MachineUnreachable(str(error)) from error
+        except AgentError as error:
+            raise CannotExecute(str(error)) from error
         return int(started["pid"])
 
     def _status(self, pid: int, resets: int) -> dict[str, Any]:

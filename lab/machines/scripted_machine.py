@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.machines.machine import Completed, MachineUnreachable
+from lab.machines.machine import Completed, Counters, MachineUnreachable
 
 # Gives the result of a script without running it, or None to let it run.
 Answer = Callable[[str, Mapping[str, str]], Completed | None]
@@ -43,8 +43,14 @@ class ScriptedMachine:
     # Goes off as soon as it is switched on.
     is_broken: bool = False
 
+    # What the hypervisor counts; None: nothing.
+    counts: Counters | None = None
+    stalled: set[str] = field(default_factory=set)
+
     is_on: bool = True
+    # The kernel is deaf; with `is_agent_dead` it answers ARP, and nothing is executed.
     hung: bool = False
+    is_agent_dead: bool = False
     booting_until: float = 0.0
     boots: int = 1
     nmi_count: int = 0
@@ -63,14 +69,26 @@ class ScriptedMachine:
     def is_running(self) -> bool:
         return self.is_on
 
+    def answers_arp(self, timeout_seconds: float) -> bool:
+        return self._becomes(self._is_awake, timeout_seconds)
+
     def answers(self, timeout_seconds: float) -> bool:
+        return self._becomes(self._is_reachable, timeout_seconds)
+
+    def _becomes(self, claim: Callable[[], bool], timeout_seconds: float) -> bool:
         deadline = time.monotonic() + timeout_seconds
-        while not self._is_reachable():
+        while not claim():
             # A hung machine uses up the caller's patience, one that is off refuses at once.
             if not self.is_on or time.monotonic() >= deadline:
                 return False
             time.sleep(0.02)
         return True
+
+    def counters(self) -> Counters | None:
+        return self.counts if self.is_on else None
+
+    def stalled_volumes(self) -> set[str]:
+        return self.stalled
 
     def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
         if not self._is_reachable():
@@ -139,11 +157,14 @@ class ScriptedMachine:
         with self._lock:
             return [disk.volume_id for disk in self.disks.values() if disk.plugged]
 
-    def _is_reachable(self) -> bool:
+    def _is_awake(self) -> bool:
         return self.is_on and not self.hung and time.monotonic() >= self.booting_until
 
+    def _is_reachable(self) -> bool:
+        return self._is_awake() and not self.is_agent_dead
+
     def _boot(self) -> None:
-        self.hung = False
+        self.hung = self.is_agent_dead = False
         self.boots += 1
         self.booting_until = time.monotonic() + self.boot_seconds
         self.say(f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}")

@@ -92,6 +92,16 @@ class BareHost:
     def is_running(self) -> bool:
         return self.is_on
 
+    def answers_arp(self, timeout_seconds: float) -> bool:
+        """Its hangs are those of a deaf kernel."""
+        return self.answers(timeout_seconds)
+
+    def counters(self) -> None:
+        """Nobody counts."""
+
+    def stalled_volumes(self) -> tuple[str, ...]:
+        return ()
+
     def answers(self, timeout_seconds: float) -> bool:
         if self._lives():
             return True

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from lab.guest import QemuGuest
+from lab.guest import QemuGuest, hardware
 from lab.guest.saved_state import restored, saved_state
 from lab.image import ensure_image
 from lab.image.build import CACHE, recipe_hash
 
 _ARM_BY_HAND = Path(__file__).with_name("arm_by_hand.sh").read_text()
+_HARDWARE = Path(hardware.__file__).read_text()
 _CHECK_ARMED = "#!/bin/sh\ntest $(cat /sys/kernel/kexec_crash_loaded) = 1\n"
 DUMP_VOLUME = "vol-0aaaaaaaaaaaaaaaa"
 
@@ -89,7 +90,8 @@ def armed_state(guest_image: Path) -> Path:
         done = guest.run(_CHECK_ARMED, environment={}, timeout_seconds=60)
         assert done.exit_code == 0, guest.console()[-3000:]
 
-    key = hashlib.sha256(f"{recipe_hash()}{_ARM_BY_HAND}".encode()).hexdigest()[:16]
+    # The state is that of this virtual hardware, too.
+    key = hashlib.sha256(f"{recipe_hash()}{_ARM_BY_HAND}{_HARDWARE}".encode()).hexdigest()[:16]
     return saved_state(CACHE / "armed-by-hand" / key, disk=guest_image, prepare=arm)
 
 

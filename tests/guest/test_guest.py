@@ -110,6 +110,56 @@ def test_reaches_nothing_but_the_two_forwards(live_guest: QemuGuest) -> None:
     assert shell(live_guest, "getent hosts example.com").exit_code != 0
 
 
+def test_the_kernel_answers_arp_while_its_agent_is_stopped(live_guest: QemuGuest) -> None:
+    assert live_guest.answers_arp(10)
+    live_guest.stop_agent()
+    assert (live_guest.answers_arp(10), live_guest.answers(3)) == (True, False)
+    live_guest.reset()
+    live_guest.wait_until_answers()
+
+
+def test_without_its_link_the_guest_answers_neither_arp_nor_as_an_instance(live_guest: QemuGuest) -> None:
+    live_guest.set_link(is_up=False)
+    assert (live_guest.answers_arp(3), live_guest.answers(3)) == (False, False)
+    with pytest.raises(MachineUnreachable):
+        shell(live_guest, "true")
+    live_guest.set_link(is_up=True)
+    wait_until(lambda: live_guest.answers_arp(3), what="ARP is answered again", timeout_seconds=60)
+    live_guest.wait_until_answers()
+
+
+def test_its_work_is_counted_from_outside(live_guest: QemuGuest) -> None:
+    before = live_guest.counters()
+    assert shell(
+        live_guest, "for i in {1..20}; do dd if=/dev/zero of=/root/x bs=4k count=1 oflag=dsync status=none; done"
+    )
+    after = live_guest.counters()
+    assert before is not None
+    assert after is not None
+    assert after.processors == live_guest.hardware.cpus
+    assert after.writes - before.writes >= 20
+    assert after.cpu_seconds > before.cpu_seconds
+
+
+def test_a_volume_whose_server_is_stopped_stalls_until_it_goes_on(live_guest: QemuGuest) -> None:
+    volume_id = "vol-0bbbbbbbbbbbbbbb3"
+    server = live_guest.serve_disk(volume_id, size_gib=1)
+    live_guest.attach_disk(volume_id, 1, "/dev/sdf")
+    find = f"disk=$(lsblk -dno NAME,SERIAL | grep {volume_id.replace('-', '')} | cut -d' ' -f1); [ -n \"$disk\" ]"
+    wait_until(lambda: shell(live_guest, find).exit_code == 0, what="the disk in the guest", timeout_seconds=60)
+    write = f"{find} && timeout 5 dd if=/dev/zero of=/dev/$disk bs=4k count=1 oflag=direct status=none"
+    assert (shell(live_guest, write).exit_code, live_guest.stalled_volumes()) == (0, [])
+
+    server.stall()
+    assert live_guest.stalled_volumes() == [volume_id]
+    live_guest.spawn(f"#!/bin/bash\n{write}\n")
+    wait_until(lambda: "D" in shell(live_guest, "ps -C dd -o state=").stdout, what="dd in state D", timeout_seconds=60)
+    server.go_on()
+    wait_until(lambda: shell(live_guest, "pgrep -x dd").exit_code, what="the end of dd", timeout_seconds=60)
+    assert live_guest.stalled_volumes() == []
+    live_guest.detach_disk(volume_id)
+
+
 METADATA = """
 base=http://169.254.169.254/latest
 token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $base/api/token)

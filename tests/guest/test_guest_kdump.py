@@ -18,6 +18,7 @@ def test_a_hung_guest_is_silent_for_good_yet_powered_on(armed_guest: QemuGuest) 
     hang(armed_guest)
     for _ in range(3):
         assert not armed_guest.answers(5)
+        assert not armed_guest.answers_arp(2)
     assert armed_guest.is_running()
 
 

@@ -1,5 +1,7 @@
 """What of the guest needs no QEMU: its command line, its metadata, its agent's protocol, its image's recipe."""
 
+import contextlib
+import dataclasses
 import json
 import socket
 import tempfile
@@ -14,6 +16,7 @@ from lab.guest import Hardware, Identity, wait_until
 from lab.guest.agent import AgentError, AgentSilent, GuestAgent
 from lab.guest.hardware import Wiring, command_line
 from lab.guest.imds import documents
+from lab.guest.wire import INSTANCE_ADDRESS, Wire, is_at, who_has
 from lab.image import build
 from lab.image.apt_sources import sources_from
 from lab.image.build import ImageBuildFailed, recipe_hash
@@ -23,12 +26,14 @@ Reply = Callable[[dict[str, Any]], bytes | None]
 
 
 def arguments_of(hardware: Hardware, disks: dict[str, Path] | None = None) -> str:
-    paths = {name: Path(f"/w/{name}") for name in ("root_disk", "serial_log", "monitor_socket", "agent_socket")}
+    paths = {
+        field.name: Path(f"/w/{field.name}") for field in dataclasses.fields(Wiring) if not field.name.endswith("_port")
+    }
     return " ".join(command_line(hardware, Wiring(**paths, s3_port=1234, metadata_port=5678), disks or {}))
 
 
 def test_every_network_is_restricted_and_leads_to_loopback_only() -> None:
-    networks = arguments_of(Hardware()).split(" -netdev ")[1:]
+    networks = arguments_of(Hardware()).split(" -netdev user,")[1:]
     assert len(networks) == 2
     for network in networks:
         assert ",restrict=on," in network
@@ -56,6 +61,58 @@ def test_metadata_holds_nothing_of_iam() -> None:
 def test_waiting_names_what_did_not_come() -> None:
     with pytest.raises(TimeoutError, match="the moon: not within 0 s"):
         wait_until(lambda: None, what="the moon", timeout_seconds=0)
+
+
+class ScriptedKernel:
+    """The far end of a wire: says whatever `reply` makes of each frame."""
+
+    def __init__(self, directory: Path, reply: Callable[[bytes], list[bytes]]) -> None:
+        self.wire = Wire(ours=directory / "ours", qemus=directory / "qemus")
+        self.heard: list[bytes] = []
+        self._end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._end.bind(str(directory / "qemus"))
+        self._ours = str(directory / "ours")
+        self._reply = reply
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            self.heard.append(self._end.recv(2048))
+            for frame in self._reply(self.heard[-1]):
+                with contextlib.suppress(OSError):  # the other end has left
+                    self._end.sendto(frame, self._ours)
+
+
+def reply_of(request: bytes, address: str = INSTANCE_ADDRESS) -> bytes:
+    """By a network interface with the address, to whoever sent the request."""
+    mac, asker = b"\x52\x54\x00\x48\x44\x01", request[22:32]
+    return asker[:6] + mac + request[12:20] + b"\x00\x02" + mac + socket.inet_aton(address) + asker
+
+
+def test_the_kernel_that_has_the_address_answers_arp(socket_path: Path) -> None:
+    kernel = ScriptedKernel(socket_path.parent, lambda request: [reply_of(request)])
+    assert kernel.wire.answers_arp(5)
+    assert kernel.heard == [who_has(INSTANCE_ADDRESS)]
+
+
+def test_other_frames_on_the_wire_are_no_answer(socket_path: Path) -> None:
+    kernel = ScriptedKernel(
+        socket_path.parent, lambda request: [request, b"short", bytes(60), reply_of(request, "10.0.2.2")]
+    )
+    assert not kernel.wire.answers_arp(0.2)
+    assert kernel.heard
+
+
+def test_nobody_answers_arp_on_a_machine_that_is_off(socket_path: Path) -> None:
+    assert not Wire(ours=socket_path.parent / "ours", qemus=socket_path.parent / "qemus").answers_arp(60)
+
+
+def test_a_request_for_an_address_is_the_frame_that_a_router_broadcasts() -> None:
+    frame = who_has("10.0.2.15")
+    assert frame.hex(" ", 2) == (
+        "ffff ffff ffff 5254 0048 44fe 0806 0001 0800 0604 0001 5254 0048 44fe 0a00 0201 0000 0000 0000 0a00 020f"
+    )
+    assert not is_at(frame, "10.0.2.15")
 
 
 class ScriptedAgent:
