@@ -10,6 +10,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -26,6 +27,7 @@ from lab.aws import (
     ec2,
     eventbridge,
     executions,
+    hypervisor_metrics,
     lambda_,
     launches,
     metric_data,
@@ -80,6 +82,7 @@ class LabAccount:
         self._state.xray_address = f"127.0.0.1:{self._xray.getsockname()[1]}"
         self._state.spawn("alarms", cloudwatch.evaluate_until_closed, self._state)
         self._state.spawn("schedules", schedules.fire_until_closed, self._state)
+        self._state.spawn("hypervisor metrics", hypervisor_metrics.post_until_closed, self._state)
         return self
 
     def __exit__(
@@ -186,9 +189,13 @@ class LabAccount:
         architecture: str = "x86_64",
         tags: Mapping[str, str] = MappingProxyType({}),
         in_ssm: bool = True,
+        launched_at: datetime | None = None,
         **observed: str,
     ) -> str:
-        """A running instance behind which is `machine`; `observed` are fields of Computer such as platform_type."""
+        """A running instance behind which is `machine`; `observed` are fields of Computer such as platform_type.
+
+        `launched_at` is for a machine that has run for a while; None: now.
+        """
         ec2_client = boto3.client("ec2", region_name=self.region)
         image = ec2_client.register_image(
             Name=f"lab-{architecture}-{len(self._state.computers)}",
@@ -207,6 +214,9 @@ class LabAccount:
         instance_id = reservation["Instances"][0]["InstanceId"]
         instance = self._state.backend("ec2").get_instance(instance_id)
         instance.architecture = architecture
+        if launched_at is not None:
+            # moto's times have no zone.
+            instance.launch_time = launched_at.astimezone(UTC).replace(tzinfo=None)
         computer = Computer(instance_id, machine, in_ssm=in_ssm, **observed)  # type: ignore[arg-type]
         if computer.platform_type == "Windows":
             instance.platform = "windows"
@@ -237,6 +247,14 @@ class LabAccount:
     def check_status_now(self, instance_id: str) -> None:
         """One status check at once instead of at the next minute."""
         status_checks.check_once(self._state, self._state.computers[instance_id], self._power)
+
+    def stretch_past(self, instance_id: str) -> None:
+        """Undo `time_scale` for what was observed of an instance until now: checks, pings and metrics.
+
+        Its past is then as long as AWS's periods make it. Once for an instance, before its hang is judged by AWS's
+        minutes; new observations are not stretched.
+        """
+        status_checks.stretch_past(self._state, self._state.computers[instance_id])
 
     def start_execution(
         self, state_machine: str, execution_input: Mapping[str, Any], *, name: str | None = None

@@ -69,7 +69,7 @@ def takes_diagnostic_interrupt(backend: EC2Backend, instance: Instance) -> bool:
 
 
 def _install_status(patches: Patches, state: AccountState) -> None:
-    """Real: ARP and hypervisor checks once a minute. moto: always ok. Here: what status_checks.py saw last."""
+    """Real: ARP and hypervisor checks once a minute. moto: always ok. Here: status_checks.py's last."""
 
     def status_of(kind: str) -> property:
         def read(instance: Instance) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _install_status(patches: Patches, state: AccountState) -> None:
     patches.replace(EC2Response, "describe_instance_credit_specifications", lambda _original: _credit_specifications)
     patches.replace(Instance, "instance_status", lambda _original: status_of("instance_check"))
     patches.replace(Instance, "system_status", lambda _original: status_of("system_check"))
-    patches.add(Instance, "attached_ebs_status", status_of("attached_ebs_check"))
+    patches.add(Instance, "attached_ebs_status", status_of("attached_ebs_status"))
 
 
 def _credit_specifications(response: EC2Response) -> ActionResult:

@@ -36,17 +36,23 @@ class Computer:
     platform_version: str = "12"
     # ok | impaired | initializing; what DescribeInstanceStatus says until the next check.
     instance_check: str = "initializing"
-    # Set by tests and by nothing else: the lab has neither a host nor an EBS that could fail.
+    # Set by tests: the lab has no host that could fail. A volume that stalls makes its check impaired as well.
     system_check: str = "ok"
     attached_ebs_check: str = "ok"
+    has_stalled_volume: bool = False
     # An error code that StartInstances answers with; set by tests.
     refuses_to_start: str = ""
     # Its volumes go with it, at once.
     is_ending: bool = False
     impaired_since: datetime | None = None
+    is_agent_silent: bool = False
     last_ping: datetime | None = None
     posted_console: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def attached_ebs_status(self) -> str:
+        return "impaired" if self.has_stalled_volume else self.attached_ebs_check
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Watches each machine from outside, as EC2's status checks and the SSM agent's pings do. Owns no API."""
 
+from datetime import datetime
 from typing import Any
 
 from lab.aws.ec2 import Power
@@ -21,7 +22,7 @@ def watch(state: AccountState, computer: Computer, power: Power) -> None:
         check_once(state, computer, power)
         period = state.clock.scaled(CHECK_PERIOD_SECONDS)
         with computer.lock:
-            silent = computer.instance_check != "ok"
+            silent = computer.instance_check != "ok" or computer.is_agent_silent
         if not state.pause(min(period, SILENT_CHECK_SECONDS) if silent else period):
             return
 
@@ -29,7 +30,7 @@ def watch(state: AccountState, computer: Computer, power: Power) -> None:
 def check_once(state: AccountState, computer: Computer, power: Power) -> None:
     """One status check and, when the agent is due, one ping.
 
-    Real: an ARP probe, which a hung user space can survive. Here: does the guest's agent execute something.
+    Real: an ARP probe, which a hung user space can survive; the agent speaks over the same network. The same here.
     """
     instance = state.backend("ec2").get_instance(computer.instance_id)
     if instance.state != "running":
@@ -37,18 +38,19 @@ def check_once(state: AccountState, computer: Computer, power: Power) -> None:
     if not computer.machine.is_running():
         power.found_off(instance, computer)
         return
-    answers = computer.machine.answers(ANSWER_TIMEOUT_SECONDS)
+    answers_arp = computer.machine.answers_arp(ANSWER_TIMEOUT_SECONDS)
+    agent_answers = answers_arp and computer.machine.answers(ANSWER_TIMEOUT_SECONDS)
+    has_stalled_volume = bool(computer.machine.stalled_volumes())
     if state.closing.is_set() or instance.state != "running":
         return
-    came_back = _record_check(state, computer, answers=answers)
-    if answers:
-        _ping(state, computer, is_due=came_back)
+    _record_check(state, computer, answers=answers_arp, has_stalled_volume=has_stalled_volume)
+    _record_ping(state, computer, answers=agent_answers)
 
 
-def _record_check(state: AccountState, computer: Computer, *, answers: bool) -> bool:
-    """True when the machine answers again after it did not."""
+def _record_check(state: AccountState, computer: Computer, *, answers: bool, has_stalled_volume: bool) -> None:
     with computer.lock:
         before = computer.instance_check
+        computer.has_stalled_volume = has_stalled_volume
         if answers:
             computer.instance_check, computer.impaired_since = "ok", None
         elif before != "initializing":
@@ -59,16 +61,17 @@ def _record_check(state: AccountState, computer: Computer, *, answers: bool) -> 
         state.events.emit("ec2", computer.instance_id, f"instance status check: {before} -> {after}")
         if after == "ok":
             computer.posted_console = computer.machine.console()
-    return after == "ok" != before
 
 
-def _ping(state: AccountState, computer: Computer, *, is_due: bool) -> None:
-    if not computer.in_ssm:
-        return
+def _record_ping(state: AccountState, computer: Computer, *, answers: bool) -> None:
+    """An agent that comes back pings at once."""
     period = state.clock.scaled(PING_PERIOD_SECONDS)
     with computer.lock:
+        came_back, computer.is_agent_silent = computer.is_agent_silent, not answers
+        if not (answers and computer.in_ssm):
+            return
         last = computer.last_ping
-        if is_due or last is None or (utc_now() - last).total_seconds() >= period:
+        if came_back or last is None or (utc_now() - last).total_seconds() >= period:
             computer.last_ping = utc_now()
 
 
@@ -81,6 +84,27 @@ def ping_status(state: AccountState, computer: Computer) -> str:
     silent_seconds = (utc_now() - last).total_seconds()
     limit = 2 * state.clock.scaled(PING_PERIOD_SECONDS) + ANSWER_TIMEOUT_SECONDS
     return "Online" if silent_seconds < limit else "ConnectionLost"
+
+
+def stretch_past(state: AccountState, computer: Computer) -> None:
+    """From now on, what was observed of the instance s seconds ago was observed s / scale seconds ago.
+
+    Hangdump's rules count AWS's minutes, and the account's own are shorter (Clock.scale).
+    """
+    now = utc_now()
+
+    def stretched(at: datetime) -> datetime:
+        return now - (now - at) / state.clock.scale
+
+    with computer.lock:
+        if computer.impaired_since is not None:
+            computer.impaired_since = stretched(computer.impaired_since)
+        if computer.last_ping is not None:
+            computer.last_ping = stretched(computer.last_ping)
+    for datum in list(state.backend("cloudwatch").metric_data):
+        is_its = any(each.value == computer.instance_id for each in datum.dimensions)
+        if is_its and datum.namespace == "AWS/EC2":
+            datum.timestamp = stretched(datum.timestamp)
 
 
 def post_metrics(state: AccountState) -> None:
@@ -100,7 +124,7 @@ def _post_metrics_of(state: AccountState, computer: Computer) -> None:
         failed = {
             "StatusCheckFailed_Instance": computer.instance_check == "impaired",
             "StatusCheckFailed_System": computer.system_check == "impaired",
-            "StatusCheckFailed_AttachedEBS": computer.attached_ebs_check == "impaired",
+            "StatusCheckFailed_AttachedEBS": computer.attached_ebs_status == "impaired",
         }
     failed["StatusCheckFailed"] = any(failed.values())
     now = utc_now()

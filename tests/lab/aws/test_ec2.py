@@ -115,6 +115,27 @@ def test_a_machine_that_does_not_answer_is_impaired_until_it_does(account: LabAc
     assert eventually(lambda: _status(account, instance_id)["InstanceStatus"]["Status"] == "ok")
 
 
+def test_a_machine_whose_agent_is_dead_answers_arp_and_is_ok(account: LabAccount, monkeypatch: Any) -> None:
+    monkeypatch.setattr("lab.aws.status_checks.ANSWER_TIMEOUT_SECONDS", 0.1)
+    machine = ScriptedMachine()
+    instance_id = account.add_instance(machine)
+    machine.is_agent_dead = True
+    account.check_status_now(instance_id)
+    assert _status(account, instance_id)["InstanceStatus"]["Status"] == "ok"
+
+
+def test_a_volume_that_stalls_fails_the_check_of_attached_volumes_until_it_goes_on(account: LabAccount) -> None:
+    machine = ScriptedMachine()
+    instance_id = account.add_instance(machine)
+    machine.stalled.add("vol-1")
+    account.check_status_now(instance_id)
+    found = _status(account, instance_id)
+    assert (found["AttachedEbsStatus"]["Status"], found["InstanceStatus"]["Status"]) == ("impaired", "ok")
+    machine.stalled.clear()
+    account.check_status_now(instance_id)
+    assert _status(account, instance_id)["AttachedEbsStatus"]["Status"] == "ok"
+
+
 def test_a_system_check_can_be_made_to_fail(account: LabAccount) -> None:
     instance_id = account.add_instance(ScriptedMachine())
     account.computer(instance_id).system_check = "impaired"

@@ -8,7 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lab.aws.account import LabAccount
-from lab.machines.machine import Completed
+from lab.machines.machine import CannotExecute, Completed
 from lab.machines.scripted_machine import ScriptedMachine
 from tests.lab.aws.assembly import document, template
 from tests.lab.aws.waiting import eventually
@@ -199,6 +199,33 @@ def test_a_hung_machine_is_online_at_first_and_lost_later(account: LabAccount, m
     machine.reboot()
     assert eventually(lambda: _information(account, instance_id)["PingStatus"] == "Online")
     assert _information(account, instance_id)["LastPingDateTime"] > before
+
+
+def test_an_agent_that_died_is_as_old_as_its_last_answer_and_is_back_at_its_first(
+    account: LabAccount, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("lab.aws.status_checks.ANSWER_TIMEOUT_SECONDS", 0.1)
+    machine = ScriptedMachine(runs_scripts=True)
+    instance_id = account.add_instance(machine)
+    assert eventually(lambda: _information(account, instance_id) is not None)
+    machine.is_agent_dead = True
+    account.check_status_now(instance_id)
+    last = _information(account, instance_id)["LastPingDateTime"]
+    account.check_status_now(instance_id)
+    assert _information(account, instance_id)["LastPingDateTime"] == last
+    machine.is_agent_dead = False
+    account.check_status_now(instance_id)
+    assert _information(account, instance_id)["LastPingDateTime"] > last
+
+
+def test_a_command_that_the_agent_cannot_start_has_failed(account: LabAccount) -> None:
+    def refuse(*_: Any) -> None:
+        raise CannotExecute("fork: Resource temporarily unavailable")
+
+    instance_id = account.add_instance(ScriptedMachine(answers_with=[refuse]))
+    found = _run(account, instance_id, "Say")
+    assert found["Status"] == "Failed"
+    assert "fork: Resource temporarily unavailable" in found["StandardErrorContent"]
 
 
 def test_get_document_gives_the_content_as_json(account: LabAccount) -> None:
