@@ -20,10 +20,7 @@ class KernelPackages:
 
 def ensure_kernel_packages(release: str) -> KernelPackages:
     """Raises RuntimeError when this machine's apt does not have that kernel (any more)."""
-    directory = CACHE.resolve() / "kernel" / release
-    with locked(directory.with_name(f"{release}.lock")):
-        if not directory.exists():
-            _fetch(release, directory)
+    directory = _ensure(release, CACHE.resolve() / "kernel" / release, with_symbols=True)
     return KernelPackages(
         release=release,
         vmlinux=directory / f"usr/lib/debug/boot/vmlinux-{release}",
@@ -31,7 +28,20 @@ def ensure_kernel_packages(release: str) -> KernelPackages:
     )
 
 
-def _fetch(release: str, directory: Path) -> None:
+def ensure_headers(release: str) -> Path:
+    """The headers alone: the symbols are a hundred times as large. Raises RuntimeError like the above."""
+    directory = _ensure(release, CACHE.resolve() / "kernel-headers" / release, with_symbols=False)
+    return directory / f"usr/src/linux-headers-{release}"
+
+
+def _ensure(release: str, directory: Path, *, with_symbols: bool) -> Path:
+    with locked(directory.with_name(f"{release}.lock")):
+        if not directory.exists():
+            _fetch(release, directory, with_symbols=with_symbols)
+    return directory
+
+
+def _fetch(release: str, directory: Path, *, with_symbols: bool) -> None:
     """6.1.0-56-cloud-amd64 → headers of the flavour and the common ones, kbuild's tools, the debug symbols."""
     abi = release.removesuffix("-cloud-amd64")
     kbuild = ".".join(abi.split(".")[:2])
@@ -42,7 +52,7 @@ def _fetch(release: str, directory: Path) -> None:
         f"linux-headers-{release}",
         f"linux-headers-{abi}-common",
         f"linux-kbuild-{kbuild}",
-        f"linux-image-{release}-dbg",
+        *([f"linux-image-{release}-dbg"] if with_symbols else []),
     ]
     done = subprocess.run(
         ["apt-get", "-o", "APT::Sandbox::User=root", "download", *names],

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,9 @@ class Region(Deployment):
         )
         with guest:
             self.guests.append(guest)
-            instance_id = self.account.add_instance(guest, tags={"hangdump:enrolled": "true"})
+            # The kernel of a saved state runs since then, by the clock that it prints on its console.
+            booted_at = datetime.now(UTC) - timedelta(seconds=_uptime_seconds(guest))
+            instance_id = self.account.add_instance(guest, tags={"hangdump:enrolled": "true"}, launched_at=booted_at)
             volume_id = self._attach_dump_volume(guest, instance_id)
             # After the launch, as readiness that is older than it counts for nothing.
             ready = {"Key": "hangdump:ready", "Value": datetime.now(UTC).isoformat()}
@@ -195,6 +197,11 @@ def hangdump_region(
 
         account.launch_with(launch)
         yield region
+
+
+def _uptime_seconds(guest: QemuGuest) -> float:
+    done = guest.run("#!/bin/sh\ncat /proc/uptime\n", environment={}, timeout_seconds=60)
+    return float(done.stdout.split()[0])
 
 
 def digest_of(path: Path) -> str:

@@ -128,6 +128,8 @@ struct hangdump_crash {
 
 static const struct hangdump_crash hangdump_crashes[] = {
 	{ "nmi-hang", "hd-deaf", hangdump_spin_with_interrupts_off, 0 },
+	{ "all-deaf", "hd-deaf/1", hangdump_spin_with_interrupts_off, 1 },
+	{ "all-deaf", "hd-deaf/0", hangdump_spin_with_interrupts_off, 0 },
 	{ "soft-lockup", "hd-busy", hangdump_spin_without_scheduling, 1 },
 	{ "rcu-stall", "hd-reader", hangdump_read_for_ever, 1 },
 	{ "hung-task", "hd-holder", hangdump_hold_the_mutex, 0 },
@@ -141,7 +143,8 @@ static const struct hangdump_crash hangdump_crashes[] = {
 
 static int __init hangdump_crash_init(void)
 {
-	int started = 0;
+	struct task_struct *threads[ARRAY_SIZE(hangdump_crashes)];
+	int created = 0;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(hangdump_crashes); i++) {
@@ -154,10 +157,14 @@ static int __init hangdump_crash_init(void)
 		if (IS_ERR(thread))
 			return PTR_ERR(thread);
 		kthread_bind(thread, crash->processor);
-		wake_up_process(thread);
-		started++;
+		threads[created++] = thread;
 	}
-	return started ? 0 : -EINVAL;
+	/* At once: making a thread waits for all processors, and the first one may be deaf then. */
+	preempt_disable();
+	for (i = 0; i < created; i++)
+		wake_up_process(threads[i]);
+	preempt_enable();
+	return created ? 0 : -EINVAL;
 }
 
 module_init(hangdump_crash_init);
