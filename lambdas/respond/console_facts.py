@@ -40,6 +40,8 @@ _LOCKUP = re.compile(
     r"|rcu: INFO: \S+ (?:self-)?detected (?:expedited )?stall|rcu_\w+ kthread starved|rcu_\w+ detected stalls on CPUs"
 )
 _HUNG_TASK = re.compile(r"INFO: task (?P<task>[^\n]{1,40}:\d{1,10}) blocked (?:in I/O wait )?for more than \d+ seconds")
+# One report has several lines, and each locked up CPU its own; the next report comes after 20 s or more.
+_REPORT_SECONDS = 10
 # khungtaskd reports all tasks of a scan at once; scans are at least this far apart.
 _SCAN_SECONDS = 30
 
@@ -63,7 +65,8 @@ class ConsoleFacts:
     # The kernel has panicked, and nothing of a later boot follows.
     is_crash_kernel: bool = False
     ready: Ready | None = None
-    # What the last boot's kernel says of a hang: lockups and RCU stalls, and hung tasks with the scans that found them.
+    # What the last boot's kernel says of a hang: reports of lockups or RCU stalls, and hung tasks with the scans that
+    # found them.
     lockups: int = 0
     hung_tasks: int = 0
     hung_task_scans: int = 0
@@ -81,6 +84,8 @@ class _Boot:
     seconds: int = -1
     has_banner: bool = False
     is_dated: bool = False
+    # The last report of a lockup, in seconds after the boot.
+    reported: int | None = None
     scans: list[int] = field(default_factory=list)
     tasks: set[str] = field(default_factory=set)
 
@@ -164,8 +169,10 @@ class _Reader:
         self.boot.know(is_crash_kernel=True)
 
     def lockup(self, _match: re.Match[str]) -> None:
-        self.boot.know(lockups=self.boot.facts.lockups + 1)
-        self._trouble()
+        at = self._trouble()
+        if self.boot.reported is None or at - self.boot.reported >= _REPORT_SECONDS:
+            self.boot.know(lockups=self.boot.facts.lockups + 1)
+            self.boot.reported = at
 
     def hung_task(self, match: re.Match[str]) -> None:
         at = self._trouble()

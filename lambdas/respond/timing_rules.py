@@ -104,11 +104,13 @@ def decide(evidence: Evidence, policy: Policy) -> Decision:
         objection = rule(evidence, policy)
         if objection is not None:
             return objection
+    proof: Reason = "requested" if policy.is_requested else proof_rules.proof_of(evidence)
     if policy.is_dry_run:
-        return Decision("dry-run", "dry-run", "Every rule agrees to an interrupt, but the setting dryRun is true.")
+        agreed = f"Every rule agrees to an interrupt ({proof}), but the setting dryRun is true."
+        return Decision("dry-run", "dry-run", agreed)
     if policy.is_requested:
-        return Decision("interrupt", "requested", "A person requested the interrupt.")
-    return Decision("interrupt", proof_rules.proof_of(evidence), "The instance did not execute the probe in time.")
+        return Decision("interrupt", proof, "A person requested the interrupt.")
+    return Decision("interrupt", proof, "The instance did not execute the probe in time.")
 
 
 def is_probe_needed(evidence: Evidence, policy: Policy) -> bool:

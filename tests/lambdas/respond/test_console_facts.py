@@ -136,6 +136,14 @@ def hung_task(seconds: int, task: str) -> str:
             (0, 2, 2, 900, 1021),
             id="two-tasks-in-two-scans",
         ),
+        pytest.param(
+            BOOT + stall(900) + "[  901.000000] rcu: rcu_preempt kthread starved for 5250 jiffies!\n",
+            (1, 0, 0, 900, 901),
+            id="two-lines-of-one-report",
+        ),
+        pytest.param(
+            BOOT + lockup(900) + lockup(901).replace("CPU#0", "CPU#1"), (1, 0, 0, 900, 901), id="two-cpus-at-once"
+        ),
         pytest.param(lockup(900) + lockup(920) + BOOT, (0, 0, 0, 0, 0), id="of-a-boot-before"),
         pytest.param("soft lockup says a user\n" * 9, (0, 0, 0, 0, 0), id="no-words-of-the-kernel"),
     ],
