@@ -56,7 +56,16 @@ _one_at_a_time = threading.Lock()
 class LabAccount:
     """`with LabAccount() as account:` - one at a time in a process, since moto is global."""
 
-    def __init__(self, *, region: str = DEFAULT_REGION, time_scale: float = 0.1, settle_seconds: float = 0.4) -> None:
+    def __init__(
+        self,
+        *,
+        region: str = DEFAULT_REGION,
+        time_scale: float = 0.1,
+        settle_seconds: float = 0.4,
+        answer_seconds: float = 0.0,
+    ) -> None:
+        """`answer_seconds`: how long each answer takes at least."""
+        self._answer_seconds = answer_seconds
         self._state = AccountState(region=region, clock=Clock(time_scale, settle_seconds))
         self._patches = Patches()
         self._mock = mock_aws(
@@ -74,7 +83,7 @@ class LabAccount:
         # The interpreter logs every failed task at length; the execution's history says the same.
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
         self._install()
-        self._servers = Servers(self._state)
+        self._servers = Servers(self._state, answer_seconds=self._answer_seconds)
         self._servers.start()
         self._state.endpoint_url = self._servers.endpoint_url
         self._state.secrets[_CLIENT_KEY] = _CLIENT_SECRET

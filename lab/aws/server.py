@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
@@ -19,12 +20,13 @@ class Servers:
     """Real: one endpoint for each service, signatures verified. moto: one for all, signatures ignored.
 
     Here presigned requests are verified as S3 does; of signed requests the signature is not looked at.
+    `answer_seconds` is how long each answer takes at least, as over a network; requests wait side by side.
     """
 
-    def __init__(self, state: AccountState) -> None:
+    def __init__(self, state: AccountState, *, answer_seconds: float = 0.0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._state = state
-        app = DomainDispatcherApplication(create_backend_app)
+        app = _paced(DomainDispatcherApplication(create_backend_app), answer_seconds)
         self._servers = [
             make_server("127.0.0.1", 0, self._verified(wsgi), threaded=True, request_handler=MotoRequestHandler)
             for wsgi in (app, presigned_only(app))
@@ -69,6 +71,18 @@ class Servers:
             return app(environ, start_response)
 
         return serve
+
+
+def _paced(app: Wsgi, seconds: float) -> Wsgi:
+    """Time that the account itself takes counts: only the rest is waited for."""
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        due = time.monotonic() + seconds
+        answer = app(environ, start_response)
+        time.sleep(max(0.0, due - time.monotonic()))
+        return answer
+
+    return serve if seconds else app
 
 
 def presigned_only(app: Wsgi) -> Wsgi:

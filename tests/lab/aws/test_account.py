@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def test_there_is_one_account_at_a_time_and_another_after_it() -> None:
         pass
     with LabAccount() as account:
         assert account.client("sts").get_caller_identity()["Account"] == account.account_id
+
+
+def test_answers_that_take_their_time_take_it_side_by_side() -> None:
+    with LabAccount(answer_seconds=1.0) as account:
+        sts = account.client("sts")
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _: sts.get_caller_identity()["Account"], range(8)))
+        taken = time.monotonic() - began
+    assert answers == [account.account_id] * 8
+    assert 1 <= taken < 5
 
 
 def test_a_patch_of_something_that_moto_has_by_now_is_an_error() -> None:
