@@ -64,14 +64,14 @@ def test_what_cannot_be_read_is_noted_and_the_interrupt_is_sent(
 ) -> None:
     deliver_once = deliver
     if name == "statusBefore":
-        # The gate reads it first, and that of the zone, and needs both.
-        reads = iter([None, None])
+        # The gate reads it and that of the zone, before and after the probe, and needs them.
+        reads = iter([None] * 4)
 
-        def third_read_fails() -> None:
+        def fifth_read_fails() -> None:
             if next(reads, "later") == "later":
                 raise ReadTimeoutError(endpoint_url="https://ec2")
 
-        account.meetings["DescribeInstanceStatus"] = third_read_fails
+        account.meetings["DescribeInstanceStatus"] = fifth_read_fails
     else:
         account.fail(LOOKS[name], "UnauthorizedOperation")
 
