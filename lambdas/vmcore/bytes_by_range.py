@@ -51,7 +51,8 @@ class BytesByRange:
         return self._blocks[number]
 
     def _whole(self, offset: int, size: int) -> bytes:
-        self.budget.spend(Cost.REQUESTS)
+        # One of many blocks takes as long as many of one.
+        self.budget.spend(Cost.REQUESTS, max(1, -(-size // self._block_bytes)))
         data = self._fetch(offset, size)
         if len(data) != size:
             raise VmcoreUnreadable(f"Reading {size} bytes at offset {offset} returned {len(data)} bytes.")

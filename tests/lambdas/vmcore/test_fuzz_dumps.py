@@ -13,7 +13,6 @@ from lambdas.runtime.errors import VmcoreUnreadable
 from lambdas.vmcore.budget import MOST, Budget, Cost
 from lambdas.vmcore.bytes_by_range import BytesByRange
 from lambdas.vmcore.decompress import decompress
-from lambdas.vmcore.kernel_memory import MOST_BYTES
 from lambdas.vmcore.open_dump import OpenedDump, open_dump
 from tests.fuzz import Fuzz
 from tests.lambdas.vmcore.hostile_dumps import HostileDump, hostile_dump
@@ -26,8 +25,6 @@ _SECONDS, _MEMORY_BYTES = 300 / _SHARE, 800 * 1024**2
 # The end of the kernel's log, which is limited to 4 MiB, a time of up to 21 characters for each line, its last record.
 _LONGEST_LOG = 8 * 1024**2
 _LONGEST_TEXT = 700
-# Notes, the largest log, and the rest block by block.
-_MOST_READ_BYTES = MOST_BYTES + 16 * 1024**2 + _BUDGET[Cost.REQUESTS] * 512 * 1024
 
 
 def open_within_budget(dump: HostileDump) -> None:
@@ -44,7 +41,7 @@ def open_within_budget(dump: HostileDump) -> None:
         assert_named(unreadable)
     else:
         assert_fit_for_people(opened)
-    assert read["bytes"] <= _MOST_READ_BYTES, f"{read['bytes']} bytes were read"
+    assert read["bytes"] <= _BUDGET[Cost.REQUESTS] * dump.block_bytes, f"{read['bytes']} bytes were read"
 
 
 def assert_named(error: VmcoreUnreadable) -> None:

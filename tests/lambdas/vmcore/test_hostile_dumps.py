@@ -173,6 +173,14 @@ def test_that_a_dump_of_many_segments_is_whole_takes_one_request() -> None:
     assert stored.requests < 30
 
 
+def test_a_large_request_counts_as_many() -> None:
+    """More than sixteen blocks come in one request, which takes as long as they are many."""
+    file = BytesByRange(lambda _, size: bytes(size), 1 << 40, block_bytes=PAGE, budget=Budget({Cost.REQUESTS: 100}))
+    file.read(0, 90 * PAGE)
+    with pytest.raises(BudgetSpent, match="more than 100 requests for ranges"):
+        file.read(0, 90 * PAGE)
+
+
 def test_a_flattened_file_of_tiny_pieces_spends_the_pieces() -> None:
     stream = flattened(elf(memory_with_log()), piece_bytes=1)
     with pytest.raises(VmcoreUnreadable, match="more than 5000 pieces of a flattened file"):
