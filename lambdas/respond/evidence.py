@@ -92,21 +92,24 @@ def _ask(
     instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], PastInterrupts], now: datetime
 ) -> "_Answers":
     """Makes all calls at once; those for the instance's type, zone and budgets start when the instance is known."""
-    # Create the clients before the threads start: boto3 does not create clients thread-safely.
-    for make in (clients.ec2, clients.cloudwatch, clients.dynamodb, clients.ssm):
-        make()
     threads = ThreadPoolExecutor(9 + len(METRICS), thread_name_prefix="gate")
     try:
+        # boto3 does not create clients thread-safely, so only this thread creates them; calls of one client run while
+        # it creates the next one.
+        clients.ec2()
         described = {"DescribeInstances": threads.submit(read_instance, instance_id)}
         asked: dict[str, Future[Any]] = {
             "DescribeInstanceStatus": threads.submit(read_status_checks, instance_id),
             "GetConsoleOutput": threads.submit(read_console, instance_id),
-            "DescribeInstanceInformation": threads.submit(read_ping, instance_id),
-            "GetMetricData": threads.submit(read_hypervisor_metrics, instance_id, now),
-            **{_rivals_on(metric): threads.submit(read_rival_alarms, instance_id, metric) for metric in METRICS},
         }
+        clients.cloudwatch()
+        asked["GetMetricData"] = threads.submit(read_hypervisor_metrics, instance_id, now)
+        asked |= {_rivals_on(metric): threads.submit(read_rival_alarms, instance_id, metric) for metric in METRICS}
         if alarm is not None and not alarm.mute:
             asked["DescribeAlarms"] = threads.submit(read_mute, instance_id, alarm.name)
+        clients.ssm()
+        asked["DescribeInstanceInformation"] = threads.submit(read_ping, instance_id)
+        clients.dynamodb()
         first = _Answers(described)
         instance = first.of("DescribeInstances", Instance)
         if instance is not None:

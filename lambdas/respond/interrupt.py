@@ -4,7 +4,9 @@ timing_rules.py decides whether to. Nothing here is tried twice: a second NMI ca
 started, so a later invocation reads the record and collects.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -51,6 +53,25 @@ class Outcome:
     reason: str
     detail: str
     epoch: int
+
+
+@contextmanager
+def prepared_meanwhile() -> Iterator[None]:
+    """Creates the clients of the way to the interrupt while its user waits, for the probe; it must create none itself.
+
+    Creating them takes a small function most of a second, and a hang is mostly the first event of a process.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="clients") as thread:
+        thread.submit(_create_clients)
+        yield
+
+
+def _create_clients() -> None:
+    for create in (
+        *(clients.ec2_best_effort, clients.cloudwatch_best_effort, clients.s3_best_effort),
+        *(clients.autoscaling, clients.ssm_short_retry, clients.ec2_without_retries),
+    ):
+        create()
 
 
 def interrupt_once(

@@ -20,7 +20,7 @@ from lambdas.respond.budget_notice import notify_once
 from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE, record_panic
 from lambdas.respond.decision import PANICKED, Evidence, Policy
 from lambdas.respond.evidence import Gathered, gather, policy
-from lambdas.respond.interrupt import confirm_in_standby, interrupt_once, verdict_of_refusal
+from lambdas.respond.interrupt import confirm_in_standby, interrupt_once, prepared_meanwhile, verdict_of_refusal
 from lambdas.respond.proof_rules import CORRELATED, TOO_YOUNG
 from lambdas.respond.standby import ask_for_return
 from lambdas.respond.timing_rules import decide, is_probe_needed
@@ -159,7 +159,8 @@ def _resume(known: Incident, records: IncidentTable) -> dict[str, Any]:
 def _probe_and_gather(instance_id: str, alarm: Alarm, *, table: str, limits: InterruptLimits) -> Gathered:
     """Probes, then gathers the evidence: in the minute that a probe takes, the kernel can panic or be rebooted."""
     settings = Probe.read()
-    answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
+    with prepared_meanwhile():
+        answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
     gathered = gather(instance_id, alarm=alarm, table=table, limits=limits, now=moment.now())
     notes = (*gathered.evidence.notes, answer.detail)
     evidence = replace(gathered.evidence, is_probe_answered=answer.is_answered, notes=notes)

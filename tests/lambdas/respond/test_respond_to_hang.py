@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from lambdas.incident.record import State
@@ -38,6 +39,26 @@ def test_interrupts_a_hung_instance_once_and_starts_the_collection(
         "interrupt-sent",
         "collection-started",
     ]
+
+
+def test_no_client_is_created_between_the_claim_and_the_interrupt(
+    account: Account, deliver: Deliver, instance_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first event of a process, each would delay the interrupt."""
+    for name in ("ec2_without_retries", "ec2_best_effort", "s3_best_effort", "ssm_short_retry", "autoscaling"):
+        getattr(clients, name).cache_clear()
+    create, created = boto3.client, []
+
+    def record(service: str, **arguments: Any) -> Any:
+        claims, interrupts = account.named("TransactWriteItems"), account.named("SendDiagnosticInterrupt")
+        created.append((service, bool(claims), bool(interrupts)))
+        return create(service, **arguments)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(boto3, "client", record)
+    deliver(alarm_action(query(instance_id)))
+    assert account.interrupts == [instance_id]
+    assert {service for service, *_ in created} == {"ec2", "s3", "ssm", "autoscaling"}
+    assert [each for each in created if each[1:] == (True, False)] == []
 
 
 def test_the_record_keeps_the_end_of_the_console_from_before_the_interrupt(
