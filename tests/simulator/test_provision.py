@@ -125,7 +125,7 @@ def test_makes_graviton_ready_and_says_that_nothing_can_interrupt_it(world: Worl
 
     assert ended["output"]["status"] == "ready"
     assert ended["output"]["diagnosticInterrupt"]["status"] == "unsupported"
-    assert "softlockup_panic, hung_task_panic" in ended["output"]["diagnosticInterrupt"]["detail"]
+    assert "softlockup_panic, panic_on_oops" in ended["output"]["diagnosticInterrupt"]["detail"]
     assert "hangdump:ready" in world.tags_of(instance_id)
     # Its alarm can only be refused, but then somebody hears of the hang and of what can be done.
     assert world.alarms_of(instance_id) == [f"hangdump-{instance_id}"]
