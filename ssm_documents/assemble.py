@@ -27,8 +27,8 @@ DOCUMENTS: tuple[str, ...] = (
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z_/*]+\.sh)%%$")
 # A line that is nothing but a comment (or the shebang of an included file), and is not "# shellcheck disable=SC2016".
 COMMENT = re.compile(r"^\s*#(?! shellcheck )")
-# cat <<'UNIT'
-HERE_DOCUMENT = re.compile(r"(?<!<)<<(?P<quote>['\"]?)(?P<end>[A-Z]+)(?P=quote)$")
+# cat <<'UNIT' · python - <<'PYTHON' || log …
+HERE_DOCUMENT = re.compile(r"(?<!<)<<(?P<quote>['\"]?)(?P<end>[A-Z]+)(?P=quote)(?= |$)")
 
 _PRELUDE_REASON = """\
 # Agents before 3.3.2746.0 know no ENV_VAR interpolation: they put the text of the parameter between these quotes.

@@ -205,3 +205,10 @@ def test_comments_stay_in_the_files_and_here_documents_stay_whole() -> None:
     assert "# Written by Hangdump." in comments
     assert all(re.match(r"# (Written by Hangdump|In the crash kernel)", line) for line in comments), comments
     assert "# shellcheck disable=" in body
+
+
+def test_a_program_in_a_here_document_keeps_its_indentation() -> None:
+    """Whatever follows the here-document's name in its line."""
+    script = script_of(assemble("upload_vmcore"))
+    program = script.split("<<'PYTHON'")[1].partition("\n")[2].partition("\nPYTHON\n")[0]
+    assert compile(program, "work_quickly", "exec")
