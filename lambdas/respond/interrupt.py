@@ -59,7 +59,8 @@ class Outcome:
 def prepared_meanwhile() -> Iterator[None]:
     """Creates the clients of the way to the interrupt while its user waits, for the probe; it must create none itself.
 
-    Creating them takes a small function most of a second, and a hang is mostly the first event of a process.
+    Creating them takes a small function most of a second, and a hang is mostly the first event of a process. What fails
+    here fails again, and is heard, where the client is used.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="clients") as thread:
         thread.submit(_create_clients)

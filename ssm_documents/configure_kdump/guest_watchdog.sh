@@ -24,25 +24,32 @@ RuntimeWatchdogSec=60
 EOF
 }
 
-# systemd feeds the watchdog from the moment that it has read its configuration again.
+is_watchdog_fed() {
+  is_service_enabled hangdump-watchdog.service && [[ "$(cat "$HOST_ROOT"/sys/class/watchdog/watchdog0/state 2>/dev/null)" == active ]]
+}
+
+# systemd feeds the watchdog from the moment that it has read its configuration again. A run may have ended before that.
+feed_guest_watchdog() {
+  systemctl daemon-reload
+  systemctl enable hangdump-watchdog.service 3>&- 9>&-
+  systemctl restart hangdump-watchdog.service 3>&- 9>&-
+  systemctl daemon-reexec 3>&- 9>&-
+}
+
+remove_guest_watchdog() {
+  rm -f "$HOST_ROOT$WATCHDOG_CONF"
+  systemctl daemon-reexec 3>&- 9>&-
+  systemctl disable hangdump-watchdog.service 3>&- 9>&-
+  rm -f "$HOST_ROOT$WATCHDOG_UNIT"
+  modprobe -r softdog || true
+  note_change "hangdump-watchdog.service removed"
+}
+
 set_guest_watchdog() {
-  local before
-  before="$(changes | wc -l)"
   if [[ "$SSM_guestWatchdog" == true ]]; then
     install_guest_watchdog
+    is_watchdog_fed || feed_guest_watchdog
   elif [[ -f "$HOST_ROOT$WATCHDOG_UNIT" ]]; then
-    rm -f "$HOST_ROOT$WATCHDOG_CONF"
-    systemctl daemon-reexec 3>&- 9>&-
-    systemctl disable hangdump-watchdog.service 3>&- 9>&-
-    rm -f "$HOST_ROOT$WATCHDOG_UNIT"
-    modprobe -r softdog || true
-    note_change "hangdump-watchdog.service removed"
-    return 0
-  fi
-  if (($(changes | wc -l) > before)); then
-    systemctl daemon-reload
-    systemctl enable hangdump-watchdog.service 3>&- 9>&-
-    systemctl restart hangdump-watchdog.service 3>&- 9>&-
-    systemctl daemon-reexec 3>&- 9>&-
+    remove_guest_watchdog
   fi
 }

@@ -152,6 +152,13 @@ def test_a_watchdog_in_the_guest_is_fed_by_systemd_and_never_runs_in_the_crash_k
     assert again.result["changes"] == []
 
 
+def test_a_watchdog_whose_run_ended_too_early_is_fed_by_the_next_one(root: FakeRoot) -> None:
+    root.run("configure_kdump", guestWatchdog="true")
+    root.write("units/hangdump-watchdog.service", "disabled\n")
+    root.run("configure_kdump", guestWatchdog="true")
+    assert root.read("units/hangdump-watchdog.service") == "enabled\n"
+
+
 def test_a_watchdog_that_is_no_longer_wanted_is_taken_away(root: FakeRoot) -> None:
     root.run("configure_kdump", guestWatchdog="true")
     root.run("configure_kdump")
