@@ -33,10 +33,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     limits = InterruptLimits.read()
     rules = policy(limits, is_requested=True)
 
-    def gather_now() -> Gathered:
-        return gather(known.instance_id, alarm=None, table=records.name, limits=limits, now=moment.now())
+    def gather_now(before: Gathered | None) -> Gathered:
+        instance_id, table = known.instance_id, records.name
+        return gather(instance_id, alarm=None, table=table, limits=limits, now=moment.now(), before=before)
 
-    gathered = gather_now()
+    gathered = gather_now(None)
     decision = decide(gathered.evidence, rules)
     logger.info(
         *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
@@ -62,7 +63,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         table=records,
         limits=limits,
         clock=moment.now,
-        confirm=lambda: confirm_in_standby(gathered.evidence, rules, gather_now),
+        confirm=lambda: confirm_in_standby(gathered.evidence, rules, lambda: gather_now(gathered)),
     )
     if outcome.kind == "claim-refused" and outcome.reason != DUPLICATE:
         refused = {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}

@@ -37,17 +37,22 @@ from lambdas.runtime.tags import DISARMED_TAG, READY_CONFIG_TAG, READY_KERNEL_TA
 
 Fact = TypeVar("Fact")
 
-# For each of the two rounds. The first needs only the instance's id; the second needs the instance's description.
+# For each of the two rounds: what needs only the instance's id, then what needs the instance's description.
 BOUND_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The evidence, the console at that time (None: not read), and the instance's network for a rescue."""
+    """The evidence, the console at that time (None: not read), and the instance's description (None: not read)."""
 
     evidence: Evidence
     console_baseline: ConsoleBaseline | None
-    network: dict[str, Any]
+    instance: Instance | None
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The instance's network, for a rescue."""
+        return self.instance.network if self.instance else {}
 
     @property
     def place(self) -> Place:
@@ -55,17 +60,26 @@ class Gathered:
         return Place(self.evidence.availability_zone or "", self.evidence.auto_scaling_group or "")
 
 
-def gather(instance_id: str, *, alarm: Alarm | None, table: str, limits: InterruptLimits, now: datetime) -> Gathered:
+def gather(
+    instance_id: str,
+    *,
+    alarm: Alarm | None,
+    table: str,
+    limits: InterruptLimits,
+    now: datetime,
+    before: Gathered | None = None,
+) -> Gathered:
     """Reads every fact but the probe, which is slow and runs only if no other fact refuses.
 
-    `alarm` is None when a person requested the interrupt.
+    `alarm` is None when a person requested the interrupt. `before`, what was gathered minutes ago, saves a round: its
+    description of the instance says at once which type, zone and budgets to ask for.
     """
 
     def read_past(instance: Instance) -> PastInterrupts:
         place = Place(instance.availability_zone, instance.auto_scaling_group)
         return past_interrupts(table, instance_id, place, limits=limits, now=now)
 
-    answers = _ask(instance_id, alarm, read_past, now)
+    answers = _ask(instance_id, alarm, read_past, now, before.instance if before else None)
     instance = answers.of("DescribeInstances", Instance)
     console = answers.of("GetConsoleOutput", str)
     checks = answers.of("DescribeInstanceStatus", StatusChecks)
@@ -85,11 +99,15 @@ def gather(instance_id: str, *, alarm: Alarm | None, table: str, limits: Interru
     evidence = Evidence(now_epoch=moment.epoch(now), notes=tuple(answers.notes), **facts)
     evidence = replace(evidence, **_of_metrics(answers, evidence, now))
     baseline = console_baseline(console) if console is not None else None
-    return Gathered(evidence, baseline, instance.network if instance else {})
+    return Gathered(evidence, baseline, instance)
 
 
 def _ask(
-    instance_id: str, alarm: Alarm | None, read_past: Callable[[Instance], PastInterrupts], now: datetime
+    instance_id: str,
+    alarm: Alarm | None,
+    read_past: Callable[[Instance], PastInterrupts],
+    now: datetime,
+    known: Instance | None,
 ) -> "_Answers":
     """Makes all calls at once; those for the instance's type, zone and budgets start when the instance is known."""
     threads = ThreadPoolExecutor(9 + len(METRICS), thread_name_prefix="gate")
@@ -110,18 +128,26 @@ def _ask(
         clients.ssm()
         asked["DescribeInstanceInformation"] = threads.submit(read_ping, instance_id)
         clients.dynamodb()
-        first = _Answers(described)
-        instance = first.of("DescribeInstances", Instance)
+        first = _Answers({} if known else described)
+        instance = known or first.of("DescribeInstances", Instance)
         if instance is not None:
             asked["DescribeInstanceTypes"] = threads.submit(read_instance_type, instance.instance_type)
             asked["The incident table"] = threads.submit(read_past, instance)
             asked[_IMPAIRMENTS] = threads.submit(read_impairments, instance.availability_zone)
             if instance.is_burstable:
                 asked[_CREDITS] = threads.submit(has_standard_credits, instance_id)
-        return first.and_of(asked)
+        answers = first.and_of(asked | described if known else asked)
     finally:
         # Do not wait for a call that is out of time: its client's timeout ends it.
         threads.shutdown(wait=False, cancel_futures=True)
+    described_now = answers.of("DescribeInstances", Instance)
+    if known and described_now and _asked_for(known) != _asked_for(described_now):
+        return _ask(instance_id, alarm, read_past, now, known=None)
+    return answers
+
+
+def _asked_for(instance: Instance) -> tuple[str, str, str]:
+    return instance.instance_type, instance.availability_zone, instance.auto_scaling_group
 
 
 _IMPAIRMENTS = "DescribeInstanceStatus of the zone"

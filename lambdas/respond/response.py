@@ -45,7 +45,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
     rules = policy(limits, is_requested=False)
     gathered = _gather(instance_id, alarm, records, limits, rules)
     if is_probe_needed(gathered.evidence, rules):
-        gathered = _probe_and_gather(instance_id, alarm, table=records.name, limits=limits)
+        gathered = _probe_and_gather(instance_id, alarm, gathered, table=records.name, limits=limits)
     evidence = gathered.evidence
     decision = decide(evidence, rules)
     logger.info(
@@ -72,7 +72,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
         limits=limits,
         clock=moment.now,
         confirm=lambda: confirm_in_standby(
-            evidence, rules, lambda: _probe_and_gather(instance_id, alarm, table=records.name, limits=limits)
+            evidence, rules, lambda: _probe_and_gather(instance_id, alarm, gathered, table=records.name, limits=limits)
         ),
     )
     if outcome.kind == "claim-refused":
@@ -90,7 +90,7 @@ def _gather(instance_id: str, alarm: Alarm, records: IncidentTable, limits: Inte
     if decide(evidence, rules).reason != TOO_YOUNG:
         return gathered
     time.sleep(rules.impaired_seconds - (evidence.now_epoch - evidence.onset_epoch))
-    return gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
+    return gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now(), before=gathered)
 
 
 def _collect_panic(
@@ -156,12 +156,14 @@ def _resume(known: Incident, records: IncidentTable) -> dict[str, Any]:
     return resume_collection(known.incident_id)
 
 
-def _probe_and_gather(instance_id: str, alarm: Alarm, *, table: str, limits: InterruptLimits) -> Gathered:
+def _probe_and_gather(
+    instance_id: str, alarm: Alarm, before: Gathered, *, table: str, limits: InterruptLimits
+) -> Gathered:
     """Probes, then gathers the evidence: in the minute that a probe takes, the kernel can panic or be rebooted."""
     settings = Probe.read()
     with prepared_meanwhile():
         answer = probe(instance_id, document=settings.probe_document, timeout_seconds=settings.probe_timeout_seconds)
-    gathered = gather(instance_id, alarm=alarm, table=table, limits=limits, now=moment.now())
+    gathered = gather(instance_id, alarm=alarm, table=table, limits=limits, now=moment.now(), before=before)
     notes = (*gathered.evidence.notes, answer.detail)
     evidence = replace(gathered.evidence, is_probe_answered=answer.is_answered, notes=notes)
     return replace(gathered, evidence=evidence)

@@ -231,6 +231,19 @@ def test_an_instance_that_is_rebooted_while_it_is_probed_is_not_interrupted(
     assert account.interrupts == []
 
 
+def test_an_instance_that_joins_a_group_while_it_is_probed_spends_that_groups_budget(
+    account: Account, deliver: Deliver, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUP_BUDGET", "1")
+    ready = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
+    group = {"Key": "aws:autoscaling:groupName", "Value": "web"}
+    first, joins = launch(tags=ready | {group["Key"]: group["Value"]}), launch(tags=ready)
+    assert deliver(alarm_action(query(first)))["decision"] == "interrupt"
+    account.meetings["SendCommand"] = lambda: clients.ec2().create_tags(Resources=[joins], Tags=[group])
+    assert deliver(alarm_action(query(joins)))["reason"] == "group-budget-spent"
+    assert account.interrupts == [first]
+
+
 def test_two_alarms_of_one_panic_fetch_its_dump_once(account: Account, deliver: Deliver, instance_id: str) -> None:
     account.console = CRASH_KERNEL
     first = deliver(alarm_action(query(instance_id)))
