@@ -23,6 +23,7 @@ from lab.aws import (
     autoscaling,
     cloudformation,
     cloudwatch,
+    dynamodb,
     ebs,
     ec2,
     eventbridge,
@@ -126,6 +127,7 @@ class LabAccount:
         self._commands = ssm.install(patches, state)
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
+        dynamodb.install(patches)
         lambda_.install(patches, self._functions, publish=publish)
         eventbridge.install(patches, invoke=invoke, publish=publish)
         schedules.install(patches)

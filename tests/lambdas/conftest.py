@@ -12,6 +12,8 @@ from moto import mock_aws
 from moto.ec2 import ec2_backends
 
 from infra.read_settings import load
+from lab.aws import dynamodb
+from lab.aws.patches import Patches
 from lambdas.handlers import respond_to_hang
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.instance import probe
@@ -156,6 +158,8 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def account(variables: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account with the stack's table, topic and state machine."""
     account = Account()
+    patches = Patches()
+    dynamodb.install(patches)
     with mock_aws():
         furnish(account, monkeypatch)
         forward = BaseClient._make_api_call  # type: ignore[attr-defined]
@@ -165,6 +169,7 @@ def account(variables: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> I
 
         monkeypatch.setattr(BaseClient, "_make_api_call", answer)
         yield account
+    patches.undo()
 
 
 def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,8 +75,12 @@ def test_a_machine_that_nobody_counts_has_no_metrics(account: LabAccount, busy: 
 
 
 def test_a_past_that_is_stretched_is_as_long_as_awss_periods_make_it(account: LabAccount) -> None:
-    instance_id = account.add_instance(BusyMachine())
+    machine = BusyMachine()
+    instance_id = account.add_instance(machine)
     assert eventually(lambda: len(_series(account, instance_id, "EBSWriteOps", "Sum")) >= 2, timeout_seconds=20)
+    # A ping after the past was stretched would be a new one.
+    machine.hang()
+    assert eventually(lambda: _age(_last_ping(account, instance_id)) > 4, timeout_seconds=20)
     before = _series(account, instance_id, "EBSWriteOps", "Sum")
     pinged_at = _last_ping(account, instance_id)
 
@@ -85,8 +89,11 @@ def test_a_past_that_is_stretched_is_as_long_as_awss_periods_make_it(account: La
     stretched = _series(account, instance_id, "EBSWriteOps", "Sum")
     assert [value for _, value in stretched[: len(before)]] == [value for _, value in before]
     assert (stretched[1][0] - stretched[0][0]).total_seconds() == pytest.approx(300, abs=1)
-    age, old_age = (datetime.now(UTC) - at for at in (_last_ping(account, instance_id), pinged_at))
-    assert age.total_seconds() == pytest.approx(old_age.total_seconds() * 100, rel=0.5, abs=60)
+    assert _age(_last_ping(account, instance_id)) == pytest.approx(_age(pinged_at) * 100, rel=0.5)
+
+
+def _age(at: datetime) -> float:
+    return (datetime.now(UTC) - at).total_seconds()
 
 
 def _last_ping(account: LabAccount, instance_id: str) -> datetime:
