@@ -114,6 +114,7 @@ app.synth()
 """
 
 
+@pytest.mark.nightly
 def test_it_is_put_into_the_assembly_without_a_word(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _SYNTHESIZE_ONE_FUNCTION, str(tmp_path / "out")]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -33,7 +33,7 @@ def _pins(file: Path) -> set[str]:
     return set(_PIN.findall(file.read_text()))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_synthesis_needs_nothing_else() -> None:
     command = [sys.executable, "-c", _IMPORT, *_pins(ROOT / "requirements" / "deploy.txt")]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 # What `make setup` and `make demo` import first.
-@pytest.mark.parametrize("module", ["infra.foundation.bundle", "lab.deployment"])
+@pytest.mark.parametrize(
+    "module", ["infra.foundation.bundle", pytest.param("lab.deployment", marks=pytest.mark.nightly)]
+)
 def test_aws_cdk_starts_with_the_node_of_the_requirements_and_prints_nothing(module: str, tmp_path: Path) -> None:
     # jsii runs `node` unless JSII_NODE names another.
     node = tmp_path / "node"

@@ -76,11 +76,13 @@ def faults_at(site: Site, depth: Depth) -> list[Fault]:
 
 
 def run_matrix(world: World, scenarios: Iterable[str], depth: Depth) -> Matrix:
-    """Places of undisturbed runs, then places that one fault leads to."""
+    """Places of undisturbed runs, then places that one fault leads to; these not for a hang alone."""
     matrix = Matrix()
     for scenario in scenarios:
         _explore(world, matrix, scenario, (), depth)
         _say(matrix, scenario)
+    if depth is Depth.HANG:
+        return matrix
     for cell in list(matrix.cells):
         beyond = [site for site in matrix.seen.pop(cell, []) if site not in matrix.sites]
         if beyond:
