@@ -1,4 +1,4 @@
-"""How an incident ended, from what each step left behind: a pure function, and the words for it."""
+"""Decides the verdict of an incident and its reason from the results of the steps. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ _UNSUPPORTED = {
 }
 
 # States.Timeout comes without a cause.
-_NO_CAUSE = "A step did not answer in its time; the execution's history names it."
+_NO_CAUSE = "A step timed out; the execution's history shows which."
 
-# A cause may have 32 KiB; the record, the notification and the page take it whole.
+# A cause may have 32 KiB. It is cut here, because the record, the notification and the page do not shorten it.
 _LONGEST_TEXT = 2_000
 _MOST_LEFT = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """What CollectVmcore knows at its end; every part may be absent."""
+    """The results of CollectVmcore's steps. A field keeps its default if its step did not run."""
 
     verdict: str = ""
     reason: str = ""
@@ -40,33 +40,33 @@ class Ending:
     found_status: str = ""
     is_verified: bool = False
     is_opened: bool = False
-    # Whether it can dump again.
+    # A sentence for the user: whether the instance can dump again.
     readiness: str = ""
     is_crash_expected: bool = False
-    # From the record: an interrupt was sent, or may have been; and the words of the decision, whose code is `reason`.
+    # From the record: whether it panicked or may have been interrupted, and the decision's sentence for `reason`.
     is_crashed: bool = False
     decision_detail: str = ""
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The verdict and why, in words for a human."""
+    """The verdict, and the reason as sentences for users."""
 
     verdict: Verdict
     reason: str
 
 
 def decide_verdict(ending: Ending, *, instance_id: str) -> Conclusion:
-    """Proof first, then what the state machine said, then the error, then the last that was seen of the instance."""
+    """Uses the first there is: a verified upload, the state machine's verdict, the error, the file, the phase."""
     if ending.is_verified:
         return _of_verified(ending)
-    told = _told(ending)
-    if told is not None:
-        return told
+    own_verdict = _own_verdict(ending)
+    if own_verdict is not None:
+        return own_verdict
     if ending.error:
         return _of_error(ending, instance_id)
     if ending.found_status == "incomplete":
-        reason = "The crash kernel did not finish the vmcore: it is left on the instance, the kernel's log is here."
+        reason = "The crash kernel did not finish the vmcore, which stays on the instance. The log is in the bucket."
         return Conclusion(Verdict.INCOMPLETE, reason)
     return _of_phase(ending, instance_id)
 
@@ -81,7 +81,7 @@ def read_cause(cause: str) -> str:
 
 
 def conclude(event: dict[str, Any], incident: Incident) -> Conclusion:
-    """Of a collection or a rescue, from what it knows."""
+    """The conclusion of a collection or, if the event has `rescue`, of a rescue."""
     if "rescue" in event:
         rescued = decide_rescue(
             _read_rescue(event, incident), instance_id=incident.instance_id, incident_id=incident.incident_id
@@ -109,7 +109,7 @@ def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
 
 
 def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
-    """From the event, whose parts exist as far as the execution came. Never raises: this is the last that runs."""
+    """Reads the event, which lacks the results of steps that did not run. Never raises: nothing runs after it."""
     error, watch, found, verified = (_object(event, name) for name in ("error", "watch", "found", "verified"))
     return Ending(
         verdict=_text(event, "verdict"),
@@ -131,8 +131,8 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
 
 def _readiness(kdump: dict[str, Any], failed: dict[str, Any]) -> str:
     if failed:
-        said = one_line(read_cause(str(failed.get("Cause") or _NO_CAUSE)), _LONGEST_TEXT)
-        return f"Whether it can dump again was not found out: {_text(failed, 'Error')}: {said}"
+        message = one_line(read_cause(str(failed.get("Cause") or _NO_CAUSE)), _LONGEST_TEXT)
+        return f"Could not check whether it can dump again: {_text(failed, 'Error')}: {message}"
     if not kdump:
         return ""
     if kdump.get("ready") is True:
@@ -152,21 +152,23 @@ def _text(part: dict[str, Any], name: str) -> str:
 
 
 def _of_verified(ending: Ending) -> Conclusion:
-    """Identical is not enough: what the kernel left may be no dump, and was then not removed."""
+    """A verified copy of a file that is no dump is not `captured`; the file then stays on the instance."""
     reason = "The vmcore is in the bucket, complete and identical to the one on the instance"
-    said = f"{ending.error}: {ending.cause or _NO_CAUSE}"
+    message = f"{ending.error}: {ending.cause or _NO_CAUSE}"
     if not ending.is_opened:
-        kept = f"{reason}, where it was left."
+        kept = f"{reason}. The file on the instance was not removed."
         if ending.error == "VmcoreUnreadable":
-            return Conclusion(Verdict.INCOMPLETE, f"{kept} But it does not open as a dump. {ending.cause}")
-        return Conclusion(Verdict.FAILED, f"{kept} Whether it opens was not found out: {said}")
+            return Conclusion(Verdict.INCOMPLETE, f"{kept} The vmcore does not open as a dump. {ending.cause}")
+        return Conclusion(Verdict.FAILED, f"{kept} Could not check whether it opens: {message}")
     if ending.error:
-        return Conclusion(Verdict.CAPTURED, f"{reason}, and opens. It was not removed from the instance: {said}")
-    return Conclusion(Verdict.CAPTURED, f"{reason}, from which it was removed, and opens. {ending.readiness}".strip())
+        left = f"{reason}. It opens, but the file on the instance was not removed: {message}"
+        return Conclusion(Verdict.CAPTURED, left)
+    removed = f"{reason}. It opens, so the file on the instance was removed. {ending.readiness}"
+    return Conclusion(Verdict.CAPTURED, removed.strip())
 
 
-def _told(ending: Ending) -> Conclusion | None:
-    """What the state machine says, except a success without proof and a failure that an error explains better."""
+def _own_verdict(ending: Ending) -> Conclusion | None:
+    """The state machine's own verdict; None for `captured`, which needs proof, and for `failed` with an error."""
     if ending.verdict not in set(Verdict) - {Verdict.CAPTURED}:
         return None
     verdict = Verdict(ending.verdict)
@@ -179,34 +181,32 @@ def _told(ending: Ending) -> Conclusion | None:
 
 
 def _of_error(ending: Ending, instance_id: str) -> Conclusion:
-    said = f"{ending.error}: {ending.cause or _NO_CAUSE}"
+    message = f"{ending.error}: {ending.cause or _NO_CAUSE}"
     if ending.phase == "powered-off":
-        reason = f"{ending.phase_detail} But it could not be started: {said} Start it yourself."
+        reason = f"{ending.phase_detail} But it could not be started: {message} Start it yourself."
         return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))
     if ending.error == "VmcoreNotFound" and ending.is_crash_expected:
-        return Conclusion(Verdict.PANIC_NO_DUMP, f"The instance restarted, but left no vmcore. {said}")
+        return Conclusion(Verdict.PANIC_NO_DUMP, f"The instance restarted, but left no vmcore. {message}")
     if ending.error in _UNSUPPORTED:
-        return Conclusion(Verdict.UNSUPPORTED, said)
+        return Conclusion(Verdict.UNSUPPORTED, message)
     if ending.error == "InstanceNotEnrolled":
-        return Conclusion(Verdict.REFUSED, said)
-    return Conclusion(Verdict.FAILED, _with_retry(said, ending, instance_id))
+        return Conclusion(Verdict.REFUSED, message)
+    return Conclusion(Verdict.FAILED, _with_retry(message, ending, instance_id))
 
 
 def _of_phase(ending: Ending, instance_id: str) -> Conclusion:
     if ending.phase == "no-panic":
         return Conclusion(Verdict.NO_PANIC, ending.phase_detail)
     if ending.phase == "stopped":
-        reason = f"{ending.phase_detail} Its dump, if it made one, is on its dump volume: start the instance."
+        reason = f"{ending.phase_detail} Any dump is on its dump volume: start the instance, then collect it."
         return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))
     is_late = ending.phase == "timed-out" and ending.saw_crash_kernel
     if is_late or ending.phase in ("stalled", "looping"):
-        reason = f"{ending.phase_detail} What it wrote, if anything, is on its dump volume; its console is kept."
+        reason = f"{ending.phase_detail} Anything that was written is on the dump volume. The console is in the bucket."
         return Conclusion(Verdict.PANIC_NO_DUMP, _with_retry(reason, ending, instance_id))
     if ending.phase:
         return Conclusion(Verdict.FAILED, _with_retry(ending.phase_detail, ending, instance_id))
-    return Conclusion(
-        Verdict.FAILED, _with_retry("The execution ended before it found out anything.", ending, instance_id)
-    )
+    return Conclusion(Verdict.FAILED, _with_retry("The execution ended before it had any result.", ending, instance_id))
 
 
 def _with_retry(reason: str, ending: Ending, instance_id: str) -> str:

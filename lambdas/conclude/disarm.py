@@ -1,4 +1,4 @@
-"""Disarms an instance whose dump shows no hang: the rules have taken a machine that works for one that hangs."""
+"""Disarms an instance whose dump shows no hang: the rules mistook a working machine for a hung one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _HANG_SECONDS = 1800
 
 
 def shows_no_hang(incident: Incident, triage: Triage, opened: Mapping[str, Any]) -> bool:
-    """Whether an alarm's interrupt met idle CPUs only, and a kernel that had complained of nothing. False in doubt."""
+    """Whether an alarm's interrupt hit idle CPUs, no blocked task and no recent warning. False in doubt."""
     if incident.origin != "alarm" or triage.crash_class != CrashClass.NMI_HANG:
         return False
     cpus = opened.get("cpus")
@@ -27,8 +27,8 @@ def shows_no_hang(incident: Incident, triage: Triage, opened: Mapping[str, Any])
 
 
 def disarm(incident: Incident) -> str:
-    """Tags the instance, so that it is not interrupted until its owner removes the tag. Says what was done."""
-    shown = "The dump shows no hang: every processor was idle, and the kernel had complained of nothing."
+    """Tags the instance, so that no alarm interrupts it until the tag is removed. Returns a sentence for users."""
+    shown = "The dump shows no hang: every processor was idle, and the log has no blocked task and no recent warning."
     try:
         clients.ec2().create_tags(
             Resources=[incident.instance_id], Tags=[{"Key": DISARMED_TAG, "Value": incident.incident_id}]
@@ -36,4 +36,4 @@ def disarm(incident: Incident) -> str:
     except (ClientError, BotoCoreError) as error:
         logger.exception("%s is not disarmed", incident.instance_id)
         return f"{shown} The instance could not be tagged {DISARMED_TAG}: {error}. Set the tag yourself."
-    return f"{shown} The instance is not interrupted again until its owner removes the tag {DISARMED_TAG}."
+    return f"{shown} No alarm will interrupt the instance until its owner removes the tag {DISARMED_TAG}."

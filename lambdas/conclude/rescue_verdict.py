@@ -1,4 +1,4 @@
-"""How a rescue ended, in words: a pure function. The dump volume itself was only copied, whatever happened."""
+"""Decides the verdict of a rescue and its reason. Pure. The dump volume itself was only copied, whatever happened."""
 
 from dataclasses import dataclass, field
 
@@ -7,10 +7,10 @@ from lambdas.incident.record import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class RescueEnding:
-    """What RescueVmcore knows at its end; volume_id "" when it did not come to choose one."""
+    """The results of RescueVmcore's steps. `volume_id` is empty if it ended before it chose one."""
 
     volume_id: str = ""
-    # Why the instance cannot be asked itself.
+    # Why the instance itself cannot upload its vmcore.
     because: str = ""
     error: str = ""
     cause: str = ""
@@ -26,40 +26,40 @@ class RescueEnding:
 def decide_rescue(ending: RescueEnding, *, instance_id: str, incident_id: str) -> tuple[Verdict, str]:
     """The verdict and why."""
     verdict, reason = _decide(ending, instance_id, incident_id)
-    said = [ending.because or f"{instance_id} was not asked itself.", reason]
+    sentences = [ending.because or f"The vmcore was not collected from {instance_id} itself.", reason]
     if ending.left:
-        said.append(f"Of the rescue {', '.join(ending.left)} could not be removed yet: the next sweep does it.")
-    return verdict, " ".join(said)
+        sentences.append(f"The rescue could not remove {', '.join(ending.left)} yet: the next sweep does it.")
+    return verdict, " ".join(sentences)
 
 
 def _decide(ending: RescueEnding, instance_id: str, incident_id: str) -> tuple[Verdict, str]:
     volume = f"its dump volume {ending.volume_id}" if ending.volume_id else "its dump volume"
     if ending.is_verified:
         return _of_verified(ending, volume)
-    said = f"{ending.error}: {ending.cause}" if ending.cause else ending.error
+    message = f"{ending.error}: {ending.cause}" if ending.cause else ending.error
     if ending.error == "VmcoreNotFound" and ending.is_crash_expected and ending.saw_crash_kernel:
-        return Verdict.PANIC_NO_DUMP, f"The kernel crashed, but {volume} holds no vmcore of it. {said}"
+        return Verdict.PANIC_NO_DUMP, f"The kernel crashed, but {volume} holds no vmcore of it. {message}"
     if ending.error == "InstanceNotEnrolled":
-        return Verdict.REFUSED, said
+        return Verdict.REFUSED, message
     if ending.error:
         again = (
             f'To try again, start RescueVmcore with {{"incidentId": "{incident_id}"}}, or, once {instance_id} is back,'
         )
         again += f' CollectVmcore with {{"instanceId": "{instance_id}"}}.'
-        return Verdict.FAILED, f"Nothing was rescued. {said} What lies on {volume} was not touched. {again}"
+        return Verdict.FAILED, f"Nothing was rescued. {message} The data on {volume} was not touched. {again}"
     if ending.found_status == "incomplete":
         return Verdict.INCOMPLETE, (
-            f"The crash kernel did not finish the vmcore on {volume}, where it is left; the kernel's log is here."
+            f"The crash kernel did not finish the vmcore, which stays on {volume}. The log is in the bucket."
         )
-    return Verdict.FAILED, f"The rescue ended before it found out anything. What lies on {volume} was not touched."
+    return Verdict.FAILED, f"The rescue ended before it had any result. The data on {volume} was not touched."
 
 
 def _of_verified(ending: RescueEnding, volume: str) -> tuple[Verdict, str]:
-    """Identical is not enough: what the kernel left may be no dump."""
+    """A verified copy of a file that is no dump is not `rescued`."""
     reason = f"The vmcore was read from a copy of {volume} and is in the bucket, complete and identical"
-    kept = f"It also lies on {ending.volume_id} still, which was not touched."
+    kept = f"It also stays on {ending.volume_id}, which was not touched."
     if ending.is_opened:
         return Verdict.RESCUED, f"{reason}, and opens. {kept}"
     if ending.error == "VmcoreUnreadable":
-        return Verdict.INCOMPLETE, f"{reason}. But it does not open as a dump. {ending.cause} {kept}"
-    return Verdict.FAILED, f"{reason}. Whether it opens was not found out: {ending.error}: {ending.cause} {kept}"
+        return Verdict.INCOMPLETE, f"{reason}. It does not open as a dump. {ending.cause} {kept}"
+    return Verdict.FAILED, f"{reason}. Could not check whether it opens: {ending.error}: {ending.cause} {kept}"

@@ -49,7 +49,7 @@ def test_an_instance_is_ready_again_right_after_its_dump(world: World) -> None:
     ("answer", "said"),
     [
         pytest.param(None, "It is not ready to dump again (crash-kernel-not-loaded)", id="not-ready"),
-        pytest.param({"ready": "perhaps"}, "Whether it can dump again was not found out", id="nonsense"),
+        pytest.param({"ready": "perhaps"}, "Could not check whether it can dump again", id="nonsense"),
     ],
 )
 def test_a_dump_is_captured_whatever_its_instance_answers_afterwards(
@@ -76,7 +76,10 @@ def test_an_instance_whose_dump_shows_no_hang_is_not_interrupted_again_until_its
     ended = world.hang()
 
     incident = ended["output"]["incidentId"]
-    assert "not interrupted again until its owner removes the tag hangdump:disarmed" in ended["output"]["reason"]
+    assert (
+        "No alarm will interrupt the instance until its owner removes the tag hangdump:disarmed"
+        in ended["output"]["reason"]
+    )
     assert world.tags()["hangdump:disarmed"] == incident
 
 

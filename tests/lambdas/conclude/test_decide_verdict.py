@@ -23,22 +23,22 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
         pytest.param(
             Ending(is_verified=True, error="VmcoreUnreadable", cause="It is cut."),
             Verdict.INCOMPLETE,
-            "where it was left. But it does not open as a dump. It is cut.",
+            "was not removed. The vmcore does not open as a dump. It is cut.",
             id="verified-but-does-not-open",
         ),
         pytest.param(
             Ending(is_verified=True, error="States.Timeout"),
             Verdict.FAILED,
-            "where it was left. Whether it opens was not found out: States.Timeout",
+            "was not removed. Could not check whether it opens: States.Timeout",
             id="verified-but-not-opened",
         ),
         pytest.param(
             Ending(is_verified=True, is_opened=True, error="VmcoreChanged", cause="It has grown."),
             Verdict.CAPTURED,
-            "not removed from the instance: VmcoreChanged: It has grown.",
+            "the file on the instance was not removed: VmcoreChanged: It has grown.",
             id="verified-but-not-removed",
         ),
-        pytest.param(Ending(verdict="captured"), Verdict.FAILED, "before it found out", id="captured-without-proof"),
+        pytest.param(Ending(verdict="captured"), Verdict.FAILED, "before it had", id="captured-without-proof"),
         pytest.param(
             Ending(verdict="captured", error="UploadFailed", cause="Part 3."),
             Verdict.FAILED,
@@ -58,7 +58,7 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
         pytest.param(Ending(verdict="refused", reason="UnsupportedOperation"), Verdict.UNSUPPORTED, "Uns", id="by-ec2"),
         pytest.param(Ending(verdict="refused"), Verdict.REFUSED, "ended as refused", id="refused-without-reason"),
         pytest.param(Ending(verdict="incomplete"), Verdict.INCOMPLETE, "ended as incomplete", id="incomplete-as-told"),
-        pytest.param(Ending(verdict="nonsense"), Verdict.FAILED, "before it found out", id="no-such-verdict"),
+        pytest.param(Ending(verdict="nonsense"), Verdict.FAILED, "before it had", id="no-such-verdict"),
         pytest.param(
             Ending(verdict="failed", error="VmcoreNotFound", is_crash_expected=True),
             Verdict.PANIC_NO_DUMP,
@@ -85,9 +85,7 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
             f'start CollectVmcore with {{"instanceId": "{ID}"}}',
             id="time-out-after-an-interrupt",
         ),
-        pytest.param(
-            Ending(error="States.Timeout"), Verdict.FAILED, "did not answer in its time", id="time-out-without-cause"
-        ),
+        pytest.param(Ending(error="States.Timeout"), Verdict.FAILED, "A step timed out", id="time-out-without-cause"),
         pytest.param(
             Ending(phase="no-panic", phase_detail="It runs on.", **CRASHED), Verdict.NO_PANIC, "It runs", id="no-panic"
         ),
@@ -106,7 +104,7 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
         pytest.param(
             Ending(phase="stalled", phase_detail="45 % for 20 min.", **CRASHED),
             Verdict.PANIC_NO_DUMP,
-            "45 % for 20 min. What it wrote, if anything, is on its dump volume; its console is kept.",
+            "45 % for 20 min. Anything that was written is on the dump volume. The console is in the bucket.",
             id="stalled",
         ),
         pytest.param(
@@ -115,7 +113,7 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
         pytest.param(
             Ending(phase="boot-loop", phase_detail="Saved.", **CRASHED), Verdict.FAILED, "Saved.", id="dumped-but-loops"
         ),
-        pytest.param(Ending(), Verdict.FAILED, "before it found out anything", id="nothing-known"),
+        pytest.param(Ending(), Verdict.FAILED, "before it had any result", id="nothing-known"),
     ],
 )
 def test_verdict(ending: Ending, verdict: Verdict, said: str) -> None:

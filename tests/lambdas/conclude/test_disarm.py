@@ -57,7 +57,7 @@ def test_disarming_tags_the_instance_with_the_incident(account: Account, launch:
     (reservation,) = clients.ec2().describe_instances(InstanceIds=[instance_id])["Reservations"]
     tags = {tag["Key"]: tag["Value"] for tag in reservation["Instances"][0]["Tags"]}
     assert tags["hangdump:disarmed"] == BY_ALARM.incident_id
-    assert said.endswith("The instance is not interrupted again until its owner removes the tag hangdump:disarmed.")
+    assert said.endswith("No alarm will interrupt the instance until its owner removes the tag hangdump:disarmed.")
 
 
 def test_an_instance_that_cannot_be_tagged_is_told_as_still_armed(account: Account, launch: Launch) -> None:

@@ -24,9 +24,7 @@ LOST = replace(RESCUED, is_verified=False, is_opened=False)
         pytest.param(
             RESCUED, "rescued", ["It is off.", f"copy of its dump volume {VOLUME}", "not touched"], id="verified"
         ),
-        pytest.param(
-            replace(RESCUED, left=("i-1", "snap-1")), "rescued", ["i-1, snap-1 could not be removed"], id="left"
-        ),
+        pytest.param(replace(RESCUED, left=("i-1", "snap-1")), "rescued", ["could not remove i-1, snap-1"], id="left"),
         pytest.param(
             replace(RESCUED, is_opened=False, error="VmcoreUnreadable", cause="No dump."),
             "incomplete",
@@ -34,12 +32,19 @@ LOST = replace(RESCUED, is_verified=False, is_opened=False)
             id="unreadable",
         ),
         pytest.param(
-            replace(RESCUED, is_opened=False, error="States.Timeout"), "failed", ["was not found out"], id="unopened"
+            replace(RESCUED, is_opened=False, error="States.Timeout"),
+            "failed",
+            ["Could not check whether it opens"],
+            id="unopened",
         ),
         pytest.param(
             replace(LOST, error="CollectorSilent", cause="Nothing was heard."),
             "failed",
-            ["Nothing was heard.", "was not touched", f'start RescueVmcore with {{"incidentId": "{INCIDENT}"}}'],
+            [
+                "Nothing was heard.",
+                "The data on its dump volume",
+                f'start RescueVmcore with {{"incidentId": "{INCIDENT}"}}',
+            ],
             id="error",
         ),
         pytest.param(
@@ -50,8 +55,12 @@ LOST = replace(RESCUED, is_verified=False, is_opened=False)
         ),
         pytest.param(replace(LOST, error="VmcoreNotFound"), "failed", ["VmcoreNotFound"], id="no crash was seen"),
         pytest.param(replace(LOST, error="InstanceNotEnrolled"), "refused", ["InstanceNotEnrolled"], id="opted out"),
-        pytest.param(replace(LOST, found_status="incomplete"), "incomplete", ["where it is left"], id="incomplete"),
-        pytest.param(RescueEnding(), "failed", ["was not asked itself", "before it found out"], id="nothing known"),
+        pytest.param(
+            replace(LOST, found_status="incomplete"), "incomplete", ["stays on its dump volume"], id="incomplete"
+        ),
+        pytest.param(
+            RescueEnding(), "failed", ["was not collected from", "before it had any result"], id="nothing known"
+        ),
     ],
 )
 def test_says_how_it_ended_and_that_the_volume_was_not_touched(
