@@ -22,7 +22,7 @@ from lambdas.runtime.errors import UnexpectedResult
 from lambdas.runtime.observability import logger
 
 _OFF = ("stopped", "shutting-down", "terminated")
-# StateReason when the guest powered off by itself, as the crash kernel does with finalAction poweroff.
+# StateReason when the guest powered itself off, as the crash kernel does with finalAction poweroff.
 _BY_ITSELF = "Client.InstanceInitiatedShutdown"
 
 
@@ -31,7 +31,7 @@ class DumpStatus:
     """waiting, crash-kernel, dumping, saved and booting continue the watch. The other phases end it: online, no-panic,
     timed-out, and those of judge_progress for a dump without progress.
 
-    powered-off: by itself after our interrupt, so it is started again. stopped: off for any other reason.
+    powered-off: it powered itself off after our interrupt, so it is started again. stopped: off for any other reason.
     """
 
     phase: str

@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def _recorded_network(incident_id: str, records: IncidentTable) -> dict[str, Any]:
-    """The network of a terminated instance, which EC2 no longer tells."""
+    """The network of a terminated instance, which EC2 no longer shows."""
     known = records.read(incident_id)
     return known.network if known else {}
 

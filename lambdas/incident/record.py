@@ -21,7 +21,7 @@ class State(StrEnum):
     INTERRUPTING = "interrupting"
     INTERRUPTED = "interrupted"
     INTERRUPT_UNCERTAIN = "interrupt-uncertain"
-    # The kernel panicked by itself: its dump is fetched, and nothing is interrupted.
+    # The kernel panicked on its own: its dump is fetched, and nothing is interrupted.
     PANICKED = "panicked"
     INTERRUPT_REFUSED = "interrupt-refused"
     REFUSED = "refused"
@@ -97,7 +97,7 @@ class Incident(BaseModel):
     # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for an existing dump)
     origin: str = ""
     alarm_name: str | None = None
-    # For a question of watch_fleet: the hang that it asked about, several times perhaps.
+    # For a check that watch_fleet started: its hang, which may be checked several times.
     hang: str = ""
     opened_at: str | None = None
     execution_name: str | None = None
@@ -109,9 +109,9 @@ class Incident(BaseModel):
     # claimed: an invocation took the right to interrupt. interrupted: just before SendDiagnosticInterrupt was called.
     claimed_epoch: int | None = None
     interrupted_epoch: int | None = None
-    # The kernel panicked by itself, after this time.
+    # The kernel panicked on its own, after this time.
     panicked_epoch: int | None = None
-    # When the start of the incident was told.
+    # When the start of the incident was announced.
     announced_at: str | None = None
     # Its network, for a rescue: EC2 forgets that of a terminated instance. SubnetId, SecurityGroups, PublicIpAddress.
     network: dict[str, Any] = Field(default_factory=dict)

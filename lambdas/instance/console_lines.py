@@ -1,11 +1,11 @@
-"""The lines on a serial console that show a kernel boot and a dump: those of kdump-tools and dracut's kdump module."""
+"""Patterns of serial console lines: kernel boots, and dumps by kdump-tools or dracut's kdump module."""
 
 import re
 
 # [    0.000000] Linux version 6.1.0-18-cloud-amd64 (debian-kernel@lists.debian.org) …
 BANNER = re.compile(r"Linux version (?P<release>\d\S{0,127})")
 # [    0.000000] Command line: BOOT_IMAGE=… elfcorehdr=0x3c000000 …
-# x86 prints it under both names, Arm as `Kernel command line` only.
+# An x86 kernel prints both lines, an Arm kernel only `Kernel command line`.
 COMMAND_LINE = re.compile(r"(?:^|\] )(?P<name>Command line|Kernel command line): (?P<arguments>.*)", re.MULTILINE)
 # Copying data                                      : [ 45.3 %] -           eta: 3s
 # Checking for memory holes                         : [100.0 %] |
@@ -29,5 +29,5 @@ SAVED = re.compile(
 
 
 def is_of_crash_kernel(command_line: re.Match[str]) -> bool:
-    """Whether a COMMAND_LINE is that of a kernel that kexec has started after a panic."""
+    """Whether a match of COMMAND_LINE comes from a crash kernel: only kexec after a panic passes elfcorehdr."""
     return re.search(r"(?:^| )elfcorehdr=", command_line["arguments"]) is not None

@@ -99,7 +99,7 @@ class StatusChecks:
     system: str
     instance: str
     attached_ebs: str
-    # Since when the instance check fails; None: it does not.
+    # When the instance check began to fail; None: it passes.
     impaired_since: datetime | None = None
     # The codes of scheduled events that are neither completed nor canceled: system-reboot, instance-retirement, …
     events: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def read_status_checks(instance_id: str) -> StatusChecks | None:
 
 
 def read_impairments(availability_zone: str) -> tuple[datetime, ...]:
-    """Since when the instance check of each impaired instance in the zone fails, enrolled or not."""
+    """When the instance check of each impaired instance in the zone began to fail, enrolled or not."""
     pages = (
         clients.ec2()
         .get_paginator("describe_instance_status")
@@ -172,7 +172,7 @@ def read_impairments(availability_zone: str) -> tuple[datetime, ...]:
 
 
 def impaired_since(status: "InstanceStatusTypeDef") -> datetime | None:
-    """Since when the instance check of one DescribeInstanceStatus entry fails; None: it does not."""
+    """When the instance check of one DescribeInstanceStatus entry began to fail; None: it passes."""
     details = status.get("InstanceStatus", {}).get("Details", [])
     return next((detail["ImpairedSince"] for detail in details if "ImpairedSince" in detail), None)
 

@@ -1,7 +1,7 @@
-"""Reads the events that ask about an instance into one shape: which alarm, since when, for which instance.
+"""Reads the events that have an instance checked into one shape: which alarm, since when, for which instance.
 
 Knows the shapes: a Lambda alarm action and EventBridge's `CloudWatch Alarm State Change`, of metric, metric math and
-composite alarms and of one contributor to an alarm over a fleet; and watch_fleet's question. `resolve` looks up what
+composite alarms and of one contributor to an alarm over a fleet; and watch_fleet's event. `resolve` looks up what
 triggered a composite.
 """
 
@@ -37,9 +37,9 @@ class Alarm:
     changed_at: datetime
     instance_ids: frozenset[str] = frozenset()
     triggering_alarm_arns: tuple[str, ...] = ()
-    # Why its actions are not to run, as the event says; EventBridge hears of an alarm all the same.
+    # Why its actions are not to run, as the event says; EventBridge gets the event of a muted alarm too.
     mute: str = ""
-    # For a question of watch_fleet: the hang that it asks about; one hang is asked about several times.
+    # For an event of watch_fleet: the hang, which may be checked several times.
     hang: str = ""
 
     def instance_id(self) -> str:
@@ -60,10 +60,10 @@ class Alarm:
 
 
 def parse(event: Mapping[str, Any]) -> Alarm:
-    """The alarm of an event, as far as the event itself tells; raises InvalidInput on any other event."""
+    """The alarm of an event, as far as the event itself names it; raises InvalidInput on any other event."""
     try:
         if event.get("source") == _WATCH_FLEET:
-            return _parse_question(event)
+            return _parse_check(event)
         return _parse_state_change(event) if "detail" in event else _parse_alarm_action(event)
     except (KeyError, TypeError, AttributeError, ValueError) as problem:
         raise InvalidInput(
@@ -73,8 +73,8 @@ def parse(event: Mapping[str, Any]) -> Alarm:
         ) from problem
 
 
-def question(instance_id: str, hang: str, *, at: datetime, function_arn: str) -> dict[str, Any]:
-    """The event with which watch_fleet asks about one instance."""
+def check_event(instance_id: str, hang: str, *, at: datetime, function_arn: str) -> dict[str, Any]:
+    """The event with which watch_fleet has one instance checked."""
     _, _, _, region, account_id, *_ = function_arn.split(":")
     return {
         "source": _WATCH_FLEET,
@@ -86,7 +86,7 @@ def question(instance_id: str, hang: str, *, at: datetime, function_arn: str) ->
     }
 
 
-def _parse_question(event: Mapping[str, Any]) -> Alarm:
+def _parse_check(event: Mapping[str, Any]) -> Alarm:
     return Alarm(
         name="watch_fleet",
         arn="",

@@ -1,4 +1,4 @@
-"""Tells people at once of an interrupt, or of a panic by itself, and decides which refusals are news."""
+"""Notifies at once of an interrupt or of a kernel that panicked on its own, and decides which refusals are news."""
 
 from botocore.exceptions import ClientError
 
@@ -9,13 +9,13 @@ from lambdas.runtime.environment import KillSwitch, Notifications
 from lambdas.runtime.notification import publish, table
 
 _KEPT_SECONDS = 7 * 24 * 3600
-# watch_fleet looks at every silence. These say that the instance does not hang.
+# watch_fleet has every silent instance checked. These reasons say that it does not hang, or are known already.
 _NO_NEWS = ("status-check-passes", "instance-responds", "agent-was-dead", "not-running", "incident-open", "cooldown")
 
 
 def announce(incident: Incident) -> None:
     """Publishes one short message; the verdict follows at the end of the incident. Raises ClientError."""
-    what = "has panicked by itself" if incident.state == State.PANICKED else "was interrupted"
+    what = "panicked on its own" if incident.state == State.PANICKED else "was interrupted"
     publish(
         Notifications.read().topic_arn,
         subject=f"Hangdump: {incident.instance_id} {what} ({incident.reason})",
@@ -37,7 +37,7 @@ def announce(incident: Incident) -> None:
 
 
 def is_news(table_name: str, refused: Incident) -> bool:
-    """Whether a refusal of a question of watch_fleet is to be recorded and told: each reason once a hang."""
+    """Whether to record and notify a refusal of a check that watch_fleet started: once per hang and reason."""
     if refused.reason in _NO_NEWS:
         return False
     item = {
@@ -49,7 +49,7 @@ def is_news(table_name: str, refused: Incident) -> bool:
         clients.dynamodb().put_item(
             TableName=table_name,
             Item=serialize(item),
-            # The same question, whose attempt died after this, is told all the same.
+            # A retry of the same check, whose first attempt crashed after this, still notifies.
             ConditionExpression="attribute_not_exists(pk) OR incidentId = :mine",
             ExpressionAttributeValues=serialize({":mine": refused.incident_id}),
         )

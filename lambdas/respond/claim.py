@@ -134,7 +134,7 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
 
 
 def record_panic(table: str, incident: Incident, *, limits: InterruptLimits, now: datetime) -> bool:
-    """Records that the kernel has panicked by itself: the incident is `panicked`, and the cooldown starts.
+    """Records that the kernel panicked on its own: the incident is `panicked`, and the cooldown starts.
 
     False when another alarm records the same panic, or this incident exists already.
     """

@@ -45,7 +45,7 @@ Reason = Literal[
     "dry-run",
 ]
 
-# The kernel has panicked by itself: its dump is fetched.
+# The kernel panicked on its own: its dump is fetched.
 PANICKED: Reason = "dump-under-way"
 
 
@@ -60,7 +60,7 @@ class Evidence:
     is_disarmed: bool | None = None
     # When kdump was last seen ready; 0: the tag is missing or holds no time.
     ready_epoch: int | None = None
-    # The kernel and the kdump configuration of then; empty: not recorded.
+    # The kernel and the kdump configuration at that time; empty: not recorded.
     ready_kernel: str | None = None
     ready_config: str | None = None
     instance_state: str | None = None
@@ -75,7 +75,8 @@ class Evidence:
     is_crash_kernel: bool | None = None
     # From hangdump-ready.service in the last boot: the configuration with which kdump is loaded; empty: not shown.
     console_ready_config: str | None = None
-    # What the last boot's kernel says of a hang, and when at the earliest it said that first and last; 0: never.
+    # Hang reports of the last boot's kernel on the console, and the earliest possible times of the first and the last
+    # one; 0: none.
     console_lockups: int | None = None
     console_hung_tasks: int | None = None
     console_hung_task_scans: int | None = None
@@ -88,7 +89,7 @@ class Evidence:
     system_status: str | None = None
     attached_ebs_status: str | None = None
     instance_status: str | None = None
-    # Since when the instance check fails; 0: it does not, or EC2 does not say.
+    # When the instance check began to fail; 0: it passes, or EC2 does not say.
     impaired_epoch: int | None = None
     # Open scheduled events, such as system-reboot.
     scheduled_events: tuple[str, ...] | None = None
@@ -101,7 +102,7 @@ class Evidence:
     ebs_writes_after: int | None = None
     # A burstable instance in `standard` mode that has used up its CPU credits.
     is_out_of_credits: bool | None = None
-    # Why the alarm must not act; empty: it may.
+    # Why the alarm is muted; empty: it is not.
     mute: str | None = None
     # The open window; empty: none is open.
     maintenance_window: str | None = None
@@ -127,7 +128,7 @@ class Evidence:
 
     @property
     def onset_epoch(self) -> int:
-        """When the hang began to show: the check failed, or else the kernel spoke of it; 0: unknown."""
+        """When the check began to fail or, if it passes, when the kernel first reported a hang; 0: unknown."""
         return self.impaired_epoch or self.console_trouble_began_epoch or 0
 
     def as_json(self) -> dict[str, Any]:
@@ -140,8 +141,8 @@ class Evidence:
 class Policy:
     """The limits that the stack's settings set.
 
-    A person who requests the interrupt watches the instance, so the request waives the proof of the hang, muted alarms
-    and maintenance windows.
+    A person who requests the interrupt has seen the hang, so the request waives the proof, the probe, muted alarms,
+    maintenance windows and the tag hangdump:disarmed.
     """
 
     cooldown_seconds: int
@@ -155,9 +156,9 @@ class Policy:
     ready_max_age_seconds: int
     # Whether readiness from before the last boot still counts.
     is_ready_across_boots: bool
-    # Whether unknown metrics of the hypervisor refuse.
+    # Whether to refuse if the EBS writes after the onset are unknown.
     is_hypervisor_evidence_required: bool
-    # Whether silence alone, without a failing check and without the kernel's words, is interrupted.
+    # Whether to interrupt if the agent is silent, although the check passes and the console shows no hang.
     is_silence_interrupted: bool
     is_dry_run: bool
     is_requested: bool = False
@@ -180,4 +181,4 @@ def refusal(reason: Reason, detail: str) -> Decision:
 def missing(fact: str, evidence: Evidence) -> Decision:
     """Refuses because a required fact is unknown."""
     why = " ".join(evidence.notes)
-    return refusal("evidence-missing", f"Not known: {fact}. {why}".strip())
+    return refusal("evidence-missing", f"A fact that a rule needs is unknown: {fact}. {why}".strip())

@@ -79,7 +79,7 @@ def _architecture(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _dump_under_way(evidence: Evidence, _: Policy) -> Decision | None:
-    # A kernel that panics by itself also fails the instance check. An interrupt now would kill the dump it writes.
+    # A kernel that panics on its own also fails the instance check. An interrupt now would kill the dump it writes.
     if evidence.open_incident is None:
         return missing("whether an incident of the instance is open", evidence)
     if evidence.open_incident:

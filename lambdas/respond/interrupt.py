@@ -45,8 +45,8 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """sent · uncertain (answer unknown: collect, never send again) · panicked (by itself: collect) · refused (by EC2,
-    the kill switch, Auto Scaling, or because the instance answers again) · claim-refused.
+    """sent · uncertain (answer unknown: collect, never send again) · panicked (on its own: collect) · refused (by
+    EC2, the kill switch, Auto Scaling, or because the instance answers again) · claim-refused.
     """
 
     kind: Literal["sent", "uncertain", "panicked", "refused", "claim-refused"]

@@ -1,4 +1,4 @@
-"""Rules that prove the hang: first what speaks against one, then one class of proof, whole.
+"""Rules that decide whether the instance hangs: facts that speak against it, then one complete class of proof.
 
 docs/safety.md has them as a table. A person who requests an interrupt has seen the hang, so none of them applies.
 """
@@ -8,23 +8,24 @@ from typing import Literal
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 from lambdas.runtime import moment
 
-# The agent pings every five minutes by default. It was alive shortly before the onset if it missed no two pings, with
-# two minutes of tolerance; it is silent when it has missed two and the tolerance has passed.
+# The agent pings every five minutes by default. It is silent after two missed pings plus two minutes of tolerance, and
+# it was alive at the onset if its last ping is at most that much older.
 _PING_SECONDS = 300
 TOO_YOUNG: Reason = "hang-too-young"
 SILENCE_SECONDS = 2 * _PING_SECONDS + 120
-# A silence that nobody acted on for so long is that of a dead agent.
+# If the agent has been silent for longer and nothing else shows a hang, the agent is dead, not the kernel.
 _LONGEST_SILENCE_SECONDS = 3600
-# Clocks and publishing differ by as much.
+# Tolerance: EC2's check times and Systems Manager's ping times may differ by this much.
 _ONSET_SLACK_SECONDS = 60
-# Hangs of three instances of a zone this close together have a common cause, which is rarely their kernels.
+# Three instances in one zone that fail this close together have a common cause, rarely their kernels.
 CORRELATION_SECONDS = 600
 _CORRELATED_INSTANCES = 3
 CORRELATED: Reason = "correlated-failure"
-# With half the writes of before, somebody still works.
+# An instance that still makes half of its earlier EBS writes is not hung.
 _WORKING_SHARE = 0.5
-# The kernel reports a lockup every 20 to 60 s: after this time it is over, or the console does not show this boot.
-_WORDS_SECONDS = 300
+# The kernel repeats a lockup report every 20 to 60 s. If the last one is older than this, the lockup is over, or the
+# console shows an earlier boot.
+_REPORT_SECONDS = 300
 _LOCKUPS = 2
 _HUNG_TASKS, _HUNG_TASK_SCANS = 3, 2
 
@@ -46,7 +47,7 @@ def _credits(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _symptom(evidence: Evidence, policy: Policy) -> Decision | None:
-    """Something shows a hang at all. Which class it proves is decided when nothing speaks against it."""
+    """Refuses unless at least one symptom shows a hang. _proof decides later whether the symptoms suffice."""
     status = evidence.instance_status
     if status not in ("ok", "impaired"):
         # `initializing`: the instance has just started, and kdump may not have loaded the crash kernel yet.
@@ -57,7 +58,7 @@ def _symptom(evidence: Evidence, policy: Policy) -> Decision | None:
         return missing("the console", evidence)
     if status == "impaired":
         return _impairment(evidence, policy)
-    if _is_said_by_kernel(evidence) or _is_silent(evidence):
+    if _is_reported_by_kernel(evidence) or _is_silent(evidence):
         return None
     return refusal(
         "status-check-passes",
@@ -67,16 +68,16 @@ def _symptom(evidence: Evidence, policy: Policy) -> Decision | None:
 
 def _impairment(evidence: Evidence, policy: Policy) -> Decision | None:
     if not evidence.impaired_epoch:
-        return missing("since when the instance status check fails", evidence)
+        return missing("when the instance status check began to fail", evidence)
     since = evidence.now_epoch - evidence.impaired_epoch
     if since < policy.impaired_seconds:
-        detail = f"The instance status check fails for {since} s; {policy.impaired_seconds} s are needed."
+        detail = f"The instance status check has failed for {since} s; it must fail for {policy.impaired_seconds} s."
         return refusal(TOO_YOUNG, detail)
     return None
 
 
 def _agent(evidence: Evidence, _: Policy) -> Decision | None:
-    """The agent lived until the onset and not longer. Else its silence shows nothing about the kernel."""
+    """Refuses unless the agent fell silent at the onset. A later ping shows life; an earlier death proves nothing."""
     if not evidence.last_ping_epoch:
         return refusal("agent-was-dead", "Systems Manager does not know the instance: its silence shows nothing.")
     pinged_at = moment.iso(moment.at_epoch(evidence.last_ping_epoch))
@@ -109,7 +110,7 @@ def _correlation(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 def _work(evidence: Evidence, policy: Policy) -> Decision | None:
-    """The hypervisor counts the instance's writes, whatever became of its network."""
+    """Refuses if the instance still writes to EBS. The hypervisor counts the writes even if the network is down."""
     before, after = evidence.ebs_writes_before, evidence.ebs_writes_after
     if before is None or after is None:
         if policy.is_hypervisor_evidence_required:
@@ -122,25 +123,27 @@ def _work(evidence: Evidence, policy: Policy) -> Decision | None:
 
 
 def _proof(evidence: Evidence, policy: Policy) -> Decision | None:
-    if evidence.instance_status == "impaired" or _is_said_by_kernel(evidence):
+    if evidence.instance_status == "impaired" or _is_reported_by_kernel(evidence):
         return None
     if policy.is_silence_interrupted:
         return None
     since = evidence.now_epoch - (evidence.last_ping_epoch or 0)
-    detail = f"Its agent is silent for {since} s, but the instance status check is ok and the console shows no hang."
+    detail = (
+        f"Its agent has been silent for {since} s, but the instance status check is ok and the console shows no hang."
+    )
     return refusal("suspected-hang", detail)
 
 
 def proof_of(evidence: Evidence) -> Literal["kernel-deaf", "kernel-says-so", "silence"]:
-    """The class that is whole, once no rule objects: kernel-deaf, kernel-says-so or silence."""
+    """The class of proof behind an interrupt. Call it only if no rule objects."""
     if evidence.instance_status == "impaired":
         return "kernel-deaf"
-    return "kernel-says-so" if _is_said_by_kernel(evidence) else "silence"
+    return "kernel-says-so" if _is_reported_by_kernel(evidence) else "silence"
 
 
-def _is_said_by_kernel(evidence: Evidence) -> bool:
-    said = evidence.console_trouble_epoch or 0
-    if not 0 <= evidence.now_epoch - said <= _WORDS_SECONDS:
+def _is_reported_by_kernel(evidence: Evidence) -> bool:
+    reported = evidence.console_trouble_epoch or 0
+    if not 0 <= evidence.now_epoch - reported <= _REPORT_SECONDS:
         return False
     is_hung = (evidence.console_hung_tasks or 0) >= _HUNG_TASKS
     return (evidence.console_lockups or 0) >= _LOCKUPS or (
@@ -152,5 +155,5 @@ def _is_silent(evidence: Evidence) -> bool:
     return evidence.now_epoch - (evidence.last_ping_epoch or 0) > SILENCE_SECONDS
 
 
-# What speaks against a hang comes before the proof.
+# _symptom comes before the rules that use the facts it requires; _proof is last, after all that speaks against a hang.
 RULES = (_scheduled_event, _credits, _symptom, _agent, _correlation, _work, _proof)

@@ -1,8 +1,10 @@
 """The steps of a response. Their order lets a retry recover from a crash between any two of them.
 
-record? -> resume · facts -> probe -> facts again -> decide -> claim -> Standby -> interrupt -> start the collection ->
-announce · panicked by itself -> record -> start the collection -> announce · refuse -> record -> notify · refused after
-Standby -> ask for the return.
+- There is a record already: resume from it.
+- Otherwise: gather the facts, probe, gather them again, decide.
+- Interrupt: claim, Standby, interrupt, start the collection, announce.
+- The kernel panicked by itself: record, start the collection, announce.
+- Refuse: record, notify; after Standby also ask for the return.
 """
 
 import hashlib
@@ -35,7 +37,8 @@ from lambdas.runtime.telemetry_names import LogField, Metric
 def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) -> dict[str, Any]:
     """Responds to one state change of one alarm. A retry after a crash continues from the record.
 
-    `is_first`: no earlier attempt began. It saves a read; if it is wrong, the claim or the record's creation refuses.
+    `is_first`: no earlier attempt took the lease, so the record is not read. If that is wrong, the claim or the
+    creation of the record fails, and the response resumes.
     """
     records = IncidentTable(RecordKeeping.read().table_name)
     known = None if is_first else records.read(incident)
@@ -84,7 +87,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
 
 
 def _gather(instance_id: str, alarm: Alarm, records: IncidentTable, limits: InterruptLimits, rules: Policy) -> Gathered:
-    """The evidence. It is gathered again when the check has failed long enough, if it speaks for a young hang."""
+    """The evidence. If the hang is too young, waits until the check has failed long enough and gathers it again."""
     gathered = gather(instance_id, alarm=alarm, table=records.name, limits=limits, now=moment.now())
     evidence = gathered.evidence
     if decide(evidence, rules).reason != TOO_YOUNG:
@@ -99,7 +102,7 @@ def _collect_panic(
     """The kernel panicked by itself, after the agent's last ping: nothing is interrupted, and its dump is fetched."""
     since = evidence.last_ping_epoch or evidence.booted_epoch
     entry = timeline_entry(moment.now(), State.PANICKED.value, opened.detail or "")
-    # The console from before the panic is unknown, so all of it counts.
+    # No baseline: nobody read the console before the panic, so all of its text may belong to this crash.
     panicked = opened.model_copy(
         update={
             "decision": "collect",
@@ -118,7 +121,10 @@ def _collect_panic(
 
 
 def resume_collection(incident: str) -> dict[str, Any]:
-    """For a delivery while another one responds, or after another one crashed while it did."""
+    """Starts the collection if the incident's interrupt may have been sent but its collection is not concluded.
+
+    Called for a delivery that does not hold the lease, and for one that finds a record.
+    """
     records = IncidentTable(RecordKeeping.read().table_name)
     known = records.read(incident)
     if known is not None and known.is_crashed and known.state != State.CONCLUDED:
@@ -127,7 +133,7 @@ def resume_collection(incident: str) -> dict[str, Any]:
 
 
 def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
-    """Notifies once that the alarm names no single instance; Lambda's retries find the record and send nothing."""
+    """Notifies once of an alarm that names no single instance or is too old. A retry finds the record and stops."""
     name = f"invalid-{hashlib.sha256(alarm.arn.encode()).hexdigest()[:12]}"
     invalid = Incident(
         incident_id=incident_id(alarm.changed_at, name),
@@ -208,7 +214,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
 
 
 def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
-    """Notifies once. A crash after the publishing can make it twice, which is better than never."""
+    """Notifies once. After a crash between sending and recording, the retry sends again: twice is better than never."""
     ask_for_return(refused)
     reason = refused.reason or ""
     if refused.notified_at is None:

@@ -1,4 +1,4 @@
-"""Finds enrolled instances that may hang, and decides which of them the gate is asked about now."""
+"""Finds enrolled instances that may hang, and decides which of them respond_to_hang checks now."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
 # EC2 and DynamoDB take up to 200 values in a filter, and 100 keys in a call.
 _IDS_A_CALL = 100
-# A reason for a refusal may pass, so a suspect is asked about again: after one minute, two, four, … an hour at most.
+# A reason for a refusal may pass, so a suspect is checked again: after one minute, two, four, … up to an hour.
 _LONGEST_WAIT_SECONDS = 3600
 _KEPT_SECONDS = 2 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """`onset`: since when its check fails, or else its agent's last ping. It names the hang."""
+    """`onset`: when its check began to fail, or else its agent's last ping. It names the hang."""
 
     instance_id: str
     onset: datetime
 
     @property
     def hang(self) -> str:
-        """i-0123456789abcdef0#1795406400: the same however often it is asked about."""
+        """i-0123456789abcdef0#1795406400: the same however often it is checked."""
         return f"{self.instance_id}#{moment.epoch(self.onset)}"
 
 
@@ -44,13 +44,13 @@ def find_suspects() -> list[Suspect]:
 
 
 def choose_due(table: str, suspects: Sequence[Suspect], now: datetime) -> Iterator[Suspect]:
-    """The suspects to ask about now; notes that they are asked about. Two invocations never give the same one."""
+    """The suspects to check now; notes that they are checked. Two invocations never give the same one."""
     for start in range(0, len(suspects), _IDS_A_CALL):
         chunk = suspects[start : start + _IDS_A_CALL]
         keys = [serialize({"pk": _key(each)}) for each in chunk]
         wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}}
         answer = clients.dynamodb().batch_get_item(RequestItems=wanted)
-        # What is left unread is asked about in a minute.
+        # Those left unread are checked in a minute.
         unprocessed: Any = answer.get("UnprocessedKeys", {})
         unread = {key["pk"]["S"] for key in unprocessed.get(table, {}).get("Keys", [])}
         known = {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}

@@ -14,14 +14,15 @@ _LONGEST_ROW = 4_000
 
 _NEXT_STEP = {
     "not-enrolled": "If the owner agrees to crash the instance when it hangs, tag it hangdump:enrolled=true.",
-    "disarmed": "Read the report of the incident that the tag names. To have the instance interrupted again, remove the"
-    " tag.",
+    "disarmed": "Read the report of the incident that the tag names. To let alarms interrupt the instance again,"
+    " remove the tag.",
     "not-ready": "Run ProvisionDumpVolume for the instance: only a ready instance can dump.",
     "ready-stale": "Run ProvisionDumpVolume for the instance: it checks again that the instance can dump. See the"
     " settings readyMaxAgeDays and readyAcrossBoots.",
     "boot-grace": "Nothing, if the boot completes. If it hangs, read the console: no dump is possible this early.",
     "dump-under-way": "When the instance is back, start CollectVmcore with its instanceId to fetch the dump.",
-    "incident-open": "Nothing, if that incident's collection runs. Otherwise start CollectVmcore with its incidentId.",
+    "incident-open": "Nothing, if that incident's collection runs. Otherwise start CollectVmcore with the instanceId"
+    " and that incident's incidentId.",
     "alarm-muted": "Nothing, if the mute is intended. If the instance surely hangs, start CollectVmcore with"
     " interrupt: true.",
     "maintenance-window": "See the setting maintenanceWindows. If the instance surely hangs, start CollectVmcore with"
@@ -30,13 +31,13 @@ _NEXT_STEP = {
     " the hang alarm has.",
     "not-running": "Start the instance, and read its console output.",
     "unsupported-hypervisor": "Only Nitro instances take a diagnostic interrupt: change the type, or delete the alarm.",
-    "unsupported-architecture": "EC2 interrupts only x86_64. If the instance dumped by itself (softlockup_panic, for"
-    " example), start CollectVmcore with its instanceId when it is back. Otherwise reboot it.",
+    "unsupported-architecture": "EC2 interrupts only x86_64. If the instance dumped on its own (softlockup_panic,"
+    " for example), start CollectVmcore with its instanceId when it is back. Otherwise reboot it.",
     "UnsupportedOperation": "EC2 does not support the interrupt on this type: change the type, or delete the alarm.",
     "system-check-failed": "Leave it to EC2's recovery, or stop and start the instance to move it to another host.",
     "ebs-check-failed": "Check the volume's status in EBS: a dump needs a working disk.",
     "status-check-passes": "Nothing, if the instance is healthy. Otherwise start CollectVmcore with interrupt: true.",
-    "hang-too-young": "Nothing: if it still hangs, it is asked again. Or start CollectVmcore with interrupt: true.",
+    "hang-too-young": "Nothing: if it still hangs, it is checked again. Or start CollectVmcore with interrupt: true.",
     "suspected-hang": "Look at the instance. If it hangs, start CollectVmcore with interrupt: true. See the setting"
     " interruptOnSilence.",
     "agent-was-dead": "Restart the SSM agent. If the instance surely hangs, start CollectVmcore with interrupt: true.",

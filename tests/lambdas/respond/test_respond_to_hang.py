@@ -205,7 +205,7 @@ def test_a_dump_that_runs_already_is_fetched_without_an_interrupt(
     assert (known.state, known.is_crashed) == (State.PANICKED, True)
     # Its vmcore is younger than the agent's last ping.
     assert known.since_epoch == int(account.last_ping_at.timestamp()) - 60
-    assert f"{instance_id} has panicked by itself" in account.messages[0]
+    assert f"{instance_id} panicked on its own" in account.messages[0]
     item = clients.dynamodb().get_item(TableName=aws.TABLE, Key={"pk": {"S": f"instance#{instance_id}"}})["Item"]
     assert int(item["expiresAtEpoch"]["N"]) > aws.NOW.timestamp() + 28_800
     again = deliver(alarm_action(query(instance_id)))
