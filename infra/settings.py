@@ -108,8 +108,8 @@ class Settings(DocumentSettings):
     )
     interrupt_on_silence: bool = Field(
         False,
-        description="interrupt an instance whose agent is silent while its check passes and its console says nothing; "
-        "false = only tell",
+        description="interrupt an instance whose agent is silent while its check passes and its console shows no hang; "
+        "false = only notify",
     )
     evidence_timeout_seconds: int = Field(
         4, ge=0, le=30, description="longest wait for the evidence stored before an interrupt; 0 = none is stored"

@@ -1,4 +1,6 @@
-"""CollectVmcore: brings the vmcore of a crashed instance to the bucket, verified, and decides a verdict.
+"""CollectVmcore: uploads and verifies the vmcore of a crashed instance, and decides a verdict.
+
+On request it first sends the interrupt.
 
 Every path ends in "Conclude incident". `$.facts` collects that state's input; unknown facts are absent.
 """
@@ -108,7 +110,9 @@ class CollectVmcore(Construct):
             result_path="$.interrupt",
             comment="No retry: a failed call may have sent it, and a second NMI kills the dump that the first started",
         )
-        interrupt.add_catch(self._after_unheard(watch, conclude), errors=["States.ALL"], result_path="$.unheard")
+        interrupt.add_catch(
+            self._after_failed_call(watch, conclude), errors=["States.ALL"], result_path="$.sendFailure"
+        )
         decided = sfn.Choice(self, "Was it sent?")
         decided.when(sfn.Condition.string_equals("$.interrupt.decision", "interrupt"), watch)
         reason = sfn.Pass(
@@ -121,8 +125,8 @@ class CollectVmcore(Construct):
         connect(reason, refused, conclude)
         return interrupt
 
-    def _after_unheard(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
-        """After a failed call the record shows whether the interrupt may have been sent; then there may be a dump."""
+    def _after_failed_call(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
+        """After a failed call: watches for a dump if the record says that the interrupt may have been sent."""
         key = {"pk": {"S.$": "States.Format('incident#{}', $.facts.incident.incidentId)"}}
         parameters = {"TableName": self._parts.incidents.table.table_name, "Key": key, "ConsistentRead": True}
         read = task(
@@ -132,7 +136,7 @@ class CollectVmcore(Construct):
             result_path="$.record",
         )
         read.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
-        unsent = sfn.Pass(self, "Note why it failed", input_path="$.unheard", result_path=_FAILURE)
+        unsent = sfn.Pass(self, "Note why it failed", input_path="$.sendFailure", result_path=_FAILURE)
         was_sent = sfn.Choice(self, "May it have been sent?")
         states = (sfn.Condition.string_equals("$.record.state", each.value) for each in CRASHED)
         connect(read, was_sent.when(sfn.Condition.or_(*states), watch).otherwise(unsent))
@@ -140,7 +144,7 @@ class CollectVmcore(Construct):
         return read
 
     def _rescue(self, conclude: sfn.State) -> sfn.State:
-        """The state for an instance that does not come back."""
+        """Where to go if the instance does not come back: the rescue, or the conclusion if rescues are off."""
         if not self._settings.rescue:
             return conclude
         return AwaitRescue(self, "Start rescue", settings=self._settings, conclude=conclude).start_state
@@ -171,7 +175,7 @@ class CollectVmcore(Construct):
         )
         verify.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         payload = {"incident.$": "$.facts.incident"}
-        # Before the file is removed: a vmcore that does not open stays on the instance.
+        # "Open vmcore" comes before "Remove vmcore": a vmcore that does not open stays on the instance.
         opening = task(self, "Open vmcore", FunctionCall(functions.open_vmcore, payload), result_path="$.facts.opened")
         opening.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         remove = self._document(
@@ -219,7 +223,7 @@ class CollectVmcore(Construct):
         return RunDocument(self, title, runner=self._parts.runner, command=command, paths=paths)
 
     def _return_from_standby(self, conclude: sfn.State) -> sfn.State:
-        """Runs before every conclusion, because the Auto Scaling group waits for it. The sweep reports a failure."""
+        """Runs before every conclusion. If it fails, the next sweep reports the instance that is left in Standby."""
         call = FunctionCall(self.functions.return_from_standby, input_path="$.facts")
         back = task(self, "Return from standby", call, result_path="$.standby")
         back.add_catch(conclude, errors=["States.ALL"], result_path="$.standby")
@@ -249,9 +253,10 @@ class CollectVmcore(Construct):
 
     def _timeout_seconds(self) -> int:
         settings = self._settings
-        # Find, the rounds of the upload, remove.
+        # Runs of upload_vmcore: one to find, one per upload round, one to remove.
         documents = (2 + UPLOAD_ROUNDS) * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
         check = settings.document_timeout_seconds + DELIVERY_SECONDS
         rescue = rescue_vmcore.longest_seconds(settings) if settings.rescue else 0
-        # The loops' limits end every wait first: doubled for the polls themselves, the rest for the calls in between.
+        # Only a backstop: each loop's own limit ends it first. The factor 2 allows for slow polls, the hour for other
+        # calls.
         return 2 * (settings.dump_limit_seconds + START_SECONDS + documents + check + rescue) + 3600

@@ -32,9 +32,9 @@ class QemuGuest:
     """A Debian host with `disk` (a qcow2) as the backing file of its root. The methods are those of
     lab.machines.machine.Machine.
 
-    `workdir` keeps what outlives the power: the root overlay, `console.log`, `qemu.log`. Volumes are in `volumes`,
-    which several guests may share, as the volumes of one account. Powered off until `start`; a context
-    manager that cuts the power and removes the sockets on exit.
+    `workdir` holds the files that survive a power-off: the root overlay, `console.log`, `qemu.log`. `volumes` holds the
+    EBS volumes; guests of one emulated account can share that directory. The guest is off until `start`. As a context
+    manager, it cuts the power and removes the sockets on exit.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class QemuGuest:
     def close(self) -> None:
         """Cut the power and remove the sockets; the files in workdir stay."""
         with self._power_lock:
-            # First: QEMU waits at its end for what a stalled one has not done.
+            # Before QEMU: it does not exit while a stalled disk server holds unfinished I/O.
             for server in self._disk_servers.values():
                 server.close()
             if self._power is not None:
@@ -151,22 +151,24 @@ class QemuGuest:
         return [volume_id for volume_id, server in self._disk_servers.items() if not server.answers(_STALL_SECONDS)]
 
     def set_link(self, *, is_up: bool) -> None:
-        """The network's cable, until the power goes. The agent of an instance speaks through it; `spawn` does not."""
+        """Plug or unplug the network cable, until the next start. Unplugged, `answers` and `run` fail as for a real SSM
+        agent; `spawn` still works.
+        """
         self._powered_on().set_link(is_up=is_up)
         self._is_link_up = is_up
 
     def stop_agent(self) -> None:
-        """It stays, and executes nothing."""
+        """Freeze the agent (SIGSTOP): its process stays but executes nothing."""
         self._signal_agent("STOP")
 
     def kill_agent(self) -> None:
-        """For this boot."""
+        """Kill the agent. It stays dead until the next boot."""
         self._signal_agent("KILL")
 
     # ---- agent
 
     def answers(self, timeout_seconds: float) -> bool:
-        """The agent writes into its log each time, as that of Systems Manager does: a frozen disk freezes it."""
+        """Whether the agent answers. Like the SSM agent it writes a log each time, so a frozen disk silences it."""
         if not self._is_link_up:
             return False
         try:
@@ -174,11 +176,11 @@ class QemuGuest:
         except AgentSilent:
             return False
         except AgentError:
-            return True  # the disk is full or not writable yet: it goes on without a log
+            return True  # the disk is full or not writable yet; the SSM agent runs on without a log
         return True
 
     def wait_until_answers(self, timeout_seconds: float = BOOT_SECONDS) -> None:
-        """Raises TimeoutError with the end of the console, or at once when the power goes off."""
+        """Raises TimeoutError, or MachineUnreachable if the guest powers off; both show the console's end."""
 
         def is_up() -> bool:
             if not self.is_running():
@@ -208,13 +210,13 @@ class QemuGuest:
         return self._wiring.serial_log.read_text(errors="replace")
 
     def identify(self, *, instance_id: str, availability_zone: str) -> None:
-        """Tell the metadata service who this is, once the account has said."""
+        """Set the instance ID and zone that the metadata service reports; the emulated account assigns them."""
         self.metadata.identity = replace(
             self.metadata.identity, instance_id=instance_id, availability_zone=availability_zone
         )
 
     def set_clock(self, now: datetime) -> None:
-        """For a guest whose clock stood still in a saved state."""
+        """Set the guest's clock, for example after it resumed from a saved state."""
         self._agent.request("guest-set-time", timeout_seconds=30, time=int(now.timestamp() * 1e9))
 
     def migrate_to(self, command: str, *, timeout_seconds: float) -> None:
@@ -224,11 +226,11 @@ class QemuGuest:
     # ---- disks
 
     def attach_disk(self, volume_id: str, size_gib: int, device: str, *, snapshot_id: str = "") -> None:
-        """`device` (/dev/sdf) is the account's business: on NVMe the kernel numbers the disks."""
+        """`device` (/dev/sdf) appears only in the error message: the guest's kernel names NVMe disks itself."""
         path = self.volumes / f"{volume_id}.qcow2"
         with self._power_lock:
             if volume_id in self._attached:
-                raise ValueError(f"{volume_id} is attached already, as {device} was asked")
+                raise ValueError(f"{volume_id} is already attached; cannot attach it as {device}")
             if snapshot_id:
                 make_overlay(path, backing=self._snapshot(snapshot_id))
             elif not path.exists():
@@ -249,7 +251,7 @@ class QemuGuest:
             del self._attached[volume_id]
 
     def copy_disk(self, volume_id: str, snapshot_id: str) -> None:
-        """While QEMU runs it has to do it itself: it holds metadata of the disk in memory."""
+        """Copy a disk. A running QEMU must copy an attached one itself, because it holds qcow2 metadata in memory."""
         source, target = self.volumes / f"{volume_id}.qcow2", self._snapshot(snapshot_id)
         with self._power_lock:
             if self.is_running() and volume_id in self._attached:
@@ -258,7 +260,7 @@ class QemuGuest:
                 _qemu_img("convert", "-O", "qcow2", str(source), str(target))
 
     def serve_disk(self, volume_id: str, *, size_gib: int) -> DiskServer:
-        """Have another process serve a disk that is not attached, from its next attachment on."""
+        """Start a DiskServer for a disk that is not attached; its next attachment uses it, so a test can stall it."""
         path = self.volumes / f"{volume_id}.qcow2"
         if not path.exists():
             _qemu_img("create", "-f", "qcow2", str(path), f"{size_gib}G")
@@ -267,7 +269,7 @@ class QemuGuest:
         return server
 
     def limit_writes(self, volume_id: str, bytes_per_second: int) -> None:
-        """Make an attached disk slow until the power goes, so that a dump has a middle."""
+        """Throttle an attached disk until the power goes off, so that a test can act in the middle of a dump."""
         self._powered_on().limit_writes(volume_id, bytes_per_second)
 
     def _snapshot(self, snapshot_id: str) -> Path:
@@ -293,12 +295,14 @@ class QemuGuest:
         self._agent.close()
 
     def _signal_agent(self, name: str) -> None:
-        # A unit that was killed starts again by itself: masked, it does not.
+        # systemd restarts a killed unit unless it is masked.
         self.spawn(f"#!/bin/sh\nsystemctl mask --runtime qemu-guest-agent\nexec pkill --signal {name} -x qemu-ga\n")
         wait_until(lambda: not self.answers(3), what="the agent is silent", timeout_seconds=60)
 
     def _ask_for(self, verb: str) -> bool:
-        """Whether the guest took `systemctl reboot` or `poweroff`. Not guest-shutdown, which wants logind and D-Bus."""
+        """Runs `systemctl reboot` or `poweroff`, and returns whether the guest accepted it. The agent's own command,
+        guest-shutdown, needs logind and D-Bus.
+        """
         try:
             self.spawn(f"#!/bin/sh\nexec systemctl --no-block {verb}\n")
         except (MachineUnreachable, CannotExecute):

@@ -1,4 +1,4 @@
-"""Decides what a sweep reports and removes. Pure."""
+"""Decides what a sweep reports, removes, unmarks and collects. Pure."""
 
 from datetime import datetime
 
@@ -8,7 +8,9 @@ from lambdas.sweep.found import Found
 
 
 def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]:
-    """All findings in the order of reporting and acting: rescue instances end before the volumes they use."""
+    """All findings. The sweep reports and acts in this order, so it terminates rescue instances before it deletes
+    the volumes that they use.
+    """
     case = Case(found, now, policy)
     findings: list[Finding] = []
     for incident in found.incidents.values():
@@ -21,8 +23,8 @@ def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]
     for collector in found.collectors:
         findings += judge_left_behind.judge_collector(case, collector)
     for volume in found.volumes:
-        of_volume = judge_left_behind.judge_copy if volume.rescue else judge_left_behind.judge_dump_volume
-        findings += of_volume(case, volume)
+        judge_volume = judge_left_behind.judge_copy if volume.rescue else judge_left_behind.judge_dump_volume
+        findings += judge_volume(case, volume)
     for snapshot in found.snapshots:
         findings += judge_left_behind.judge_snapshot(case, snapshot)
     for upload in found.uploads:

@@ -17,14 +17,15 @@ from lambdas.upload.manifest import Line, Signer, write_manifest
 from lambdas.upload.multipart import upload_for
 from lambdas.upload.part_plan import PartPlan
 
-# After this many rounds without progress the batch is hashed again: S3 would refuse the right bytes for ever if the
-# list was damaged on its way or the bytes were misread when they were hashed.
+# After exactly this many rounds without progress the batch is hashed again. If its list of digests is wrong (damaged
+# on its way, or misread when hashed), S3 refuses the right bytes for ever.
 REHASH_AFTER_STALLED_ROUNDS = 1
 
 
 def plan_round(
     incident: Incident, found: Found, *, names: dict[str, str], bucket: VmcoreBucket, records: IncidentTable
 ) -> dict[str, Any]:
+    """The round as the state machine reads it: keys, file, progress, and `manifestUrl` ("none": nothing is left)."""
     vmcore = found.complete_vmcore
     signer = Signer(bucket, incident.incident_id, names=names)
     lines: list[Line] = []
@@ -52,7 +53,7 @@ def plan_round(
 def _next_lines(
     incident: Incident, upload: Upload, *, key: str, bucket: VmcoreBucket, signer: Signer
 ) -> tuple[list[Line], dict[str, int]]:
-    """Lines for the missing parts of the first hashed batch that has any, and for hashing the next batch."""
+    """The manifest's lines: send the missing parts of the first incomplete batch, and hash the next batch meanwhile."""
     plan = PartPlan.of(upload)
     held = read_parts(bucket.bucket_name, key, upload.upload_id)
     lists = read_lists(bucket.bucket_name, incident.incident_id, upload.upload_id, plan)

@@ -12,12 +12,12 @@ HEADER = """# The fault matrix
 
 Written by `make faults`; do not edit. Each row is a place where Hangdump calls AWS: a state of a state machine, or a
 function. Its cells are runs of the synthesized state machines and the real handlers, in an emulated account and in
-virtual time, in which that call goes wrong: refused with each error that AWS documents for it (once when it passes by
-itself, and always), done but the answer is lost, done but later than every time-out, and for functions: the process
+virtual time, in which that call goes wrong: refused with each error that AWS documents for it (once when it passes on
+its own, and always), done but the answer is lost, done but later than every time-out, and for functions: the process
 dies when the call is done. `make test` runs one cell of each place, `make test-all` one of each kind.
 
 After each run: at most one interrupt; no vmcore removed before the object was proven; none lost; every collection has
-its verdict in record, notification and metric; an alarm that led to none was answered or somebody was told; every
+its verdict in record, notification and metric; an alarm that led to none got an answer or a notification; every
 provisioning and analysis has an end with a name and a cause; what is left behind was removed or named by a sweep that
 really ran.
 """
