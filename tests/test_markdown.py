@@ -31,7 +31,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 FOREIGN = {
     *("CopyVolumes", "DescribeStacks", "ListMultipartUploads", "PropagateAtLaunch", "ScheduledStop"),
     *("StandbyInstances", "TransactWriteItems", "NodeRepair", "NotReady", "autoScalingGroups", "expireAfter"),
-    *("nodeRepairConfig", "nodeRepairConfigOverrides", "el1h_64_irq", "srso_return_thunk"),
+    *("nodeRepairConfig", "nodeRepairConfigOverrides", "el1h_64_irq", "srso_return_thunk", "hung_task_warnings"),
 }
 # lab/image/releases/, but neither /usr/lib nor tests/…/x.py
 _PATH = re.compile(r"(?<![\w/.$-])[\w.-]+(?:/[\w.-]+)+/?(?![\w*<{…])")
