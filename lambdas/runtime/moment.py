@@ -24,8 +24,11 @@ def epoch(moment: datetime) -> int:
 
 
 def at_epoch(seconds: int) -> datetime:
-    """The reverse of epoch()."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """The reverse of epoch(). Raises ValueError for what is no date, such as one after the year 9999."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{seconds} s since 1970 is no date") from error
 
 
 def parse(text: str) -> datetime:
@@ -33,4 +36,8 @@ def parse(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no offset from UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        # 0001-01-01T00:00:00+01:00
+        raise ValueError(f"{text} is no time in UTC") from error

@@ -266,6 +266,15 @@ def test_a_dump_longer_than_any_cooldown_is_never_hit(
     assert account.interrupts == [instance_id]
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000+0100", "9999-12-31T23:59:59.000-0100"])
+def test_an_alarm_of_a_time_that_utc_does_not_have_is_refused_by_name(
+    account: Account, deliver: Deliver, instance_id: str, at: str
+) -> None:
+    with pytest.raises(InvalidInput, match="is no time in UTC"):
+        deliver(alarm_action(query(instance_id), at=at))
+    assert account.interrupts == []
+
+
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00.000+0000", "2026-11-24T00:00:00.000+0000"])
 def test_an_alarm_of_an_impossible_time_is_refused_and_leaves_the_real_one_alone(
     account: Account, deliver: Deliver, instance_id: str, at: str
