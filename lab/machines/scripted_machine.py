@@ -64,7 +64,7 @@ class ScriptedMachine:
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self._console = f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}\n"
+        self._console = f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}\nhost login:\n"
 
     def is_running(self) -> bool:
         return self.is_on
@@ -167,7 +167,7 @@ class ScriptedMachine:
         self.hung = self.is_agent_dead = False
         self.boots += 1
         self.booting_until = time.monotonic() + self.boot_seconds
-        self.say(f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}")
+        self.say(f"Linux version 6.1.0-28-cloud-amd64\nboot {self.boots}\nhost login:")
 
     def _execute(self, script: str, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
         path = self.root / f"_script-{len(self.scripts_run)}.sh"

@@ -75,7 +75,7 @@ class BareHost:
     disk: list[Dump] = field(default_factory=list)
     # Volume → the dumps that it came with.
     plugged: Snapshots = field(default_factory=dict)
-    log: str = _KERNEL
+    log: str = f"{_KERNEL}login:\n"
 
     def __post_init__(self) -> None:
         self.booted_at = scheduler.now - 7200
