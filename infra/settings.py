@@ -87,9 +87,15 @@ class Settings(DocumentSettings):
     impaired_seconds: int = Field(
         # EC2 checks once a minute: two failed checks, and time for the other instances of a failing zone to show.
         120,
-        ge=0,
+        ge=90,
         le=RESPONSE_OVERHEAD_SECONDS // 2,
         description="no interrupt before the instance check has failed for this long",
+    )
+    agent_ping_minutes: int = Field(
+        5,
+        ge=5,
+        le=60,
+        description="how often the SSM agents ping; if they are configured differently, the longest interval",
     )
     ready_max_age_days: int = Field(
         30, ge=0, le=3650, description="no interrupt if readiness was checked longer ago; 0 = readiness does not expire"

@@ -163,6 +163,7 @@ class InterruptLimits(Environment):
     fleet_budget_window_seconds: Annotated[int, Field(ge=1)]
     boot_grace_seconds: Seconds
     impaired_seconds: Seconds
+    agent_ping_minutes: Annotated[int, Field(ge=5, le=60)]
     # 0: readiness does not expire.
     ready_max_age_days: Annotated[int, Field(ge=0)]
     ready_across_boots: bool

@@ -53,6 +53,11 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
         ["standbyTimeoutSeconds = 360", "twice the first plus the second may be at most 660"],
     ),
     ({"dumpLevel": 32}, ["hangdump.dumpLevel = 32", "from 0 to 31"]),
+    # The second interrupt would hit a dump that is still being written.
+    ({"cooldownSeconds": 28799}, ["cooldownSeconds = 28799", "at least dumpLimitSeconds, which is 28800"]),
+    # The other instances of a failing zone need a minute and a half to show.
+    ({"impairedSeconds": 89}, ["hangdump.impairedSeconds = 89", "a whole number from 90 to 120"]),
+    ({"agentPingMinutes": 61}, ["hangdump.agentPingMinutes = 61", "a whole number from 5 to 60"]),
     ({"dumpTimeoutSeconds": 40000}, ["dumpLimitSeconds = 28800", "at least dumpTimeoutSeconds, which is 40000"]),
     ({"finalAction": "halt"}, ["hangdump.finalAction = 'halt'", 'one of "reboot", "poweroff"']),
     ({"hangAlarmPeriodSeconds": 90}, ["hangdump.hangAlarmPeriodSeconds = 90", "one of 60, 300"]),
