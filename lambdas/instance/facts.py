@@ -24,6 +24,8 @@ _NETWORK = ("SubnetId", "SecurityGroups", "PublicIpAddress")
 _BASELINE_CHARACTERS = 512
 # Far more than it takes to see that a zone is at fault.
 _MOST_IMPAIRED = 100
+# As many as DescribeInstanceInformation takes in one filter.
+_MOST_PINGS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,31 @@ def read_impairments(availability_zone: str) -> tuple[datetime, ...]:
     )
     since = (impaired_since(status) for page in pages for status in page["InstanceStatuses"])
     return tuple(at for at in since if at is not None)
+
+
+def read_pings(availability_zone: str) -> dict[str, datetime]:
+    """The last ping of each enrolled, running instance in the zone that Systems Manager knows; of 100 at most."""
+    filters = [
+        {"Name": "availability-zone", "Values": [availability_zone]},
+        {"Name": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+    pages = (
+        clients.ec2()
+        .get_paginator("describe_instances")
+        .paginate(Filters=filters, PaginationConfig={"MaxItems": _MOST_PINGS, "PageSize": _MOST_PINGS})  # type: ignore[arg-type]
+    )
+    reservations = [reservation for page in pages for reservation in page["Reservations"]]
+    instance_ids = [each["InstanceId"] for reservation in reservations for each in reservation.get("Instances", [])]
+    if not instance_ids:
+        return {}
+    informed = (
+        clients.ssm()
+        .get_paginator("describe_instance_information")
+        .paginate(Filters=[{"Key": "InstanceIds", "Values": instance_ids[:_MOST_PINGS]}])
+    )
+    found = [each for page in informed for each in page["InstanceInformationList"]]
+    return {each["InstanceId"]: each["LastPingDateTime"] for each in found if "LastPingDateTime" in each}
 
 
 def impaired_since(status: "InstanceStatusTypeDef") -> datetime | None:

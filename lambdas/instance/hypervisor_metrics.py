@@ -15,7 +15,9 @@ _PERIOD = timedelta(minutes=5)
 _HISTORY = timedelta(hours=3)
 # Metric -> statistic
 _METRICS = {"EBSWriteOps": "Sum", "CPUCreditBalance": "Minimum"}
-# A period is published some minutes after its end, and the hang begins some minutes before a check fails.
+# A period is published some minutes after its end: until then CloudWatch may have it in part.
+_LAG = timedelta(minutes=5)
+# The hang begins some minutes before a check fails.
 _LEAD = timedelta(minutes=5)
 
 
@@ -32,7 +34,12 @@ class HypervisorMetrics:
 
     def writes_after(self, onset: datetime, now: datetime) -> int | None:
         """The average of the full periods since the onset; None: there is none yet."""
-        return _average([count for began, count in self.writes if onset <= began <= now - _PERIOD])
+        return _average([count for began, count in self.writes if onset <= began <= now - _PERIOD - _LAG])
+
+    def writes_lately(self, onset: datetime, now: datetime) -> int | None:
+        """The most in a period since the onset that may not be published in full yet; None: there is none."""
+        lately = [count for began, count in self.writes if began >= onset and began > now - _PERIOD - _LAG]
+        return round(max(lately)) if lately else None
 
 
 def read_hypervisor_metrics(instance_id: str, now: datetime) -> HypervisorMetrics:
