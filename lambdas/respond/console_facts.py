@@ -10,6 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from lambdas.instance.console_lines import BANNER, COMMAND_LINE, DUMPING, SAVED, STEP, is_of_crash_kernel
+from lambdas.respond.complaints import HUNG_TASK, LOCKUP, Complaint
+
+# ESC[0;32m · ESC[?25l · ESC(B · ESC]0;title BEL, and control characters that move nothing to another line
+_INVISIBLE = re.compile(
+    r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,200}\x07|[()][0-9A-Za-z]|[=>78cDEHMNOZ])"
+    r"|[\x00-\x08\x0e-\x1b\x7f]"
+)
 
 # A boot of a `quiet` system (Amazon Linux 2023) prints no banner; GRUB's line and the login line show its kernel.
 # Booting `Amazon Linux (6.12.79-101.147.amzn2023.x86_64) 2023'
@@ -17,7 +24,10 @@ _BOOT_LOADER = re.compile(r"Booting `[^'\n]{0,200}'")
 _RELEASE_IN_TITLE = re.compile(r"\((?P<release>\d[\w.+~-]{2,127})\)|with Linux (?P<debian>\d[\w.+~-]{2,127})")
 # Kernel 6.12.79-101.147.amzn2023.x86_64 on an x86_64 (-) · on a console of Debian: Debian GNU/Linux 12 host ttyS0
 _LOGIN = re.compile(r"^Kernel (?P<release>\d\S{1,127}) on an \w+", re.MULTILINE)
-_LOGIN_PROMPT = re.compile(r"\blogin: *$")
+# ip-10-0-0-1 login: , with whatever is printed next behind it, as getty leaves the cursor there
+_LOGIN_PROMPT = re.compile(r"\blogin: *$|^[\w.-]{1,253} login: ")
+# [86400.123456] reboot: Restarting system · before 3.11 without "reboot: " · kexec_core: Starting new kernel
+_RESTART = re.compile(r"\] (?:\w{1,20}: )?(?:Restarting system|Power down|System halted|Starting new kernel)\b")
 # Cloud-init v. 19.3-46.amzn2.0.1 running 'init-local' at Thu, 16 Nov 2023 08:38:02 +0000. Up 4.03 seconds.
 # Cloud-init v. 23.4.4 finished at Fri, 27 Nov 2026 00:10:00 +0000. Datasource DataSourceEc2Local.  Up 12.31 seconds
 _DATED = re.compile(
@@ -31,19 +41,15 @@ _READY = re.compile(
 )
 _PANIC = re.compile(r"\] Kernel panic - not syncing: ")
 # [   12.345678] text · with CONFIG_PRINTK_CALLER [   12.345678][    T1] text
-_TIMESTAMP = re.compile(r"^\[ *(?P<seconds>\d{1,9})\.\d{6}\]", re.MULTILINE)
+_TIMESTAMP = re.compile(r"\[ *(?P<seconds>\d{1,9})\.\d{6}\]")
+# guest login: [   12.345678] text · another CPU's text in the same line
+_INSIDE = re.compile(r"(?<=.)(?=\[ *\d{1,9}\.\d{6}\])")
 # A kernel that printed this late does not print again this early: another one boots.
 _LATE_SECONDS, _EARLY_SECONDS = 10, 2
-
-_LOCKUP = re.compile(
-    r"BUG: soft lockup - CPU#\d+ stuck|Watchdog detected hard LOCKUP"
-    r"|rcu: INFO: \S+ (?:self-)?detected (?:expedited )?stall|rcu_\w+ kthread starved|rcu_\w+ detected stalls on CPUs"
-)
-_HUNG_TASK = re.compile(r"INFO: task (?P<task>[^\n]{1,40}:\d{1,10}) blocked (?:in I/O wait )?for more than \d+ seconds")
-# One report has several lines, and each locked up CPU its own; the next report comes after 20 s or more.
-_REPORT_SECONDS = 10
-# khungtaskd reports all tasks of a scan at once; scans are at least this far apart.
-_SCAN_SECONDS = 30
+# A boot can wait for a check of a large file system. A kernel that prints later than this has booted.
+_LONGEST_BOOT_SECONDS = 3600
+# In the year 2106. No boot of today has a later date.
+_LATEST_EPOCH = 2**32
 
 
 @dataclass(frozen=True)
@@ -59,20 +65,14 @@ class ConsoleFacts:
     """`booted_epoch` 0: no line dates the last boot. `kernel` empty: no line names it."""
 
     booted_epoch: int = 0
-    # A boot began after the last dated one: it is under way, or it hung before a line could date it.
+    # The console shows the last boot's beginning, and nothing yet of its end: it is under way, or it hung.
     is_booting: bool = False
     kernel: str = ""
     # The kernel has panicked, and nothing of a later boot follows.
     is_crash_kernel: bool = False
     ready: Ready | None = None
-    # What the last boot's kernel says of a hang: reports of lockups or RCU stalls, and hung tasks with the scans that
-    # found them.
-    lockups: int = 0
-    hung_tasks: int = 0
-    hung_task_scans: int = 0
-    # Seconds after the boot of the first and the last such line.
-    trouble_began_seconds: int = 0
-    trouble_seconds: int = 0
+    # What the last boot's kernel says of hangs, whenever.
+    complaints: tuple[Complaint, ...] = ()
 
 
 @dataclass
@@ -80,14 +80,14 @@ class _Boot:
     """One boot as far as the console shows it."""
 
     facts: ConsoleFacts = field(default_factory=ConsoleFacts)
+    # Its beginning is on the console.
+    is_visible: bool = False
     # Seconds after the boot of the last kernel line; -1: none yet.
     seconds: int = -1
     has_banner: bool = False
     is_dated: bool = False
-    # The last report of a lockup, in seconds after the boot.
-    reported: int | None = None
-    scans: list[int] = field(default_factory=list)
-    tasks: set[str] = field(default_factory=set)
+    has_login: bool = False
+    complaints: list[Complaint] = field(default_factory=list)
 
     def know(self, **facts: object) -> None:
         self.facts = replace(self.facts, **facts)  # type: ignore[arg-type]
@@ -102,37 +102,49 @@ class _Reader:
 
     def facts(self) -> ConsoleFacts:
         """Of the last boot."""
-        facts = self.boot.facts
-        is_booting = bool(self._dated_epoch) and not self.boot.is_dated and not facts.is_crash_kernel
-        if facts.ready is not None:
-            is_booting = False
+        boot = self.boot
+        # Where an earlier boot was dated, a login without a date leaves doubt which boot it is of.
+        is_late = boot.has_login or boot.seconds > _LONGEST_BOOT_SECONDS
+        has_booted = boot.is_dated or boot.facts.ready is not None or (is_late and not self._dated_epoch)
         return replace(
-            facts,
+            boot.facts,
             booted_epoch=self._dated_epoch,
-            is_booting=is_booting,
-            hung_tasks=len(self.boot.tasks),
-            hung_task_scans=len(self.boot.scans),
+            is_booting=boot.is_visible and not has_booted and not boot.facts.is_crash_kernel,
+            complaints=tuple(boot.complaints),
         )
 
     def read(self, line: str) -> None:
-        for pattern, act in _ACTS:
-            if match := pattern.search(line):
-                act(self, match)
+        pieces = [each for each in _INSIDE.split(_INVISIBLE.sub("", line)) if each.strip()]
+        for number, text in enumerate(pieces):
+            if stamp := _TIMESTAMP.match(text):
+                self.timestamp(int(stamp["seconds"]), is_inside=number > 0)
+            for pattern, act in _ACTS:
+                if match := pattern.search(text):
+                    act(self, match)
 
     def begin(self) -> None:
         """Another kernel boots."""
-        self.boot = _Boot()
+        self.boot = _Boot(is_visible=True)
 
     def end_crash(self) -> None:
         """A line of a boot that is no crash kernel."""
         if self.boot.facts.is_crash_kernel:
             self.begin()
 
-    def timestamp(self, match: re.Match[str]) -> None:
-        seconds = int(match["seconds"])
-        if seconds <= _EARLY_SECONDS and self.boot.seconds >= _LATE_SECONDS:
-            self.begin()
+    def timestamp(self, seconds: int, *, is_inside: bool) -> None:
+        if seconds <= _EARLY_SECONDS:
+            if is_inside and self.boot.seconds >= _LATE_SECONDS:
+                # A kernel that boots begins a line; this is a log that somebody prints.
+                return
+            if self.boot.seconds >= _LATE_SECONDS:
+                self.begin()
+            self.boot.is_visible = self.boot.is_visible or self.boot.seconds < 0
         self.boot.seconds = seconds
+
+    def restart(self, _match: re.Match[str]) -> None:
+        # After a dump, the crash kernel is current until something of the next boot follows.
+        if not self.boot.facts.is_crash_kernel:
+            self.begin()
 
     def boot_loader(self, match: re.Match[str]) -> None:
         self.begin()
@@ -143,7 +155,7 @@ class _Reader:
         # GRUB's line and the banner that follows it are of one boot.
         if self.boot.has_banner or self.boot.seconds > _EARLY_SECONDS or self.boot.is_dated:
             self.begin()
-        self.boot.has_banner = True
+        self.boot.has_banner = self.boot.is_visible = True
         self.boot.know(kernel=match["release"], is_crash_kernel=False)
 
     def command_line(self, match: re.Match[str]) -> None:
@@ -158,6 +170,7 @@ class _Reader:
 
     def login(self, match: re.Match[str]) -> None:
         self.end_crash()
+        self.boot.has_login = True
         if "release" in match.groupdict():
             self.boot.know(kernel=match["release"])
 
@@ -169,27 +182,17 @@ class _Reader:
         self.boot.know(is_crash_kernel=True)
 
     def lockup(self, _match: re.Match[str]) -> None:
-        at = self._trouble()
-        if self.boot.reported is None or at - self.boot.reported >= _REPORT_SECONDS:
-            self.boot.know(lockups=self.boot.facts.lockups + 1)
-            self.boot.reported = at
+        self.boot.complaints.append(Complaint(max(0, self.boot.seconds)))
 
     def hung_task(self, match: re.Match[str]) -> None:
-        at = self._trouble()
-        if not self.boot.scans or at - self.boot.scans[-1] >= _SCAN_SECONDS:
-            self.boot.scans.append(at)
-        self.boot.tasks.add(match["task"])
-
-    def _trouble(self) -> int:
-        at = max(0, self.boot.seconds)
-        self.boot.know(trouble_began_seconds=self.boot.facts.trouble_began_seconds or at, trouble_seconds=at)
-        return at
+        seconds = max(0, self.boot.seconds)
+        self.boot.complaints.append(Complaint(seconds, match["task"], int(match["seconds"])))
 
 
-# In this order for each line.
+# In this order for each line, after its time.
 _ACTS: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], None]], ...] = (
     (_BOOT_LOADER, _Reader.boot_loader),
-    (_TIMESTAMP, _Reader.timestamp),
+    (_RESTART, _Reader.restart),
     (BANNER, _Reader.banner),
     (COMMAND_LINE, _Reader.command_line),
     (_LOGIN, _Reader.login),
@@ -201,8 +204,8 @@ _ACTS: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], None]], .
     (DUMPING, _Reader.crash),
     (SAVED, _Reader.crash),
     (_PANIC, _Reader.crash),
-    (_LOCKUP, _Reader.lockup),
-    (_HUNG_TASK, _Reader.hung_task),
+    (LOCKUP, _Reader.lockup),
+    (HUNG_TASK, _Reader.hung_task),
 )
 
 
@@ -214,10 +217,16 @@ def read_console_facts(console: str) -> ConsoleFacts:
     return reader.facts()
 
 
+def has_text(console: str) -> bool:
+    """Whether there is anything to read: a console without text says nothing about a dump either."""
+    return any(each.isprintable() and not each.isspace() for each in _INVISIBLE.sub("", console))
+
+
 def _booted_epoch(line: re.Match[str]) -> int:
     """0 for a date that is none (31 Feb), and for one that no boot of today can have."""
     try:
         at = datetime.strptime(line["at"], "%d %b %Y %H:%M:%S").replace(tzinfo=UTC)
-        return max(0, int((at - timedelta(seconds=int(line["up"]))).timestamp()))
+        epoch = int((at - timedelta(seconds=int(line["up"]))).timestamp())
     except (ValueError, OverflowError):
         return 0
+    return epoch if 0 < epoch < _LATEST_EPOCH else 0

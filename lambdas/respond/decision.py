@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic.alias_generators import to_camel
 
+from lambdas.respond.complaints import GUEST_CLOCK_SECONDS, RUN_SECONDS
+
 Action = Literal["interrupt", "refuse", "dry-run"]
 
 Reason = Literal[
@@ -48,6 +50,10 @@ Reason = Literal[
 # The kernel panicked on its own: its dump is fetched.
 PANICKED: Reason = "dump-under-way"
 
+# The reports that prove a hang.
+_LOCKUPS = 2
+_HUNG_TASKS, _HUNG_TASK_SCANS = 3, 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -75,8 +81,8 @@ class Evidence:
     is_crash_kernel: bool | None = None
     # From hangdump-ready.service in the last boot: the configuration with which kdump is loaded; empty: not shown.
     console_ready_config: str | None = None
-    # Hang reports of the last boot's kernel on the console, and the earliest possible times of the first and the last
-    # one; 0: none.
+    # Hang reports of the last boot's kernel on the console since the agent's last ping (complaints.py), and the times of
+    # the first and the last one; 0: none.
     console_lockups: int | None = None
     console_hung_tasks: int | None = None
     console_hung_task_scans: int | None = None
@@ -95,11 +101,17 @@ class Evidence:
     scheduled_events: tuple[str, ...] | None = None
     # Instances in the zone, this one included, whose check began to fail within CORRELATION_SECONDS of this one's.
     impaired_in_zone: int | None = None
+    # While the check passes: enrolled instances in the zone, this one included, whose agents pinged shortly before the
+    # hang and not since its onset; and those of them whose next ping is due. None: the check fails.
+    unheard_in_zone: int | None = None
+    overdue_in_zone: int | None = None
     # The agent's last ping; 0: Systems Manager does not know the instance.
     last_ping_epoch: int | None = None
     # EBS writes per period before the onset, and in the full periods after it; None: CloudWatch has no such period.
     ebs_writes_before: int | None = None
     ebs_writes_after: int | None = None
+    # At least so many in a later period, which CloudWatch may have in part only; None: there is none.
+    ebs_writes_lately: int | None = None
     # A burstable instance in `standard` mode that has used up its CPU credits.
     is_out_of_credits: bool | None = None
     # Why the alarm is muted; empty: it is not.
@@ -127,8 +139,26 @@ class Evidence:
         return max(self.launched_epoch or 0, self.console_booted_epoch or 0)
 
     @property
+    def is_reported_by_kernel(self) -> bool:
+        """The kernel has reported the hang often enough, and just now."""
+        age = self.now_epoch - (self.console_trouble_epoch or 0)
+        if not -GUEST_CLOCK_SECONDS <= age <= RUN_SECONDS + GUEST_CLOCK_SECONDS:
+            return False
+        is_hung = (self.console_hung_tasks or 0) >= _HUNG_TASKS
+        return (self.console_lockups or 0) >= _LOCKUPS or (
+            is_hung and (self.console_hung_task_scans or 0) >= _HUNG_TASK_SCANS
+        )
+
+    @property
+    def is_only_silent(self) -> bool:
+        """Nothing but the silence of its agent can show a hang."""
+        return not self.impaired_epoch and not self.is_reported_by_kernel
+
+    @property
     def onset_epoch(self) -> int:
-        """When the check began to fail or, if it passes, when the kernel first reported a hang; 0: unknown."""
+        """When the check began to fail, or else the kernel first reported the hang, or else the agent last pinged."""
+        if self.is_only_silent:
+            return self.last_ping_epoch or 0
         return self.impaired_epoch or self.console_trouble_began_epoch or 0
 
     def as_json(self) -> dict[str, Any]:
@@ -152,6 +182,8 @@ class Policy:
     boot_grace_seconds: int
     # The instance check must have failed for this long.
     impaired_seconds: int
+    # From one ping of the instances' agents to the next.
+    ping_seconds: int
     # 0: readiness does not expire.
     ready_max_age_seconds: int
     # Whether readiness from before the last boot still counts.
@@ -162,6 +194,11 @@ class Policy:
     is_silence_interrupted: bool
     is_dry_run: bool
     is_requested: bool = False
+
+    @property
+    def silence_seconds(self) -> int:
+        """An agent that has not pinged for longer has missed two pings; two minutes are tolerance."""
+        return 2 * self.ping_seconds + 120
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.incident.record import ConsoleBaseline
+from lambdas.incident.record import CLOCK_SLACK_SECONDS, ConsoleBaseline
 from lambdas.instance.alarms import METRICS, RivalAlarm, read_mute, read_rival_alarms
 from lambdas.instance.facts import (
     Instance,
@@ -21,12 +21,14 @@ from lambdas.instance.facts import (
     read_instance,
     read_instance_type,
     read_ping,
+    read_pings,
     read_status_checks,
 )
 from lambdas.instance.hypervisor_metrics import HypervisorMetrics, has_standard_credits, read_hypervisor_metrics
 from lambdas.respond.alarm_event import Alarm
 from lambdas.respond.claim import PastInterrupts, Place, past_interrupts
-from lambdas.respond.console_facts import read_console_facts
+from lambdas.respond.complaints import current_trouble
+from lambdas.respond.console_facts import has_text, read_console_facts
 from lambdas.respond.decision import Evidence, Policy
 from lambdas.respond.maintenance_windows import open_window
 from lambdas.respond.proof_rules import CORRELATION_SECONDS
@@ -37,7 +39,10 @@ from lambdas.runtime.tags import DISARMED_TAG, READY_CONFIG_TAG, READY_KERNEL_TA
 
 Fact = TypeVar("Fact")
 
-# For each of the two rounds: what needs only the instance's id, then what needs the instance's description.
+# A burstable instance earns a fraction of a credit at a time: one without credits is shown with less than one.
+_SPENT_CREDITS = 1
+
+# For each round: what needs only the instance's id, what needs its description, and the agents of its zone.
 BOUND_SECONDS = 20.0
 
 
@@ -92,12 +97,15 @@ def gather(
         **_of_status(checks),
         **_of_ping(answers),
         **_of_zone(answers.of(_IMPAIRMENTS, tuple), checks),
-        **_of_console(console, instance),
         **_of_rivals([answers.of(_rivals_on(metric), tuple) for metric in METRICS]),
         **_of_past(answers.of("The incident table", PastInterrupts)),
     }
     evidence = Evidence(now_epoch=moment.epoch(now), notes=tuple(answers.notes), **facts)
+    evidence = replace(evidence, **_of_console(console, evidence))
+    # The onset of the hang is known now.
     evidence = replace(evidence, **_of_metrics(answers, evidence, now))
+    if alarm and not evidence.impaired_epoch:
+        evidence = replace(evidence, **_of_agents(instance_id, evidence, limits))
     baseline = console_baseline(console) if console is not None else None
     return Gathered(evidence, baseline, instance)
 
@@ -151,6 +159,7 @@ def _asked_for(instance: Instance) -> tuple[str, str, str]:
 
 
 _IMPAIRMENTS = "DescribeInstanceStatus of the zone"
+_PINGS = "DescribeInstanceInformation of the zone"
 _CREDITS = "DescribeInstanceCreditSpecifications"
 
 
@@ -167,6 +176,7 @@ def policy(limits: InterruptLimits, *, is_requested: bool) -> Policy:
         group_budget=limits.group_budget,
         boot_grace_seconds=limits.boot_grace_seconds,
         impaired_seconds=limits.impaired_seconds,
+        ping_seconds=60 * limits.agent_ping_minutes,
         ready_max_age_seconds=limits.ready_max_age_days * 24 * 3600,
         is_ready_across_boots=limits.ready_across_boots,
         is_hypervisor_evidence_required=limits.hypervisor_evidence == "required",
@@ -270,32 +280,64 @@ def _of_metrics(answers: "_Answers", evidence: Evidence, now: datetime) -> dict[
     if is_standard is not None:
         # A balance that CloudWatch does not know leaves doubt.
         balance = metrics.credits if metrics else None
-        facts["is_out_of_credits"] = (None if balance is None else balance <= 0) if is_standard else False
+        facts["is_out_of_credits"] = (None if balance is None else balance < _SPENT_CREDITS) if is_standard else False
     if metrics is not None and evidence.onset_epoch:
         onset = moment.at_epoch(evidence.onset_epoch)
         facts["ebs_writes_before"] = metrics.writes_before(onset)
         facts["ebs_writes_after"] = metrics.writes_after(onset, now)
+        facts["ebs_writes_lately"] = metrics.writes_lately(onset, now)
     return facts
 
 
-def _of_console(console: str | None, instance: Instance | None) -> dict[str, Any]:
+def _of_agents(instance_id: str, evidence: Evidence, limits: InterruptLimits) -> dict[str, Any]:
+    """While the check passes, the agents of the zone are the only others that show a common cause."""
+    if not evidence.last_ping_epoch or not evidence.availability_zone:
+        return {}
+    threads = ThreadPoolExecutor(1, thread_name_prefix="agents")
+    try:
+        answers = _Answers({_PINGS: threads.submit(read_pings, evidence.availability_zone)})
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    pings: dict[str, datetime] | None = answers.of(_PINGS, dict)
+    if pings is None:
+        return {"notes": (*evidence.notes, *answers.notes)}
+    interval = 60 * limits.agent_ping_minutes
+    last = evidence.last_ping_epoch
+    # An agent that is silent was alive at most until its next ping was due.
+    onset = last + interval if evidence.is_only_silent else evidence.onset_epoch
+    earliest, latest = last - max(CORRELATION_SECONDS, interval), onset + CLOCK_SLACK_SECONDS
+    others = [moment.epoch(at) for each, at in pings.items() if each != instance_id]
+    unheard = [last, *(at for at in others if earliest <= at <= latest)]
+    overdue = [at for at in unheard if evidence.now_epoch - at >= interval]
+    return {"unheard_in_zone": len(unheard), "overdue_in_zone": len(overdue)}
+
+
+def _of_console(console: str | None, evidence: Evidence) -> dict[str, Any]:
     if console is None:
         return {}
+    if not has_text(console):
+        # Its kernel may dump, unseen.
+        note = "GetConsoleOutput: no text. Does the kernel write to the serial console (console=ttyS0)?"
+        return {"notes": (*evidence.notes, note)}
     seen = read_console_facts(console)
-    # The last boot is this old at most, so what its kernel says cannot be older than that.
-    booted_epoch = max(seen.booted_epoch, moment.epoch(instance.launched_at) if instance else 0)
-    is_trouble = bool(seen.lockups or seen.hung_tasks)
+    trouble = current_trouble(
+        seen.complaints,
+        # The last boot is this old at most, so what its kernel says cannot be older than that.
+        booted_epoch=max(seen.booted_epoch, evidence.launched_epoch or 0),
+        last_ping_epoch=evidence.last_ping_epoch or 0,
+        now_epoch=evidence.now_epoch,
+    )
     return {
         "console_booted_epoch": seen.booted_epoch,
         "console_kernel": seen.kernel,
         "is_booting": seen.is_booting,
         "is_crash_kernel": seen.is_crash_kernel,
         "console_ready_config": seen.ready.config if seen.ready else "",
-        "console_lockups": seen.lockups,
-        "console_hung_tasks": seen.hung_tasks,
-        "console_hung_task_scans": seen.hung_task_scans,
-        "console_trouble_began_epoch": booted_epoch + seen.trouble_began_seconds if is_trouble else 0,
-        "console_trouble_epoch": booted_epoch + seen.trouble_seconds if is_trouble else 0,
+        "console_lockups": trouble.lockups,
+        "console_hung_tasks": trouble.hung_tasks,
+        "console_hung_task_scans": trouble.hung_task_scans,
+        "console_trouble_began_epoch": trouble.began_epoch,
+        "console_trouble_epoch": trouble.last_epoch,
     }
 
 

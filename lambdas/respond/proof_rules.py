@@ -8,13 +8,9 @@ from typing import Literal
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 from lambdas.runtime import moment
 
-# The agent pings every five minutes by default. It is silent after two missed pings plus two minutes of tolerance, and
-# it was alive at the onset if its last ping is at most that much older.
-_PING_SECONDS = 300
 TOO_YOUNG: Reason = "hang-too-young"
-SILENCE_SECONDS = 2 * _PING_SECONDS + 120
-# If the agent has been silent for longer and nothing else shows a hang, the agent is dead, not the kernel.
-_LONGEST_SILENCE_SECONDS = 3600
+# If the agent has been silent for so many times longer, and nothing else shows a hang, the agent is dead.
+_LONGEST_SILENCE = 5
 # Tolerance: EC2's check times and Systems Manager's ping times may differ by this much.
 _ONSET_SLACK_SECONDS = 60
 # Three instances in one zone that fail this close together have a common cause, rarely their kernels.
@@ -23,11 +19,6 @@ _CORRELATED_INSTANCES = 3
 CORRELATED: Reason = "correlated-failure"
 # An instance that still makes half of its earlier EBS writes is not hung.
 _WORKING_SHARE = 0.5
-# The kernel repeats a lockup report every 20 to 60 s. If the last one is older than this, the lockup is over, or the
-# console shows an earlier boot.
-_REPORT_SECONDS = 300
-_LOCKUPS = 2
-_HUNG_TASKS, _HUNG_TASK_SCANS = 3, 2
 
 
 def _scheduled_event(evidence: Evidence, _: Policy) -> Decision | None:
@@ -58,7 +49,7 @@ def _symptom(evidence: Evidence, policy: Policy) -> Decision | None:
         return missing("the console", evidence)
     if status == "impaired":
         return _impairment(evidence, policy)
-    if _is_reported_by_kernel(evidence) or _is_silent(evidence):
+    if evidence.is_reported_by_kernel or _is_silent(evidence, policy):
         return None
     return refusal(
         "status-check-passes",
@@ -76,20 +67,19 @@ def _impairment(evidence: Evidence, policy: Policy) -> Decision | None:
     return None
 
 
-def _agent(evidence: Evidence, _: Policy) -> Decision | None:
+def _agent(evidence: Evidence, policy: Policy) -> Decision | None:
     """Refuses unless the agent fell silent at the onset. A later ping shows life; an earlier death proves nothing."""
     if not evidence.last_ping_epoch:
         return refusal("agent-was-dead", "Systems Manager does not know the instance: its silence shows nothing.")
     pinged_at = moment.iso(moment.at_epoch(evidence.last_ping_epoch))
-    if not evidence.onset_epoch:
-        # Nothing but its silence shows the hang.
-        if evidence.now_epoch - evidence.last_ping_epoch > _LONGEST_SILENCE_SECONDS:
+    if evidence.is_only_silent:
+        if evidence.now_epoch - evidence.last_ping_epoch > _LONGEST_SILENCE * policy.silence_seconds:
             return refusal("agent-was-dead", f"Its agent pinged last at {pinged_at}, and nothing else shows a hang.")
         return None
     after = evidence.last_ping_epoch - evidence.onset_epoch
     if after > _ONSET_SLACK_SECONDS:
         return refusal("instance-responds", f"Its agent pinged at {pinged_at}, {after} s after the onset.")
-    if -after > SILENCE_SECONDS:
+    if -after > policy.silence_seconds:
         detail = f"Its agent pinged last at {pinged_at}, {-after} s before the onset: it was dead before."
         return refusal("agent-was-dead", detail)
     return None
@@ -97,7 +87,7 @@ def _agent(evidence: Evidence, _: Policy) -> Decision | None:
 
 def _correlation(evidence: Evidence, _: Policy) -> Decision | None:
     if not evidence.impaired_epoch:
-        return None
+        return _correlated_silence(evidence)
     if evidence.impaired_in_zone is None:
         return missing("how many instances of the zone are impaired", evidence)
     if evidence.impaired_in_zone >= _CORRELATED_INSTANCES:
@@ -109,21 +99,37 @@ def _correlation(evidence: Evidence, _: Policy) -> Decision | None:
     return None
 
 
+def _correlated_silence(evidence: Evidence) -> Decision | None:
+    """Agents that fell silent together have lost Systems Manager, and may have lost a file server with it.
+
+    Pings come minutes apart. Until most of those that were not heard since the onset are due, nobody can tell.
+    """
+    unheard, overdue = evidence.unheard_in_zone, evidence.overdue_in_zone
+    if unheard is None or overdue is None:
+        return missing("how many agents of the zone are silent", evidence)
+    if unheard < _CORRELATED_INSTANCES:
+        return None
+    seen = f"{unheard} enrolled instances in {evidence.availability_zone}"
+    if overdue >= max(_CORRELATED_INSTANCES, unheard / 2):
+        detail = f"{seen} fell silent together: Systems Manager, the network or a change is at fault, not one kernel."
+        return refusal(CORRELATED, detail)
+    return missing(f"whether it hangs alone: {seen} have not pinged since its onset yet", evidence)
+
+
 def _work(evidence: Evidence, policy: Policy) -> Decision | None:
     """Refuses if the instance still writes to EBS. The hypervisor counts the writes even if the network is down."""
-    before, after = evidence.ebs_writes_before, evidence.ebs_writes_after
-    if before is None or after is None:
-        if policy.is_hypervisor_evidence_required:
-            return missing("the EBS writes in a full period after the onset", evidence)
-        return None
-    if after > 0 and after >= _WORKING_SHARE * before:
-        detail = f"It wrote {after} times to EBS in a period after the onset, and {before} times before."
+    before, after, lately = evidence.ebs_writes_before, evidence.ebs_writes_after, evidence.ebs_writes_lately
+    most = max(after or 0, lately or 0)
+    if before is not None and most > 0 and most >= _WORKING_SHARE * before:
+        detail = f"It wrote {most} times to EBS in a period after the onset, and {before} times before."
         return refusal("still-works", detail)
+    if policy.is_hypervisor_evidence_required and (before is None or after is None):
+        return missing("the EBS writes in a full period after the onset", evidence)
     return None
 
 
 def _proof(evidence: Evidence, policy: Policy) -> Decision | None:
-    if evidence.instance_status == "impaired" or _is_reported_by_kernel(evidence):
+    if evidence.instance_status == "impaired" or evidence.is_reported_by_kernel:
         return None
     if policy.is_silence_interrupted:
         return None
@@ -138,21 +144,11 @@ def proof_of(evidence: Evidence) -> Literal["kernel-deaf", "kernel-says-so", "si
     """The class of proof behind an interrupt. Call it only if no rule objects."""
     if evidence.instance_status == "impaired":
         return "kernel-deaf"
-    return "kernel-says-so" if _is_reported_by_kernel(evidence) else "silence"
+    return "kernel-says-so" if evidence.is_reported_by_kernel else "silence"
 
 
-def _is_reported_by_kernel(evidence: Evidence) -> bool:
-    reported = evidence.console_trouble_epoch or 0
-    if not 0 <= evidence.now_epoch - reported <= _REPORT_SECONDS:
-        return False
-    is_hung = (evidence.console_hung_tasks or 0) >= _HUNG_TASKS
-    return (evidence.console_lockups or 0) >= _LOCKUPS or (
-        is_hung and (evidence.console_hung_task_scans or 0) >= _HUNG_TASK_SCANS
-    )
-
-
-def _is_silent(evidence: Evidence) -> bool:
-    return evidence.now_epoch - (evidence.last_ping_epoch or 0) > SILENCE_SECONDS
+def _is_silent(evidence: Evidence, policy: Policy) -> bool:
+    return evidence.now_epoch - (evidence.last_ping_epoch or 0) > policy.silence_seconds
 
 
 # _symptom comes before the rules that use the facts it requires; _proof is last, after all that speaks against a hang.

@@ -69,6 +69,8 @@ class Account:
     screenshot: bytes = b"\xff\xd8\xff a JPG"
     ping_status: str | None = "Online"
     last_ping_at: datetime = datetime(2026, 11, 23, 3, 58, tzinfo=UTC)
+    # Of instances whose agents pinged at another time.
+    pings: dict[str, datetime] = field(default_factory=dict)
     platform_type: str = "Linux"
     probe_status: str = "Pending"
     probe_details: str = ""
@@ -183,13 +185,14 @@ class Account:
             return {"InstanceInformationList": [{"InstanceId": each, "LastPingDateTime": at} for each, at in fleet]}
         if self.ping_status is None:
             return {"InstanceInformationList": []}
-        information = {
-            "PingStatus": self.ping_status,
-            "LastPingDateTime": self.last_ping_at,
-            "PlatformType": self.platform_type,
-        }
+        information = {"PingStatus": self.ping_status, "PlatformType": self.platform_type}
         asked = parameters["Filters"][0]["Values"]
-        return {"InstanceInformationList": [{"InstanceId": each, **information} for each in asked]}
+        return {
+            "InstanceInformationList": [
+                {"InstanceId": each, "LastPingDateTime": self.pings.get(each, self.last_ping_at), **information}
+                for each in asked
+            ]
+        }
 
     def _GetParameter(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         assert parameters["Name"] == "/hangdump/interrupts"

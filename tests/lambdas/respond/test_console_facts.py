@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lambdas.respond.console_facts import ConsoleFacts, Ready, read_console_facts
+from lambdas.respond.complaints import Complaint
+from lambdas.respond.console_facts import ConsoleFacts, Ready, has_text, read_console_facts
 
 BANNER = "[    0.000000] Linux version {} (builder@host) (gcc 12.2.0) #1 SMP\n"
 COMMAND_LINE = "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/nvme0n1p1 crashkernel=256M\n"
@@ -52,10 +53,50 @@ KERNEL = "6.1.0-28-cloud-amd64"
             id="back-after-a-dump",
         ),
         pytest.param(STARTED.replace("26 Nov", "31 Feb"), ConsoleFacts(), id="no-such-day"),
+        pytest.param(STARTED.replace("2026", "9999"), ConsoleFacts(), id="no-boot-of-today"),
     ],
 )
 def test_reads_the_last_boot(console: str, facts: ConsoleFacts) -> None:
     assert read_console_facts(console) == facts
+
+
+GRUB = "\x1b[0m\x1b[2J  Booting `Debian GNU/Linux'\n\n"
+FSCK = "[    4.100000] systemd-fsck[300]: /dev/nvme0n1p1: checking\n"
+OLD = "[86399.000000] app: it works\n" * 900
+FIRMWARE = "\x1b[2J\x1b[01;01H\x1b[=3h"
+
+
+@pytest.mark.parametrize(
+    ("console", "is_booting"),
+    [
+        pytest.param(OLD + GRUB + BANNER.format(KERNEL) + COMMAND_LINE + FSCK, True, id="checks-a-file-system"),
+        pytest.param(BANNER.format(KERNEL) + COMMAND_LINE, True, id="prints-its-banner"),
+        pytest.param(OLD + GRUB, True, id="boot-loader"),
+        pytest.param(OLD + "[    0.059000] RETBleed: WARNING\n" + FSCK, True, id="quiet-and-time-begins-anew"),
+        pytest.param("[    0.059000] RETBleed: WARNING\n" + FSCK, True, id="time-begins"),
+        pytest.param(OLD + "[86400.000000] reboot: Restarting system\n" + FIRMWARE, True, id="restarts"),
+        pytest.param(OLD + "[86400.000000] Restarting system.\n", True, id="restarts-an-old-kernel"),
+        pytest.param(OLD + "[86400.000000] kexec_core: Starting new kernel\n", True, id="kexec"),
+        pytest.param(OLD + GRUB + FSCK + "[ 1800.000000] dracut: upgrades packages\n", True, id="upgrades-for-long"),
+        pytest.param("host login: root\n" + GRUB + FSCK, True, id="login-of-a-boot-before"),
+        pytest.param(BOOT + GRUB + FSCK + "host login: ", True, id="login-that-may-be-of-a-boot-before"),
+        pytest.param(OLD + GRUB + FSCK + "\r\nhost login: ", False, id="login"),
+        pytest.param(OLD + GRUB + FSCK + "host login: [   60.000000] audit: x\n", False, id="text-behind-the-login"),
+        pytest.param(OLD + GRUB + FSCK + STARTED, False, id="dated"),
+        pytest.param(OLD + GRUB + FSCK + "[ 3601.000000] app: it works\n", False, id="an-hour-later"),
+        pytest.param(OLD, False, id="no-boot-on-the-console"),
+        pytest.param(OLD + "app: dmesg says: [    0.000000] x\n", False, id="quotes-a-kernel-that-boots"),
+        pytest.param(CRASH_COMMAND_LINE + "[   60.000000] reboot: Restarting system\n", False, id="dump-has-ended"),
+    ],
+)
+def test_a_boot_is_under_way_until_something_shows_its_end(console: str, is_booting: bool) -> None:
+    assert read_console_facts(console).is_booting is is_booting
+
+
+@pytest.mark.parametrize("console", ["", "\r\n \x00\n", FIRMWARE, "\x1b[31m\x1b(B"])
+def test_a_console_without_text_says_nothing(console: str) -> None:
+    assert not has_text(console)
+    assert has_text(console + "x")
 
 
 # Amazon Linux 2023 boots with `quiet`: no banner, but its crash kernel has one.
@@ -89,6 +130,10 @@ PANIC = "[ 1234.567890] Kernel panic - not syncing: NMI: Not continuing\n"
             id="kernel-time-begins-anew",
         ),
         pytest.param("[    5.0] login: a user says: Kernel panic\n", False, id="no-line-of-the-kernel"),
+        pytest.param(CRASH_BOOT + PROGRESS + "ip login: [   30.0] audit: x\n", False, id="text-behind-the-login"),
+        pytest.param(PROGRESS + "\x1b[0mip login: root\n", False, id="a-user-logs-in-after-the-dump"),
+        pytest.param(PROGRESS + "[   60.000000] reboot: Restarting system\n", True, id="dump-has-just-ended"),
+        pytest.param(QUIET_BOOT + "\x1b[0m" + PANIC, True, id="panics-behind-the-login"),
     ],
 )
 def test_a_crash_kernel_is_current_until_something_of_a_later_boot_follows(console: str, is_crash_kernel: bool) -> None:
@@ -114,49 +159,29 @@ def test_the_last_boot_says_itself_that_kdump_is_loaded() -> None:
     assert (facts.ready, facts.is_booting) == (ready, False)
 
 
-def lockup(seconds: int) -> str:
-    return f"[{seconds:5}.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [stress:4711]\n"
-
-
-def stall(seconds: int) -> str:
-    return f"[{seconds:5}.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n"
-
-
-def hung_task(seconds: int, task: str) -> str:
-    return f"[{seconds:5}.000000] INFO: task {task} blocked for more than 120 seconds.\n"
+LOCKUP = "[  900.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [x:1]\n"
+HUNG = "[ 1021.000000] INFO: task jbd2/nvme0n1p1-8:300 blocked for more than 120 seconds.\n"
 
 
 @pytest.mark.parametrize(
-    ("console", "words"),
+    ("console", "complaints"),
     [
-        pytest.param(BOOT + lockup(900) + lockup(920), (2, 0, 0, 900, 920), id="soft-lockups"),
-        pytest.param(BOOT + stall(900) + lockup(920), (2, 0, 0, 900, 920), id="stall-and-lockup"),
+        pytest.param(BOOT + LOCKUP + HUNG, (Complaint(900), Complaint(1021, "jbd2/nvme0n1p1-8:300", 120)), id="both"),
+        pytest.param(LOCKUP + HUNG + BOOT, (), id="of-a-boot-before"),
+        pytest.param("soft lockup says a user\n" * 9, (), id="no-words-of-the-kernel"),
+        pytest.param("[   25.300000] x\nguest login: " + LOCKUP, (Complaint(900),), id="behind-the-login"),
+        pytest.param("[   25.300000] x\n\x1b[0;1m" + LOCKUP, (Complaint(900),), id="behind-an-escape-sequence"),
+        pytest.param("[   25.300000] x\nroot@host:~# " + LOCKUP, (Complaint(900),), id="behind-a-shell"),
+        pytest.param("[   25.300000] x[  899.900000][    T7] y" + LOCKUP, (Complaint(900),), id="behind-another-cpu"),
         pytest.param(
-            BOOT + hung_task(900, "jbd2/nvme0n1p1:300") + hung_task(900, "sync:31") + hung_task(1021, "sync:31"),
-            (0, 2, 2, 900, 1021),
-            id="two-tasks-in-two-scans",
+            OLD + "app: dmesg says: [    0.000000] x\n" + LOCKUP.replace("  900", "86400"),
+            (Complaint(86_400),),
+            id="behind-a-log-of-the-boot",
         ),
-        pytest.param(
-            BOOT + stall(900) + "[  901.000000] rcu: rcu_preempt kthread starved for 5250 jiffies!\n",
-            (1, 0, 0, 900, 901),
-            id="two-lines-of-one-report",
-        ),
-        pytest.param(
-            BOOT + lockup(900) + lockup(901).replace("CPU#0", "CPU#1"), (1, 0, 0, 900, 901), id="two-cpus-at-once"
-        ),
-        pytest.param(lockup(900) + lockup(920) + BOOT, (0, 0, 0, 0, 0), id="of-a-boot-before"),
-        pytest.param("soft lockup says a user\n" * 9, (0, 0, 0, 0, 0), id="no-words-of-the-kernel"),
     ],
 )
-def test_the_kernels_own_words_of_a_hang_are_counted(console: str, words: tuple[int, ...]) -> None:
-    facts = read_console_facts(console)
-    assert (
-        facts.lockups,
-        facts.hung_tasks,
-        facts.hung_task_scans,
-        facts.trouble_began_seconds,
-        facts.trouble_seconds,
-    ) == words
+def test_the_kernels_own_words_of_a_hang_keep_their_time(console: str, complaints: tuple[Complaint, ...]) -> None:
+    assert read_console_facts(console).complaints == complaints
 
 
 @pytest.mark.parametrize(
@@ -164,6 +189,8 @@ def test_the_kernels_own_words_of_a_hang_are_counted(console: str, words: tuple[
     [
         "Cloud-init v. 1 finished at Fri, 27 Nov 2026 00:10:00 +0000. Up 999999999999 seconds\n",
         "Cloud-init v. 1 finished at Fri, 01 Jan 0001 00:10:00 +0000. Up 999999999 seconds\n",
+        "Cloud-init v. 1 finished at Fri, 31 Dec 9999 23:59:59 +0000. Up 1 seconds\n",
+        "Cloud-init v. 1 finished at Fri, 01 Jan 0000 00:10:00 +0000. Up 9 seconds\n",
         "Cloud-init v. 1 finished at Fri, 99 Nov 2026 00:10:00 +0000. Up 9 seconds\n",
         f"[{9 * '9'}.999999] Kernel command line: {'x' * 60_000}\n",
         "hangdump-ready boot=../../ kernel=6 config=zz\n",

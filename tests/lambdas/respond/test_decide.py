@@ -68,6 +68,7 @@ POLICY = Policy(
     group_budget=1,
     boot_grace_seconds=300,
     impaired_seconds=120,
+    ping_seconds=300,
     ready_max_age_seconds=86_400,
     is_ready_across_boots=False,
     is_hypervisor_evidence_required=False,
@@ -76,7 +77,9 @@ POLICY = Policy(
 )
 BY_HAND = replace(POLICY, is_requested=True)
 # The instance check passes, as ARP is answered.
-PASSES = replace(HUNG, instance_status="ok", impaired_epoch=0, impaired_in_zone=None)
+PASSES = replace(
+    HUNG, instance_status="ok", impaired_epoch=0, impaired_in_zone=None, unheard_in_zone=1, overdue_in_zone=1
+)
 # It passes, but the kernel speaks of a hang.
 SAYS = replace(
     PASSES,
@@ -136,12 +139,29 @@ REFUSALS = [
     pytest.param(changed(last_ping_epoch=NOW - 240 - 721), "agent-was-dead", id="agent-died-before-the-onset"),
     pytest.param(changed(last_ping_epoch=NOW - 240 + 61), "instance-responds", id="pinged-after-the-onset"),
     pytest.param(changed(impaired_in_zone=3), "correlated-failure", id="three-in-the-zone"),
+    pytest.param(
+        changed(SAYS, unheard_in_zone=3, overdue_in_zone=3), "correlated-failure", id="three-agents-silent-together"
+    ),
+    pytest.param(
+        changed(SAYS, unheard_in_zone=8, overdue_in_zone=3), "evidence-missing", id="three-agents-of-eight-are-due"
+    ),
+    pytest.param(changed(SAYS, unheard_in_zone=3, overdue_in_zone=1), "evidence-missing", id="two-agents-not-yet-due"),
+    pytest.param(
+        changed(PASSES, last_ping_epoch=NOW - 721, unheard_in_zone=8, overdue_in_zone=8),
+        "correlated-failure",
+        id="nothing-but-silence-and-three-agents-together",
+    ),
     pytest.param(changed(scheduled_events=("system-reboot",)), "scheduled-event", id="scheduled-reboot"),
     pytest.param(changed(ebs_writes_after=150), "still-works", id="still-writes-half"),
+    pytest.param(changed(ebs_writes_lately=150), "still-works", id="wrote-half-in-a-part-of-a-period"),
+    pytest.param(
+        changed(PASSES, last_ping_epoch=NOW - 721, ebs_writes_after=150), "still-works", id="silent-and-still-writes"
+    ),
     pytest.param(changed(is_out_of_credits=True), "no-credits", id="out-of-credits"),
     pytest.param(changed(open_incident="20261123T030000Z-i-0"), "incident-open", id="incident-is-open"),
     pytest.param(changed(console_ready_config="fedcba9876543210"), "ready-stale", id="another-configuration"),
-    pytest.param(changed(SAYS, console_trouble_epoch=NOW - 301), "status-check-passes", id="spoke-long-ago"),
+    pytest.param(changed(SAYS, console_trouble_epoch=NOW - 421), "status-check-passes", id="spoke-long-ago"),
+    pytest.param(changed(SAYS, console_trouble_epoch=NOW + 121), "status-check-passes", id="speaks-tomorrow"),
     pytest.param(changed(SAYS, console_lockups=1), "status-check-passes", id="one-lockup"),
     pytest.param(changed(HUNG_TASKS, console_hung_task_scans=1), "status-check-passes", id="hung-tasks-of-one-scan"),
     pytest.param(changed(HUNG_TASKS, console_hung_tasks=2), "status-check-passes", id="two-hung-tasks"),
@@ -191,6 +211,10 @@ def test_without_any_one_of_the_rules_something_is_decided_wrongly(rule: Any, mo
         pytest.param(changed(ebs_writes_before=None, ebs_writes_after=None), id="no-period-after-the-onset-yet"),
         pytest.param(SAYS, id="kernel-says-so-while-arp-answers"),
         pytest.param(HUNG_TASKS, id="tasks-hang-while-arp-answers"),
+        pytest.param(changed(SAYS, console_trouble_epoch=NOW + 120), id="guest-clock-is-ahead"),
+        pytest.param(changed(SAYS, console_trouble_epoch=NOW - 420), id="guest-clock-is-behind"),
+        pytest.param(changed(SAYS, unheard_in_zone=2, overdue_in_zone=2), id="two-agents-silent-together"),
+        pytest.param(changed(ebs_writes_after=None, ebs_writes_lately=149), id="wrote-less-in-a-part-of-a-period"),
         pytest.param(
             changed(console_booted_epoch=NOW - 600, console_ready_config=CONFIG, console_kernel="6.1.0-31-cloud-amd64"),
             id="rebooted-since-ready-and-kdump-is-loaded",
@@ -216,6 +240,7 @@ def test_interrupts_all_the_same(evidence: Evidence) -> None:
 MAY_BE_MISSING = (
     "ebs_writes_before",
     "ebs_writes_after",
+    "ebs_writes_lately",
     "console_trouble_began_epoch",
     "console_trouble_epoch",
     "ready_config",
@@ -233,6 +258,27 @@ def test_refuses_when_a_fact_is_missing_and_says_why_it_is(fact: str) -> None:
     decision = decide(changed(**{fact: None}, notes=("DescribeThings: it timed out.",)), POLICY)
     assert (decision.action, decision.reason) == ("refuse", "evidence-missing")
     assert "it timed out" in decision.detail
+
+
+@pytest.mark.parametrize("fact", ["unheard_in_zone", "overdue_in_zone"])
+def test_refuses_while_it_is_unknown_whether_agents_fell_silent_together(fact: str) -> None:
+    decision = decide(changed(SAYS, **{fact: None}, notes=("DescribeThings: it timed out.",)), POLICY)
+    assert (decision.action, decision.reason) == ("refuse", "evidence-missing")
+    assert "it timed out" in decision.detail
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        pytest.param(changed(last_ping_epoch=NOW - 240 - 955), "kernel-deaf", id="hung-before-its-next-ping"),
+        pytest.param(changed(last_ping_epoch=NOW - 240 - 1921), "agent-was-dead", id="missed-two-pings-before"),
+        pytest.param(changed(PASSES, last_ping_epoch=NOW - 1920), "status-check-passes", id="may-still-ping"),
+        pytest.param(changed(PASSES, last_ping_epoch=NOW - 1921), "suspected-hang", id="has-missed-two-pings"),
+        pytest.param(changed(PASSES, last_ping_epoch=NOW - 9601), "agent-was-dead", id="has-missed-ten-pings"),
+    ],
+)
+def test_silence_is_counted_in_pings_of_the_agents_interval(evidence: Evidence, reason: str) -> None:
+    assert decide(evidence, replace(POLICY, ping_seconds=900)).reason == reason
 
 
 def test_a_human_waives_the_proof_mutes_and_windows_and_nothing_else() -> None:
@@ -300,7 +346,10 @@ def test_no_probe_when_something_cheaper_refuses(fact: str) -> None:
 STATUSES = (None, "ok", "impaired", "insufficient-data", "initializing", "not-applicable", "", "OK")
 FLAG = (None, False, True)
 # Around every limit of POLICIES and of the rules.
-AGES = (-120, -60, 0, 10, 60, 119, 120, 121, 240, 299, 300, 301, 500, 719, 720, 721, 1500, 3599, 3601, 7201, 100_000)
+AGES = (
+    *(-121, -120, -60, 0, 10, 60, 119, 120, 121, 240, 299, 300, 301, 420, 421, 500, 719, 720, 721),
+    *(1500, 1920, 1921, 3599, 3601, 7201, 100_000),
+)
 EPOCH = (None, 0, *(NOW - age for age in AGES))
 KERNEL = (None, "", "6.1.0-28-cloud-amd64", "6.1.0-31-cloud-amd64")
 CONFIGS = (None, "", CONFIG, "fedcba9876543210")
@@ -333,9 +382,12 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "impaired_epoch": EPOCH,
     "scheduled_events": (None, (), ("system-reboot",)),
     "impaired_in_zone": COUNT,
+    "unheard_in_zone": COUNT,
+    "overdue_in_zone": COUNT,
     "last_ping_epoch": EPOCH,
     "ebs_writes_before": WRITES,
     "ebs_writes_after": WRITES,
+    "ebs_writes_lately": WRITES,
     "is_out_of_credits": FLAG,
     "ready_config": CONFIGS,
     "console_ready_config": CONFIGS,
@@ -370,6 +422,7 @@ POLICIES = st.builds(
     group_budget=st.integers(0, 4),
     boot_grace_seconds=st.integers(0, 7200),
     impaired_seconds=st.integers(0, 300),
+    ping_seconds=st.sampled_from((300, 900, 3600)),
     ready_max_age_seconds=st.integers(0, 100_000),
     is_ready_across_boots=st.booleans(),
     is_hypervisor_evidence_required=st.booleans(),
@@ -418,12 +471,12 @@ def is_deaf(evidence: Evidence, policy: Policy) -> bool:
 
 def is_said(evidence: Evidence) -> bool:
     is_hung = (evidence.console_hung_tasks or 0) >= 3 and (evidence.console_hung_task_scans or 0) >= 2
-    is_now = NOW - 300 <= (evidence.console_trouble_epoch or 0) <= NOW
-    return evidence.instance_status == "ok" and is_now and (is_hung or (evidence.console_lockups or 0) >= 2)
+    is_now = NOW - 420 <= (evidence.console_trouble_epoch or 0) <= NOW + 120
+    return is_now and (is_hung or (evidence.console_lockups or 0) >= 2)
 
 
-def is_silent(evidence: Evidence) -> bool:
-    return evidence.instance_status == "ok" and NOW - (evidence.last_ping_epoch or 0) > 720
+def is_silent(evidence: Evidence, policy: Policy) -> bool:
+    return NOW - (evidence.last_ping_epoch or 0) > 2 * policy.ping_seconds + 120
 
 
 def assert_nothing_speaks_against_a_hang(evidence: Evidence, policy: Policy) -> None:
@@ -431,19 +484,21 @@ def assert_nothing_speaks_against_a_hang(evidence: Evidence, policy: Policy) -> 
     assert evidence.is_out_of_credits is False
     assert evidence.open_incident == ""
     assert evidence.last_ping_epoch
-    onset = evidence.impaired_epoch or evidence.console_trouble_began_epoch
-    if onset:
-        assert onset - 720 <= evidence.last_ping_epoch <= onset + 60
+    silence = 2 * policy.ping_seconds + 120
+    if evidence.impaired_epoch or is_said(evidence):
+        onset = evidence.impaired_epoch or evidence.console_trouble_began_epoch or 0
+        assert onset - silence <= evidence.last_ping_epoch <= onset + 60
     else:
-        assert NOW - evidence.last_ping_epoch <= 3600
-    if evidence.impaired_epoch:
-        assert evidence.impaired_in_zone is not None
-        assert evidence.impaired_in_zone < 3
-    before, after = evidence.ebs_writes_before, evidence.ebs_writes_after
-    if before is not None and after is not None:
-        assert after == 0 or after < before / 2
-    else:
-        assert not policy.is_hypervisor_evidence_required
+        assert NOW - evidence.last_ping_epoch <= 5 * silence
+    alike = evidence.impaired_in_zone if evidence.impaired_epoch else evidence.unheard_in_zone
+    assert alike is not None
+    assert alike < 3
+    assert evidence.impaired_epoch or evidence.overdue_in_zone is not None
+    before, after, lately = evidence.ebs_writes_before, evidence.ebs_writes_after, evidence.ebs_writes_lately
+    if before is not None:
+        assert not after or after < before / 2
+        assert not lately or lately < before / 2
+    assert not policy.is_hypervisor_evidence_required or None not in (before, after)
 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)
@@ -499,7 +554,9 @@ def assert_safe(evidence: Evidence, policy: Policy) -> None:
         assert evidence.mute == evidence.maintenance_window == ""
         assert evidence.is_probe_answered is False
         assert_nothing_speaks_against_a_hang(evidence, policy)
-        assert is_deaf(evidence, policy) or is_said(evidence) or (policy.is_silence_interrupted and is_silent(evidence))
+        is_proven_by_silence = policy.is_silence_interrupted and is_silent(evidence, policy)
+        is_ok = evidence.instance_status == "ok"
+        assert is_deaf(evidence, policy) or (is_ok and (is_said(evidence) or is_proven_by_silence))
 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)

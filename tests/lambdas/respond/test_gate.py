@@ -134,7 +134,7 @@ def test_no_alarm_interrupts_in_a_maintenance_window(
             "ready-stale",
             id="rebooted-after-it-was-seen-ready",
         ),
-        pytest.param("[    0.000000] Linux version 6.12.0-1 (x)", "ready-stale", id="another-kernel"),
+        pytest.param("[    0.000000] Linux version 6.12.0-1 (x)\nhost login: ", "ready-stale", id="another-kernel"),
     ],
 )
 def test_refuses_by_what_the_console_tells_of_the_last_boot(
@@ -276,7 +276,12 @@ def test_an_open_scheduled_event_refuses(
 
 @pytest.mark.parametrize(
     ("mode", "balance", "reason"),
-    [("standard", 0.0, "no-credits"), ("standard", 3.0, "kernel-deaf"), ("unlimited", 0.0, "kernel-deaf")],
+    [
+        ("standard", 0.0, "no-credits"),
+        ("standard", 0.99, "no-credits"),
+        ("standard", 1.0, "kernel-deaf"),
+        ("unlimited", 0.0, "kernel-deaf"),
+    ],
 )
 def test_a_burstable_instance_without_credits_is_slow_and_not_hung(
     account: Account, deliver: Deliver, instance_id: str, mode: str, balance: float, reason: str
@@ -328,3 +333,197 @@ def test_a_hang_that_is_too_young_is_looked_at_again(
     assert deliver(alarm_action(query(instance_id)))["reason"] == "status-check-passes"
     assert waits == [30]
     assert account.interrupts == []
+
+
+NFS_HANGS = "".join(
+    f"[ {seconds}.000000] INFO: task {task} blocked for more than 120 seconds.\n"
+    for seconds in (3450, 3571)
+    for task in ("a:1", "b:2", "c:3")
+)
+LOCKUPS = "".join(
+    f"[ {seconds}.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [x:1]\n" for seconds in (3552, 3576)
+)
+
+
+@pytest.fixture
+def answers_arp(account: Account, launch: Launch) -> Callable[[], str]:
+    """Starts instances an hour ago whose check passes; all agents pinged five minutes ago."""
+    account.instance_status = "ok"
+    account.last_ping_at = aws.NOW - timedelta(minutes=5)
+    return lambda: launch(launched_at=aws.NOW - timedelta(hours=1), tags=aws.READY_SINCE_LAUNCH)
+
+
+@pytest.mark.parametrize("console", [NFS_HANGS, LOCKUPS], ids=["hung-tasks", "lockups"])
+def test_hosts_that_lose_systems_manager_and_a_file_server_together_are_left_alone(
+    account: Account, deliver: Deliver, answers_arp: Callable[[], str], console: str
+) -> None:
+    account.console = console
+    fleet = [answers_arp() for _ in range(8)]
+    reasons = {deliver(alarm_action(query(each, HEARTBEAT), name=each))["reason"] for each in fleet}
+    assert reasons == {"correlated-failure"}
+    assert account.interrupts == []
+    (message,) = account.messages
+    assert message.startswith("Hangdump STOPPED interrupting: correlated-failure")
+
+
+def test_hosts_that_may_have_fallen_silent_together_are_left_alone_until_that_is_known(
+    account: Account, deliver: Deliver, answers_arp: Callable[[], str]
+) -> None:
+    account.console = LOCKUPS.replace("35", "34")
+    fleet = [answers_arp() for _ in range(5)]
+    # One a minute: the others' next pings are not due yet.
+    account.pings = {each: aws.NOW - timedelta(minutes=5 - number) for number, each in enumerate(fleet)}
+    answer = deliver(alarm_action(query(fleet[0], HEARTBEAT)))
+    assert answer["reason"] == "evidence-missing"
+    assert "have not pinged since its onset yet" in (read_record(answer["incidentId"]).detail or "")
+    # They have pinged since: it hangs alone.
+    account.pings = dict.fromkeys(fleet[1:], aws.NOW - timedelta(minutes=1))
+    answer = deliver(alarm_action(query(fleet[0], HEARTBEAT), at="2026-11-23T04:00:10.000+0000"))
+    assert answer["reason"] == "kernel-says-so"
+    assert account.interrupts == [fleet[0]]
+
+
+def test_agents_that_were_dead_before_are_no_sign_of_a_common_failure(
+    account: Account, deliver: Deliver, answers_arp: Callable[[], str]
+) -> None:
+    account.console = LOCKUPS
+    hangs, *dead = [answers_arp() for _ in range(5)]
+    account.pings = {each: aws.NOW - timedelta(minutes=16) for each in dead}
+    assert deliver(alarm_action(query(hangs, HEARTBEAT)))["decision"] == "interrupt"
+
+
+def test_hosts_that_only_lose_systems_manager_are_told_once(
+    account: Account, deliver: Deliver, answers_arp: Callable[[], str]
+) -> None:
+    fleet = [answers_arp() for _ in range(8)]
+    # The agents pinged one after another before that; the first of them is silent for long enough.
+    account.pings = {each: aws.NOW - timedelta(seconds=721 - 40 * number) for number, each in enumerate(fleet)}
+    assert deliver(alarm_action(query(fleet[0], HEARTBEAT), name=fleet[0]))["reason"] == "correlated-failure"
+    account.pings = {each: aws.NOW - timedelta(seconds=1010 - 40 * number) for number, each in enumerate(fleet)}
+    reasons = {deliver(alarm_action(query(each, HEARTBEAT), name=each))["reason"] for each in fleet[1:]}
+    assert reasons == {"correlated-failure"}
+    assert len(account.messages) == 1
+
+
+@pytest.mark.parametrize("evidence", ["when-known", "required"])
+def test_a_silent_instance_that_still_writes_is_left_alone_also_where_silence_is_interrupted(
+    account: Account,
+    deliver: Deliver,
+    answers_arp: Callable[[], str],
+    evidence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INTERRUPT_ON_SILENCE", "true")
+    monkeypatch.setenv("HYPERVISOR_EVIDENCE", evidence)
+    instance_id = answers_arp()
+    account.last_ping_at = aws.NOW - timedelta(minutes=13)
+    account.ebs_writes = {aws.NOW - timedelta(minutes=minutes): 300.0 for minutes in (40, 30, 20, 9, 4)}
+    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "still-works"
+
+
+def test_hosts_that_lose_systems_manager_are_left_alone_also_where_silence_is_interrupted(
+    account: Account, deliver: Deliver, answers_arp: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTERRUPT_ON_SILENCE", "true")
+    fleet = [answers_arp() for _ in range(8)]
+    account.last_ping_at = aws.NOW - timedelta(minutes=13)
+    assert {deliver(alarm_action(query(each), name=each))["reason"] for each in fleet} == {"correlated-failure"}
+    assert account.interrupts == []
+
+
+BOOTS = (
+    "[ 900.000000] app: it works\n" * 900
+    + "\x1b[0m  Booting `Debian GNU/Linux'\n"
+    + "[    0.000000] Linux version 6.1.0-28-cloud-amd64 (x)\n"
+    + "[    0.000000] Command line: root=/dev/nvme0n1p1 crashkernel=256M\n"
+    + "[    4.100000] systemd-fsck[300]: /dev/nvme0n1p1: checking\n"
+)
+
+
+def test_a_boot_that_no_line_dates_is_not_interrupted(account: Account, deliver: Deliver, instance_id: str) -> None:
+    account.console = BOOTS
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "boot-grace"
+    assert account.interrupts == []
+
+
+@pytest.mark.parametrize("console", ["", "\r\n\r\n", "\x1b[2J\x1b[01;01H"])
+def test_a_console_without_text_may_hide_a_dump(
+    account: Account, deliver: Deliver, instance_id: str, console: str
+) -> None:
+    account.console = console
+    answer = deliver(alarm_action(query(instance_id)))
+    assert answer["reason"] == "evidence-missing"
+    assert "console=ttyS0" in (read_record(answer["incidentId"]).detail or "")
+    assert account.interrupts == []
+
+
+def test_a_period_that_is_published_in_part_does_not_speak_for_a_hang(
+    account: Account, deliver: Deliver, instance_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERVISOR_EVIDENCE", "required")
+    account.impaired_since, account.last_ping_at = aws.NOW - timedelta(seconds=310), aws.NOW - timedelta(minutes=6)
+    account.ebs_writes = {aws.NOW - timedelta(minutes=minutes): 240.0 for minutes in (40, 30)}
+    # Two minutes of five, from right after the onset.
+    account.ebs_writes[aws.NOW - timedelta(seconds=310)] = 96.0
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "evidence-missing"
+    # Half as much as before in a part of it is work all the same.
+    account.ebs_writes[aws.NOW - timedelta(seconds=310)] = 120.0
+    again = deliver(alarm_action(query(instance_id), at="2026-11-23T04:00:10.000+0000"))
+    assert again["reason"] == "still-works"
+    assert account.interrupts == []
+
+
+def test_a_complaint_of_long_ago_does_not_hide_a_hang_of_now(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    ready = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
+    instance_id = launch(launched_at=aws.NOW - timedelta(seconds=864_030), tags=ready)
+    account.instance_status, account.last_ping_at = "ok", aws.NOW - timedelta(minutes=5)
+    account.console = "".join(
+        f"[{seconds:6}.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [x:1]\n"
+        for seconds in (900, 864_000, 864_020)
+    )
+    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "kernel-says-so"
+
+
+def test_words_behind_a_login_prompt_and_by_a_clock_that_is_ahead_are_of_now(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    instance_id = launch(launched_at=aws.NOW - timedelta(hours=1), tags=aws.READY_SINCE_LAUNCH)
+    account.instance_status, account.last_ping_at = "ok", aws.NOW - timedelta(minutes=5)
+    # Its boot is dated half a minute late, and printk is another half minute ahead.
+    booted = aws.NOW - timedelta(minutes=59, seconds=30)
+    account.console = (
+        f"Cloud-init v. 24.1 running 'init-local' at {booted:%a, %d %b %Y %H:%M:%S} +0000. Up 0.00 seconds\n"
+        f"[   25.300000] x\nguest login: {LOCKUPS}"
+    )
+    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "kernel-says-so"
+
+
+def test_dates_that_no_clock_can_show_are_facts_that_are_missing(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.instance_status = "ok"
+    account.console = (
+        "Cloud-init v. 1 finished at Fri, 31 Dec 9999 23:59:59 +0000. Up 1 seconds\n"
+        "[999999999.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [x:1]\n"
+    )
+    assert deliver(alarm_action(query(instance_id, HEARTBEAT)))["reason"] == "status-check-passes"
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_tag_with_a_time_that_utc_does_not_have_is_no_readiness(
+    account: Account, deliver: Deliver, launch: Launch, at: str
+) -> None:
+    instance_id = launch(tags={"hangdump:enrolled": "true", "hangdump:ready": at})
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "not-ready"
+
+
+def test_an_agent_that_pings_every_quarter_of_an_hour_was_alive_at_the_onset(
+    account: Account, deliver: Deliver, instance_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.last_ping_at = account.impaired_since - timedelta(seconds=955)
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "agent-was-dead"
+    monkeypatch.setenv("AGENT_PING_MINUTES", "15")
+    again = deliver(alarm_action(query(instance_id), at="2026-11-23T04:00:10.000+0000"))
+    assert again["decision"] == "interrupt"

@@ -146,6 +146,20 @@ def test_a_failing_zone_is_told_once_and_loudly(account: Account, launch: Launch
     assert account.interrupts == []
 
 
+def test_agents_that_fall_silent_together_are_told_once(
+    account: Account, launch: Launch, context: Any, clock: Clock
+) -> None:
+    account.instance_status = "ok"
+    account.last_ping_at = aws.NOW - timedelta(minutes=13)
+    account.silent_fleet = dict.fromkeys([launch() for _ in range(8)], account.last_ping_at)
+    for _ in range(5):
+        watch(context)
+        assert {answer["reason"] for answer in respond(account, context)} <= {"correlated-failure"}
+        clock.at += timedelta(minutes=1)
+    (message,) = account.messages
+    assert message.startswith("Hangdump STOPPED interrupting: correlated-failure")
+
+
 def test_a_suspect_that_cannot_be_read_does_not_stop_the_others(account: Account, launch: Launch, context: Any) -> None:
     first, second = launch(), launch()
     account.silent_fleet = {first: datetime(1970, 1, 1, tzinfo=SINCE.tzinfo), second: SINCE}
