@@ -20,7 +20,10 @@ _INVISIBLE = re.compile(
 
 # A boot of a `quiet` system (Amazon Linux 2023) prints no banner; GRUB's line and the login line show its kernel.
 # Booting `Amazon Linux (6.12.79-101.147.amzn2023.x86_64) 2023'
-_BOOT_LOADER = re.compile(r"Booting `[^'\n]{0,200}'")
+# Before it: SeaBIOS (version 1.16.3) · Booting from Hard Disk 0... · GRUB loading. · GNU GRUB  version 2.06
+_BOOT_LOADER = re.compile(
+    r"Booting `[^'\n]{0,200}'|SeaBIOS \(version|Booting from Hard Disk|GRUB loading|Welcome to GRUB!|GNU GRUB +version"
+)
 _RELEASE_IN_TITLE = re.compile(r"\((?P<release>\d[\w.+~-]{2,127})\)|with Linux (?P<debian>\d[\w.+~-]{2,127})")
 # Kernel 6.12.79-101.147.amzn2023.x86_64 on an x86_64 (-) · on a console of Debian: Debian GNU/Linux 12 host ttyS0
 _LOGIN = re.compile(r"^Kernel (?P<release>\d\S{1,127}) on an \w+", re.MULTILINE)

@@ -72,6 +72,8 @@ FIRMWARE = "\x1b[2J\x1b[01;01H\x1b[=3h"
         pytest.param(OLD + GRUB + BANNER.format(KERNEL) + COMMAND_LINE + FSCK, True, id="checks-a-file-system"),
         pytest.param(BANNER.format(KERNEL) + COMMAND_LINE, True, id="prints-its-banner"),
         pytest.param(OLD + GRUB, True, id="boot-loader"),
+        pytest.param(OLD + FIRMWARE + "SeaBIOS (version 1.16.3)\r\n", True, id="firmware"),
+        pytest.param(OLD + "GRUB loading.\r\nWelcome to GRUB!\r\n", True, id="boot-loader-that-waits"),
         pytest.param(OLD + "[    0.059000] RETBleed: WARNING\n" + FSCK, True, id="quiet-and-time-begins-anew"),
         pytest.param("[    0.059000] RETBleed: WARNING\n" + FSCK, True, id="time-begins"),
         pytest.param(OLD + "[86400.000000] reboot: Restarting system\n" + FIRMWARE, True, id="restarts"),
