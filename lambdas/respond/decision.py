@@ -81,8 +81,8 @@ class Evidence:
     is_crash_kernel: bool | None = None
     # From hangdump-ready.service in the last boot: the configuration with which kdump is loaded; empty: not shown.
     console_ready_config: str | None = None
-    # Hang reports of the last boot's kernel on the console since the agent's last ping (complaints.py), and the times of
-    # the first and the last one; 0: none.
+    # Hang reports of the last boot's kernel on the console since the agent's last ping (complaints.py), and the times
+    # of the first and the last one; 0: none.
     console_lockups: int | None = None
     console_hung_tasks: int | None = None
     console_hung_task_scans: int | None = None
