@@ -236,7 +236,7 @@ def test_an_instance_that_joins_a_group_while_it_is_probed_spends_that_groups_bu
 ) -> None:
     monkeypatch.setenv("GROUP_BUDGET", "1")
     ready = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
-    group = {"Key": "aws:autoscaling:groupName", "Value": "web"}
+    group: Any = {"Key": "aws:autoscaling:groupName", "Value": "web"}
     first, joins = launch(tags=ready | {group["Key"]: group["Value"]}), launch(tags=ready)
     assert deliver(alarm_action(query(first)))["decision"] == "interrupt"
     account.meetings["SendCommand"] = lambda: clients.ec2().create_tags(Resources=[joins], Tags=[group])
