@@ -101,6 +101,48 @@ def _own_partition_with_a_damaged_file_system(root: FakeRoot) -> None:
         file.write(b"group descriptors")
 
 
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("is_partition", [True, False], ids=["own-partition", "raw-disk"])
+@pytest.mark.parametrize(
+    ("size_mib", "at"),
+    [
+        pytest.param(8190, 3 * MIB, id="after-the-first-mib"),
+        pytest.param(8190, 128 * MIB, id="ext4-first-copy-of-the-superblock"),
+        pytest.param(1 << 16, 49 * 128 * MIB, id="ext4-a-later-copy"),
+        pytest.param(400, 9 * 8 * MIB + 1024, id="ext4-with-blocks-of-1-kib"),
+        pytest.param(8192, (8192 - 2) * MIB // 4, id="xfs-second-allocation-group"),
+        pytest.param(50_000, 3 * 50_000 * MIB // 4 + 4096, id="xfs-last-allocation-group"),
+        pytest.param(50_000, 5 * 50_000 * MIB // 16 + 4096, id="xfs-one-group-of-sixteen"),
+        pytest.param(8192, 129 * MIB, id="ext4-copy-in-a-partition-that-began-at-1-mib"),
+        pytest.param(50_000, 2 * (50_000 - 2) * MIB // 4 + MIB, id="xfs-group-in-a-partition-that-began-at-1-mib"),
+        pytest.param(8190, 8190 * MIB - 4096, id="at-the-end"),
+    ],
+)
+def test_a_device_of_which_any_part_of_a_file_system_is_left_is_not_formatted(
+    root_with_volume: FakeRoot, is_partition: bool, size_mib: int, at: int
+) -> None:
+    root = root_with_volume
+    name = "nvme1n1p1" if is_partition else "nvme1n1"
+    if is_partition:
+        _own_partition_with_another_label(root)
+        (root.path / "signatures/nvme1n1p1").unlink()
+    with (root.path / "dev" / name).open("wb") as file:
+        file.truncate(size_mib * MIB)
+        file.seek(at)
+        file.write(b"superblock")
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).error == "DeviceHoldsData"
+    assert not _writes(root)
+
+
+def test_a_device_that_cannot_be_read_is_not_formatted(root_with_volume: FakeRoot) -> None:
+    (root_with_volume.tools / "dd").unlink()
+    root_with_volume.write("test-tools/dd", "#!/bin/sh\nexit 1\n").chmod(0o755)
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).error == "DeviceHoldsData"
+    assert not _writes(root_with_volume)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
