@@ -27,6 +27,8 @@ DOCUMENTS: tuple[str, ...] = (
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z_/*]+\.sh)%%$")
 # A line that is nothing but a comment (or the shebang of an included file), and is not "# shellcheck disable=SC2016".
 COMMENT = re.compile(r"^\s*#(?! shellcheck )")
+# "# shellcheck disable=SC2016 # why": shellcheck does not read why.
+WHY = re.compile(r"(?<=^# shellcheck disable=)(\S+) #.*")
 # cat <<'UNIT' · python - <<'PYTHON' || log …
 HERE_DOCUMENT = re.compile(r"(?<!<)<<(?P<quote>['\"]?)(?P<end>[A-Z]+)(?P=quote)(?= |$)")
 
@@ -110,4 +112,4 @@ def _code(text: str) -> Iterator[str]:
             end = opened["end"]
         elif line == end:
             end = None
-        yield line.lstrip(" ") if is_script else line
+        yield WHY.sub(r"\1", line.lstrip(" ")) if is_script else line

@@ -79,6 +79,6 @@ find_second_panic_path() {
   local source
   if [[ "$(cat "$HOST_ROOT/sys/module/kernel/parameters/crash_kexec_post_notifiers" 2>/dev/null)" != Y ]]; then return 0; fi
   source="$(grep -lsE '^w.*crash_kexec_post_notifiers.*Y' "$HOST_ROOT"/etc/tmpfiles.d/*.conf "$HOST_ROOT"/usr/lib/tmpfiles.d/*.conf | head -n 1 || true)"
-  if [[ " $(cat "$HOST_ROOT/proc/cmdline") " == *" crash_kexec_post_notifiers"* ]]; then source="the kernel's command line"; fi
+  if [[ $'\n'"$(booted_arguments)" == *$'\n'crash_kexec_post_notifiers* ]]; then source="the kernel's command line"; fi
   finding second-panic-path "crash_kexec_post_notifiers is Y${source:+, set by ${source#"$HOST_ROOT"}}: panic notifiers run before the crash kernel and may hang" "remove that setting (a file of the same name in /etc/tmpfiles.d hides one in /usr/lib), and: echo N >/sys/module/kernel/parameters/crash_kexec_post_notifiers"
 }

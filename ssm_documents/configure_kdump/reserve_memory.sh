@@ -35,7 +35,7 @@ reserve_memory() {
 # second reboot: kdump-tools estimates its need only after the first boot with kdump.
 refuse_vain_reboot() {
   local booted observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
-  if [[ "$(crashkernel_values <"$HOST_ROOT/proc/cmdline")" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
+  if [[ "$(booted_crashkernels | crashkernel_values)" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
     fail ConfigurationFailed "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
   fi
   if [[ -f "$HOST_ROOT$REBOOT_MARKER" ]] && grep -qxF "$CRASHKERNEL" "$HOST_ROOT$REBOOT_MARKER" && ! grep -qx "$(boot_id)" "$HOST_ROOT$REBOOT_MARKER"; then

@@ -46,9 +46,13 @@ crashkernel_arguments() { echo "crashkernel=${1// / crashkernel=}"; }
 # From words on stdin (a command line, a boot entry) to the distinct values, one a line.
 crashkernel_values() { { grep -o 'crashkernel=[^ "'\'']*' || true; } | sed 's/^crashkernel=//' | sort -u; }
 
-# The crashkernel= words that the kernel was booted with, for messages. They never quote the whole command line: it may hold
-# secrets (systemd.setenv=…).
-booted_crashkernels() { tr -s ' \n' '\n' <"$HOST_ROOT/proc/cmdline" | { grep '^crashkernel=' || true; } | sort -u | paste -s -d ' '; }
+# The arguments of the running kernel, one a line; blanks within double quotes separate none (lib/cmdline.c).
+# systemd.setenv="A=b c" is one.
+booted_arguments() { grep -oE '("[^"]*("|$)|[^" ])+' "$HOST_ROOT/proc/cmdline" || true; }
+
+# The crashkernel= arguments that the kernel was booted with, for messages. They never quote the whole command line: it may
+# hold secrets (systemd.setenv=…).
+booted_crashkernels() { booted_arguments | { grep '^crashkernel=' || true; } | sort -u | paste -s -d ' '; }
 
 # Would the next boot get exactly this value, however often it is written?
 is_crashkernel_configured() { [[ "$(family configured_crashkernels)" == "$(crashkernel_arguments "$1" | crashkernel_values)" ]]; }

@@ -1,5 +1,6 @@
 """crashkernel= on the RHEL-like family: boot loader entries and grubby, or /etc/default/grub and grub2-mkconfig."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,33 @@ def test_argument_that_only_grub_cfg_has_is_not_dropped_silently(tmp_path: Path)
     assert run.error == "ConfigurationFailed"
     assert "would drop 'ipv6.disable audit'" in run.stdout
     assert root.read("boot/grub2/grub.cfg") == before
+
+
+@pytest.mark.parametrize("name", ["amzn2", "rhel7"])
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ('systemd.setenv="DB_PASSWORD=correct horse battery"', "systemd.setenv"),
+        ('"systemd.setenv=DB_PASSWORD=correct horse battery"', "systemd.setenv"),
+        ('"DB_PASSWORD correct horse battery"', "DB_PASSWORD"),
+        ('DB_PASSWORD="correct horse battery', "DB_PASSWORD"),
+    ],
+    ids=["quoted-value", "quoted-argument", "no-value", "no-end"],
+)
+def test_only_the_name_of_a_lost_argument_is_told(tmp_path: Path, name: str, argument: str, named: str) -> None:
+    root = prepared_copy(name, tmp_path / "root")
+    root.boot(cmdline=f"{root.next_cmdline()} {argument}", reserved_mib=0)
+    run = root.run("configure_kdump", reboot="true")
+    assert run.error == "ConfigurationFailed"
+    assert f"would drop '{named}'" in run.stdout
+    assert not re.search("correct|horse|battery", run.stdout + run.stderr)
+
+
+def test_argument_that_grub_quotes_in_its_own_way_is_not_lost(tmp_path: Path) -> None:
+    root = prepared_copy("amzn2", tmp_path / "root")
+    replace(root, DEFAULTS, 'GRUB_CMDLINE_LINUX_DEFAULT="', 'GRUB_CMDLINE_LINUX_DEFAULT="systemd.setenv=\\"A=b c\\" ')
+    root.boot(cmdline=f'{root.next_cmdline()} "systemd.setenv=A=b c"', reserved_mib=0)
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
 
 
 def test_language_that_el7_adds_to_its_entries_is_no_obstacle(tmp_path: Path) -> None:

@@ -46,13 +46,14 @@ grub2_edit_defaults() {
   write_if_changed "$GRUB2_DEFAULTS" <"$WORK_DIR/grub"
 }
 
-# Words of the running command line that the new grub.cfg $1 has nowhere: somebody put them into the old one (grubby does).
-# Only their names: a value may be a secret.
+# Arguments of the running kernel that the new grub.cfg $1 has nowhere: somebody put them into the old one (grubby does).
+# GRUB moves quotes. Only names are printed: a value may be a secret.
 grub2_lost_arguments() {
-  local word
-  while read -r word; do
-    if ! grep -qF -e "$word" "$1"; then echo "${word%%=*}"; fi
-  done < <(tr -s ' ' '\n' <"$HOST_ROOT/proc/cmdline" | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root|LANG)=|^$')
+  local argument new
+  new="$(tr -d '\\"' <"$1")"
+  while read -r argument; do
+    if [[ "$new" != *"$argument"* ]]; then echo "${argument%%[!A-Za-z0-9_.-]*}"; fi
+  done < <(booted_arguments | tr -d '\\"' | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root|LANG)=')
 }
 
 grub2_configure_reservation() {
