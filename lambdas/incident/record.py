@@ -1,5 +1,6 @@
 """The incident record: its fields, states and identifiers. table.py reads and writes it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from lambdas.incident.object_keys import key_prefix, keys
 from lambdas.runtime import moment
+from lambdas.runtime.visible_text import visible_line
 
 # How far the guest's clock, which dates its boot and its vmcore, may be behind AWS' clock.
 CLOCK_SLACK_SECONDS = 60
@@ -28,6 +30,9 @@ class State(StrEnum):
     DRY_RUN = "dry-run"
     CONCLUDED = "concluded"
 
+
+# The event of the timeline with which a rescue begins.
+RESCUE_OPENED = "rescue-opened"
 
 CRASHED = (State.INTERRUPTING, State.INTERRUPTED, State.INTERRUPT_UNCERTAIN, State.PANICKED)
 
@@ -149,8 +154,8 @@ class Incident(BaseModel):
     timeline: list[dict[str, str]] = Field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """The known fields, in camelCase."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """The known fields, in camelCase, for the table and for people."""
+        return in_visible_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     @property
     def key_prefix(self) -> str:
@@ -182,6 +187,11 @@ class Incident(BaseModel):
         return self.state in CRASHED or self.interrupted_epoch is not None or self.panicked_epoch is not None
 
     @property
+    def rescue_opened_at(self) -> datetime | None:
+        """When its last rescue began: the execution of execution_name, unless another kind of execution followed."""
+        return rescue_opened_at(self.timeline)
+
+    @property
     def started_epoch(self) -> int:
         """When the interrupt was sent, or else claimed, or the panic happened, by AWS' clock; 0: never."""
         return self.interrupted_epoch or self.claimed_epoch or self.panicked_epoch or 0
@@ -199,4 +209,26 @@ def incident_id(at: datetime, instance_id: str) -> str:
 
 def timeline_entry(at: datetime, event: str, detail: str = "") -> dict[str, str]:
     """One entry of the incident's timeline."""
-    return {"at": moment.iso(at), "event": event} | ({"detail": detail} if detail else {})
+    return {"at": moment.iso(at), "event": event} | ({"detail": visible_line(detail)} if detail else {})
+
+
+def rescue_opened_at(timeline: Sequence[Mapping[str, str]]) -> datetime | None:
+    """When the last rescue in this timeline began."""
+    return max((moment.parse(entry["at"]) for entry in timeline if entry["event"] == RESCUE_OPENED), default=None)
+
+
+# Compared with later text of the console, or given back to the instance: they stay as they were read.
+_AS_READ = ("consoleBaseline", "dumpWatch", "upload")
+
+
+def in_visible_text(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record, whose words (of a console, an alarm, a tag, an error) are lines of visible characters."""
+    return {name: value if name in _AS_READ else _shown(value) for name, value in fields.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return visible_line(value)
+    if isinstance(value, dict):
+        return {name: _shown(member) for name, member in value.items()}
+    return [_shown(member) for member in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lambdas.incident.index_fields import index_fields
-from lambdas.incident.record import Incident, State, timeline_entry
+from lambdas.incident.record import Incident, State, in_visible_text, timeline_entry
 from lambdas.incident.update_expression import UpdateExpression, deserialize, serialize
 from lambdas.runtime import clients
 
@@ -53,7 +53,7 @@ class IncidentTable:
         only_in: Sequence[State] = (),
     ) -> bool:
         """Sets camelCase fields and appends to the timeline; False when the record's state is not in `only_in`."""
-        update = UpdateExpression(fields, timeline)
+        update = UpdateExpression(in_visible_text(fields), timeline)
         condition: dict[str, Any] = {}
         if only_in:
             names = [update.value(state.value) for state in only_in]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambdas.runtime import clients
-from lambdas.runtime.visible_text import one_line
+from lambdas.runtime.visible_text import one_line, visible_line
 
 # SNS: fewer than 100 characters of printable ASCII, and 256 KiB of text.
 _SUBJECT_LENGTH = 99
@@ -20,7 +20,8 @@ _NEXT_STEP = {
     "ready-stale": "Run ProvisionDumpVolume for the instance: it checks again that the instance can dump. See the"
     " settings readyMaxAgeDays and readyAcrossBoots.",
     "boot-grace": "Nothing, if the boot completes. If it hangs, read the console: no dump is possible this early.",
-    "dump-under-way": "When the instance is back, start CollectVmcore with its instanceId to fetch the dump.",
+    "dump-under-way": "Look at the instance's console. If its crash kernel hangs, reboot the instance. When it is back,"
+    " start CollectVmcore with its instanceId to fetch the dump.",
     "incident-open": "Nothing, if that incident's collection runs. Otherwise start CollectVmcore with the instanceId"
     " and that incident's incidentId.",
     "alarm-muted": "Nothing, if the mute is intended. If the instance surely hangs, start CollectVmcore with"
@@ -74,9 +75,12 @@ def next_step(reason: str) -> str:
 
 
 def publish(topic_arn: str, *, subject: str, lines: list[str]) -> None:
-    """Publishes one message of `lines`; one that is too long ends in a sentence that says how much is missing."""
+    """Publishes one message of `lines`; one that is too long ends in a sentence that says how much is missing.
+
+    Whatever the lines quote (a console, an alarm's name, an error of AWS) is visible, and stays within its line.
+    """
     printable = "".join(character if " " <= character <= "~" else "?" for character in subject)
-    message = "\n".join(lines).encode(errors="replace")
+    message = "\n".join(map(visible_line, lines)).encode()
     text = message[:_MESSAGE_BYTES].decode(errors="ignore")
     if len(message) > _MESSAGE_BYTES:
         text += f"\n… {len(message) - _MESSAGE_BYTES} bytes are left out: see the incident's record."

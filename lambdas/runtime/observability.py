@@ -4,6 +4,7 @@ Events and results are never logged or traced: they can hold presigned URLs.
 """
 
 import functools
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,8 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 # A person may have typed the id.
 _LONGEST_ID = 100
 
-logger = Logger(service=SERVICE)
+# ASCII only: text of a console or an alarm's name must not turn the lines of whoever reads the log.
+logger = Logger(service=SERVICE, json_serializer=functools.partial(json.dumps, default=str, separators=(",", ":")))
 # Patch only botocore: patched HTTP clients would put request paths into the trace.
 tracer = Tracer(service=SERVICE, patch_modules=("botocore",))
 

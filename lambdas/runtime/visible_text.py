@@ -1,24 +1,29 @@
 """Makes text of a host, a dump or a user fit for people: visible characters, a bounded length, one line. Pure."""
 
-import re
 import unicodedata
 
-# C0 and C1 controls but tab and newline, soft hyphen, zero-width and bidirectional controls, line and paragraph
-# separators, byte order mark, interlinear annotations, lone surrogates, tags. A right-to-left override could make
-# "refused" out of "desufer".
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
+# Letters and marks that nobody sees although their category says nothing of it (Unicode: Default_Ignorable_Code_Point):
+# combining grapheme joiner, Hangul fillers, Khmer inherent vowels, variation selectors; and the blank Braille pattern.
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 )
 
 
 def visible(text: str) -> str:
-    """Shows each invisible character as `\\x1b` or `\\u202e`; CR LF becomes LF."""
-    shown = _INVISIBLE.sub(lambda match: _named(match[0]), text.replace("\r\n", "\n"))
-    if shown.isprintable():
-        return shown
-    # Other controls, private and unassigned characters: what each font shows is its own affair.
-    return "".join(_named(each) if _is_control(each) else each for each in shown)
+    """Shows each invisible character as `\\x1b` or `\\u202e`; CR LF becomes LF.
+
+    A right-to-left override could make "refused" out of "desufer".
+    """
+    text = text.replace("\r\n", "\n")
+    if text.isprintable() and _BLANK.isdisjoint(text):
+        return text
+    return "".join(_named(each) if _is_invisible(each) else each for each in text)
+
+
+def visible_line(text: str) -> str:
+    """The same as one line that keeps its blanks. A line break could forge a row of a notification."""
+    return visible(text).replace("\n", " ")
 
 
 def clip(text: str, longest: int) -> str:
@@ -31,9 +36,10 @@ def one_line(text: str, longest: int) -> str:
     return clip(visible(" ".join(text.split())), longest)
 
 
-def _is_control(character: str) -> bool:
-    # Cc, Cf, Cn, Co, Cs
-    return unicodedata.category(character)[0] == "C" and character not in "\t\n"
+def _is_invisible(character: str) -> bool:
+    # Cc, Cf, Cn, Co, Cs: what a font shows for unassigned and private characters is its own affair. Zl, Zp: separators.
+    category = unicodedata.category(character)
+    return (category[0] == "C" and character not in "\t\n") or category in ("Zl", "Zp") or character in _BLANK
 
 
 def _named(character: str) -> str:

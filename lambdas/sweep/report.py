@@ -99,19 +99,20 @@ def notify(sweep: Sweep, problem: str = "") -> None:
     subject = f"Hangdump: sweep found {len(sweep.outcomes)}, acted on {acted}"
     if sweep.failures:
         subject += f", {len(sweep.failures)} searches failed"
-    entries = [f"Search failed: {one_line(failure, _LONGEST_TEXT)}" for failure in sweep.failures]
-    entries += ["\n".join(_lines(outcome)) for outcome in sweep.outcomes]
-    entries += [f"Not checked: {one_line(unseen, _LONGEST_TEXT)}" for unseen in sweep.unseen]
-    lines = _first(entries)
-    if len(lines) < len(entries):
-        lines.append(f"… and {len(entries) - len(lines)} more in the report.")
+    entries = [[f"Search failed: {one_line(failure, _LONGEST_TEXT)}"] for failure in sweep.failures]
+    entries += [_lines(outcome) for outcome in sweep.outcomes]
+    entries += [[f"Not checked: {one_line(unseen, _LONGEST_TEXT)}"] for unseen in sweep.unseen]
+    first = _first(entries)
+    lines = [line for entry in first for line in entry]
+    if len(first) < len(entries):
+        lines.append(f"… and {len(entries) - len(first)} more in the report.")
     where = problem or f"Report: s3://{VmcoreBucket.read().bucket_name}/{sweep.key}"
     publish(Notifications.read().topic_arn, subject=subject, lines=[*lines, "", where])
 
 
-def _first(entries: Sequence[str]) -> list[str]:
+def _first(entries: Sequence[list[str]]) -> list[list[str]]:
     """The first entries that a notification has room for."""
-    ends = accumulate(len(entry) + 1 for entry in entries)
+    ends = accumulate(sum(len(line) + 1 for line in entry) for entry in entries)
     return [entry for entry, end in zip(entries, ends, strict=True) if end <= _MOST_CHARACTERS]
 
 
