@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.incident.opening import new_incident, open_once
-from lambdas.incident.record import SAFE_VERDICTS, Incident, timeline_entry
+from lambdas.incident.record import RESCUE_OPENED, SAFE_VERDICTS, Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _find(given, records) if given.incident_id else _open(given, event, records)
     entry = timeline_entry(
-        moment.now(), "rescue-opened", one_line(given.reason, _LONGEST_DETAIL) or event["executionName"]
+        moment.now(), RESCUE_OPENED, one_line(given.reason, _LONGEST_DETAIL) or event["executionName"]
     )
     # The sweep leaves an incident alone while its execution runs.
     records.update(incident.incident_id, {"executionName": event["executionName"]}, timeline=[entry])

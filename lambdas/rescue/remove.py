@@ -1,19 +1,20 @@
 """Removes what a rescue created: instance, snapshot, volumes. Each function yields the ids that are still there.
 
 Tags find the resources, but whoever may tag could name another one. What is removed also needs an incident whose record
-names this rescue, must be younger than the rescue, and must be neither enrolled nor a dump volume.
+names this rescue (made_by.py), and must be neither enrolled nor a dump volume.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident
+from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import deserialize
-from lambdas.runtime import clients, moment
+from lambdas.rescue.made_by import why_not_made_by
+from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import (
@@ -33,7 +34,6 @@ _GONE = {"InvalidInstanceID.NotFound", "InvalidSnapshot.NotFound", "InvalidVolum
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 # A filter of EC2 takes * and ? for anything; no name of an execution has them.
 _NAME = re.compile(r"[^*?\\\s]{1,80}")
-_OPENED = "rescue-opened"
 
 
 class Rescue:
@@ -63,15 +63,8 @@ class Rescue:
             return "its tags are not those of this rescue"
         if protecting := PROTECTING_TAGS & tags.keys():
             return f"it is tagged {min(protecting)}"
-        incident = self._read(tags.get(INCIDENT_TAG, ""))
-        if incident is None or incident.execution_name != self._name:
-            return "no incident says that this rescue works on it"
-        if incident.instance_id != tags.get(RESCUED_INSTANCE_TAG):
-            return "its incident is another instance's"
-        opened = [moment.parse(entry["at"]) for entry in incident.timeline if entry["event"] == _OPENED]
-        if not opened or made_at < max(opened) - timedelta(seconds=CLOCK_SLACK_SECONDS):
-            return "it is older than the rescue"
-        return ""
+        incident, rescued = self._read(tags.get(INCIDENT_TAG, "")), tags.get(RESCUED_INSTANCE_TAG, "")
+        return why_not_made_by(self._name, incident, rescued_instance=rescued, made_at=made_at)
 
     def _read(self, incident_id: str) -> Incident | None:
         """Does not use IncidentTable, which also writes: this function may only read."""

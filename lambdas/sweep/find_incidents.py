@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lambdas.incident.record import rescue_opened_at
 from lambdas.incident.update_expression import deserialize, serialize
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, RecordKeeping, Rescue
@@ -11,7 +12,10 @@ from lambdas.sweep.found import IncidentFacts, InStandby
 from lambdas.sweep.judge_instances import UNFINISHED
 from lambdas.sweep.time_left import TimeLeft
 
-_FIELDS = ("pk", "instanceId", "state", "verdict", "openedAt", "executionName", "executionArn", "autoScalingGroup")
+_FIELDS = (
+    *("pk", "instanceId", "state", "verdict", "openedAt", "executionName", "executionArn", "autoScalingGroup"),
+    "timeline",
+)
 # IN takes at most 100 values.
 _MOST_NAMES = 100
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -78,6 +82,8 @@ def _facts(item: Mapping[str, Any], running: frozenset[str]) -> IncidentFacts:
         opened_at=moment.parse(item["openedAt"]) if item.get("openedAt") else _LONG_AGO,
         is_running=not running.isdisjoint(names),
         auto_scaling_group=str(item.get("autoScalingGroup") or ""),
+        execution_name=str(item.get("executionName") or ""),
+        rescue_opened_at=rescue_opened_at(item.get("timeline", [])),
     )
 
 

@@ -85,6 +85,9 @@ class IncidentFacts:
     opened_at: datetime
     is_running: bool
     auto_scaling_group: str = ""
+    # The last execution, and when the last rescue began; None: it was never rescued.
+    execution_name: str = ""
+    rescue_opened_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
 """Judges volumes, snapshots, rescue instances, uploads and alarms that were left behind. Pure.
 
-A resource is removed only if it has Hangdump's tags, no execution works with it, and its data also exists elsewhere. A
-dump volume is never removed: it may hold the only vmcore of a crash. In doubt a resource is only reported.
+A resource is removed only if a rescue of our record made it, no execution works with it, and its data also exists
+elsewhere. A dump volume is never removed: it may hold the only vmcore of a crash. In doubt a resource is only reported.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from lambdas.rescue.made_by import why_not_made_by
 from lambdas.sweep.case import Action, Case, Finding, is_over, is_safe
 from lambdas.sweep.found import Alarm, Collector, Snapshot, Upload, Volume
 
@@ -122,11 +123,14 @@ def judge_alarm(case: Case, alarm: Alarm) -> Iterator[Finding]:
 
 
 def _is_left_by_rescue(case: Case, made: Volume | Snapshot | Collector, made_at: datetime) -> bool:
-    """Whether its incident is over, of the same instance, and older than the resource: tags alone can be forged."""
+    """Whether its incident is over, and its record says that this rescue made it: tags alone can be forged."""
     incident = case.incident(made.incident_id)
-    if incident is None or not is_over(incident) or not made.is_removable:
+    if incident is None or not is_over(incident) or not made.is_removable or not case.is_settled(made_at):
         return False
-    return incident.instance_id == made.instance_id and incident.opened_at <= made_at and case.is_settled(made_at)
+    if why_not_made_by(made.rescue, incident, rescued_instance=made.instance_id, made_at=made_at):
+        return False
+    began = incident.rescue_opened_at
+    return began is not None and made_at <= began + case.policy.rescue_needs
 
 
 def _of_rescue(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from lambdas.handlers import sweep
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
-from lambdas.runtime import clients
+from lambdas.runtime import clients, moment
 from lambdas.runtime.errors import VmcoreNotFound
 from lambdas.sweep import check_instances
 from tests.lambdas.account import NOW, TABLE, Account
@@ -24,6 +24,11 @@ CONFIG = "0123456789abcdef"
 READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64", "configId": CONFIG}
 KERNEL = READY["kernel"]
 NOT_LOADED = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "kexec_crash_loaded is 0"}
+# By moto's clock, which dates what is made.
+RESCUED_NOW: dict[str, Any] = {
+    "execution_name": "rescue-1",
+    "timeline": [{"at": moment.iso(datetime.now(UTC)), "event": "rescue-opened"}],
+}
 Sweep = Callable[..., dict[str, Any]]
 
 
@@ -137,10 +142,10 @@ def test_leaves_alone_what_only_looks_like_ours(account: Account, run: Sweep) ->
 
 def test_ends_what_the_rescue_of_a_concluded_incident_left(account: Account, launch: Launch, run: Sweep) -> None:
     host = launch()
-    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED)
+    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED, **RESCUED_NOW)
     tags = {"hangdump:stack": "Hangdump", **rescued(host, incident)}
     dump_volume, copy = make_volume(host), make_volume(host, **rescued(host, incident))
-    collector = launch(tags=tags)
+    collector = launch(tags=tags, launched_at=datetime.now(UTC))
     snapshot = clients.ec2().create_snapshot(VolumeId=dump_volume)["SnapshotId"]
     clients.ec2().create_tags(Resources=[snapshot], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
 
@@ -154,14 +159,38 @@ def test_ends_what_the_rescue_of_a_concluded_incident_left(account: Account, lau
     assert run()["findings"] == 1, "a second sweep finds nothing more than the dump volume, which here is not attached"
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"execution_name": "rescue-1"}, id="never-rescued"),
+        pytest.param(RESCUED_NOW | {"execution_name": "rescue-2"}, id="rescued-by-another-execution"),
+    ],
+)
+def test_nothing_is_removed_that_only_says_that_a_rescue_made_it(
+    account: Account, launch: Launch, run: Sweep, record: dict[str, Any]
+) -> None:
+    host = launch()
+    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.CAPTURED, **record)
+    tags = {"hangdump:stack": "Hangdump", **rescued(host, incident)}
+    launch(tags=tags, launched_at=datetime.now(UTC))
+    volume, kept = make_volume(host, **rescued(host, incident)), make_volume(host)
+    snapshot = clients.ec2().create_snapshot(VolumeId=kept)["SnapshotId"]
+    clients.ec2().create_tags(Resources=[snapshot], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
+
+    assert run()["acted"] == 0
+
+    assert account.named("TerminateInstances") == account.named("DeleteSnapshot") == []
+    assert volume in volumes()
+
+
 @pytest.mark.parametrize("protecting", ["hangdump:enrolled", "hangdump:instance-id"])
 def test_neither_an_enrolled_instance_nor_a_dump_volume_is_removed_whatever_its_tags(
     account: Account, launch: Launch, run: Sweep, protecting: str
 ) -> None:
     host = launch()
-    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED)
+    incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED, **RESCUED_NOW)
     tags = {"hangdump:stack": "Hangdump", **rescued(host, incident), protecting: "true"}
-    launch(tags=tags)
+    launch(tags=tags, launched_at=datetime.now(UTC))
     volume = make_volume(host, **rescued(host, incident), **{protecting: "true"})
 
     run()

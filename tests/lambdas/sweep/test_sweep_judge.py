@@ -27,7 +27,14 @@ from tests.lambdas.account import NOW
 HOST, INCIDENT, RESCUE = "i-0123456789abcdef0", "20261120T040000Z-i-0123456789abcdef0", "rescue-1"
 OLD, YOUNG = NOW - timedelta(days=4), NOW - timedelta(minutes=10)
 CONCLUDED = IncidentFacts(
-    incident_id=INCIDENT, instance_id=HOST, state="concluded", verdict="captured", opened_at=OLD, is_running=False
+    incident_id=INCIDENT,
+    instance_id=HOST,
+    state="concluded",
+    verdict="captured",
+    opened_at=OLD,
+    is_running=False,
+    execution_name=RESCUE,
+    rescue_opened_at=OLD,
 )
 FAILED = replace(CONCLUDED, verdict="failed")
 VOLUME = Volume(
@@ -191,7 +198,11 @@ def test_what_a_rescue_still_needs_is_left_alone(found: Found) -> None:
     "incident",
     [
         pytest.param(replace(CONCLUDED, instance_id="i-0fedcba9876543210"), id="of-another-instance"),
-        pytest.param(replace(CONCLUDED, opened_at=OLD + timedelta(hours=1)), id="younger-than-what-it-made"),
+        pytest.param(replace(CONCLUDED, rescue_opened_at=OLD + timedelta(hours=1)), id="younger-than-what-it-made"),
+        pytest.param(replace(CONCLUDED, rescue_opened_at=OLD - timedelta(days=2)), id="rescued-long-before"),
+        pytest.param(replace(CONCLUDED, rescue_opened_at=None), id="never-rescued"),
+        pytest.param(replace(CONCLUDED, execution_name="rescue-2"), id="rescued-by-another-execution"),
+        pytest.param(replace(CONCLUDED, execution_name=""), id="no-execution"),
     ],
 )
 def test_what_the_incident_it_is_tagged_with_cannot_have_made_is_only_reported(incident: IncidentFacts) -> None:
