@@ -25,7 +25,7 @@ from lab.simulator.one_thread_account import OneThreadAccount, import_handlers
 from lab.simulator.scheduler import scheduler
 from lab.simulator.virtual_time import virtual_time
 from lambdas.incident.object_keys import VMCORES
-from lambdas.runtime.tags import ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
+from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
 
 # Few polls: the loops' bounds are the template's, and each poll costs processor time here.
 SETTINGS: dict[str, Any] = {"pollSeconds": 60, "dumpTimeoutSeconds": 900, "probeTimeoutSeconds": 20}
@@ -72,7 +72,9 @@ class World(Deployment):
             machine.executions.clear()
         dynamodb, table = self.account.client("dynamodb"), os.environ["TABLE_NAME"]
         for item in dynamodb.scan(TableName=table)["Items"]:
-            dynamodb.delete_item(TableName=table, Key={"pk": item["pk"]})
+            # The dump volume stays, and so does what says whose it is.
+            if not item["pk"]["S"].startswith(DUMP_VOLUME_RECORD_PREFIX):
+                dynamodb.delete_item(TableName=table, Key={"pk": item["pk"]})
         s3 = self.account.client("s3")
         for version in s3.list_object_versions(Bucket=self.bucket).get("Versions", []):
             s3.delete_object(Bucket=self.bucket, Key=version["Key"], VersionId=version["VersionId"])

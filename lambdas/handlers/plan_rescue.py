@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.incident.record import timeline_entry
+from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.provision.choose_volume import client_token
-from lambdas.rescue.plan import choose_source, marks, place_rescue_instance, read_instance_or_none, read_sources
+from lambdas.provision.choose_volume import client_token, read_dump_volumes
+from lambdas.rescue.plan import choose_source, marks, place_rescue_instance, read_instance_or_none
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace
-from lambdas.runtime.errors import InstanceNotEnrolled
+from lambdas.runtime.errors import InstanceNotEnrolled, InvalidInput
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import ENROLLED_TAG
 
@@ -20,24 +20,25 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incident","executionId","executionName"}`; raises NoDumpVolume, SeveralDumpVolumes and more."""
-    incident = event["incident"]
-    instance_id = incident["instanceId"]
+    """Takes `{"incident":{"incidentId"},"executionId","executionName"}`; raises NoDumpVolume and more."""
+    records = IncidentTable(RecordKeeping.read().table_name)
+    incident = _read(event["incident"]["incidentId"], records)
+    instance_id = incident.instance_id
     instance = read_instance_or_none(instance_id)
     _require_consent(instance, instance_id)
-    source = choose_source(instance_id, read_sources(instance_id))
-    records = IncidentTable(RecordKeeping.read().table_name)
-    network = instance if instance and "SubnetId" in instance else _recorded_network(incident["incidentId"], records)
+    source = choose_source(instance_id, read_dump_volumes(instance_id, table_name=records.name))
+    # EC2 no longer tells the network of a terminated instance.
+    network = instance if instance and "SubnetId" in instance else incident.network
     interface = place_rescue_instance(network, instance_id, RescueInstancePlace.read())
     tags = marks(
         execution_name=event["executionName"],
-        incident_id=incident["incidentId"],
+        incident_id=incident.incident_id,
         instance_id=instance_id,
         volume_id=source.volume_id,
     )
     logger.info("The rescue copies %s; its instance goes to %s", source.volume_id, interface["SubnetId"])
     entry = timeline_entry(moment.now(), "rescue-planned", f"a copy of {source.volume_id}")
-    records.update(incident["incidentId"], {}, timeline=[entry])
+    records.update(incident.incident_id, {}, timeline=[entry])
     return {
         "volumeId": source.volume_id,
         "description": f"Hangdump: rescue of the vmcore of {instance_id}",
@@ -48,10 +49,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def _recorded_network(incident_id: str, records: IncidentTable) -> dict[str, Any]:
-    """The network of a terminated instance, which EC2 no longer shows."""
+def _read(incident_id: str, records: IncidentTable) -> Incident:
+    """The record says whose volume is copied, whatever else the event says."""
     known = records.read(incident_id)
-    return known.network if known else {}
+    if known is None or not known.instance_id:
+        raise InvalidInput(f"There is no incident {incident_id!r} in the table.", "Start RescueVmcore instead.")
+    return known
 
 
 def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> None:

@@ -1,8 +1,7 @@
 """Chooses an instance's dump volume: the attached one, an unattached one from before, or a new one.
 
-An unattached volume is taken only if ProvisionDumpVolume recorded in the incident table that it created it for this
-instance. Tags do not prove that: whoever may tag could hand a host a volume of theirs, and get its memory with the next
-dump.
+A volume is taken only if ProvisionDumpVolume recorded in the incident table that it created it for this instance. Tags
+do not prove that: whoever may tag could hand a host a volume of theirs, and get its memory with the next dump.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from typing import Literal
 
 from lambdas.instance.facts import Instance
 from lambdas.runtime import clients
-from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
+from lambdas.runtime.errors import DumpVolumeElsewhere, DumpVolumeUnfit, NoFreeDeviceName, SeveralDumpVolumes
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, OWNER_TAG, STACK, STACK_TAG
 
@@ -42,6 +41,20 @@ class DumpVolume:
     attachment_state: str = ""
     device: str = ""
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is being detached."""
+        return self.attachment_state == "detaching"
+
+    def faults(self, size_gib: int) -> list[str]:
+        """Why no dump of `size_gib` may be written to it."""
+        faults = {
+            "ProvisionDumpVolume did not create it for this instance": not self.is_ours,
+            "it is not encrypted": not self.is_encrypted,
+            f"it has {self.size_gib} GiB of {size_gib}": self.size_gib < size_gib,
+        }
+        return [fault for fault, is_true in faults.items() if is_true]
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -54,14 +67,17 @@ class Choice:
 
 
 def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib: int) -> Choice:
-    """Raises DumpVolumeElsewhere, SeveralDumpVolumes, NoFreeDeviceName."""
+    """Raises DumpVolumeUnfit, DumpVolumeElsewhere, SeveralDumpVolumes, NoFreeDeviceName."""
     present = [volume for volume in volumes if volume.state not in _GONE]
-    for volume in present:
-        if volume.attached_to == instance.instance_id and volume.attachment_state != "detaching":
-            return Choice("reuse", volume.volume_id, volume.size_gib, volume.device)
+    attached = [each for each in present if each.attached_to == instance.instance_id and not each.is_leaving]
+    if attached:
+        volume = min(attached, key=lambda each: (bool(each.faults(size_gib)), each.volume_id))
+        if volume.faults(size_gib):
+            raise _unfit(instance, volume, size_gib)
+        return Choice("reuse", volume.volume_id, volume.size_gib, volume.device)
     ours = [volume for volume in present if volume.is_ours]
     free = [volume for volume in ours if _is_free(instance, volume)]
-    usable = [volume for volume in free if volume.is_encrypted and volume.size_gib >= size_gib]
+    usable = [volume for volume in free if not volume.faults(size_gib)]
     ignored = [volume.volume_id for volume in present if volume not in usable]
     if ignored:
         logger.warning("Not taken as the dump volume of %s: %s", instance.instance_id, ", ".join(ignored))
@@ -94,6 +110,15 @@ def _is_free(instance: Instance, volume: DumpVolume) -> bool:
     return volume.state in ("available", "creating") and volume.availability_zone == instance.availability_zone
 
 
+def _unfit(instance: Instance, volume: DumpVolume, size_gib: int) -> DumpVolumeUnfit:
+    return DumpVolumeUnfit(
+        f"{volume.volume_id} is attached to {instance.instance_id} as its dump volume, but no dump may be written to it:"
+        f" {', '.join(volume.faults(size_gib))}.",
+        f"Copy the dumps that you need from it, detach it, remove its tag {OWNER_TAG}, and run ProvisionDumpVolume"
+        " again: it creates another one. If only the size is wrong and suffices, set sizeGib.",
+    )
+
+
 def _elsewhere(instance: Instance, volumes: Iterable[DumpVolume]) -> DumpVolumeElsewhere:
     places = "; ".join(f"{volume.volume_id} is {_place(volume)}" for volume in volumes)
     return DumpVolumeElsewhere(
@@ -104,7 +129,7 @@ def _elsewhere(instance: Instance, volumes: Iterable[DumpVolume]) -> DumpVolumeE
 
 
 def _place(volume: DumpVolume) -> str:
-    if volume.attachment_state == "detaching":
+    if volume.is_leaving:
         return f"detaching from {volume.attached_to}"
     if volume.attached_to:
         return f"attached to {volume.attached_to}"

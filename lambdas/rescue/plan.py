@@ -1,11 +1,11 @@
 """Chooses the volume that a rescue copies, and the network and tags of the rescue instance."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.provision.choose_volume import DumpVolume
 from lambdas.runtime import clients
 from lambdas.runtime.environment import RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotFound, NoDumpVolume, SeveralDumpVolumes
@@ -25,24 +25,19 @@ if TYPE_CHECKING:
 _GONE = ("creating", "deleting", "deleted", "error")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A volume tagged as the instance's dump volume; attached_to "": it is not attached."""
+def choose_source(instance_id: str, volumes: Sequence[DumpVolume]) -> DumpVolume:
+    """The attached dump volume, or else the only one. Raises NoDumpVolume, SeveralDumpVolumes.
 
-    volume_id: str
-    state: str
-    attached_to: str = ""
-
-
-def choose_source(instance_id: str, volumes: Sequence[Source]) -> Source:
-    """The attached dump volume, or else the only one. Raises NoDumpVolume, SeveralDumpVolumes."""
-    present = [volume for volume in volumes if volume.state not in _GONE]
+    Only volumes that ProvisionDumpVolume recorded count: a tag could put another one in their place, or beside them.
+    """
+    present = [volume for volume in volumes if volume.is_ours and volume.state not in _GONE]
     attached = [volume for volume in present if volume.attached_to == instance_id]
     candidates = attached or present
     if not candidates:
         raise NoDumpVolume(
-            f"No volume is tagged {OWNER_TAG}={instance_id}: there is nothing to rescue a vmcore from.",
-            "If the instance dumped to its root volume, copy that volume yourself.",
+            f"ProvisionDumpVolume created no volume that is tagged {OWNER_TAG}={instance_id}: there is nothing to rescue a"
+            " vmcore from.",
+            "If the instance dumped to its root volume, or to a volume of yours, copy that volume yourself.",
         )
     if len(candidates) > 1:
         named = ", ".join(volume.volume_id for volume in candidates)
@@ -66,20 +61,6 @@ def read_instance_or_none(instance_id: str) -> "InstanceTypeDef | None":
         raise
     found = [each for reservation in answer["Reservations"] for each in reservation.get("Instances", [])]
     return found[0] if found else None
-
-
-def read_sources(instance_id: str) -> list[Source]:
-    filters = [{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}]
-    pages = clients.ec2().get_paginator("describe_volumes").paginate(Filters=filters)  # type: ignore[arg-type]
-    return [
-        Source(
-            volume_id=volume["VolumeId"],
-            state=volume["State"],
-            attached_to=volume["Attachments"][0]["InstanceId"] if volume.get("Attachments") else "",
-        )
-        for page in pages
-        for volume in page["Volumes"]
-    ]
 
 
 def place_rescue_instance(network: Mapping[str, Any], instance_id: str, place: RescueInstancePlace) -> dict[str, Any]:

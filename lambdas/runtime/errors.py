@@ -128,6 +128,15 @@ class DumpVolumeElsewhere(HangdumpError):
     )
 
 
+class DumpVolumeUnfit(HangdumpError):
+    """The attached dump volume is not one that ProvisionDumpVolume created, not encrypted, or too small."""
+
+    next_step = (
+        "Copy the dumps that you need from it, detach it, remove its tag hangdump:instance-id, and run again: another"
+        " one is created."
+    )
+
+
 class SeveralDumpVolumes(HangdumpError):
     """More than one unattached volume is tagged as this instance's dump volume."""
 

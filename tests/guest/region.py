@@ -128,6 +128,8 @@ class Region(Deployment):
             Encrypted=True,
             TagSpecifications=[{"ResourceType": "volume", "Tags": tags}],
         )["VolumeId"]
+        item = {"pk": {"S": f"dump-volume#{volume_id}"}, "instanceId": {"S": instance_id}}
+        self.account.client("dynamodb").put_item(TableName=self.outputs["IncidentTableName"], Item=item)
         (self.volumes / f"{DUMP_VOLUME}.qcow2").rename(self.volumes / f"{volume_id}.qcow2")
         wait_until(
             lambda: ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"] == "available",

@@ -6,7 +6,7 @@ import pytest
 
 from lambdas.instance.facts import Instance
 from lambdas.provision.choose_volume import Choice, DumpVolume, choose_volume, plan_size_gib
-from lambdas.runtime.errors import DumpVolumeElsewhere, NoFreeDeviceName, SeveralDumpVolumes
+from lambdas.runtime.errors import DumpVolumeElsewhere, DumpVolumeUnfit, NoFreeDeviceName, SeveralDumpVolumes
 
 INSTANCE = Instance(
     instance_id="i-0123456789abcdef0",
@@ -61,6 +61,32 @@ THERE = replace(HERE, volume_id="vol-3", attached_to="i-0fedcba9876543210")
 )
 def test_chooses(volumes: list[DumpVolume], choice: Choice) -> None:
     assert choose_volume(INSTANCE, volumes, size_gib=8) == choice
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"),
+    [
+        pytest.param(replace(HERE, is_ours=False), "did not create it for this instance", id="somebody-elses"),
+        pytest.param(replace(HERE, is_encrypted=False), "it is not encrypted", id="not-encrypted"),
+        pytest.param(replace(HERE, size_gib=1), "it has 1 GiB of 8", id="too-small"),
+        pytest.param(
+            replace(HERE, is_ours=False, is_encrypted=False, size_gib=1, attachment_state="attaching"),
+            "did not create it for this instance, it is not encrypted, it has 1 GiB of 8",
+            id="all-of-it",
+        ),
+    ],
+)
+def test_no_host_dumps_to_a_volume_that_somebody_attached_and_tagged(volume: DumpVolume, said: str) -> None:
+    with pytest.raises(DumpVolumeUnfit) as raised:
+        choose_volume(INSTANCE, [volume, FREE], size_gib=8)
+    assert f"vol-2 is attached to {INSTANCE.instance_id}" in str(raised.value)
+    assert said in str(raised.value)
+    assert "detach it, remove its tag hangdump:instance-id" in str(raised.value)
+
+
+def test_a_volume_that_somebody_attached_besides_is_no_obstacle() -> None:
+    foreign = replace(HERE, volume_id="vol-1", is_ours=False)
+    assert choose_volume(INSTANCE, [foreign, HERE], size_gib=8).volume_id == "vol-2"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which volume a rescue copies, and where its collector goes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from lambdas.handlers import open_rescue, plan_rescue
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable
-from lambdas.rescue.plan import Source, choose_source, place_rescue_instance
+from lambdas.provision.choose_volume import DumpVolume
+from lambdas.rescue.plan import choose_source, place_rescue_instance
 from lambdas.runtime import clients
 from lambdas.runtime.environment import RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes
@@ -15,9 +17,17 @@ from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 
 ID = "i-0123456789abcdef0"
-MINE = Source(volume_id="vol-1", state="in-use", attached_to=ID)
-LOOSE = Source(volume_id="vol-2", state="available")
-ELSEWHERE = Source(volume_id="vol-3", state="in-use", attached_to="i-another")
+LOOSE = DumpVolume(
+    volume_id="vol-2",
+    state="available",
+    availability_zone=f"{aws.REGION}a",
+    size_gib=8,
+    is_encrypted=True,
+    is_ours=True,
+)
+MINE = replace(LOOSE, volume_id="vol-1", state="in-use", attached_to=ID)
+ELSEWHERE = replace(LOOSE, volume_id="vol-3", state="in-use", attached_to="i-another")
+FORGED = replace(LOOSE, volume_id="vol-0", is_ours=False)
 
 
 def _place(subnet_id: str, group_id: str) -> RescueInstancePlace:
@@ -37,9 +47,11 @@ EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescueVmcore:by-han
         pytest.param([LOOSE, MINE], "vol-1", id="the attached one"),
         pytest.param([LOOSE], "vol-2", id="the only one, detached"),
         pytest.param([ELSEWHERE], "vol-3", id="one that was moved to another instance"),
+        pytest.param([FORGED, LOOSE], "vol-2", id="not one that somebody tagged"),
+        pytest.param([replace(FORGED, attached_to=ID), LOOSE], "vol-2", id="not one that somebody attached and tagged"),
     ],
 )
-def test_copies_the_volume_that_the_instance_has_or_had(volumes: list[Source], chosen: str) -> None:
+def test_copies_the_volume_that_the_instance_has_or_had(volumes: list[DumpVolume], chosen: str) -> None:
     assert choose_source(ID, volumes).volume_id == chosen
 
 
@@ -47,11 +59,12 @@ def test_copies_the_volume_that_the_instance_has_or_had(volumes: list[Source], c
     ("volumes", "error"),
     [
         pytest.param([], NoDumpVolume, id="none"),
-        pytest.param([Source(volume_id="vol-4", state="deleting")], NoDumpVolume, id="one that is going"),
+        pytest.param([FORGED], NoDumpVolume, id="one that somebody tagged"),
+        pytest.param([replace(LOOSE, state="deleting")], NoDumpVolume, id="one that is going"),
         pytest.param([LOOSE, ELSEWHERE], SeveralDumpVolumes, id="two, none of them attached"),
     ],
 )
-def test_copies_nothing_when_in_doubt(volumes: list[Source], error: type[Exception]) -> None:
+def test_copies_nothing_when_in_doubt(volumes: list[DumpVolume], error: type[Exception]) -> None:
     with pytest.raises(error):
         choose_source(ID, volumes)
 
@@ -77,19 +90,27 @@ def test_nobody_knows_where_when_the_instance_is_gone() -> None:
     assert place_rescue_instance({}, ID, THERE)["SubnetId"] == "subnet-1"
 
 
-def _tag(volume_id: str, instance_id: str) -> None:
-    clients.ec2().create_tags(Resources=[volume_id], Tags=[{"Key": "hangdump:instance-id", "Value": instance_id}])
-
-
-def _volume_of(instance_id: str) -> str:
+def _volume(instance_id: str, *, is_recorded: bool = True) -> str:
+    """A volume with the tags of the instance's dump volume; with the record too, ProvisionDumpVolume has created it."""
     volume_id: str = clients.ec2().create_volume(AvailabilityZone=f"{aws.REGION}a", Size=8)["VolumeId"]
-    clients.ec2().attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")
-    _tag(volume_id, instance_id)
+    tags = {"hangdump:instance-id": instance_id, "hangdump:stack": "Hangdump"}
+    clients.ec2().create_tags(Resources=[volume_id], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
+    if is_recorded:
+        item = {"pk": {"S": f"dump-volume#{volume_id}"}, "instanceId": {"S": instance_id}}
+        clients.dynamodb().put_item(TableName=aws.TABLE, Item=item)
     return volume_id
 
 
-def _plan(context: Any, instance_id: str) -> dict[str, Any]:
-    incident = {"instanceId": instance_id, "incidentId": "an-incident"}
+def _volume_of(instance_id: str) -> str:
+    volume_id = _volume(instance_id)
+    clients.ec2().attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device="/dev/sdf")
+    return volume_id
+
+
+def _plan(context: Any, instance_id: str, **record: Any) -> dict[str, Any]:
+    known = Incident(incident_id="an-incident", instance_id=instance_id, **record)
+    IncidentTable(aws.TABLE).create(known)
+    incident = {"instanceId": "i-what-the-event-says", "incidentId": "an-incident"}
     event = {"incident": incident, "executionId": EXECUTION, "executionName": "by-hand"}
     return plan_rescue.handler(event, context)
 
@@ -117,18 +138,38 @@ def test_everything_is_marked_with_whose_rescue_it_is(account: Account, instance
 def test_a_terminated_instance_is_rescued_in_the_network_that_its_incident_recorded(
     account: Account, context: Any
 ) -> None:
-    volume_id: str = clients.ec2().create_volume(AvailabilityZone=f"{aws.REGION}a", Size=8)["VolumeId"]
-    _tag(volume_id, ID)
+    _volume(ID)
     network = {"SubnetId": "subnet-0a", "SecurityGroups": [{"GroupId": "sg-0b"}], "PublicIpAddress": "192.0.2.7"}
-    IncidentTable(aws.TABLE).create(Incident(incident_id="an-incident", instance_id=ID, network=network))
 
-    assert _plan(context, ID)["networkInterface"] == {
+    assert _plan(context, ID, network=network)["networkInterface"] == {
         "DeviceIndex": 0,
         "SubnetId": "subnet-0a",
         "DeleteOnTermination": True,
         "Groups": ["sg-0b"],
         "AssociatePublicIpAddress": True,
     }
+
+
+def test_a_volume_that_somebody_tagged_neither_blocks_the_rescue_nor_takes_the_place_of_the_real_one(
+    account: Account, context: Any
+) -> None:
+    network = {"SubnetId": "subnet-0a"}
+    real, _forged = _volume(ID), _volume(ID, is_recorded=False)
+    assert _plan(context, ID, network=network)["volumeId"] == real
+
+    clients.ec2().delete_volume(VolumeId=real)
+    with pytest.raises(NoDumpVolume):
+        _plan(context, ID, network=network)
+
+
+def test_the_record_says_whose_volume_is_copied_not_the_event(account: Account, context: Any) -> None:
+    own, _other = _volume(ID), _volume("i-what-the-event-says")
+    plan = _plan(context, ID, network={"SubnetId": "subnet-0a"})
+    assert (plan["volumeId"], plan["description"]) == (own, f"Hangdump: rescue of the vmcore of {ID}")
+
+    unknown = {"incident": {"instanceId": ID, "incidentId": "nowhere"}, "executionId": EXECUTION, "executionName": "x"}
+    with pytest.raises(InvalidInput, match="nowhere"):
+        plan_rescue.handler(unknown, context)
 
 
 def test_an_instance_whose_owner_has_not_agreed_is_not_copied(account: Account, launch: Any, context: Any) -> None:
