@@ -89,14 +89,9 @@ def _enter(incident: Incident, settings: Standby, table: IncidentTable, clock: C
     # If somebody else put it into Standby, it is safe, and they bring it back.
     if member is None or member.lifecycle_state == STANDBY:
         return None
-    if member.lifecycle_state.startswith(TERMINATING):
-        _hurry(incident, member, table, clock)
-        return None
-    if member.lifecycle_state == ENTERING_STANDBY:
-        return _wait(incident.instance_id, settings, clock)
-    if member.lifecycle_state != IN_SERVICE:
-        return Obstacle(UNAVAILABLE, f"It is {member.lifecycle_state} in the Auto Scaling group {member.group}.")
-    return _move(incident, member, settings, table, clock)
+    if member.lifecycle_state == IN_SERVICE:
+        return _move(incident, member, settings, table, clock)
+    return _wait(incident, member, settings, table, clock)
 
 
 def _move(
@@ -112,16 +107,7 @@ def _move(
     if refusal is not None:
         table.update(incident.incident_id, {"autoScalingGroup": ""})
         return refusal
-    obstacle = _wait(incident.instance_id, settings, clock)
-    if obstacle is None:
-        table.update(incident.incident_id, {}, timeline=[timeline_entry(clock(), "in-standby", member.group)])
-    return obstacle
-
-
-def _hurry(incident: Incident, member: Membership, table: IncidentTable, clock: Clock) -> None:
-    """Too late for Standby, but the dump volume outlives the instance: every second counts."""
-    entry = timeline_entry(clock(), "terminating", f"{member.lifecycle_state} in {member.group}")
-    table.update(incident.incident_id, {}, timeline=[entry])
+    return _wait(incident, read_membership(incident.instance_id), settings, table, clock)
 
 
 def _ask(instance_id: str, member: Membership) -> Obstacle | None:
@@ -135,14 +121,19 @@ def _ask(instance_id: str, member: Membership) -> Obstacle | None:
     return None
 
 
-def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
+def _wait(
+    incident: Incident, member: Membership | None, settings: Standby, table: IncidentTable, clock: Clock
+) -> Obstacle | None:
     began = clock()
     while True:
-        member = read_membership(instance_id)
         if member is None:
             return Obstacle(UNAVAILABLE, "It has left its Auto Scaling group.")
-        if member.lifecycle_state == STANDBY:
-            return None
+        # Terminating: too late for Standby, but the dump volume outlives the instance, and every second counts.
+        for event, state in (("in-standby", STANDBY), ("terminating", TERMINATING)):
+            if member.lifecycle_state.startswith(state):
+                entry = timeline_entry(clock(), event, f"{member.lifecycle_state} in {member.group}")
+                table.update(incident.incident_id, {}, timeline=[entry])
+                return None
         state = f"{member.lifecycle_state} in the Auto Scaling group {member.group}"
         if member.lifecycle_state not in (ENTERING_STANDBY, IN_SERVICE):
             return Obstacle(UNAVAILABLE, f"It is {state}.")
@@ -151,6 +142,7 @@ def _wait(instance_id: str, settings: Standby, clock: Clock) -> Obstacle | None:
             why = "is a lifecycle hook or a deregistration delay longer than that?"
             return Obstacle(UNAVAILABLE, f"It is still {state} after {waited_seconds} s: {why}")
         time.sleep(_ENTER_POLL_SECONDS)
+        member = read_membership(incident.instance_id)
 
 
 # Less than the function's timeout: the rest is for the notification.

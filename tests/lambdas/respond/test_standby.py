@@ -105,6 +105,32 @@ def test_what_the_group_already_terminates_is_interrupted_at_once(
     assert "terminating" in events(incident_id)
 
 
+@pytest.mark.parametrize("is_refused", [True, False], ids=["before-it-is-asked", "while-it-enters"])
+@pytest.mark.parametrize("state", ["Terminating", "Terminating:Wait", "Terminating:Proceed"])
+def test_what_the_group_begins_to_terminate_on_the_way_into_standby_is_interrupted_at_once(
+    account: Account,
+    group: AutoScalingGroup,
+    interrupt: Interrupt,
+    incident_id: str,
+    instance_id: str,
+    state: str,
+    is_refused: bool,
+) -> None:
+    enter = account._EnterStandby  # type: ignore[attr-defined]
+
+    def terminate(parameters: dict[str, Any]) -> dict[str, Any]:
+        if not is_refused:
+            enter(parameters)
+        group.lifecycle_state, group.standby_at = state, None
+        return dict(enter(parameters)) if is_refused else {"Activities": []}
+
+    account._EnterStandby = terminate  # type: ignore[attr-defined]
+    assert interrupt()[0] == "interrupt"
+    assert account.interrupts == [instance_id]
+    assert "terminating" in events(incident_id)
+    assert "in-standby" not in events(incident_id)
+
+
 @pytest.mark.parametrize("state", ["Pending:Wait", "Detaching", "Warmed:Running"])
 def test_in_any_other_lifecycle_state_it_is_refused(
     account: Account, group: AutoScalingGroup, interrupt: Interrupt, incident_id: str, state: str
