@@ -112,8 +112,8 @@ def _is_free(instance: Instance, volume: DumpVolume) -> bool:
 
 def _unfit(instance: Instance, volume: DumpVolume, size_gib: int) -> DumpVolumeUnfit:
     return DumpVolumeUnfit(
-        f"{volume.volume_id} is attached to {instance.instance_id} as its dump volume, but no dump may be written to it:"
-        f" {', '.join(volume.faults(size_gib))}.",
+        f"{volume.volume_id} is attached to {instance.instance_id} as its dump volume, but no dump may be written to"
+        f" it: {', '.join(volume.faults(size_gib))}.",
         f"Copy the dumps that you need from it, detach it, remove its tag {OWNER_TAG}, and run ProvisionDumpVolume"
         " again: it creates another one. If only the size is wrong and suffices, set sizeGib.",
     )

@@ -35,8 +35,8 @@ def choose_source(instance_id: str, volumes: Sequence[DumpVolume]) -> DumpVolume
     candidates = attached or present
     if not candidates:
         raise NoDumpVolume(
-            f"ProvisionDumpVolume created no volume that is tagged {OWNER_TAG}={instance_id}: there is nothing to rescue a"
-            " vmcore from.",
+            f"ProvisionDumpVolume created no volume that is tagged {OWNER_TAG}={instance_id}: there is nothing to"
+            " rescue a vmcore from.",
             "If the instance dumped to its root volume, or to a volume of yours, copy that volume yourself.",
         )
     if len(candidates) > 1:
