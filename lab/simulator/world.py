@@ -141,12 +141,18 @@ class World(Deployment):
         self.account.client("s3").create_multipart_upload(Bucket=self.bucket, Key=key)
 
     def make_older(self, resource_ids: list[str], *, hours: float) -> None:
-        """Instances, snapshots and volumes, in the eyes of EC2; and the incidents, which were opened before."""
+        """Instances, snapshots and volumes, in the eyes of EC2; and the incidents with their rescues, begun before."""
         dynamodb, table = self.account.client("dynamodb"), os.environ["TABLE_NAME"]
+
+        def age_moment(item: dict[str, Any], name: str) -> None:
+            earlier = datetime.fromisoformat(item[name]["S"]) - timedelta(hours=hours)
+            item[name] = {"S": earlier.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
         for item in dynamodb.scan(TableName=table)["Items"]:
             if "openedAt" in item:
-                opened = datetime.fromisoformat(item["openedAt"]["S"]) - timedelta(hours=hours)
-                item["openedAt"] = {"S": opened.strftime("%Y-%m-%dT%H:%M:%SZ")}
+                age_moment(item, "openedAt")
+                for entry in item["timeline"]["L"]:
+                    age_moment(entry["M"], "at")
                 dynamodb.put_item(TableName=table, Item=item)
         backend, age = self.account.state.backend("ec2"), timedelta(hours=hours)
         for each in resource_ids:
