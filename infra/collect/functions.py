@@ -57,7 +57,8 @@ class CollectFunctions:
 
     def _send_diagnostic_interrupt(self) -> Function:
         # Without the probe: a person's request waives the second signal.
-        return self._function("send_diagnostic_interrupt", gate.interrupt(self._scope, self._parts, self._settings))
+        config = gate.interrupt(self._scope, self._parts, self._settings) | gate.announce(self._parts)
+        return self._function("send_diagnostic_interrupt", config)
 
     def _watch_dump(self) -> Function:
         own = FunctionConfig(

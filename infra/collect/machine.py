@@ -114,7 +114,14 @@ class CollectVmcore(Construct):
             self._after_failed_call(watch, conclude), errors=["States.ALL"], result_path="$.sendFailure"
         )
         decided = sfn.Choice(self, "Was it sent?")
-        decided.when(sfn.Condition.string_equals("$.interrupt.decision", "interrupt"), watch)
+        # The vmcore of a panic by itself can be older than this execution.
+        since = sfn.Pass(
+            self,
+            "Note since when a vmcore counts",
+            input_path="$.interrupt.since",
+            result_path="$.facts.incident.since",
+        )
+        decided.when(sfn.Condition.string_equals("$.interrupt.decision", "interrupt"), since)
         reason = sfn.Pass(
             self, "Note why it was not sent", input_path="$.interrupt.reason", result_path="$.facts.reason"
         )
@@ -123,6 +130,7 @@ class CollectVmcore(Construct):
         )
         connect(interrupt, decided.otherwise(reason))
         connect(reason, refused, conclude)
+        connect(since, watch)
         return interrupt
 
     def _after_failed_call(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:

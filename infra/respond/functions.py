@@ -30,24 +30,23 @@ class HangResponse(Construct):
 
     def _respond_to_hang(self, parts: Parts, collect_vmcore: sfn.StateMachine, settings: Settings) -> Function:
         stack = cdk.Stack.of(self)
-        topic, collection = parts.incidents.topic, collect_vmcore.state_machine_arn
+        collection = collect_vmcore.state_machine_arn
         own = FunctionConfig(
             environment=[
                 environment.ReturnFunction(return_from_standby=parts.return_from_standby.function_name),
-                parts.incidents.notifications,
                 environment.Collection(collect_vmcore_arn=collection),
             ],
             statements=[
                 grants.invoke(parts.return_from_standby),
                 iam.PolicyStatement(actions=["states:StartExecution"], resources=[collection]),
-                iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn]),
             ],
             # The probe of a hung instance takes its whole timeout, and is sent again if Standby took long.
             timeout_seconds=2 * settings.probe_timeout_seconds
             + settings.standby_timeout_seconds
             + RESPONSE_OVERHEAD_SECONDS,
         )
-        config = gate.interrupt(self, parts, settings) | gate.probe(self, parts.runner, settings) | own
+        shared = gate.interrupt(self, parts, settings) | gate.announce(parts)
+        config = shared | gate.probe(self, parts.runner, settings) | own
         function = Function(self, "respond_to_hang", shared=parts.shared, config=config)
         # All alarms of the account: an owner's alarm may detect a hang better than a status check. The evidence
         # decides in any case.

@@ -44,6 +44,15 @@ def interrupt(scope: Construct, parts: Parts, settings: Settings) -> FunctionCon
     )
 
 
+def announce(parts: Parts) -> FunctionConfig:
+    """Tell people at once of an interrupt or a refusal."""
+    topic = parts.incidents.topic
+    return FunctionConfig(
+        environment=[parts.incidents.notifications],
+        statements=[iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn])],
+    )
+
+
 def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> FunctionConfig:
     incidents = parts.incidents
     return FunctionConfig(

@@ -6,12 +6,16 @@ lambdas/respond has the rules (timing_rules.py, instance_rules.py) and sends the
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.record import Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.respond.announcement import announce_once
 from lambdas.respond.claim import DUPLICATE
+from lambdas.respond.decision import PANICKED
 from lambdas.respond.evidence import Gathered, gather, policy
 from lambdas.respond.interrupt import confirm_in_standby, interrupt_once
+from lambdas.respond.own_panic import take_up, why_not_new
 from lambdas.respond.timing_rules import decide
 from lambdas.runtime import moment
 from lambdas.runtime.environment import InterruptLimits, RecordKeeping
@@ -19,17 +23,23 @@ from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import count, entry_point, logger
 from lambdas.runtime.telemetry_names import LogField, Metric
 
+_PANIC_TAKEN = "The kernel has panicked by itself, and an alarm has reported it: that incident fetches the dump."
+
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incidentId","instanceId"}`, gives `{"decision","reason","detail","interruptedEpoch"?}`."""
+    """Takes `{"incidentId","instanceId"}`, gives `{"decision","reason","detail","interruptedEpoch"?,"since"?}`.
+
+    The decision is `interrupt` also when the kernel has panicked by itself, and its dump is fetched; a vmcore after
+    `since` counts.
+    """
     records = IncidentTable(RecordKeeping.read().table_name)
     known = records.read(event["incidentId"])
     if known is None:
         raise InvalidInput(f"No incident {event['incidentId']} in the table.", "Start CollectVmcore instead.")
     if known.state != State.OPENED:
         records.settle_interrupting(known, now=moment.now())
-        return _as_recorded(known)
+        return _answer_and_announce(known.incident_id, records)
     limits = InterruptLimits.read()
     rules = policy(limits, is_requested=True)
 
@@ -55,6 +65,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             "timeline": [timeline_entry(moment.now(), "decided", f"{decision.action}: {decision.reason}")],
         }
     )
+    if decision.reason == PANICKED:
+        why_not = why_not_new(known.instance_id, gathered.evidence, table=records.name)
+        if not why_not and take_up(decided, gathered.evidence, table=records.name, limits=limits):
+            return _answer_and_announce(known.incident_id, records)
+        return _record_refusal(decided.model_copy(update={"detail": why_not or _PANIC_TAKEN}), records)
     if decision.action != "interrupt":
         return _record_refusal(decided, records)
     outcome = interrupt_once(
@@ -68,7 +83,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if outcome.kind == "claim-refused" and outcome.reason != DUPLICATE:
         refused = {"decision": "refuse", "reason": outcome.reason, "detail": outcome.detail}
         return _record_refusal(decided.model_copy(update=refused), records)
-    return _as_recorded(records.read(known.incident_id) or known)
+    return _answer_and_announce(known.incident_id, records)
 
 
 def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
@@ -81,11 +96,24 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
     return _answer(refused)
 
 
-def _as_recorded(known: Incident) -> dict[str, Any]:
-    """The recorded decision, when this state runs again: it never interrupts a second time."""
-    if known.is_crashed:
-        return _answer(known) | {"decision": "interrupt", "interruptedEpoch": known.started_epoch}
-    return _answer(known)
+def _answer_and_announce(incident: str, records: IncidentTable) -> dict[str, Any]:
+    """The recorded decision, also when this state runs again: it never interrupts a second time."""
+    known = records.read(incident)
+    if known is None:
+        raise InvalidInput(f"The record of the incident {incident} is gone.", "Was it deleted by hand?")
+    if not known.is_crashed:
+        return _answer(known)
+    try:
+        announce_once(known, records)
+    except (ClientError, BotoCoreError):
+        # The collection must begin; the verdict is told at its end.
+        logger.exception("The interrupt could not be announced")
+    facts = known.facts(since_epoch=known.since_epoch)
+    return _answer(known) | {
+        "decision": "interrupt",
+        "interruptedEpoch": known.started_epoch,
+        "since": facts["since"],
+    }
 
 
 def _answer(known: Incident) -> dict[str, Any]:

@@ -3,18 +3,34 @@
 from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, State
+from lambdas.incident.table import IncidentTable
 from lambdas.incident.update_expression import serialize
+from lambdas.respond.decision import PANICKED
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import KillSwitch, Notifications
 from lambdas.runtime.notification import publish, table
 
 _KEPT_SECONDS = 7 * 24 * 3600
 # watch_fleet has every silent instance checked. These reasons say that it does not hang, or are known already.
-_NO_NEWS = ("status-check-passes", "instance-responds", "agent-was-dead", "not-running", "incident-open", "cooldown")
+_NO_NEWS = (
+    *("status-check-passes", "instance-responds", "agent-was-dead", "not-running", "incident-open", "cooldown"),
+    # Refused only when the crash kernel of a concluded incident never ends: its verdict has been told.
+    PANICKED,
+)
 
 
-def announce(incident: Incident) -> None:
-    """Publishes one short message; the verdict follows at the end of the incident. Raises ClientError."""
+def announce_once(incident: Incident, records: IncidentTable) -> None:
+    """Publishes one short message; the verdict follows at the end of the incident. Raises ClientError.
+
+    A crash after the publishing can make it twice, which is better than never.
+    """
+    if incident.announced_at is not None:
+        return
+    _announce(incident)
+    records.update(incident.incident_id, {"announcedAt": moment.iso(moment.now())})
+
+
+def _announce(incident: Incident) -> None:
     what = "panicked on its own" if incident.state == State.PANICKED else "was interrupted"
     publish(
         Notifications.read().topic_arn,

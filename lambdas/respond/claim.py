@@ -38,6 +38,8 @@ _CLAIM_ATTEMPTS = 6
 _ONE_PANIC_SECONDS = 300
 # A margin: an item that expired too early would lose an interrupt.
 _GRACE_SECONDS = 7 * 24 * 3600
+# A panic is compared with the last crash.
+_CRASH_KEPT_SECONDS = 90 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     if nothing_left is not None:
         return nothing_left
     cooldown = _start_cooldown(table, incident, limits, now, not_within_seconds=limits.cooldown_seconds)
-    items = [_claim_incident(table, incident, now), cooldown]
+    claimed = {"state": State.INTERRUPTING.value, "claimedEpoch": moment.epoch(now)}
+    items = [_take_incident(table, incident, claimed), cooldown]
     budgets = (limits.fleet_budget, limits.zone_budget, limits.group_budget)
     keys = _budget_keys(place, limits, now)
     items += [_charge(table, pk, budget, limits, now) for pk, budget in zip(keys, budgets, strict=False)]
@@ -133,15 +136,21 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     raise AssertionError("the loop returns or raises")
 
 
+def last_crash(table: str, instance_id: str) -> Incident | None:
+    """The incident of the instance's last interrupt or panic; None if there was none, or it was not sent."""
+    key = _key(f"instance#{instance_id}")
+    item = clients.dynamodb().get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+    last = IncidentTable(table).read(str(deserialize(item).get("incidentId", ""))) if item else None
+    return last if last is not None and last.is_crashed else None
+
+
 def record_panic(table: str, incident: Incident, *, limits: InterruptLimits, now: datetime) -> bool:
     """Records that the kernel panicked on its own: the incident is `panicked`, and the cooldown starts.
 
-    False when another alarm records the same panic, or this incident exists already.
+    False when another alarm records the same panic, or this incident is no longer only opened.
     """
-    fields = incident.as_json() | {"state": State.PANICKED.value}
-    created = UpdateExpression(fields, fields.pop("timeline"))
     items = [
-        _member(table, f"incident#{incident.incident_id}", created, "attribute_not_exists(pk)"),
+        _take_incident(table, incident, {"state": State.PANICKED.value}),
         _start_cooldown(table, incident, limits, now, not_within_seconds=_ONE_PANIC_SECONDS),
     ]
     try:
@@ -153,8 +162,8 @@ def record_panic(table: str, incident: Incident, *, limits: InterruptLimits, now
     return True
 
 
-def _claim_incident(table: str, incident: Incident, now: datetime) -> "TransactWriteItemTypeDef":
-    fields = incident.as_json() | {"state": State.INTERRUPTING.value, "claimedEpoch": moment.epoch(now)}
+def _take_incident(table: str, incident: Incident, state: dict[str, Any]) -> "TransactWriteItemTypeDef":
+    fields = incident.as_json() | state
     update = UpdateExpression(fields, fields.pop("timeline"))
     opened = update.value(State.OPENED.value)
     condition = f"attribute_not_exists(pk) OR {update.name('state')} = {opened}"
@@ -166,7 +175,7 @@ def _start_cooldown(
 ) -> "TransactWriteItemTypeDef":
     """Fails if the last interrupt or panic is no older than not_within_seconds."""
     at = moment.epoch(now)
-    expires = at + limits.cooldown_seconds + _GRACE_SECONDS
+    expires = at + limits.cooldown_seconds + _CRASH_KEPT_SECONDS
     update = UpdateExpression({"lastInterruptEpoch": at, "incidentId": incident.incident_id, "expiresAtEpoch": expires})
     last, allowed = update.name("lastInterruptEpoch"), update.value(at - not_within_seconds)
     condition = f"attribute_not_exists({last}) OR {last} < {allowed}"

@@ -17,12 +17,13 @@ from lambdas.incident.record import Incident, State, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
-from lambdas.respond.announcement import announce, is_news
+from lambdas.respond.announcement import announce_once, is_news
 from lambdas.respond.budget_notice import notify_once
-from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE, record_panic
+from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE
 from lambdas.respond.decision import PANICKED, Evidence, Policy
 from lambdas.respond.evidence import Gathered, gather, policy
 from lambdas.respond.interrupt import confirm_in_standby, interrupt_once, prepared_meanwhile, verdict_of_refusal
+from lambdas.respond.own_panic import take_up, why_not_new
 from lambdas.respond.proof_rules import CORRELATED, TOO_YOUNG
 from lambdas.respond.standby import ask_for_return
 from lambdas.respond.timing_rules import decide, is_probe_needed
@@ -100,18 +101,10 @@ def _collect_panic(
     opened: Incident, evidence: Evidence, records: IncidentTable, limits: InterruptLimits
 ) -> dict[str, Any]:
     """The kernel panicked by itself, after the agent's last ping: nothing is interrupted, and its dump is fetched."""
-    since = evidence.last_ping_epoch or evidence.booted_epoch
-    entry = timeline_entry(moment.now(), State.PANICKED.value, opened.detail or "")
-    # No baseline: nobody read the console before the panic, so all of its text may belong to this crash.
-    panicked = opened.model_copy(
-        update={
-            "decision": "collect",
-            "panicked_epoch": since,
-            "console_baseline": None,
-            "timeline": [*opened.timeline, entry],
-        }
-    )
-    if not record_panic(records.name, panicked, limits=limits, now=moment.now()):
+    why_not = why_not_new(opened.instance_id, evidence, table=records.name)
+    if why_not:
+        return _record_refusal(opened.model_copy(update={"detail": why_not}), records)
+    if not take_up(opened, evidence, table=records.name, limits=limits):
         known = records.read(opened.incident_id)
         if known is not None:
             return _resume(known, records)
@@ -258,9 +251,7 @@ def _start_collection(known: Incident, records: IncidentTable, *, decision: str,
             logger.info("The collection already runs: %s", execution)
         entry = timeline_entry(moment.now(), "collection-started")
         records.update(known.incident_id, {"executionArn": execution}, timeline=[entry])
-    if known.announced_at is None:
-        announce(known)
-        records.update(known.incident_id, {"announcedAt": moment.iso(moment.now())})
+    announce_once(known, records)
     return _result(known, decision=decision, reason=reason) | {"executionArn": execution}
 
 

@@ -136,6 +136,18 @@ def test_interrupts_first_when_asked_to(world: World) -> None:
     assert "before/screenshot.jpg" in objects(world)
 
 
+def test_fetches_the_dump_of_a_panic_by_itself_when_asked_to_interrupt(world: World) -> None:
+    world.host.panic()
+    scheduler.sleep(10)
+
+    ended = fetch(world, interrupt=True)
+
+    assert ended["output"]["verdict"] == "captured"
+    assert objects(world)["vmcore"] == world.host.content
+    assert world.host.nmis == []
+    assert any("has panicked by itself" in each.subject for each in world.account.notifications)
+
+
 @pytest.mark.parametrize("instance", [{}, {"instance_type": "t4g.micro", "architecture": "arm64"}], ids=["x86", "arm"])
 def test_fetches_a_dump_that_is_already_there(world: World, instance: dict[str, Any]) -> None:
     world.host, world.instance_id = world.add_host(is_reserved=True, **instance)

@@ -6,8 +6,9 @@ from typing import Any
 import boto3
 import pytest
 
-from lambdas.incident.record import State
+from lambdas.incident.record import State, Verdict
 from lambdas.incident.table import IncidentTable
+from lambdas.respond import alarm_event
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -251,6 +252,68 @@ def test_two_alarms_of_one_panic_fetch_its_dump_once(account: Account, deliver: 
     assert (other["decision"], other["reason"]) == ("refuse", "incident-open")
     assert account.executions == [first["incidentId"]]
     assert account.interrupts == []
+
+
+@pytest.fixture(params=["own-panic", "interrupt"])
+def concluded(
+    request: pytest.FixtureRequest, account: Account, deliver: Deliver, instance_id: str, clock: Clock
+) -> str:
+    """An incident that ended without a dump two days ago: its crash kernel hangs, and still shows on the console."""
+    if request.param == "own-panic":
+        account.console = CRASH_KERNEL
+    first: str = deliver(alarm_action(query(instance_id)))["incidentId"]
+    IncidentTable(aws.TABLE).update(first, {"state": State.CONCLUDED.value, "verdict": Verdict.PANIC_NO_DUMP.value})
+    account.console = CRASH_KERNEL
+    account.calls.clear()
+    clock.at += timedelta(days=2)
+    return first
+
+
+LATER = "2026-11-25T04:00:20.000+0000"
+
+
+@pytest.mark.usefixtures("concluded")
+def test_a_crash_kernel_that_never_ends_is_one_incident(account: Account, deliver: Deliver, instance_id: str) -> None:
+    answer = deliver(alarm_action(query(instance_id), at=LATER))
+    assert (answer["decision"], answer["reason"]) == ("refuse", "dump-under-way")
+    assert account.named("StartExecution") == []
+    assert "which is concluded" in account.messages[0]
+
+
+@pytest.mark.usefixtures("concluded")
+def test_a_crash_kernel_that_never_ends_is_no_news_to_the_watch(
+    account: Account, deliver: Deliver, instance_id: str, clock: Clock
+) -> None:
+    asked = alarm_event.question(instance_id, f"{instance_id}#1", at=clock.at, function_arn=arn("x"))
+    assert deliver(asked)["reason"] == "dump-under-way"
+    assert account.named("StartExecution") == account.messages == []
+
+
+@pytest.mark.usefixtures("concluded")
+@pytest.mark.parametrize("sign", ["ping", "console"])
+def test_a_new_panic_after_a_later_boot_is_collected(
+    account: Account, deliver: Deliver, instance_id: str, clock: Clock, sign: str
+) -> None:
+    booted_at = clock.at - timedelta(hours=1)
+    if sign == "ping":
+        account.last_ping_at = booted_at
+    else:
+        boot = f"Cloud-init v. 23.4.4 finished at {booted_at:%a, %d %b %Y %H:%M:%S} +0000. Up 20.00 seconds\n"
+        account.console = CRASH_KERNEL + boot + CRASH_KERNEL
+    answer = deliver(alarm_action(query(instance_id), at=LATER))
+    assert (answer["decision"], answer["reason"]) == ("collect", "dump-under-way")
+    assert len(account.named("StartExecution")) == 1
+
+
+def test_a_panic_after_an_interrupt_that_was_refused_is_collected(
+    account: Account, deliver: Deliver, instance_id: str, clock: Clock
+) -> None:
+    account.interrupts_switch = "off"
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "kill-switch-off"
+    clock.at += timedelta(minutes=10)
+    account.console = CRASH_KERNEL
+    again = deliver(alarm_action(query(instance_id, HEARTBEAT), name="app", at="2026-11-23T04:10:00.000+0000"))
+    assert again["decision"] == "collect"
 
 
 def test_a_dump_longer_than_any_cooldown_is_never_hit(

@@ -1,5 +1,6 @@
 """An interrupt by hand: the second signal is waived, nothing else is."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.conftest import Launch
+from tests.lambdas.conftest import Clock, Launch
 
 OPENED_AT = "2026-11-23T04:00:00Z"
 
@@ -39,6 +40,58 @@ def test_interrupts_a_healthy_instance_without_probing_it(account: Account, inst
     assert known.state == State.INTERRUPTED
     assert known.opened_at == OPENED_AT
     assert known.console_baseline
+
+
+def test_people_hear_at_once_and_once_of_an_interrupt_by_hand(account: Account, instance_id: str, context: Any) -> None:
+    ask(instance_id, context)
+    (message,) = account.messages
+    assert message.startswith(f"Hangdump: {instance_id} was interrupted (requested)\n")
+    assert record(instance_id).incident_id in message
+    ask(instance_id, context)
+    assert len(account.messages) == 1
+
+
+def test_an_interrupt_by_hand_that_nobody_could_be_told_of_is_collected_all_the_same(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    account.fail("Publish", "AuthorizationError")
+    assert ask(instance_id, context)["decision"] == "interrupt"
+    account.heal()
+    ask(instance_id, context)
+    assert len(account.messages) == 2
+
+
+CRASH_KERNEL = "[    0.000000] Linux version 6.1.0-28 (x)\n[    0.000000] Command line: elfcorehdr=0x3c000000\n"
+
+
+def test_the_dump_of_a_panic_by_itself_is_fetched_when_a_person_asks_for_an_interrupt(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    account.console = CRASH_KERNEL
+    answer = ask(instance_id, context)
+    assert (answer["decision"], answer["reason"]) == ("interrupt", "dump-under-way")
+    assert account.interrupts == []
+    # Its vmcore can be older than the request.
+    assert answer["since"] == str(int(account.last_ping_at.timestamp()) - 60)
+    known = record(instance_id)
+    assert (known.state, known.decision, known.console_baseline) == (State.PANICKED, "collect", None)
+    assert f"{instance_id} has panicked by itself" in account.messages[0]
+    assert ask(instance_id, context) == answer
+
+
+def test_a_panic_whose_incident_is_concluded_is_refused_by_hand_too(
+    account: Account, instance_id: str, context: Any, clock: Clock
+) -> None:
+    account.console = CRASH_KERNEL
+    ask(instance_id, context)
+    IncidentTable(aws.TABLE).update(record(instance_id).incident_id, {"state": State.CONCLUDED.value})
+    clock.at += timedelta(days=1)
+    again = Incident(incident_id=f"20261124T040000Z-{instance_id}", instance_id=instance_id, origin="manual")
+    IncidentTable(aws.TABLE).create(again)
+    event = {"incidentId": again.incident_id, "instanceId": instance_id}
+    answer = send_diagnostic_interrupt.handler(event, context)
+    assert (answer["decision"], answer["reason"]) == ("refuse", "dump-under-way")
+    assert "which is concluded" in answer["detail"]
 
 
 @pytest.mark.parametrize(
