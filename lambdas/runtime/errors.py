@@ -133,7 +133,7 @@ class DumpVolumeUnfit(HangdumpError):
 
     next_step = (
         "Copy the dumps that you need from it, detach it, remove its tag hangdump:instance-id, and run again: another"
-        " one is created."
+        " one is created. If it surely is yours, and only its record is missing, see docs/operate.md."
     )
 
 
@@ -161,7 +161,8 @@ class DeviceHoldsData(HangdumpError):
     """The disk holds a signature, partition, mount or bytes that Hangdump cannot explain, so it is not formatted."""
 
     next_step = (
-        "Check what is on the disk. If it is not needed, wipe it yourself (wipefs), then run ProvisionDumpVolume again."
+        "Check what is on the disk. If it is not needed, detach it, remove its tag hangdump:instance-id, and run"
+        " ProvisionDumpVolume again: it creates another one."
     )
 
 

@@ -48,7 +48,7 @@ has_holders() { [[ -n "$(ls -A "$HOST_ROOT/sys/block/$1/holders" 2>/dev/null)" ]
 is_swap() { grep -q "^/dev/$1[[:space:]]" "$HOST_ROOT/proc/swaps" 2>/dev/null; }
 
 refuse_disk() {
-  fail DeviceHoldsData "Disk $DISK ($SSM_volumeId) $1. Nothing was changed. Hangdump formats only an empty volume: give it another one, or wipe this one yourself when you are sure."
+  fail DeviceHoldsData "Disk $DISK ($SSM_volumeId) $1. Nothing was changed. Hangdump formats only an empty volume: give it another one, or write zeros over this one yourself when you are sure."
 }
 
 # Sets PARTITION and FOUND_FILE_SYSTEM; an empty one has to be made.

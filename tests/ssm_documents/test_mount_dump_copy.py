@@ -46,7 +46,7 @@ def test_reads_the_file_system_as_it_lies_when_its_journal_cannot_be_replayed(
 
     assert result["journal"] == "ignored"
     assert _mounts(collector)[-1].endswith(f",{without}")
-    assert all(options.startswith("ro,") for options in _mounts(collector))
+    assert all(options.startswith("ro,nosuid,nodev,noexec") for options in _mounts(collector))
 
 
 def test_mounts_a_file_system_on_the_whole_disk(root: FakeRoot) -> None:

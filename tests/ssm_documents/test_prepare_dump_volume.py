@@ -126,3 +126,14 @@ def test_a_volume_that_was_mounted_without_these_options_is_mounted_again(root_w
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
     assert root.called("mount")[-1] == "mount -o remount,nosuid,nodev,noexec /var/crash"
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "unchanged"
+
+
+def test_a_volume_that_cannot_be_restricted_is_no_dump_volume(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    mounts = root.read("proc/self/mountinfo").replace("rw,nosuid,nodev,noexec,", "rw,nosuid,")
+    root.write("proc/self/mountinfo", mounts)
+    root.write("mount-refuses", "")
+    run = root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "ConfigurationFailed"
+    assert "nosuid,nodev,noexec" in run.stdout
