@@ -17,7 +17,7 @@ SHOWN = "6\\x1b[2J\\u202eevil"
 
 def _kernel(account: Account, instance_id: str) -> None:
     account.console = f"[    0.000000] Linux version {EVIL} (x)\n[    9.0] login:\n"
-    ready = [{"Key": "hangdump:ready-kernel", "Value": "6.1.0"}]
+    ready: Any = [{"Key": "hangdump:ready-kernel", "Value": "6.1.0"}]
     clients.ec2().create_tags(Resources=[instance_id], Tags=ready)
 
 

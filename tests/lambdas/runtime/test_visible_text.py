@@ -3,6 +3,7 @@
 import json
 import sys
 import unicodedata
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,8 @@ def test_no_line_of_a_message_hides_or_forges_anything(account: Account) -> None
 
 
 def test_no_line_of_the_log_hides_anything() -> None:
-    line = logger.registered_formatter.serialize({"message": "a \u202e\x1b[2J b"})
+    formatter: Any = logger.registered_formatter
+    line = formatter.serialize({"message": "a \u202e\x1b[2J b"})
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line)["message"] == "a \u202e\x1b[2J b"
