@@ -23,14 +23,14 @@ from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import count, entry_point, logger
 from lambdas.runtime.telemetry_names import LogField, Metric
 
-_PANIC_TAKEN = "The kernel has panicked by itself, and an alarm has reported it: that incident fetches the dump."
+_PANIC_TAKEN = "The kernel panicked on its own, and an alarm has reported it: that incident fetches the dump."
 
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"incidentId","instanceId"}`, gives `{"decision","reason","detail","interruptedEpoch"?,"since"?}`.
 
-    The decision is `interrupt` also when the kernel has panicked by itself, and its dump is fetched; a vmcore after
+    The decision is `interrupt` also when the kernel panicked on its own, and its dump is fetched; a vmcore after
     `since` counts.
     """
     records = IncidentTable(RecordKeeping.read().table_name)

@@ -284,7 +284,7 @@ def test_a_crash_kernel_that_never_ends_is_one_incident(account: Account, delive
 def test_a_crash_kernel_that_never_ends_is_no_news_to_the_watch(
     account: Account, deliver: Deliver, instance_id: str, clock: Clock
 ) -> None:
-    asked = alarm_event.question(instance_id, f"{instance_id}#1", at=clock.at, function_arn=arn("x"))
+    asked = alarm_event.check_event(instance_id, f"{instance_id}#1", at=clock.at, function_arn=arn("x"))
     assert deliver(asked)["reason"] == "dump-under-way"
     assert account.named("StartExecution") == []
     assert account.messages == []

@@ -75,7 +75,7 @@ def test_the_dump_of_a_panic_by_itself_is_fetched_when_a_person_asks_for_an_inte
     assert answer["since"] == str(int(account.last_ping_at.timestamp()) - 60)
     known = record(instance_id)
     assert (known.state, known.decision, known.console_baseline) == (State.PANICKED, "collect", None)
-    assert f"{instance_id} has panicked by itself" in account.messages[0]
+    assert f"{instance_id} panicked on its own" in account.messages[0]
     assert ask(instance_id, context) == answer
 
 
