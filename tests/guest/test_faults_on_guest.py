@@ -98,8 +98,9 @@ def assert_rescued(region: Region, victim: Victim, ended: dict[str, Any], to: Pa
 def _assert_ended_well(region: Region, victim: Victim, verdict: str) -> None:
     assert region.incident_of(victim)["verdict"] == verdict
     subjects = [each.subject for each in region.account.notifications if victim.instance_id in each.subject]
-    assert len(subjects) == 1, subjects
-    assert verdict in subjects[0]
+    assert len(subjects) == 2, subjects
+    assert "was interrupted" in subjects[0]
+    assert verdict in subjects[1]
     assert region.interrupts_sent_to(victim) == 1
     assert region.left_of_rescues(victim.instance_id) == []
     (volume,) = region.account.client("ec2").describe_volumes(VolumeIds=[victim.volume_id])["Volumes"]
