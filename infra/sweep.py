@@ -13,7 +13,13 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.grants import any_instance_acknowledged
-from infra.foundation.vmcore_bucket import VmcoreBucket, any_key_acknowledged, bucket_environment, objects
+from infra.foundation.vmcore_bucket import (
+    VmcoreBucket,
+    any_key_acknowledged,
+    bucket_environment,
+    objects,
+    write_with_key,
+)
 from infra.parts import Parts
 from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
@@ -119,8 +125,7 @@ def search(
         ),
         iam.PolicyStatement(actions=["s3:ListBucketMultipartUploads"], resources=[vmcores.bucket.bucket_arn]),
         objects(vmcores, SWEEPS, "s3:PutObject"),
-        # Without Decrypt, which only multipart uploads need: a sweep writes its report and reads no vmcore.
-        iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[vmcores.key.key_arn]),
+        write_with_key(vmcores),
     ]
 
 

@@ -6,14 +6,23 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.functions import Function, FunctionConfig
-from infra.foundation.vmcore_bucket import any_key_acknowledged, bucket_and_key, objects
+from infra.foundation.vmcore_bucket import bucket_and_key, named_objects, named_objects_acknowledged
 from infra.parts import Parts
 from infra.report import report_environment, write_index
 from infra.respond import gate
 from infra.settings import Settings
 from infra.upload.functions import UploadFunctions
-from lambdas.incident.object_keys import VMCORES
+from lambdas.incident.object_keys import ANALYSIS, VMCORES, evidence_object_keys, keys
 from lambdas.runtime import environment
+
+_ANY = f"{VMCORES}*/"
+_BEFORE = evidence_object_keys(_ANY)
+# The report is written from these, and linked.
+_READ_AT_THE_END = [
+    *(keys(_ANY)[name] for name in ("dmesg", "log", "report")),
+    *(_ANY + ANALYSIS, _BEFORE["consoleBefore"], _BEFORE["screenshotBefore"]),
+]
+_WRITTEN_AT_THE_END = [keys(_ANY)[name] for name in ("incident", "triage", "console", "report")]
 
 
 class CollectFunctions:
@@ -64,8 +73,9 @@ class CollectFunctions:
         own = FunctionConfig(
             environment=[*self._table, environment.DumpStall.of(self._settings)],
             statements=[
-                grants.keep_records(self._parts.incidents.table),
-                grants.read("ec2:DescribeInstances", "ec2:GetConsoleOutput"),
+                grants.amend_incidents(self._parts.incidents.table),
+                grants.read("ec2:DescribeInstances"),
+                grants.on_enrolled(cdk.Stack.of(self._scope), "ec2:GetConsoleOutput"),
             ],
         )
         return self._function("watch_dump", own | gate.probe(self._scope, self._parts.runner, self._settings))
@@ -83,9 +93,10 @@ class CollectFunctions:
                 ],
                 statements=[
                     grants.keep_records(parts.incidents.table),
-                    grants.read("ec2:GetConsoleOutput"),
+                    grants.on_enrolled(cdk.Stack.of(self._scope), "ec2:GetConsoleOutput"),
                     grants.query_incidents(parts.incidents.table),
-                    objects(parts.vmcores, VMCORES, "s3:PutObject", "s3:GetObject"),
+                    named_objects(parts.vmcores, _READ_AT_THE_END, "s3:GetObject"),
+                    named_objects(parts.vmcores, _WRITTEN_AT_THE_END, "s3:PutObject"),
                     write_index(parts.vmcores),
                     *bucket_and_key(parts.vmcores),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
@@ -94,6 +105,9 @@ class CollectFunctions:
                 # It reads vmcore-dmesg.txt, which has some MiB.
                 timeout_seconds=120,
                 memory_mib=512,
-                acknowledged={**any_key_acknowledged(parts.vmcores, VMCORES), **grants.any_instance_acknowledged()},
+                acknowledged={
+                    **named_objects_acknowledged(parts.vmcores, [*_READ_AT_THE_END, *_WRITTEN_AT_THE_END]),
+                    **grants.any_instance_acknowledged(),
+                },
             ),
         )

@@ -56,7 +56,7 @@ class CollectVmcore(Construct):
                 comment="Collect the vmcore of one crash",
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
-                    grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
+                    **grants.any_key_acknowledged(),
                     grants.wildcard(await_rescue.OWN_EXECUTIONS): await_rescue.EXECUTIONS_REASON,
                 },
             ),
@@ -255,6 +255,7 @@ class CollectVmcore(Construct):
             grants.mark_ready(cdk.Stack.of(self)),
             grants.invoke(*self.functions.all()),
             *conclude_statements(self._parts.incidents),
+            grants.read_incidents(self._parts.incidents.table),
             *grants.start_instances(cdk.Stack.of(self)),
             *(await_rescue.statements(cdk.Stack.of(self)) if self._settings.rescue else ()),
         ]

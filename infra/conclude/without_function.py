@@ -73,7 +73,7 @@ class ConcludeWithoutFunction(ClosedFragment):
 def conclude_statements(incidents: Incidents) -> list[iam.PolicyStatement]:
     """Record, publish and count without the function."""
     return [
-        grants.amend_incidents(incidents.table),
+        grants.update_incidents(incidents.table),
         iam.PolicyStatement(actions=["sns:Publish"], resources=[incidents.topic.topic_arn]),
         # PutMetricData takes no resource; only the namespace can limit it.
         iam.PolicyStatement(

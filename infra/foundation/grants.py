@@ -21,8 +21,8 @@ from lambdas.runtime.tags import (
 )
 
 CANNOT_BE_LIMITED = (
-    "Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation, PutMetricData and X-Ray's PutTraceSegments take "
-    "no resource; they change nothing on an instance."
+    "Most Describe calls of EC2, SSM and CloudWatch, GetCommandInvocation, PutMetricData and X-Ray's PutTraceSegments "
+    "take no resource; they change nothing on an instance."
 )
 ANY_INSTANCE = (
     "Which instances take part is known by a tag, not by an ARN: what the grant allows is limited by a condition, to "
@@ -30,19 +30,17 @@ ANY_INSTANCE = (
     "stack, or to our own tag."
 )
 
-ANY_EBS_KEY = (
-    "Which keys encrypt the volumes of enrolled instances is not known when the stack is deployed: limited to grants "
-    "that EC2 makes for its own use of a volume."
+_ANY_EBS_KEY = (
+    "Which keys encrypt the volumes of enrolled instances, and which account owns them, is not known when the stack is "
+    "deployed: limited to the use by EC2 for a volume."
 )
 ALARM_PER_INSTANCE = "One alarm per instance, named by its id, which is not known when the stack is deployed."
 
-_HERE = "<AWS::Region>:<AWS::AccountId>"
 
-
-def wildcard(arn_tail: str) -> str:
+def wildcard(arn_tail: str, *, account: str = "<AWS::AccountId>") -> str:
     """cdk-nag's name for a grant on `arn:<partition>:<service>:<region>:<account>:<rest>`, given as `service:rest`."""
     service, rest = arn_tail.split(":", 1)
-    return f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:{service}:{_HERE}:{rest}]"
+    return f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:{service}:<AWS::Region>:{account}:{rest}]"
 
 
 def instances(stack: cdk.Stack) -> str:
@@ -85,61 +83,61 @@ def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENRO
     ]
 
 
-def send_diagnostic_interrupt(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Crash an instance: only an enrolled one."""
+def on_enrolled(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
+    """The actions on instances that their owner enrolled."""
     return iam.PolicyStatement(
-        actions=["ec2:SendDiagnosticInterrupt"],
-        resources=[instances(stack)],
-        conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
-    )
-
-
-def see_screen(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Take a screenshot of an enrolled instance."""
-    return iam.PolicyStatement(
-        actions=["ec2:GetConsoleScreenshot"],
+        actions=list(actions),
         resources=[instances(stack)],
         conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
     )
 
 
 def start_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Start enrolled instances. The caller must also grant EC2 the use of its volumes' customer keys; without that the
-    instance returns from pending to stopped (Client.InternalError)."""
-    keys = stack.format_arn(service="kms", resource="key", resource_name="*")
-    return [
-        iam.PolicyStatement(
-            actions=["ec2:StartInstances"],
-            resources=[instances(stack)],
-            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
-        ),
-        iam.PolicyStatement(
-            actions=["kms:CreateGrant"],
-            resources=[keys],
-            conditions={
-                "Bool": {"kms:GrantIsForAWSResource": "true"},
-                "StringEquals": {"kms:ViaService": f"ec2.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"},
-            },
-        ),
-    ]
+    """Start enrolled instances. Without the right to grant EC2 the use of their volumes' customer keys, an instance
+    returns from pending to stopped (Client.InternalError)."""
+    return [on_enrolled(stack, "ec2:StartInstances"), lend_keys_of_volumes(stack)]
+
+
+def lend_keys_of_volumes(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Let EC2 use the customer keys of volumes: it attaches volumes and starts instances with the caller's rights."""
+    return iam.PolicyStatement(
+        actions=["kms:CreateGrant"],
+        resources=[_keys_of_volumes(stack)],
+        conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}, **_through_ec2()},
+    )
+
+
+def use_keys_of_volumes(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
+    """Use the customer keys of volumes, through EC2 only."""
+    return iam.PolicyStatement(actions=list(actions), resources=[_keys_of_volumes(stack)], conditions=_through_ec2())
+
+
+# EC2 answers CreateVolume before it uses the key; without these rights the volume disappears.
+CREATE_VOLUME_WITH_KEY = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext")
+
+
+def _keys_of_volumes(stack: cdk.Stack) -> str:
+    # A central account may own the keys; its key policies must let this account in.
+    return stack.format_arn(service="kms", account="*", resource="key", resource_name="*")
+
+
+def _through_ec2() -> dict[str, dict[str, str]]:
+    return {"StringEquals": {"kms:ViaService": f"ec2.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}}
 
 
 def keep_records(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read and write items by key; no scan, and no table administration."""
     return iam.PolicyStatement(
-        actions=[
-            "dynamodb:ConditionCheckItem",
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            "dynamodb:UpdateItem",
-        ],
+        actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
         resources=[table.table_arn],
     )
 
 
-def count_interrupts(table: dynamodb.Table) -> iam.PolicyStatement:
-    """Read the cooldown and the budgets in one call."""
-    return iam.PolicyStatement(actions=["dynamodb:BatchGetItem"], resources=[table.table_arn])
+def claim_interrupts(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read the cooldown and the budgets in one call; amend them and the incident."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"], resources=[table.table_arn]
+    )
 
 
 def note_suspects(table: dynamodb.Table) -> iam.PolicyStatement:
@@ -161,6 +159,15 @@ def amend_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read and update an incident's record."""
     return iam.PolicyStatement(
         actions=["dynamodb:GetItem", "dynamodb:UpdateItem"],
+        resources=[table.table_arn],
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
+    )
+
+
+def update_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Update an incident's record."""
+    return iam.PolicyStatement(
+        actions=["dynamodb:UpdateItem"],
         resources=[table.table_arn],
         conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
     )
@@ -189,11 +196,9 @@ def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
             resources=[volumes(stack)],
             conditions=ours,
         ),
-        iam.PolicyStatement(
-            actions=["ec2:AttachVolume", "ec2:DetachVolume"],
-            resources=[instances(stack)],
-            conditions={"StringEquals": {f"aws:ResourceTag/{ENROLLED_TAG}": "true"}},
-        ),
+        on_enrolled(stack, "ec2:AttachVolume", "ec2:DetachVolume"),
+        use_keys_of_volumes(stack, *CREATE_VOLUME_WITH_KEY),
+        lend_keys_of_volumes(stack),
     ]
 
 
@@ -226,18 +231,25 @@ def unmark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=["ec2:DeleteTags"],
         resources=[instances(stack)],
-        conditions={"ForAllValues:StringEquals": {"aws:TagKeys": list(READY_TAGS)}},
+        conditions={
+            "ForAllValues:StringEquals": {"aws:TagKeys": list(READY_TAGS)},
+            # ForAllValues is true without any key, and DeleteTags without keys deletes all tags.
+            "Null": {"aws:TagKeys": "false"},
+        },
     )
 
 
-def arm_instances(stack: cdk.Stack) -> list[iam.PolicyStatement]:
-    """Tag enrolled instances as ready, and create hang alarms."""
+def arm_instances(stack: cdk.Stack, respond_to_hang: str) -> list[iam.PolicyStatement]:
+    """Tag enrolled instances as ready, and create hang alarms whose only action is this function."""
+    hang_alarms = alarms(stack, f"{HANG_ALARM_PREFIX}*")
     return [
         mark_ready(stack),
         iam.PolicyStatement(
-            actions=["cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"],
-            resources=[alarms(stack, f"{HANG_ALARM_PREFIX}*")],
+            actions=["cloudwatch:PutMetricAlarm"],
+            resources=[hang_alarms],
+            conditions={"ForAllValues:StringEquals": {"cloudwatch:AlarmActions": [respond_to_hang]}},
         ),
+        iam.PolicyStatement(actions=["cloudwatch:TagResource"], resources=[hang_alarms]),
     ]
 
 
@@ -285,3 +297,8 @@ def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
 def any_instance_acknowledged() -> Mapping[str, str]:
     """cdk-nag's finding on a grant for all instances with a tag."""
     return {wildcard("ec2:instance/*"): ANY_INSTANCE}
+
+
+def any_key_acknowledged() -> Mapping[str, str]:
+    """cdk-nag's finding on a grant for all keys that EC2 uses for volumes."""
+    return {wildcard("kms:key/*", account="*"): _ANY_EBS_KEY}

@@ -160,6 +160,15 @@ def use_key(vmcores: VmcoreBucket) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[vmcores.key.key_arn])
 
 
+def write_with_key(vmcores: VmcoreBucket) -> iam.PolicyStatement:
+    """Write an object as a whole. Decrypt through S3 alone: until 2021 S3 asked for it with a Bucket Key, too."""
+    return iam.PolicyStatement(
+        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        resources=[vmcores.key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}},
+    )
+
+
 def bucket_and_key(vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
     """Rights for any use of an object. Without ListBucket, S3 answers 403 instead of 404 for a missing object."""
     return [

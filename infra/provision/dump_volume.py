@@ -15,6 +15,8 @@ from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300
 _IS_FOUND = sfn.Condition.is_present("$.seen.Volumes[0]")
+# DescribeVolumes by id: InvalidVolume.NotFound, of which Step Functions gives the message alone.
+_DOES_NOT_EXIST = "*does not exist*"
 
 
 class CreateDumpVolume(sfn.StateMachineFragment):
@@ -44,9 +46,10 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             self,
             "Say that the volume broke",
             DumpVolumeBroken,
-            # CreateVolume answers before EC2 uses the KMS key, so a denied key shows only here.
-            "'Volume {} went to state error. Most often this state machine may not use the default EBS encryption key: "
-            "allow its role in the key policy, then run this again.', $.volume.volumeId",
+            # CreateVolume answers before EC2 uses the KMS key: a denied key shows only here, most often in that the
+            # volume is no longer there.
+            "'Volume {} disappeared or went to state error. Most often this state machine may not use the default EBS "
+            "encryption key: let its role use it in the key policy, then run this again.', $.volume.volumeId",
             result_path="$.failure",
         )
         late = _say(self, "Say that the volume is late", DumpVolumeLate, "did not become available")
@@ -63,6 +66,9 @@ class CreateDumpVolume(sfn.StateMachineFragment):
         put = ApiCall("dynamodb", "putItem", {"TableName": table.table_name, "Item": item})
         record = task(self, "Record dump volume", put)
         self._create.next(record).next(self._wait)
+        is_gone = sfn.Choice(self, "Has the volume disappeared?")
+        is_gone.when(sfn.Condition.string_matches("$.failure.Cause", _DOES_NOT_EXIST), broken).otherwise(on_failure)
+        check.add_catch(is_gone, errors=["Ec2.Ec2Exception"], result_path="$.failure")
         for each in (self._create, record, check):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         for end in (broken, late):
@@ -210,6 +216,9 @@ class RemoveUnusedVolume(ClosedFragment):
         check.next(is_attached.when(in_use, detach).otherwise(delete))
         detach.next(wait.start_state)
         wait.ends_when(sfn.Condition.not_(in_use), delete).gives_up(left)
+        is_gone = sfn.Choice(self, "Had the unused volume disappeared?")
+        is_gone.when(sfn.Condition.string_matches("$.unused.Cause", _DOES_NOT_EXIST), then).otherwise(left)
+        check.add_catch(is_gone, errors=["Ec2.Ec2Exception"], result_path="$.unused")
         for each in (check, detach, check_again, delete):
             each.add_catch(left, errors=["States.ALL"], result_path="$.unused")
         delete.next(then)

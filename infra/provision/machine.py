@@ -55,6 +55,7 @@ class ProvisionDumpVolume(Construct):
                 comment="Make one instance ready for a crash dump",
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
+                    **grants.any_key_acknowledged(),
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     grants.wildcard(f"states:execution:{NAME}:*"): (
@@ -83,13 +84,15 @@ class ProvisionDumpVolume(Construct):
                     "autoscaling:DescribeAutoScalingGroups",
                     "autoscaling:DescribeAutoScalingInstances",
                     "cloudwatch:DescribeAlarmsForMetric",
-                    "ec2:DescribeInstanceAttribute",
                     "ec2:DescribeInstances",
                     "ec2:DescribeInstanceTypes",
                     "ec2:DescribeVolumes",
                     "ssm:DescribeInstanceInformation",
                 ),
+                # Not of others: the attributes of an instance include its user data.
+                grants.on_enrolled(cdk.Stack.of(self), "ec2:DescribeInstanceAttribute"),
             ],
+            acknowledged=grants.any_instance_acknowledged(),
         )
 
     def _states(self) -> sfn.State:
@@ -229,7 +232,7 @@ class ProvisionDumpVolume(Construct):
         stack = cdk.Stack.of(self)
         return [
             *grants.provision_volumes(stack),
-            *grants.arm_instances(stack),
+            *grants.arm_instances(stack, self._respond_to_hang.function_arn),
             *grants.hold_lease(stack, self._parts.incidents.table, NAME),
             *self._parts.runner.statements(self, DOCUMENTS),
             grants.invoke(self._plan_dump_volume),

@@ -1,7 +1,6 @@
 """The functions of RescueVmcore alone, with their environment and permissions. Uploads use CollectVmcore's."""
 
 import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.foundation import grants
@@ -19,9 +18,9 @@ class RescueFunctions:
         self._scope = scope
         self._parts = parts
         self._table = [parts.incidents.records]
-        records = grants.keep_records(parts.incidents.table)
-        self.open_rescue = self._function("open_rescue", FunctionConfig(environment=self._table, statements=[records]))
-        self.plan_rescue = self._function("plan_rescue", self._needs_to_plan(settings, records))
+        opens = FunctionConfig(environment=self._table, statements=[grants.keep_records(parts.incidents.table)])
+        self.open_rescue = self._function("open_rescue", opens)
+        self.plan_rescue = self._function("plan_rescue", self._needs_to_plan(settings))
         self.remove_rescue = self._function("remove_rescue", self._needs_to_remove())
 
     def all(self) -> list[Function]:
@@ -31,10 +30,14 @@ class RescueFunctions:
     def _function(self, verb_phrase: str, needs: FunctionConfig) -> Function:
         return Function(self._scope, verb_phrase, shared=self._parts.shared, config=needs)
 
-    def _needs_to_plan(self, settings: Settings, records: iam.PolicyStatement) -> FunctionConfig:
+    def _needs_to_plan(self, settings: Settings) -> FunctionConfig:
         return FunctionConfig(
             environment=[*self._table, environment.RescueInstancePlace.of(settings)],
-            statements=[records, grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes")],
+            statements=[
+                grants.amend_incidents(self._parts.incidents.table),
+                grants.read_dump_volume_records(self._parts.incidents.table),
+                grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes"),
+            ],
         )
 
     def _needs_to_remove(self) -> FunctionConfig:

@@ -11,8 +11,6 @@ MADE_BY_A_RESCUE = (
     "The ids of what a rescue creates are not known before: a condition limits the grant to resources that have its "
     "tag and this stack's, or get them when they are created."
 )
-# Resources that RunInstances uses besides the image.
-_ANYWHERE = ("subnet", "security-group", "network-interface")
 
 
 def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
@@ -35,14 +33,28 @@ def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     ]
 
 
-def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -> list[iam.PolicyStatement]:
-    """Launch instances with a rescue's tags, from its own snapshots, with only this profile and only IMDSv2."""
+def launch_collectors(
+    stack: cdk.Stack, profile: CollectorProfile, image: str, instance_type: str
+) -> list[iam.PolicyStatement]:
+    """Launch instances with a rescue's tags, from its own snapshots, of this type, with only this profile and only
+    IMDSv2."""
     arn = stack.format_arn
     images = arn(service="ec2", account="", resource="image", resource_name="*")
+    is_public = image.startswith("resolve:ssm:/aws/service/")
     statements = [
         iam.PolicyStatement(
             actions=["ec2:RunInstances"],
-            resources=[images, *(arn(service="ec2", resource=kind, resource_name="*") for kind in _ANYWHERE)],
+            resources=[images],
+            conditions={"StringEquals": {"ec2:Owner": "amazon"}} if is_public else None,
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:RunInstances"],
+            resources=[
+                arn(service="ec2", resource="network-interface", resource_name="*"),
+                # Of a shared VPC their ARNs carry its owner's account.
+                arn(service="ec2", account="*", resource="subnet", resource_name="*"),
+                arn(service="ec2", account="*", resource="security-group", resource_name="*"),
+            ],
         ),
         iam.PolicyStatement(
             actions=["ec2:RunInstances"], resources=[snapshots(stack)], conditions=made_by_a_rescue(stack)
@@ -53,11 +65,7 @@ def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -
         iam.PolicyStatement(
             actions=["ec2:RunInstances"],
             resources=[grants.instances(stack)],
-            conditions={
-                **_marked_when_made(stack),
-                "ArnEquals": {"ec2:InstanceProfile": profile.arn},
-                "StringEqualsIfExists": {"ec2:MetadataHttpTokens": "required"},
-            },
+            conditions=_of_instances(stack, profile, instance_type),
         ),
         iam.PolicyStatement(
             actions=["ec2:CreateTags"],
@@ -81,18 +89,9 @@ def launch_collectors(stack: cdk.Stack, profile: CollectorProfile, image: str) -
 
 
 def use_keys_of_copies(stack: cdk.Stack) -> iam.PolicyStatement:
-    """Use keys through EC2 only: EC2 creates a volume from an encrypted snapshot with the caller's rights."""
-    return iam.PolicyStatement(
-        actions=[
-            "kms:CreateGrant",
-            "kms:Decrypt",
-            "kms:DescribeKey",
-            "kms:GenerateDataKeyWithoutPlaintext",
-            "kms:ReEncryptFrom",
-            "kms:ReEncryptTo",
-        ],
-        resources=[stack.format_arn(service="kms", resource="key", resource_name="*")],
-        conditions={"StringEquals": {"kms:ViaService": f"ec2.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}},
+    """Use keys through EC2: it creates a volume from an encrypted snapshot with the caller's rights."""
+    return grants.use_keys_of_volumes(
+        stack, *grants.CREATE_VOLUME_WITH_KEY, "kms:CreateGrant", "kms:ReEncryptFrom", "kms:ReEncryptTo"
     )
 
 
@@ -113,6 +112,16 @@ def command_collectors(stack: cdk.Stack, document_names: list[str]) -> list[iam.
     ]
 
 
+def _of_instances(stack: cdk.Stack, profile: CollectorProfile, instance_type: str) -> dict[str, dict[str, str]]:
+    marked = _marked_when_made(stack)
+    return {
+        **marked,
+        "StringEquals": {**marked["StringEquals"], "ec2:InstanceType": instance_type},
+        "ArnEquals": {"ec2:InstanceProfile": profile.arn},
+        "StringEqualsIfExists": {"ec2:MetadataHttpTokens": "required"},
+    }
+
+
 def _marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str]]:
     return {
         "StringEquals": {f"aws:RequestTag/{STACK_TAG}": stack.stack_name},
@@ -123,15 +132,17 @@ def _marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str]]:
 def acknowledged() -> dict[str, str]:
     """For cdk-nag."""
     here = "<AWS::Region>"
-    places = {f"ec2:{kind}/*": "A rescue instance uses the network of the instance it rescues." for kind in _ANYWHERE}
+    network = "A rescue instance uses the network of the instance it rescues, which another account may own."
     return {
-        **{grants.wildcard(tail): reason for tail, reason in places.items()},
+        grants.wildcard("ec2:network-interface/*"): network,
+        grants.wildcard("ec2:subnet/*", account="*"): network,
+        grants.wildcard("ec2:security-group/*", account="*"): network,
         f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:{here}::image/*]": "The image is named by a public "
         "parameter of AWS or by a setting; which one that is changes with each release.",
         ANY_SNAPSHOT: MADE_BY_A_RESCUE,
         grants.wildcard("ec2:instance/*"): MADE_BY_A_RESCUE,
         grants.wildcard("ec2:volume/*"): MADE_BY_A_RESCUE,
-        grants.wildcard("kms:key/*"): grants.ANY_EBS_KEY,
+        **grants.any_key_acknowledged(),
     }
 
 

@@ -174,7 +174,9 @@ class RescueVmcore(Construct):
             grants.invoke(*self._functions.all(), *shared),
             *conclude_statements(self._parts.incidents),
             *rescue_grants.copy_volumes(stack),
-            *rescue_grants.launch_collectors(stack, self._profile, self._settings.rescue_instance_image),
+            *rescue_grants.launch_collectors(
+                stack, self._profile, self._settings.rescue_instance_image, self._settings.rescue_instance_type
+            ),
             rescue_grants.use_keys_of_copies(stack),
             *rescue_grants.command_collectors(stack, [runner.documents.name(each) for each in _DOCUMENTS]),
         ]

@@ -37,6 +37,8 @@ class HangResponse(Construct):
                 environment.Collection(collect_vmcore_arn=collection),
             ],
             statements=[
+                # A refusal is a record, too; and what has been notified is noted.
+                grants.keep_records(parts.incidents.table),
                 grants.invoke(parts.return_from_standby),
                 iam.PolicyStatement(actions=["states:StartExecution"], resources=[collection]),
             ],

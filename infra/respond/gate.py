@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.functions import FunctionConfig
-from infra.foundation.vmcore_bucket import any_key_acknowledged, bucket_environment, objects
+from infra.foundation.vmcore_bucket import any_key_acknowledged, bucket_environment, objects, write_with_key
 from infra.parts import Parts
 from infra.respond.standby import enter_standby
 from infra.settings import Settings
@@ -67,7 +67,6 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
                 "ec2:DescribeInstanceStatus",
                 "ec2:DescribeInstanceTypes",
                 "ec2:DescribeInstanceCreditSpecifications",
-                "ec2:GetConsoleOutput",
                 # Alarms whose action reboots, recovers, stops or terminates the instance.
                 "cloudwatch:DescribeAlarmsForMetric",
                 # Whether the alarm or the hang alarm is muted, and the children of a composite alarm. CloudWatch
@@ -77,9 +76,8 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
                 "ssm:DescribeInstanceInformation",
                 "cloudwatch:GetMetricData",
             ),
-            grants.keep_records(incidents.table),
-            grants.count_interrupts(incidents.table),
-            grants.send_diagnostic_interrupt(cdk.Stack.of(scope)),
+            grants.claim_interrupts(incidents.table),
+            grants.on_enrolled(cdk.Stack.of(scope), "ec2:GetConsoleOutput", "ec2:SendDiagnosticInterrupt"),
             iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[incidents.kill_switch.parameter_arn]),
         ],
         timeout_seconds=settings.standby_timeout_seconds + 120,
@@ -92,9 +90,9 @@ def _store_evidence(scope: Construct, parts: Parts, settings: Settings) -> Funct
     return FunctionConfig(
         environment=[bucket_environment(parts.vmcores), environment.EvidenceBound.of(settings)],
         statements=[
-            grants.see_screen(cdk.Stack.of(scope)),
+            grants.on_enrolled(cdk.Stack.of(scope), "ec2:GetConsoleScreenshot"),
             objects(parts.vmcores, _BEFORE, "s3:PutObject"),
-            iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[parts.vmcores.key.key_arn]),
+            write_with_key(parts.vmcores),
         ],
         acknowledged=any_key_acknowledged(parts.vmcores, _BEFORE),
     )

@@ -37,7 +37,7 @@ class ReturnFromStandby(Construct):
                 statements=[
                     grants.read("autoscaling:DescribeAutoScalingInstances"),
                     _of_enrolled_groups(self, "autoscaling:ExitStandby"),
-                    grants.keep_records(incidents.table),
+                    grants.amend_incidents(incidents.table),
                     iam.PolicyStatement(actions=["sns:Publish"], resources=[incidents.topic.topic_arn]),
                 ],
                 timeout_seconds=LONGEST_SECONDS,

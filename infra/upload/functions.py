@@ -21,6 +21,7 @@ from infra.settings import Settings
 from lambdas.incident.object_keys import DIGESTS, MANIFESTS, VMCORES, keys
 from lambdas.runtime import environment
 
+_VMCORE, _DMESG = (keys(f"{VMCORES}*/")[name] for name in ("vmcore", "dmesg"))
 _SEE_PARTS = ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
 
 
@@ -55,8 +56,10 @@ class UploadFunctions:
                     environment.UploadRates.of(settings),
                 ],
                 statements=[
-                    grants.keep_records(self._parts.incidents.table),
-                    objects(vmcores, VMCORES, "s3:PutObject", "s3:GetObject", *_SEE_PARTS),
+                    grants.amend_incidents(self._parts.incidents.table),
+                    objects(vmcores, VMCORES, "s3:PutObject", *_SEE_PARTS),
+                    # HEAD: whether an earlier round has sent it.
+                    named_objects(vmcores, [_DMESG], "s3:GetObject"),
                     objects(vmcores, MANIFESTS, "s3:PutObject"),
                     objects(vmcores, DIGESTS, "s3:GetObject"),
                     *bucket_and_key(vmcores),
@@ -64,7 +67,10 @@ class UploadFunctions:
                 # Up to 2,000 presigned URLs, and a list of digests for each batch so far.
                 timeout_seconds=120,
                 memory_mib=512,
-                acknowledged=any_key_acknowledged(vmcores, VMCORES, MANIFESTS, DIGESTS),
+                acknowledged={
+                    **any_key_acknowledged(vmcores, VMCORES, MANIFESTS, DIGESTS),
+                    **named_objects_acknowledged(vmcores, [_DMESG]),
+                },
             ),
         )
 
@@ -96,6 +102,8 @@ class UploadFunctions:
                 statements=[
                     grants.read("ssm:GetCommandInvocation"),
                     objects(vmcores, VMCORES, "s3:ListMultipartUploadParts"),
+                    # S3 lists the parts of an encrypted upload only to those who may decrypt them.
+                    iam.PolicyStatement(actions=["kms:Decrypt"], resources=[vmcores.key.key_arn]),
                 ],
                 acknowledged=any_key_acknowledged(vmcores, VMCORES),
             ),
@@ -108,19 +116,19 @@ class UploadFunctions:
             FunctionConfig(
                 environment=[*self._table, bucket_name(vmcores)],
                 statements=[
-                    grants.keep_records(self._parts.incidents.table),
-                    objects(
-                        vmcores,
-                        VMCORES,
-                        *("s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion"),
-                        *_SEE_PARTS,
-                    ),
+                    grants.amend_incidents(self._parts.incidents.table),
+                    objects(vmcores, VMCORES, "s3:PutObject", "s3:GetObject", *_SEE_PARTS),
+                    # The bucket has versions, so what is deleted is one of them.
+                    named_objects(vmcores, [_VMCORE], "s3:DeleteObjectVersion"),
                     objects(vmcores, DIGESTS, "s3:GetObject"),
                     *bucket_and_key(vmcores),
                 ],
                 # CompleteMultipartUpload of a large object takes minutes.
                 timeout_seconds=900,
-                acknowledged=any_key_acknowledged(vmcores, VMCORES, DIGESTS),
+                acknowledged={
+                    **any_key_acknowledged(vmcores, VMCORES, DIGESTS),
+                    **named_objects_acknowledged(vmcores, [_VMCORE]),
+                },
             ),
         )
 
@@ -133,7 +141,7 @@ class UploadFunctions:
             FunctionConfig(
                 environment=[*self._table, bucket_environment(vmcores)],
                 statements=[
-                    grants.keep_records(self._parts.incidents.table),
+                    grants.amend_incidents(self._parts.incidents.table),
                     named_objects(vmcores, readable, "s3:GetObject"),
                     named_objects(vmcores, [written], "s3:PutObject"),
                     *bucket_and_key(vmcores),

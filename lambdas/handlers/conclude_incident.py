@@ -17,7 +17,7 @@ from lambdas.conclude.incident_objects import Observed, observe, triage_of, writ
 from lambdas.conclude.notify import notify
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import SAFE_VERDICTS, Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.report.pages import IncidentPages
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, ReportPages
@@ -79,7 +79,7 @@ def _find(event: dict[str, Any], context: LambdaContext, records: IncidentTable)
         execution_name=event["executionName"],
         opened_at=moment.iso(moment.now()),
     )
-    records.create(new)
+    create_incident(records.name, new)
     return new
 
 

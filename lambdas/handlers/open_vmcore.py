@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from lambdas.incident.record import timeline_entry
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import RecordToAmend
 from lambdas.runtime import moment
 from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
@@ -26,8 +26,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
     The record says where the vmcore is and how large.
     """
-    bucket, records = VmcoreBucket.read(), IncidentTable(RecordKeeping.read().table_name)
-    incident = records.read(event["incident"]["incidentId"])
+    bucket = VmcoreBucket.read()
+    record = RecordToAmend(RecordKeeping.read().table_name, event["incident"]["incidentId"])
+    incident = record.read()
     if incident is None or incident.upload is None:
         raise InvalidInput("There is no uploaded vmcore to open.", "Start CollectVmcore again.")
     names = incident.object_keys
@@ -38,7 +39,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         raise (explain_refusal(error, bucket.bucket_name) or error) from error
     summary = f"{opened.format}, Linux {opened.kernel_release} {opened.architecture}".strip()
     entry = timeline_entry(moment.now(), "opened", summary)
-    records.update(incident.incident_id, {}, timeline=[entry])
+    record.update({}, timeline=[entry])
     logger.info("Opened %s: %s, %d characters of log", names["vmcore"], summary, len(opened.log))
     return {
         "format": opened.format,

@@ -61,7 +61,7 @@ def _render(
     triage = _read(settings, names["triage"])
     pages.write_report(names["report"], incident, Triage.model_validate(triage) if triage else None)
     # The index links the report from here. A concluded incident already has the key.
-    amended.set_keys(incident["keys"])
+    amended.update({"keys": incident["keys"]})
     logger.info("Rendered %s", names["report"])
     return incident, names["report"]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lambdas.incident.record import Incident, incident_id, timeline_entry
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InvalidInput
 
@@ -27,7 +27,7 @@ def new_incident(event: dict[str, Any], instance_id: str, *, origin: str) -> Inc
 
 def open_once(records: IncidentTable, opened: Incident) -> Incident:
     """Creates the record; gives the one that is there when the state is retried. Raises InvalidInput."""
-    if records.create(opened):
+    if create_incident(records.name, opened):
         return opened
     known = records.read(opened.incident_id)
     if known is None or known.execution_arn != opened.execution_arn:

@@ -15,6 +15,25 @@ from lambdas.incident.update_expression import UpdateExpression, deserialize, se
 from lambdas.runtime import clients
 
 
+def create_incident(table_name: str, incident: Incident) -> bool:
+    """Creates the record; False when it already exists. Outside of IncidentTable, whose users may only amend."""
+    fields = {"pk": f"incident#{incident.incident_id}"}
+    # A refusal is final when it is created, so it is indexed now; others are indexed when they end.
+    if incident.verdict is not None:
+        fields |= index_fields()
+    try:
+        clients.dynamodb().put_item(
+            TableName=table_name,
+            Item=serialize(fields | incident.as_json()),
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+    except ClientError as error:
+        if _code(error) == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
 class IncidentTable:
     """The incident records of a table."""
 
@@ -25,24 +44,6 @@ class IncidentTable:
         """The record as last written, or None."""
         item = self._get(f"incident#{incident_id}")
         return Incident.model_validate(item) if item else None
-
-    def create(self, incident: Incident) -> bool:
-        """Creates the record; False when it already exists."""
-        fields = {"pk": f"incident#{incident.incident_id}"}
-        # A refusal is final when it is created, so it is indexed now; others are indexed when they end.
-        if incident.verdict is not None:
-            fields |= index_fields()
-        try:
-            clients.dynamodb().put_item(
-                TableName=self.name,
-                Item=serialize(fields | incident.as_json()),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
-        except ClientError as error:
-            if _code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
     def update(
         self,
@@ -104,9 +105,9 @@ class RecordToAmend:
         item = clients.dynamodb().get_item(TableName=self._name, Key=self._key, ConsistentRead=True).get("Item")
         return Incident.model_validate(deserialize(item)) if item else None
 
-    def set_keys(self, keys: dict[str, str]) -> None:
-        """Sets the keys of the incident's objects."""
-        update = UpdateExpression({"keys": keys})
+    def update(self, fields: Mapping[str, Any], *, timeline: Sequence[dict[str, str]] = ()) -> None:
+        """Sets camelCase fields and appends to the timeline."""
+        update = UpdateExpression(in_visible_text(fields), timeline)
         clients.dynamodb().update_item(
             TableName=self._name, Key=self._key, ConditionExpression="attribute_exists(pk)", **update.arguments()
         )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from lambdas.incident.record import Incident, State, incident_id, timeline_entry
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
 from lambdas.respond.announcement import announce_once, is_news
@@ -139,7 +139,7 @@ def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
         detail=str(problem),
         opened_at=moment.iso(moment.now()),
     )
-    if not IncidentTable(RecordKeeping.read().table_name).create(invalid):
+    if not create_incident(RecordKeeping.read().table_name, invalid):
         return
     count(Metric.INVALID_ALARMS)
     lines = [str(problem), "", *table({"Alarm": alarm.name, "State since": moment.iso(alarm.changed_at)})]
@@ -201,7 +201,7 @@ def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
     recorded = refused.model_copy(
         update={"state": state, "verdict": verdict_of_refusal(reason), "timeline": [*refused.timeline, entry]}
     )
-    if not records.create(recorded):
+    if not create_incident(records.name, recorded):
         return _resume(_reread(refused.incident_id, records), records)
     return _notify_refusal(recorded, records)
 

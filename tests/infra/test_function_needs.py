@@ -26,7 +26,8 @@ RIGHTS = {
     ("s3", "list_multipart_uploads"): {"s3:ListBucketMultipartUploads"},
     ("s3", "create_multipart_upload"): {"s3:PutObject"},
     ("s3", "complete_multipart_upload"): {"s3:PutObject"},
-    ("s3", "delete_object"): {"s3:DeleteObject", "s3:DeleteObjectVersion"},
+    # Of a bucket with versions.
+    ("s3", "delete_object"): {"s3:DeleteObjectVersion"},
 }
 SERVICES = {
     "ec2_without_retries": "ec2",

@@ -16,15 +16,12 @@ UNLIMITED = {
     "cloudwatch:DescribeAlarms",
     "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
-    # Of one instance; whether IAM can limit it is told differently by different pages of AWS.
-    "ec2:DescribeInstanceAttribute",
     "ec2:DescribeInstanceCreditSpecifications",
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeSnapshots",
     "ec2:DescribeVolumes",
-    "ec2:GetConsoleOutput",
     "logs:CreateLogDelivery",
     "logs:DeleteLogDelivery",
     "logs:DescribeLogGroups",
@@ -116,7 +113,8 @@ def test_only_enrolled_instances_can_be_interrupted(template: Template) -> None:
     # respond_to_hang and send_diagnostic_interrupt
     assert len(found) == 2
     for statement in found:
-        assert set(actions(statement)) <= {"ec2:SendDiagnosticInterrupt", "ec2:GetConsoleScreenshot"}
+        reads = {"ec2:GetConsoleOutput", "ec2:GetConsoleScreenshot"}
+        assert set(actions(statement)) <= {"ec2:SendDiagnosticInterrupt"} | reads
         assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
 
 
@@ -160,10 +158,13 @@ def test_a_key_can_be_lent_to_ec2_alone(template: Template) -> None:
     found = [each for each in template.all_statements() if "kms:CreateGrant" in actions(each)]
     for statement in found:
         assert flatten(statement["Condition"]["StringEquals"]["kms:ViaService"]).startswith("ec2.")
-    (start,) = [each for each in found if actions(each) == ["kms:CreateGrant"]]
-    assert start["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    # To start an instance, and to attach a new volume.
+    lent = [each for each in found if actions(each) == ["kms:CreateGrant"]]
+    assert len(lent) == 2
+    for statement in lent:
+        assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
     # To launch from an encrypted snapshot takes more.
-    (launch,) = [each for each in found if each != start]
+    (launch,) = [each for each in found if each not in lent]
     assert launch in template.statements(_role_of_machine(template, "RescueVmcore"))
 
 
@@ -184,9 +185,13 @@ def test_only_a_rescue_copies_and_launches_and_only_what_it_marks(template: Temp
             expected = of_stack if (actions(statement), kind) == (["ec2:CreateSnapshot"], "volume") else MARKED
             if (actions(statement), kind) == (["ec2:RunInstances"], "snapshot"):
                 expected = MADE_BY_A_RESCUE
-            assert {name: condition[name] for name in expected} == expected, resource
+            for operator, keys in expected.items():
+                assert condition[operator].items() >= keys.items(), resource
     (instances,) = [each for each in found if any(":instance/" in resource for resource in resources(each))]
     assert "ec2:InstanceProfile" in instances["Condition"]["ArnEquals"]
+    assert instances["Condition"]["StringEquals"]["ec2:InstanceType"] == "m5.large"
+    (images,) = [each for each in found if any(":image/" in resource for resource in resources(each))]
+    assert images["Condition"] == {"StringEquals": {"ec2:Owner": "amazon"}}
     assert instances["Condition"]["StringEqualsIfExists"] == {"ec2:MetadataHttpTokens": "required"}
 
 
@@ -312,10 +317,7 @@ def test_no_function_can_read_vmcores_but_those_that_move_them(template: Templat
         if "s3:GetObject" in actions(statement)
         if any(resource.endswith(("/vmcores/*", "/vmcore")) for resource in resources(statement))
     }
-    assert readers == {
-        f"Hangdump-{each}"
-        for each in ("plan_upload", "verify_vmcore", "open_vmcore", "plan_analysis", "conclude_incident")
-    }
+    assert readers == {f"Hangdump-{each}" for each in ("verify_vmcore", "open_vmcore", "plan_analysis")}
 
 
 def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from lambdas.handlers import plan_upload
 from lambdas.incident.record import Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.vmcores import DUMP
@@ -15,7 +15,7 @@ PREFIX = f"vmcores/{aws.ACCOUNT_ID}/{aws.REGION}/{ID}/{INCIDENT}/"
 OPENED = {"incidentId": INCIDENT, "instanceId": ID}
 
 
-def create_incident() -> None:
+def open_incident() -> None:
     incident = Incident(
         incident_id=INCIDENT,
         instance_id=ID,
@@ -23,7 +23,7 @@ def create_incident() -> None:
         region=aws.REGION,
         state=State.INTERRUPTED,
     )
-    IncidentTable(aws.TABLE).create(incident)
+    create_incident(aws.TABLE, incident)
 
 
 def plan(context: Any, found: dict[str, Any] | None = None, *, number: int = 0) -> dict[str, Any]:

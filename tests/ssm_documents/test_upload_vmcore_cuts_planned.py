@@ -13,7 +13,7 @@ from moto import mock_aws
 from lab.s3_server import Credentials, S3Server
 from lambdas.handlers import plan_upload, verify_vmcore
 from lambdas.incident.record import Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.runtime import clients
 from lambdas.upload import manifest, multipart
 from tests.lambdas import account as aws
@@ -127,7 +127,7 @@ def test_the_functions_bring_any_cut_upload_to_the_identical_object(
         region=aws.REGION,
         state=State.INTERRUPTED,
     )
-    IncidentTable(aws.TABLE).create(incident)
+    create_incident(aws.TABLE, incident)
     broker: Any = Functions(incident_id, instance.run("upload_vmcore").result)
     upload = Upload(instance, server, broker, Random(seed))  # noqa: S311
     upload.plan_faults()

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from lambdas.handlers import plan_analysis
+from lambdas.incident.table import create_incident
 from lambdas.runtime.errors import (
     AnalysisHostRefused,
     BucketRefused,
@@ -31,9 +32,8 @@ DUMP = b"KDUMP   a dump"
 @pytest.fixture
 def host_id(account: Account, instance_id: str) -> str:
     """A running instance that its owner gave for analyses, and an incident with its vmcore."""
-    from lambdas.incident.table import IncidentTable  # noqa: PLC0415 - after the account's clients are made
 
-    IncidentTable(aws.TABLE).create(INTERRUPTED)
+    create_incident(aws.TABLE, INTERRUPTED)
     account.bucket.PutObject({"Key": f"{PREFIX}vmcore", "Body": DUMP})
     tag(instance_id, "true")
     return instance_id

@@ -6,7 +6,7 @@ import pytest
 
 from lambdas.handlers import open_incident
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.runtime import clients
 from lambdas.runtime.errors import HangdumpError, InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
 from tests.lambdas import account as aws
@@ -67,7 +67,7 @@ INTERRUPTED = Incident(
 
 
 def test_an_alarms_incident_is_found_with_its_own_account_region_and_time(account: Account, context: Any) -> None:
-    IncidentTable(aws.TABLE).create(INTERRUPTED)
+    create_incident(aws.TABLE, INTERRUPTED)
     opened = start(context, {"instanceId": ID, "incidentId": INTERRUPTED.incident_id})
     assert (opened["accountId"], opened["region"]) == ("210987654321", "eu-north-1")
     assert opened["isCrashExpected"] is True
@@ -81,7 +81,7 @@ def test_an_interrupt_that_is_not_known_to_be_sent_is_dated_by_its_claim(
     account: Account, context: Any, state: State
 ) -> None:
     uncertain = INTERRUPTED.model_copy(update={"state": state, "interrupted_epoch": None})
-    IncidentTable(aws.TABLE).create(uncertain)
+    create_incident(aws.TABLE, uncertain)
     opened = start(context, {"instanceId": ID, "incidentId": INTERRUPTED.incident_id})
     assert opened["sinceEpoch"] == NOW - 20 - 60
 
@@ -102,8 +102,8 @@ def test_two_executions_in_one_second_do_not_share_an_incident(
 
 
 def test_a_later_execution_has_its_own_time_to_wait(account: Account, context: Any) -> None:
-    IncidentTable(aws.TABLE).create(
-        INTERRUPTED.model_copy(update={"dump_deadline_epoch": NOW - 5, "execution_name": "first"})
+    create_incident(
+        aws.TABLE, INTERRUPTED.model_copy(update={"dump_deadline_epoch": NOW - 5, "execution_name": "first"})
     )
     opened = start(context, {"instanceId": ID, "incidentId": INTERRUPTED.incident_id})
     assert opened["dumpDeadlineEpoch"] == NOW + 3600
@@ -137,7 +137,7 @@ def test_a_later_execution_has_its_own_time_to_wait(account: Account, context: A
 def test_an_incident_that_cannot_be_collected(
     account: Account, context: Any, update: dict[str, Any], given: dict[str, Any], said: str
 ) -> None:
-    IncidentTable(aws.TABLE).create(INTERRUPTED.model_copy(update=update))
+    create_incident(aws.TABLE, INTERRUPTED.model_copy(update=update))
     with pytest.raises(InvalidInput, match=said) as raised:
         start(context, given | {"incidentId": INTERRUPTED.incident_id})
     assert "start CollectVmcore with" in str(raised.value)

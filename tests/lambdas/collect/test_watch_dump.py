@@ -11,7 +11,7 @@ from moto.ec2.models.instances import StateReason
 
 from lambdas.handlers import open_incident, watch_dump
 from lambdas.incident.record import ConsoleBaseline, Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients, moment
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -34,7 +34,7 @@ def incident(account: Account, instance_id: str) -> Incident:
         dump_deadline_epoch=NOW + 600,
         console_baseline=ConsoleBaseline(end=BEFORE[-512:], length=len(BEFORE)),
     )
-    IncidentTable(aws.TABLE).create(incident)
+    create_incident(aws.TABLE, incident)
     account.console = BEFORE
     return incident
 

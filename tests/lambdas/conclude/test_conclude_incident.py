@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.conclude import incident_objects
 from lambdas.incident.record import State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.triage import CrashClass, Triage
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
@@ -30,7 +30,7 @@ from tests.lambdas.endings import (
 @pytest.fixture
 def incident(account: Account) -> None:
     """An interrupted incident in the table, its kernel log in the bucket, and text on the console."""
-    IncidentTable(aws.TABLE).create(INTERRUPTED)
+    create_incident(aws.TABLE, INTERRUPTED)
     account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", LOG.encode(), "", {})
     account.console = "the last 64 KiB"
 

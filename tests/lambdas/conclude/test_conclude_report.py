@@ -8,7 +8,7 @@ import pytest
 
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.report import pages as incident_pages
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
@@ -20,7 +20,7 @@ REPORT = f"{PREFIX}report.html"
 
 @pytest.fixture
 def incident(account: Account) -> None:
-    IncidentTable(aws.TABLE).create(INTERRUPTED.model_copy(update={"opened_at": "2026-11-23T03:59:40Z"}))
+    create_incident(aws.TABLE, INTERRUPTED.model_copy(update={"opened_at": "2026-11-23T03:59:40Z"}))
     account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", LOG.encode(), "", {})
 
 

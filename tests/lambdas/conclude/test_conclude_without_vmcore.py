@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json
@@ -16,7 +16,7 @@ from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX
 @pytest.fixture
 def incident(account: Account) -> None:
     """An interrupted incident in the table, its kernel log in the bucket, and text on the console."""
-    IncidentTable(aws.TABLE).create(INTERRUPTED)
+    create_incident(aws.TABLE, INTERRUPTED)
     account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", LOG.encode(), "", {})
     account.console = "the last 64 KiB"
 
@@ -63,7 +63,7 @@ def test_a_refused_interrupt_by_hand_says_why_and_what_to_do(account: Account, c
         reason="not-enrolled",
         detail="The instance has no tag.",
     )
-    IncidentTable(aws.TABLE).create(refused)
+    create_incident(aws.TABLE, refused)
     concluded = conclude(context, incident=OPENED, verdict="refused", reason="not-enrolled")
     assert concluded["verdict"] == "refused"
     assert concluded["reason"] == "not-enrolled. The instance has no tag."

@@ -8,7 +8,7 @@ import pytest
 from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
 from lambdas.handlers import conclude_incident
 from lambdas.incident.record import Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, SAYS, VERIFIED
@@ -89,7 +89,7 @@ def _rescue(context: Any) -> dict[str, Any]:
 @pytest.fixture
 def incident(account: Account) -> None:
     """Interrupted, and waiting."""
-    IncidentTable(aws.TABLE).create(INTERRUPTED)
+    create_incident(aws.TABLE, INTERRUPTED)
 
 
 @pytest.mark.usefixtures("incident")

@@ -7,7 +7,7 @@ import pytest
 from lambdas.incident.index import IncidentIndex
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
@@ -19,7 +19,7 @@ INDEX = IncidentIndex(aws.TABLE)
 def _concluded(minute: int, signature: str = "", **fields: Any) -> str:
     name = f"20261123T04{minute:02}00Z-{ID}"
     opened = Incident(incident_id=name, instance_id=ID, opened_at=f"2026-11-23T04:{minute:02}:00Z")
-    IncidentTable(aws.TABLE).create(opened)
+    create_incident(aws.TABLE, opened)
     given = {"verdict": "captured", "signature": signature, "keys": {"report": f"{name}.html"}} | fields
     IncidentTable(aws.TABLE).update(name, given | index_fields(signature))
     return name
@@ -63,7 +63,7 @@ def test_a_refusal_is_listed_with_its_reason() -> None:
         verdict=Verdict.REFUSED,
         reason="cooldown",
     )
-    IncidentTable(aws.TABLE).create(refused)
+    create_incident(aws.TABLE, refused)
     (listed,) = INDEX.newest().incidents
     assert (listed.verdict, listed.refusal) == ("refused", "cooldown")
 
@@ -77,5 +77,5 @@ def test_other_items_of_the_table_are_not_listed() -> None:
 @pytest.mark.usefixtures("account")
 def test_what_is_under_way_touches_no_index_on_which_its_claim_could_wait() -> None:
     opened = Incident(incident_id="o", instance_id=ID, opened_at="2026-11-23T04:00:00Z")
-    IncidentTable(aws.TABLE).create(opened)
+    create_incident(aws.TABLE, opened)
     assert INDEX.newest().incidents == []

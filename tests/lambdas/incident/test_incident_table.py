@@ -3,7 +3,7 @@
 import pytest
 
 from lambdas.incident.record import Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 
@@ -16,7 +16,7 @@ def table(account: Account) -> IncidentTable:
 
 
 def test_an_update_for_another_state_changes_nothing(account: Account, table: IncidentTable) -> None:
-    table.create(INCIDENT)
+    create_incident(table.name, INCIDENT)
     assert not table.update(INCIDENT.incident_id, {"reason": "late"}, only_in=[State.INTERRUPTING, State.CONCLUDED])
     known = table.read(INCIDENT.incident_id)
     assert known is not None

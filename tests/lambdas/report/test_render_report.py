@@ -8,7 +8,7 @@ import pytest
 from lambdas.handlers import render_report
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -19,7 +19,7 @@ from tests.lambdas.report.documents import parse
 
 @pytest.fixture
 def concluded(account: Account, context: Any) -> None:
-    IncidentTable(aws.TABLE).create(INTERRUPTED.model_copy(update={"opened_at": "2026-11-23T03:59:40Z"}))
+    create_incident(aws.TABLE, INTERRUPTED.model_copy(update={"opened_at": "2026-11-23T03:59:40Z"}))
     account.bucket._store(f"{PREFIX}vmcore-dmesg.txt", LOG.encode(), "", {})
     captured(context)
 
@@ -60,7 +60,7 @@ def test_a_refusal_gets_a_page_with_its_evidence_and_a_link_in_the_index(account
         detail="The instance executed the probe.",
         evidence={"isProbeAnswered": True},
     )
-    IncidentTable(aws.TABLE).create(refused)
+    create_incident(aws.TABLE, refused)
     render_report.handler({"incidentId": INCIDENT}, context)
     page = parse(_page(account))
     assert "evidence" in page.by_id()
@@ -91,7 +91,7 @@ def test_what_is_no_incident_is_refused(account: Account, context: Any, event: d
 def test_a_repeat_names_the_incident_before_it(account: Account, context: Any) -> None:
     later = INCIDENT.replace("T04", "T05")
     opened = INTERRUPTED.model_copy(update={"incident_id": later, "opened_at": "2026-11-23T05:00:00Z"})
-    IncidentTable(aws.TABLE).create(opened)
+    create_incident(aws.TABLE, opened)
     signature = clients.dynamodb().get_item(TableName=aws.TABLE, Key={"pk": {"S": f"incident#{INCIDENT}"}})["Item"]
     prefix = PREFIX.replace(INCIDENT, later)
     triage = {"signature": signature["signature"]["S"], "sentence": "It hung."}

@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.handlers import open_rescue, plan_rescue
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.provision.choose_volume import DumpVolume
 from lambdas.rescue.plan import choose_source, place_rescue_instance
 from lambdas.runtime import clients
@@ -109,7 +109,7 @@ def _volume_of(instance_id: str) -> str:
 
 def _plan(context: Any, instance_id: str, **record: Any) -> dict[str, Any]:
     known = Incident(incident_id="an-incident", instance_id=instance_id, **record)
-    IncidentTable(aws.TABLE).create(known)
+    create_incident(aws.TABLE, known)
     incident = {"instanceId": "i-what-the-event-says", "incidentId": "an-incident"}
     event = {"incident": incident, "executionId": EXECUTION, "executionName": "by-hand"}
     return plan_rescue.handler(event, context)
@@ -197,7 +197,7 @@ KNOWN = Incident(
 
 
 def test_the_rescue_of_an_incident_takes_only_what_its_crash_wrote(account: Account, context: Any) -> None:
-    IncidentTable(aws.TABLE).create(KNOWN)
+    create_incident(aws.TABLE, KNOWN)
 
     opened = _open(context, incidentId=KNOWN.incident_id, reason="It is off.")
 
@@ -225,7 +225,7 @@ def test_the_rescue_of_an_instance_takes_any_vmcore_and_is_opened_once(account: 
     ids=["captured", "rescued", "never interrupted", "of another instance"],
 )
 def test_what_needs_no_rescue_is_refused_by_name(account: Account, context: Any, known: Incident) -> None:
-    IncidentTable(aws.TABLE).create(known)
+    create_incident(aws.TABLE, known)
 
     with pytest.raises(InvalidInput, match=r"i-0123456789abcdef0|that instance"):
         _open(context, incidentId=KNOWN.incident_id, instanceId=ID)

@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.handlers import remove_rescue
 from lambdas.incident.record import Incident, timeline_entry
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -36,7 +36,7 @@ def incident(account: Account) -> None:
     """As open_rescue leaves it, long before EC2 shows anything new."""
     opened = timeline_entry(datetime(2020, 1, 1, tzinfo=UTC), "rescue-opened", "it does not come back")
     known = Incident(incident_id=INCIDENT, instance_id=RESCUED, execution_name="rescue-1", timeline=[opened])
-    assert IncidentTable(aws.TABLE).create(known)
+    assert create_incident(aws.TABLE, known)
 
 
 def _remove(context: Any, name: str = "rescue-1") -> dict[str, Any]:

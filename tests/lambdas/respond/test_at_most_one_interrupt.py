@@ -9,7 +9,7 @@ import pytest
 
 from lambdas.handlers import respond_to_hang, send_diagnostic_interrupt
 from lambdas.incident.record import CRASHED, Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.respond import lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
@@ -221,7 +221,7 @@ def test_an_interrupt_by_hand_that_dies_anywhere_is_never_sent_twice(
         name = incident_id(instance_id)
         table = IncidentTable(aws.TABLE)
         if table.read(name) is None:
-            table.create(Incident(incident_id=name, instance_id=instance_id, origin="manual"))
+            create_incident(table.name, Incident(incident_id=name, instance_id=instance_id, origin="manual"))
         send_diagnostic_interrupt.handler({"incidentId": name, "instanceId": instance_id}, context)
 
     crashes = crash_at_every_call(account, launch, interrupt)

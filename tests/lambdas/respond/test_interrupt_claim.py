@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.respond.claim import PastInterrupts, Place, claim, past_interrupts
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
@@ -172,7 +172,7 @@ def test_a_claim_keeps_what_an_opened_record_has(account: Account, table: Incide
     opened = INCIDENT.model_copy(
         update={"dump_deadline_epoch": 7, "timeline": [{"at": "2026-11-23T04:00:00Z", "event": "requested"}]}
     )
-    table.create(opened)
+    create_incident(table.name, opened)
     claimed = {"at": "2026-11-23T04:00:30Z", "event": "claimed"}
     take(opened.model_copy(update={"timeline": [claimed]}))
     known = table.read(INCIDENT.incident_id)
@@ -184,7 +184,7 @@ def test_a_claim_keeps_what_an_opened_record_has(account: Account, table: Incide
 
 @pytest.mark.parametrize("state", [state for state in State if state != State.OPENED])
 def test_nothing_but_an_opened_record_can_be_claimed(account: Account, table: IncidentTable, state: State) -> None:
-    table.create(INCIDENT.model_copy(update={"state": state}))
+    create_incident(table.name, INCIDENT.model_copy(update={"state": state}))
     assert take(INCIDENT) == "duplicate"
 
 

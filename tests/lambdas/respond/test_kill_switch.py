@@ -7,7 +7,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from lambdas.handlers import send_diagnostic_interrupt
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from lambdas.respond.kill_switch import read_stop
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
@@ -72,7 +72,7 @@ def test_nothing_is_called_between_its_answer_and_the_interrupt(
 def test_it_stops_an_interrupt_by_hand_too(account: Account, instance_id: str, context: Any) -> None:
     account.interrupts_switch = "off"
     name = f"20261123T040000Z-{instance_id}"
-    IncidentTable(aws.TABLE).create(Incident(incident_id=name, instance_id=instance_id, origin="manual"))
+    create_incident(aws.TABLE, Incident(incident_id=name, instance_id=instance_id, origin="manual"))
     answer = send_diagnostic_interrupt.handler({"incidentId": name, "instanceId": instance_id}, context)
     assert (answer["decision"], answer["reason"]) == ("refuse", "kill-switch-off")
     assert account.interrupts == []

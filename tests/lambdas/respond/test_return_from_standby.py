@@ -8,7 +8,7 @@ from botocore.exceptions import ConnectTimeoutError
 from infra.respond.standby import LONGEST_SECONDS
 from lambdas.handlers import return_from_standby
 from lambdas.incident.record import Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.auto_scaling_group import GROUP, AutoScalingGroup
@@ -21,7 +21,7 @@ INCIDENT = f"20261123T040000Z-{ID}"
 @pytest.fixture
 def group(account: Account) -> AutoScalingGroup:
     held = Incident(incident_id=INCIDENT, instance_id=ID, state=State.INTERRUPTED, auto_scaling_group=GROUP)
-    IncidentTable(aws.TABLE).create(held)
+    create_incident(aws.TABLE, held)
     return AutoScalingGroup(account, lifecycle_state="Standby")
 
 

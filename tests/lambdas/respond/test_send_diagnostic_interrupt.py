@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.handlers import send_diagnostic_interrupt
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -21,7 +21,7 @@ def ask(instance_id: str, context: Any) -> dict[str, Any]:
     """As the state after "Open incident" does."""
     name = f"20261123T040000Z-{instance_id}"
     opened = Incident(incident_id=name, instance_id=instance_id, origin="manual", opened_at=OPENED_AT)
-    IncidentTable(aws.TABLE).create(opened)
+    create_incident(aws.TABLE, opened)
     return send_diagnostic_interrupt.handler({"incidentId": name, "instanceId": instance_id}, context)
 
 
@@ -87,7 +87,7 @@ def test_a_panic_whose_incident_is_concluded_is_refused_by_hand_too(
     IncidentTable(aws.TABLE).update(record(instance_id).incident_id, {"state": State.CONCLUDED.value})
     clock.at += timedelta(days=1)
     again = Incident(incident_id=f"20261124T040000Z-{instance_id}", instance_id=instance_id, origin="manual")
-    IncidentTable(aws.TABLE).create(again)
+    create_incident(aws.TABLE, again)
     event = {"incidentId": again.incident_id, "instanceId": instance_id}
     answer = send_diagnostic_interrupt.handler(event, context)
     assert (answer["decision"], answer["reason"]) == ("refuse", "dump-under-way")

@@ -9,7 +9,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from lambdas.handlers import send_diagnostic_interrupt
 from lambdas.incident.record import Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
 from tests.lambdas.auto_scaling_group import GROUP, AutoScalingGroup
@@ -41,7 +41,7 @@ def interrupt(
 
     def by_hand() -> tuple[str, str]:
         opened = Incident(incident_id=incident_id, instance_id=instance_id, origin="manual")
-        IncidentTable(aws.TABLE).create(opened)
+        create_incident(aws.TABLE, opened)
         event = {"incidentId": incident_id, "instanceId": instance_id}
         answer = send_diagnostic_interrupt.handler(event, context)
         return answer["decision"], answer["reason"]

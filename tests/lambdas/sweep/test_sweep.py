@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.handlers import sweep
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients, moment
 from lambdas.runtime.errors import VmcoreNotFound
 from lambdas.sweep import check_instances
@@ -86,7 +86,7 @@ def rescued(instance_id: str, incident: str) -> dict[str, str]:
 
 def keep(incident_id: str, instance_id: str, **fields: Any) -> str:
     incident = Incident(incident_id=incident_id, instance_id=instance_id, opened_at="2020-11-20T04:00:00Z", **fields)
-    assert IncidentTable(TABLE).create(incident)
+    assert create_incident(TABLE, incident)
     return incident_id
 
 

@@ -17,7 +17,7 @@ from tests.lambdas.vmcores import DUMP
 
 @pytest.fixture(autouse=True)
 def incident(account: Account, small_parts: None) -> None:
-    planning.create_incident()
+    planning.open_incident()
 
 
 def test_each_batch_is_described_while_the_one_before_is_sent(account: Account, context: Any) -> None:

@@ -18,7 +18,7 @@ from tests.lambdas.vmcores import DUMP
 
 @pytest.fixture(autouse=True)
 def incident(account: Account, small_parts: None) -> None:
-    planning.create_incident()
+    planning.open_incident()
 
 
 def _query(url: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from lambdas.runtime.errors import BucketRefused, InvalidInput, UploadIncomplete
 from lambdas.upload.digest_lists import key_of
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
-from tests.lambdas.planning import ID, INCIDENT, OPENED, PREFIX, create_incident
+from tests.lambdas.planning import ID, INCIDENT, OPENED, PREFIX, open_incident
 from tests.lambdas.vmcores import DUMP
 
 KEY = f"{PREFIX}vmcore"
@@ -22,7 +22,7 @@ KEY = f"{PREFIX}vmcore"
 @pytest.fixture
 def upload(account: Account, small_parts: None, context: Any) -> dict[str, Any]:
     """Planned, described and sent, every part."""
-    create_incident()
+    open_incident()
     event = {"incident": OPENED, "found": DUMP.found(), "round": 0}
 
     def manifest() -> str:

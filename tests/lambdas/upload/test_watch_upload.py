@@ -10,14 +10,14 @@ from lambdas.runtime import moment
 from lambdas.upload.progress import progress
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock
-from tests.lambdas.planning import ID, INCIDENT, OPENED, create_incident
+from tests.lambdas.planning import ID, INCIDENT, OPENED, open_incident
 from tests.lambdas.vmcores import DUMP
 
 
 @pytest.fixture
 def planned(account: Account, small_parts: None, context: Any) -> dict[str, Any]:
     """The round that sends the first three of five parts."""
-    create_incident()
+    open_incident()
     event = {"incident": OPENED, "found": DUMP.found(), "round": 0}
     plan_upload.handler(event, context)
     DUMP.upload(account.bucket, account.bucket.objects[f"manifests/{INCIDENT}/1.tsv"].data.decode())

@@ -12,7 +12,7 @@ from lambdas.incident.table import IncidentTable
 from lambdas.runtime.errors import BucketRefused, VmcoreUnreadable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
-from tests.lambdas.planning import INCIDENT, OPENED, PREFIX, create_incident
+from tests.lambdas.planning import INCIDENT, OPENED, PREFIX, open_incident
 
 KEYS = keys(PREFIX)
 DUMP = flattened(kdump_compressed(memory_with_log()))
@@ -32,7 +32,7 @@ def open_it(context: Any, size_bytes: int = len(DUMP), **more: Any) -> dict[str,
 
 @pytest.fixture
 def dump(account: Account) -> None:
-    create_incident()
+    open_incident()
     put(account, "vmcore", DUMP)
 
 
