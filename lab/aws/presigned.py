@@ -39,6 +39,7 @@ class Session:
 
     expires_at: datetime
     policy: Mapping[str, Any] | None
+    role_arn: str = ""
 
     def refusal(self, request: Request, *, now: datetime) -> Refusal | None:
         """None when this session may do what the request asks."""
@@ -74,9 +75,13 @@ def verify(request: Request, secrets: Mapping[str, str], *, now: datetime) -> Re
 
 def session_refusal(request: Request, sessions: Mapping[str, Session], *, now: datetime) -> Refusal | None:
     """For a request whose signature is right already."""
-    key_id = parse_qs(request.query)["X-Amz-Credential"][0].split("/")[0]
-    session = sessions.get(key_id)
+    session = session_of(request, sessions)
     return session.refusal(request, now=now) if session else None
+
+
+def session_of(request: Request, sessions: Mapping[str, Session]) -> Session | None:
+    """The session whose key signed; None: a user's key."""
+    return sessions.get(parse_qs(request.query)["X-Amz-Credential"][0].split("/")[0])
 
 
 def _allows(statement: Mapping[str, Any], action: str, resource: str) -> bool:

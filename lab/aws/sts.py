@@ -28,7 +28,9 @@ def install(patches: Patches, state: AccountState) -> None:
             role = original(backend, **given)
             policy = json.loads(given["policy"]) if given["policy"] else None
             state.secrets[role.access_key_id] = role.secret_access_key
-            state.sessions[role.access_key_id] = Session(utc_now() + timedelta(seconds=given["duration"]), policy)
+            state.sessions[role.access_key_id] = Session(
+                utc_now() + timedelta(seconds=given["duration"]), policy, given["role_arn"]
+            )
             return role
 
         return assume_role

@@ -2,8 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from lambdas.runtime.tags import ENROLLED_TAG
+
 if TYPE_CHECKING:
     from lab.simulator.world import World
+
+
+OPT_IN = {"Key": ENROLLED_TAG, "Value": "true", "PropagateAtLaunch": True}
 
 
 def join(world: "World", *, maximum: int = 3) -> None:
@@ -19,6 +24,8 @@ def join(world: "World", *, maximum: int = 3) -> None:
         MaxSize=maximum,
         DesiredCapacity=0,
         AvailabilityZones=[f"{world.account.region}a"],
+        # The owner's opt-in for the group itself.
+        Tags=[{"ResourceId": name, "ResourceType": "auto-scaling-group", **OPT_IN}],
     )
     client.attach_instances(AutoScalingGroupName=name, InstanceIds=[world.instance_id])
 

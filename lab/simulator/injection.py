@@ -88,7 +88,7 @@ class Injection:
         def make_call(original: Any) -> Any:
             def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
                 scheduler.check_alive()
-                site = _site(client, operation)
+                site = call_site(client, operation)
                 if site is None:
                     return original(client, operation, parameters)
                 return injection.answer(site, client, lambda: original(client, operation, parameters))
@@ -139,7 +139,8 @@ def _response(code: str) -> Any:
     }
 
 
-def _site(client: BaseClient, operation: str) -> Site | None:
+def call_site(client: BaseClient, operation: str) -> Site | None:
+    """None: neither a function nor a state calls, but the lab itself."""
     context = scheduler.current_context()
     caller = context.get("state") or context.get("function")
     return Site(caller, f"{client.meta.service_model.service_name}:{operation}") if caller else None

@@ -1,9 +1,12 @@
-"""S3 as a modelled host reaches it, by a presigned URL: the signature decides, then what S3 says of the body."""
+"""S3 as a modelled host reaches it, by a presigned URL: the signature decides, then the signer's rights, then S3."""
 
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lab.aws.presigned import Request, session_refusal, verify
+from botocore.exceptions import ClientError
+
+from lab.aws.iam.policy import Caller
+from lab.aws.presigned import Request, session_of, session_refusal, verify
 from lab.aws.state import AccountState, utc_now
 from lab.simulator.one_thread_account import client
 
@@ -24,17 +27,28 @@ def request(account: AccountState, method: str, url: str, body: bytes = b"", *, 
     bucket, _, key = unquote(asked.path).lstrip("/").partition("/")
     given = {name: values[0] for name, values in parse_qs(asked.query).items()}
     where: dict[str, Any] = {"Bucket": bucket, "Key": key}
-    s3 = client("s3", account.region)
+    if digest:
+        where["ChecksumSHA256"] = digest
+    if method == "GET":
+        operation = "GetObject"
+    elif "uploadId" in given:
+        operation = "UploadPart"
+        where |= {"UploadId": given["uploadId"], "PartNumber": int(given["partNumber"]), "Body": body}
+    else:
+        operation, where = "PutObject", where | {"Body": body}
     try:
-        if method == "GET":
-            content: bytes = s3.get_object(**where)["Body"].read()
-            return content
-        if digest:
-            where["ChecksumSHA256"] = digest
-        if "uploadId" in given:
-            s3.upload_part(**where, UploadId=given["uploadId"], PartNumber=int(given["partNumber"]), Body=body)
-        else:
-            s3.put_object(**where, Body=body)
-    except s3.exceptions.ClientError as error:
+        answer = _call_as_signer(account, signed, operation, where)
+    except ClientError as error:
         raise Refused(error.response["Error"]["Code"]) from error
-    return b""
+    return bytes(answer["Body"].read()) if method == "GET" else b""
+
+
+def _call_as_signer(account: AccountState, signed: Request, operation: str, where: dict[str, Any]) -> Any:
+    def forward() -> Any:
+        return client("s3", account.region)._make_api_call(operation, where)
+
+    session = session_of(signed, account.sessions)
+    if session is None or account.permissions is None:
+        return forward()
+    signer = Caller("signer", session.role_arn, session.policy)
+    return account.permissions.call(signer, "s3", operation, where, forward)

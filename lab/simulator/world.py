@@ -16,8 +16,11 @@ from typing import Any
 from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
+from lab.aws.iam.account_facts import DEFAULT, Variant
+from lab.aws.iam.enforcement import Permissions
 from lab.aws.launches import Launch
 from lab.deployment import Deployment
+from lab.simulator import authorized
 from lab.simulator.injection import Injection
 from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.modelled_host import Dump, Snapshots
@@ -38,9 +41,12 @@ class World(Deployment):
 
     account: OneThreadAccount
 
-    def __init__(self, account: OneThreadAccount, outputs: dict[str, str], injection: Injection) -> None:
+    def __init__(
+        self, account: OneThreadAccount, outputs: dict[str, str], injection: Injection, permissions: Permissions
+    ) -> None:
         super().__init__(account, outputs)
         self.injection = injection
+        self.permissions = permissions
         self.removed_unproven: list[str] = []
         self.snapshots: Snapshots = {}
         self.collectors: list[ModelledHost] = []
@@ -238,14 +244,16 @@ def _now() -> Any:
 
 
 @contextmanager
-def deployed(assembly: Path) -> Iterator[World]:
-    """The stack of an assembly, deployed; one at a time in a process."""
+def deployed(assembly: Path, variant: Variant = DEFAULT) -> Iterator[World]:
+    """The stack of an assembly, deployed in a kind of account; one at a time in a process."""
     import_handlers()
     with virtual_time(), OneThreadAccount() as account:
         outputs = account.deploy(json.loads((assembly / TEMPLATE).read_text(encoding="utf-8")), assembly)
+        permissions = Permissions(account.state, variant)
+        authorized.install(account._patches, account.state, permissions)
         injection = Injection()
         injection.install(account._patches)
-        world = World(account, outputs, injection)
+        world = World(account, outputs, injection, permissions)
         gc.collect()
         gc.freeze()
         yield world

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lab.aws.iam.account_facts import CENTRAL_ACCOUNT, Variant
 from lab.simulator.world import World
 
 
@@ -84,6 +85,21 @@ def test_removes_the_volume_that_it_made_and_could_not_use(world: World) -> None
     assert "ext4 signature" in ended["cause"]
     assert world.volumes_of(instance_id) == []
     assert host.plugged == {}
+
+
+def test_explains_a_volume_that_disappears_because_its_key_lets_nobody_in(world: World) -> None:
+    """EC2 answers CreateVolume before it uses the key of another account."""
+    closed = Variant("closed key", ebs_key_account=CENTRAL_ACCOUNT, is_ebs_key_open=False)
+    world.permissions.move_to(closed)
+    _, instance_id = world.add_host()
+
+    ended = world.run("ProvisionDumpVolume", instanceId=instance_id)
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "DumpVolumeBroken")
+    assert "disappeared" in ended["cause"]
+    assert "key policy" in ended["cause"]
+    assert "could not be removed" not in ended["cause"]
+    assert world.volumes_of(instance_id) == []
 
 
 def test_keeps_a_volume_that_is_in_use_when_a_later_step_fails(world: World) -> None:
