@@ -1,6 +1,5 @@
 """The example of a service control policy: is one by its grammar, and keeps the tags that matter to those who may."""
 
-import fnmatch
 import json
 import re
 from typing import Any
@@ -9,33 +8,30 @@ import pytest
 
 from infra.foundation import bundle
 from infra.synth import STACK_NAME
+from lab.aws.iam.policy import Policies, Request, decide
 from tests.infra.template import Template
 
 POLICY: dict[str, Any] = json.loads((bundle.ROOT / "docs" / "organisation-policy.json").read_text(encoding="utf-8"))
 INSTANCE = "arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0"
 VOLUME = "arn:aws:ec2:eu-west-1:123456789012:volume/vol-0123456789abcdef0"
+GROUP = "arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup:*:autoScalingGroupName/web"
 ENROLMENT, DEVELOPER = "hangdump-enrolment", "developer"
 OURS = f"{STACK_NAME}-ProvisionDumpVolumeStateMachineRole-AbCdEf"
 TAG = re.compile(r"hangdump:[a-z]+(?:-[a-z]+)*")
 
 
-def is_denied(action: str, resource: str, role: str, tags: tuple[str, ...] = ()) -> bool:
-    """Whether any statement denies it; each operator as IAM's documentation has it."""
-    principal = f"arn:aws:iam::123456789012:role/{role}"
-    return any(_applies(each, action, resource, principal, tags) for each in POLICY["Statement"])
+# Of the account itself: it may do everything, as far as its own policies go.
+_EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-def _applies(statement: dict[str, Any], action: str, resource: str, principal: str, tags: tuple[str, ...]) -> bool:
-    if action not in _list(statement["Action"]):
-        return False
-    if not any(fnmatch.fnmatchcase(resource, each) for each in _list(statement["Resource"])):
-        return False
-    condition = statement["Condition"]
-    wanted = condition.get("ForAnyValue:StringEquals", {}).get("aws:TagKeys")
-    # ForAnyValue is false where the request has no such key.
-    if wanted is not None and not set(tags) & set(wanted):
-        return False
-    return not any(fnmatch.fnmatchcase(principal, each) for each in condition["ArnNotLike"]["aws:PrincipalArn"])
+def is_denied(action: str, resource: str, role: str, tags: tuple[str, ...] | None = ()) -> bool:
+    """Whether the policy, beside AWS's FullAWSAccess, denies it; `tags` None: a call that names no tag."""
+    context: dict[str, Any] = {"aws:PrincipalArn": f"arn:aws:iam::123456789012:role/{role}"}
+    if tags:
+        context["aws:TagKeys"] = tags
+    request = Request(action, resource, context, context["aws:PrincipalArn"])
+    organisation = {"Statement": [*_EVERYTHING["Statement"], *POLICY["Statement"]]}
+    return decide(request, Policies(identity=[_EVERYTHING], organisation=organisation)) is not None
 
 
 def _list(value: Any) -> list[str]:
@@ -50,10 +46,8 @@ def test_it_is_a_service_control_policy() -> None:
         assert set(statement) == {"Sid", "Effect", "Action", "Resource", "Condition"}
         assert statement["Effect"] == "Deny"
         assert re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"])
-        assert all(re.fullmatch(r"(ec2|iam):[A-Z][A-Za-z]+", each) for each in _list(statement["Action"]))
+        assert all(re.fullmatch(r"(autoscaling|ec2|iam):[A-Z]\w+", each) for each in _list(statement["Action"]))
         assert all(each == "*" or each.startswith("arn:aws:") for each in _list(statement["Resource"]))
-        # What is_denied knows.
-        assert set(statement["Condition"]) <= {"ForAnyValue:StringEquals", "ArnNotLike"}
         assert set(statement["Condition"]["ArnNotLike"]) == {"aws:PrincipalArn"}
     assert len({each["Sid"] for each in POLICY["Statement"]}) == len(POLICY["Statement"])
     assert len(json.dumps(POLICY)) <= 5_120
@@ -83,6 +77,25 @@ def test_hangdump_disarms_an_instance_and_the_enrolment_arms_it_again() -> None:
         assert is_denied(action, INSTANCE, DEVELOPER, ("hangdump:disarmed",))
         assert not is_denied(action, INSTANCE, OURS, ("hangdump:disarmed",))
         assert not is_denied(action, INSTANCE, ENROLMENT, ("hangdump:disarmed",))
+
+
+@pytest.mark.parametrize("role", [DEVELOPER, ENROLMENT, OURS])
+@pytest.mark.parametrize("resource", [INSTANCE, VOLUME], ids=["instance", "volume"])
+def test_nobody_deletes_all_tags_of_a_resource_by_naming_none(resource: str, role: str) -> None:
+    """DeleteTags without Tags: the request has no tag keys, so no rule on a key sees it."""
+    assert is_denied("ec2:DeleteTags", resource, role, None)
+    assert not is_denied("ec2:DeleteTags", resource, DEVELOPER, ("team",))
+
+
+@pytest.mark.parametrize(
+    "action", ["autoscaling:CreateAutoScalingGroup", "autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"]
+)
+def test_no_tag_of_ours_reaches_an_instance_by_its_group(action: str) -> None:
+    """The group's service-linked role tags what it launches, and no organisation policy binds it."""
+    for tag in ("hangdump:enrolled", "hangdump:stack", "hangdump:ready"):
+        assert is_denied(action, GROUP, DEVELOPER, ("team", tag))
+        assert not is_denied(action, GROUP, ENROLMENT, (tag,))
+    assert not is_denied(action, GROUP, DEVELOPER, ("team",))
 
 
 def test_tags_of_others_are_none_of_its_business() -> None:
