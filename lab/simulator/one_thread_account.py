@@ -159,6 +159,8 @@ class OneThreadAccount(LabAccount):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # What of it still waits, in the time of the next account, ends without a word.
+        self._state.closing.set()
         self._patches.undo()
         self._mock.stop()
         _forget_other_accounts()

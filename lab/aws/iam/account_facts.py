@@ -101,8 +101,11 @@ class AccountFacts:
 
     def policies_of(self, role_arn: str) -> list[dict[str, Any]]:
         """The inline policies of a role of this account."""
-        role = next(each for each in self._iam().roles.values() if each.arn == role_arn)
-        return [_document(each) for each in role.policies.values()]
+        return [_document(each) for each in self._role(role_arn).policies.values()]
+
+    def trust_policy(self, role_arn: str) -> dict[str, Any]:
+        """Who may assume a role of this account."""
+        return _document(self._role(role_arn).assume_role_policy_document)
 
     def remove_volume(self, volume_id: str) -> None:
         """It is gone, as if it had never been."""
@@ -129,6 +132,9 @@ class AccountFacts:
 
     def _bucket(self, name: str) -> Any:
         return get_backend("s3")[self.account_id]["aws"].get_bucket(name)
+
+    def _role(self, arn: str) -> Any:
+        return next(each for each in self._iam().roles.values() if each.arn == arn)
 
     def _iam(self) -> Any:
         return get_backend("iam")[self.account_id]["aws"]

@@ -131,6 +131,8 @@ class Permissions:
         service, account = wanted.resource.split(":")[2:5:2] if wanted.resource != "*" else ("", "")
         if service == "kms":
             resource, is_cross_account = self._facts.key_policy(wanted.resource), account != self._facts.account_id
+        elif wanted.action == "sts:AssumeRole":
+            resource = self._facts.trust_policy(wanted.resource)
         elif service == "s3":
             resource = self._facts.bucket_policy(wanted.resource.split(":::")[1].split("/")[0])
         return Policies(
@@ -138,7 +140,7 @@ class Permissions:
             session=caller.session_policy,
             resource=resource,
             is_cross_account=is_cross_account,
-            is_key=service == "kms",
+            must_resource_agree=service == "kms" or wanted.action == "sts:AssumeRole",
         )
 
 

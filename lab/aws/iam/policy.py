@@ -5,7 +5,7 @@ not implemented raises NotImplementedError: an unknown operator must never count
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -55,8 +55,8 @@ class Caller:
 class Policies:
     """All policies that one request meets. `session` and `organisation` limit; None: there is none.
 
-    `needs_both`: the resource is another account's, or a KMS key: its policy must agree, and the identity's as well
-    unless the resource policy names the principal itself.
+    `must_resource_agree`: the resource is a KMS key, or a role to assume. Its own policy must name the principal or its
+    account. So it is with whatever is another account's; there the identity's policy must allow in any case.
     """
 
     identity: Sequence[Document] = ()
@@ -64,7 +64,7 @@ class Policies:
     resource: Document | None = None
     organisation: Document | None = None
     is_cross_account: bool = False
-    is_key: bool = False
+    must_resource_agree: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def decide(request: Request, policies: Policies, use: Use | None = None) -> Deni
     denying = next((kind for kind, each in found.items() if each is Effect.DENY), None)
     if denying:
         return Denied(f"with an explicit deny in {denying}")
-    needs_resource = policies.is_key or policies.is_cross_account
+    needs_resource = policies.must_resource_agree or policies.is_cross_account
     is_named_here = resource is Effect.ALLOW and not policies.is_cross_account
     missing = {
         "service control": organisation is not Effect.ALLOW,
@@ -284,8 +284,3 @@ def matches_arn(pattern: str, arn: str) -> bool:
 def as_list(value: Any) -> list[Any]:
     """A policy writes a list of one as its only element."""
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def statements(documents: Iterable[Document]) -> list[Document]:
-    """The statements of several policies."""
-    return [each for document in documents for each in as_list(document["Statement"])]

@@ -360,8 +360,18 @@ def _scan(parameters: Parameters, account: Account) -> Iterator[Asked]:
 # ---- S3
 
 
+# Parameter of a call -> the condition key that its header becomes.
+_HEADERS = {
+    "SSECustomerAlgorithm": "s3:x-amz-server-side-encryption-customer-algorithm",
+    "SSEKMSKeyId": "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+}
+
+
 def _object(action: str, parameters: Parameters) -> Asked:
-    return Asked(f"s3:{action}", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}", "object")
+    sent = {key: str(parameters[name]) for name, key in _HEADERS.items() if name in parameters}
+    arn = f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}"
+    return Asked(f"s3:{action}", arn, "object", {**sent, "s3:TlsVersion": "1.3"})
 
 
 def _bucket_key(action: str, bucket: str, account: Account) -> Iterator[Asked]:

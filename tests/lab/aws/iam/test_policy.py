@@ -166,12 +166,14 @@ def test_several_policies(policies: dict[str, Any], expected: bool) -> None:
 def test_a_key_obeys_its_own_policy(principal_of_key: Any, identity: bool, expected: bool) -> None:
     statement = {**allow("kms:*"), "Principal": principal_of_key}
     granted_to_role = [allow("kms:Decrypt")] if identity else []
-    answer = is_allowed(*granted_to_role, action="kms:Decrypt", resource=KEY, of_resource=statement, is_key=True)
+    answer = is_allowed(
+        *granted_to_role, action="kms:Decrypt", resource=KEY, of_resource=statement, must_resource_agree=True
+    )
     assert answer is expected
 
 
 def test_a_key_without_a_policy_for_the_account_obeys_nobody_there() -> None:
-    assert not is_allowed(allow("kms:*"), action="kms:Decrypt", resource=KEY, is_key=True)
+    assert not is_allowed(allow("kms:*"), action="kms:Decrypt", resource=KEY, must_resource_agree=True)
 
 
 def test_a_service_is_let_in_by_its_name() -> None:
