@@ -142,11 +142,7 @@ def claim_interrupts(table: dynamodb.Table) -> iam.PolicyStatement:
 
 def note_suspects(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read and write only what is known of suspects."""
-    return iam.PolicyStatement(
-        actions=["dynamodb:BatchGetItem", "dynamodb:PutItem"],
-        resources=[table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["suspect#*"]}},
-    )
+    return _on_items(table, "suspect#*", "dynamodb:BatchGetItem", "dynamodb:PutItem")
 
 
 def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
@@ -157,20 +153,12 @@ def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
 
 def amend_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read and update an incident's record."""
-    return iam.PolicyStatement(
-        actions=["dynamodb:GetItem", "dynamodb:UpdateItem"],
-        resources=[table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
-    )
+    return _on_items(table, "incident#*", "dynamodb:GetItem", "dynamodb:UpdateItem")
 
 
 def update_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Update an incident's record."""
-    return iam.PolicyStatement(
-        actions=["dynamodb:UpdateItem"],
-        resources=[table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
-    )
+    return _on_items(table, "incident#*", "dynamodb:UpdateItem")
 
 
 def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
@@ -262,35 +250,28 @@ def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> l
         arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
     )
     return [
-        iam.PolicyStatement(
-            actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"],
-            resources=[table.table_arn],
-            conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["provisioning#*"]}},
-        ),
-        iam.PolicyStatement(
-            actions=["dynamodb:PutItem"],
-            resources=[table.table_arn],
-            conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{DUMP_VOLUME_RECORD_PREFIX}*"]}},
-        ),
+        _on_items(table, "provisioning#*", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        _on_items(table, f"{DUMP_VOLUME_RECORD_PREFIX}*", "dynamodb:PutItem"),
         iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
     ]
 
 
 def read_dump_volume_records(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read which volumes were created for which instance."""
-    return iam.PolicyStatement(
-        actions=["dynamodb:GetItem"],
-        resources=[table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{DUMP_VOLUME_RECORD_PREFIX}*"]}},
-    )
+    return _on_items(table, f"{DUMP_VOLUME_RECORD_PREFIX}*", "dynamodb:GetItem")
 
 
 def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read only the incidents of the table."""
+    return _on_items(table, "incident#*", "dynamodb:GetItem")
+
+
+def _on_items(table: dynamodb.Table, keys: str, *actions: str) -> iam.PolicyStatement:
+    """The actions on items whose partition key is like `keys`."""
     return iam.PolicyStatement(
-        actions=["dynamodb:GetItem"],
+        actions=list(actions),
         resources=[table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["incident#*"]}},
+        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}},
     )
 
 

@@ -1,12 +1,13 @@
 """Verifies presigned S3 requests as S3 does: signature, then the session that signed. Pure; owns no object."""
 
-import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote
 
+from lab.aws.iam.policy import Effect, effect
+from lab.aws.iam.policy import Request as Asked
 from lab.s3_server import signature
 from lab.s3_server.credentials import Credentials
 from lab.s3_server.errors import S3Error
@@ -49,7 +50,8 @@ class Session:
             _ACTIONS.get(request.method, "s3:Unknown"),
             f"arn:aws:s3:::{unquote(request.path.lstrip('/'))}",
         )
-        if self.policy is None or any(_allows(each, action, resource) for each in self.policy["Statement"]):
+        asked = Asked(action, resource, {}, self.role_arn)
+        if self.policy is None or effect(self.policy, asked) is Effect.ALLOW:
             return None
         return Refusal("AccessDenied", f"no session policy allows the {action} action on {resource}")
 
@@ -82,15 +84,3 @@ def session_refusal(request: Request, sessions: Mapping[str, Session], *, now: d
 def session_of(request: Request, sessions: Mapping[str, Session]) -> Session | None:
     """The session whose key signed; None: a user's key."""
     return sessions.get(parse_qs(request.query)["X-Amz-Credential"][0].split("/")[0])
-
-
-def _allows(statement: Mapping[str, Any], action: str, resource: str) -> bool:
-    return (
-        statement["Effect"] == "Allow"
-        and action in _as_list(statement["Action"])
-        and any(fnmatch.fnmatchcase(resource, pattern) for pattern in _as_list(statement["Resource"]))
-    )
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -40,7 +40,7 @@ def install(patches: Patches, state: AccountState, permissions: Permissions) -> 
 def by_nobody() -> Iterator[None]:
     """What the account or a scenario does in the middle of somebody's call, no role does."""
     context = scheduler.current_context()
-    context["isByNobody"] = "yes"
+    context["isByNobody"] = True
     try:
         yield
     finally:

@@ -62,7 +62,7 @@ def test_deny_wins_over_allow() -> None:
 
 
 def test_an_unknown_operator_is_an_error_and_not_a_guess() -> None:
-    with pytest.raises(ValueError, match="DateLessThan"):
+    with pytest.raises(NotImplementedError, match="DateLessThan"):
         decision(
             _deny({"DateLessThan": {"aws:CurrentTime": "x"}}),
             action="s3:PutObject",

@@ -108,10 +108,9 @@ def test_an_operation_that_nobody_has_looked_up_is_an_error() -> None:
         asked("ec2", "CopyImage", {}, SharedNetwork())
 
 
-def test_every_request_is_one_that_aws_knows() -> None:
-    """Each action on each kind of resource, as far as its maker needs no parameters to be asked."""
-    for name in requests._WITHOUT_RESOURCE:
-        facts_that_aws_sends(Asked(name))
+@pytest.mark.parametrize("action", sorted(requests._WITHOUT_RESOURCE))
+def test_what_is_asked_for_without_a_resource_needs_none(action: str) -> None:
+    facts_that_aws_sends(Asked(action))
 
 
 @pytest.mark.parametrize(
