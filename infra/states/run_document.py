@@ -15,6 +15,7 @@ from infra.foundation.functions import Function, FunctionDefaults
 from infra.settings import Settings
 from infra.states.poll import Poll, Polling, polling
 from infra.states.tasks import ApiCall, FunctionCall, name_error, task
+from lambdas.runtime.document_settings import LATEST_VERSION
 from lambdas.runtime.errors import DocumentTimedOut
 
 # How long the agent may take to fetch a command. The instance answered a moment ago.
@@ -136,6 +137,7 @@ def _result_of(command: Command) -> str:
 def _send_command(runner: DocumentRunner, command: Command, paths: Paths) -> ApiCall:
     parameters: dict[str, Any] = {
         "DocumentName": runner.documents.name(command.verb_phrase),
+        "DocumentVersion": LATEST_VERSION,
         "InstanceIds.$": f"States.Array({paths.instance_id})",
         "TimeoutSeconds": DELIVERY_SECONDS,
         "Comment": f"Hangdump {command.verb_phrase}",

@@ -35,7 +35,7 @@ class RunCommand:
     def send(self, backend: SimpleSystemManagerBackend, request: dict[str, Any]) -> dict[str, Any]:
         name = (request.get("DocumentName") or "").rsplit("document/", 1)[-1]
         given = request.get("Parameters") or {}
-        document = self._document(backend, name)
+        document = self._document(backend, name, request.get("DocumentVersion") or "$DEFAULT")
         values = self._values(document, given)
         instance_ids = request.get("InstanceIds") or []
         if not instance_ids:
@@ -108,10 +108,14 @@ class RunCommand:
             "TimeoutSeconds": int(first.delivery_seconds),
         }
 
-    def _document(self, backend: SimpleSystemManagerBackend, name: str) -> Any:
+    def _document(self, backend: SimpleSystemManagerBackend, name: str, version: str) -> Any:
         if name not in backend._documents:
             raise SSMException("InvalidDocument", f"Document {name} does not exist in your account")
-        document = backend._documents[name].get_default_version()
+        versions = backend._documents[name]
+        named = {"$DEFAULT": versions.default_version, "$LATEST": versions.latest_version}
+        document = versions.find_by_version(named.get(version, version))
+        if document is None:
+            raise SSMException("InvalidDocumentVersion", f"{name} has no version {version}")
         ssm_document.check_document(document.content_json)
         return document
 

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.instance.facts import read_ping
 from lambdas.runtime import clients
+from lambdas.runtime.document_settings import LATEST_VERSION
 
 _POLL_SECONDS = 1.5
 # SendCommand's own lower limit for TimeoutSeconds
@@ -36,6 +37,7 @@ def probe(instance_id: str, *, document: str, timeout_seconds: int) -> ProbeAnsw
     try:
         sent = clients.ssm().send_command(
             DocumentName=document,
+            DocumentVersion=LATEST_VERSION,
             InstanceIds=[instance_id],
             TimeoutSeconds=max(_SHORTEST_DELIVERY_SECONDS, timeout_seconds),
             Comment="hangdump: does this instance still execute anything?",

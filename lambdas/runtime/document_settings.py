@@ -16,6 +16,10 @@ _RANGE = f"(0|{_SIZE})-({_SIZE})?:{_SIZE}"
 CRASHKERNEL = rf"^(auto|{_SIZE}(@{_SIZE})?|{_SIZE},high( {_SIZE},low)?|{_RANGE}(,{_RANGE}){{0,9}}(@{_SIZE})?)$"
 CORE_COLLECTOR = r"^makedumpfile( [A-Za-z0-9=._,:-]{1,64}){0,16}$"
 
+# The version to run. Without one Systems Manager runs the default version, and CloudFormation's updates do not always
+# make the newest one the default.
+LATEST_VERSION = "$LATEST"
+
 Switch = Literal[0, 1]
 
 

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.instance.document_result import read_output
 from lambdas.runtime import clients
+from lambdas.runtime.document_settings import LATEST_VERSION
 from lambdas.runtime.errors import HangdumpError
 from lambdas.sweep.time_left import TimeLeft
 
@@ -51,6 +52,7 @@ def _send(
     try:
         sent = clients.ssm().send_command(
             DocumentName=document,
+            DocumentVersion=LATEST_VERSION,
             InstanceIds=instance_ids,
             Parameters=dict(parameters),
             TimeoutSeconds=_DELIVERY_SECONDS,

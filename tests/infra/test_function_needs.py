@@ -147,6 +147,7 @@ def test_a_machine_gives_a_document_only_parameters_that_it_has(template: Templa
         if not state["Resource"].endswith(":sendCommand"):
             continue
         seen += 1
+        assert state["Parameters"]["DocumentVersion"] == "$LATEST", name
         logical_id = state["Parameters"]["DocumentName"].strip("${}")
         for parameter, value in state["Parameters"].get("Parameters", {}).items():
             known = documents[logical_id][parameter.removesuffix(".$")]

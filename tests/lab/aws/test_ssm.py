@@ -1,5 +1,6 @@
 """Run Command: refusals of the API, execution as the agent does it, and what the agents report."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,6 +62,17 @@ def test_a_script_that_fails_keeps_both_outputs(account: LabAccount) -> None:
     assert (found["Status"], found["StatusDetails"], found["ResponseCode"]) == ("Failed", "Failed", 3)
     assert found["StandardOutputContent"] == "half\n"
     assert found["StandardErrorContent"].startswith("why\n")
+
+
+def test_a_new_version_of_a_document_is_not_its_default_version(account: LabAccount) -> None:
+    machine = ScriptedMachine(runs_scripts=True)
+    instance_id, content = account.add_instance(machine), document("Say", ["#!/bin/bash", "echo new"])
+    account.client("ssm").update_document(
+        Name="Say", Content=json.dumps(content["Properties"]["Content"]), DocumentVersion="$LATEST"
+    )
+    assert _run(account, instance_id, "Say")["StandardOutputContent"] == "calm\n"
+    assert _run(account, instance_id, "Say", DocumentVersion="$LATEST")["StandardOutputContent"] == "new\n"
+    assert _run(account, instance_id, "Say", DocumentVersion="1")["StandardOutputContent"] == "calm\n"
 
 
 def test_outputs_are_cut_at_24000_and_8000_characters(account: LabAccount) -> None:
