@@ -33,7 +33,7 @@ _CHECK, _UPLOAD = "check_kdump", "upload_vmcore"
 
 
 class Sweep(Construct):
-    """The function `sweep` and its schedule."""
+    """The function `sweep`, its schedule, and a sweep after each deployment."""
 
     def __init__(
         self,
@@ -54,6 +54,21 @@ class Sweep(Construct):
             "Schedule",
             description="Finds leftovers of Hangdump and unready instances",
             schedule=events.Schedule.rate(cdk.Duration.hours(settings.sweep_interval_hours)),
+            targets=[targets.LambdaFunction(self.function)],
+        )
+        # The schedule begins a period after the rule was made. Until a first sweep its alarm would be red.
+        events.Rule(
+            self,
+            "OnceDeployed",
+            description="Sweeps after each deployment of the stack",
+            event_pattern=events.EventPattern(
+                source=["aws.cloudformation"],
+                detail_type=["CloudFormation Stack Status Change"],
+                detail={
+                    "stack-id": [cdk.Stack.of(self).stack_id],
+                    "status-details": {"status": ["CREATE_COMPLETE", "UPDATE_COMPLETE"]},
+                },
+            ),
             targets=[targets.LambdaFunction(self.function)],
         )
 

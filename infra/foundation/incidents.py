@@ -29,7 +29,7 @@ class Incidents(Construct):
                 point_in_time_recovery_enabled=True
             ),
             time_to_live_attribute="expiresAtEpoch",
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         for name, attribute in ((BY_TIME, LISTED_UNDER), (BY_SIGNATURE, REPEATS)):
             self.table.add_global_secondary_index(
@@ -49,14 +49,15 @@ class Incidents(Construct):
             # key just to publish.
             master_key=kms.Alias.from_alias_name(self, "TopicKey", "alias/aws/sns"),
         )
-        # Not a setting: an operator changes it with one call, and a deployment must not change it back.
+        # Not a setting: an operator changes it with one call, and a deployment must not change it back. CloudFormation
+        # writes the value again whenever another property changes, the description too: none may ever change.
         self.kill_switch = ssm.StringParameter(
             self,
             "KillSwitch",
             parameter_name="/hangdump/interrupts",
             string_value="on",
             allowed_pattern="^(on|off)$",
-            description="on: hung instances may be interrupted. off: Hangdump sends no interrupt, whoever requests it.",
+            description="on: hung instances may be interrupted. off: Hangdump interrupts nothing, whoever asks.",
         )
         self.records = environment.RecordKeeping(table_name=self.table.table_name)
         self.notifications = environment.Notifications(topic_arn=self.topic.topic_arn)

@@ -25,7 +25,7 @@ class VmcoreBucket(Construct):
             alias="alias/hangdump-vmcores",
             description="Encrypts kernel crash dumps; who may use it can read the memory of crashed hosts",
             enable_key_rotation=True,
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         self.bucket = s3.Bucket(
             self,
@@ -41,7 +41,7 @@ class VmcoreBucket(Construct):
             lifecycle_rules=_lifecycle(settings),
             server_access_logs_bucket=self._access_logs(settings),
             server_access_logs_prefix="vmcore-bucket/",
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         acknowledge(self.bucket, OF_THE_VMCORES)
         self._deny_other_keys()
@@ -59,7 +59,7 @@ class VmcoreBucket(Construct):
             lifecycle_rules=[
                 s3.LifecycleRule(id="expire-access-logs", expiration=cdk.Duration.days(settings.log_retention_days))
             ],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         acknowledge(bucket, OF_THE_ACCESS_LOGS)
         return bucket

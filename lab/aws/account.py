@@ -114,7 +114,7 @@ class LabAccount:
     def _install(self) -> None:
         state, patches = self._state, self._patches
         self._functions = lambda_.Functions(state, self._pool)
-        bus = eventbridge.EventBridge(state)
+        self._bus = bus = eventbridge.EventBridge(state)
         self._outbox = sns.install(patches, state)
         publish, invoke = self._outbox.publish, self._functions.call_as
         self._power = ec2.Power(state, bus.notify)
@@ -190,7 +190,7 @@ class LabAccount:
 
         Raises UnsupportedResource, naming it, for anything the lab cannot deploy faithfully.
         """
-        return cloudformation.deploy(self._state, template, assembly_dir, stack_name)
+        return cloudformation.deploy(self._state, template, assembly_dir, stack_name, notify=self._bus.notify)
 
     def add_instance(
         self,

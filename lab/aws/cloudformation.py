@@ -10,6 +10,7 @@ from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
 
 from lab.aws.cloudformation_resources import RESOURCES, Wanted
+from lab.aws.eventbridge import Notify
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState
 
@@ -103,8 +104,13 @@ def _model(resource_type: str, moto_model: type[CloudFormationModel] | None) -> 
     return Model
 
 
-def deploy(state: AccountState, template: dict[str, Any], assembly: Path, stack_name: str) -> dict[str, str]:
-    """What `cdk deploy` does: bootstrap, publish the assets, create the stack. Gives the stack's outputs."""
+def deploy(
+    state: AccountState, template: dict[str, Any], assembly: Path, stack_name: str, *, notify: Notify
+) -> dict[str, str]:
+    """What `cdk deploy` does: bootstrap, publish the assets, create the stack. Gives the stack's outputs.
+
+    `notify` publishes the stack's status to EventBridge.
+    """
     s3, ssm, cloudformation = (_in_process(state, name) for name in ("s3", "ssm", "cloudformation"))
     ssm.put_parameter(Name=BOOTSTRAP_PARAMETER, Value=BOOTSTRAP_VERSION, Type="String", Overwrite=True)
     bucket = f"cdk-hnb659fds-assets-{state.account_id}-{state.region}"
@@ -125,6 +131,8 @@ def deploy(state: AccountState, template: dict[str, Any], assembly: Path, stack_
     )
     stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     state.events.emit("cloudformation", stack_name, stack["StackStatus"])
+    detail = {"stack-id": stack["StackId"], "status-details": {"status": stack["StackStatus"], "status-reason": ""}}
+    notify("aws.cloudformation", "CloudFormation Stack Status Change", detail, [stack["StackId"]])
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 

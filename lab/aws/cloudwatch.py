@@ -1,7 +1,6 @@
 """CloudWatch alarms that watch their metric and act. Owns evaluation and actions; the metrics come from elsewhere."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend, Metric, MetricDatum
 
 from lab.aws import status_checks
 from lab.aws.alarm_evaluation import Rule, evaluate
+from lab.aws.eventbridge import Invoke, Notify, Publish
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, utc_now
 
@@ -16,11 +16,6 @@ from lab.aws.state import AccountState, utc_now
 EVALUATION_SECONDS = 60
 ALARMS_PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
 _UNCHECKED = "Unchecked: Initial alarm creation"
-
-# invoke(function_arn, payload, principal, source_arn)
-Invoke = Callable[[str, dict[str, Any], str, str], None]
-Publish = Callable[[str, str, dict[str, Any]], None]
-Notify = Callable[[str, str, dict[str, Any], list[str]], None]
 
 
 def install(

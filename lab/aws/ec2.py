@@ -12,6 +12,7 @@ from moto.ec2.responses import EC2Response
 
 from lab.aws import console
 from lab.aws.console import computer_of
+from lab.aws.eventbridge import Notify
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, Computer, utc_now
 
@@ -19,9 +20,6 @@ _STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 
 _BY_ITSELF = "Client.InstanceInitiatedShutdown"
 # i-0123456789abcdef0, or the eight digits of older instances
 _INSTANCE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})")
-
-# notify(source, detail_type, detail, resources) publishes an event of AWS's own to EventBridge
-Notify = Callable[[str, str, dict[str, Any], list[str]], None]
 
 
 def install(patches: Patches, state: AccountState, power: "Power") -> None:

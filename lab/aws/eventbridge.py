@@ -15,6 +15,8 @@ PRINCIPAL = "events.amazonaws.com"
 # invoke(function_arn, payload, principal, source_arn)
 Invoke = Callable[[str, dict[str, Any], str, str], None]
 Publish = Callable[[str, str, dict[str, Any]], None]
+# notify(source, detail_type, detail, resources) publishes an event of AWS's own
+Notify = Callable[[str, str, dict[str, Any], list[str]], None]
 
 
 class EventBridge:

@@ -112,7 +112,7 @@ def test_evidence_outlives_the_stack(template: Template) -> None:
     kept = {
         resource["Type"]
         for resource in template.resources.values()
-        if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) == ("Retain", "Retain")
+        if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) == ("RetainExceptOnCreate", "Retain")
     }
     assert kept == {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::DynamoDB::Table"}
 
@@ -189,7 +189,7 @@ def test_alarms_of_this_account_and_nobody_else_may_report_a_hang(template: Temp
 
 
 def test_a_terminated_instance_is_retired(template: Template) -> None:
-    (rule,) = [each for each in template.of_type("AWS::Events::Rule").values() if "EventPattern" in each]
+    rule = _of_source(template, "aws.ec2")
     assert rule["EventPattern"] == {
         "source": ["aws.ec2"],
         "detail-type": ["EC2 Instance State-change Notification"],
@@ -202,12 +202,29 @@ def test_a_sweep_looks_every_day_for_what_was_left_behind(template: Template) ->
     assert "Sweepsweep" in _scheduled(template)["rate(1 day)"]
 
 
+def test_a_sweep_follows_each_deployment(template: Template) -> None:
+    """Until a first sweep the alarm about missing sweeps would be red: the schedule begins a day later."""
+    rule = _of_source(template, "aws.cloudformation")
+    assert rule["EventPattern"]["detail"] == {
+        "stack-id": [{"Ref": "AWS::StackId"}],
+        "status-details": {"status": ["CREATE_COMPLETE", "UPDATE_COMPLETE"]},
+    }
+    assert ["Sweepsweep" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
+
+
 def test_the_fleet_is_watched_each_minute(template: Template) -> None:
     assert "HangResponsewatchfleet" in _scheduled(template)["rate(1 minute)"]
 
 
 def test_the_index_of_incidents_is_drawn_every_hour(template: Template) -> None:
     assert "renderreport" in _scheduled(template)["rate(1 hour)"]
+
+
+def _of_source(template: Template, source: str) -> dict[str, Any]:
+    """The rule for events of this source."""
+    rules: list[dict[str, Any]] = list(template.of_type("AWS::Events::Rule").values())
+    (rule,) = [each for each in rules if each.get("EventPattern", {}).get("source") == [source]]
+    return rule
 
 
 def _scheduled(template: Template) -> dict[str, str]:
