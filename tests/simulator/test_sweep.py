@@ -4,6 +4,7 @@ from typing import Any
 
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
+from lambdas.incident.object_keys import SWEEPS
 
 
 def findings(world: World) -> dict[str, dict[str, Any]]:
@@ -22,6 +23,20 @@ def test_finds_the_dump_of_a_panic_that_happened_by_itself_and_leaves_it_there(w
     assert len(world.host.disk) == 1
     assert world.run("CollectVmcore", instanceId=world.instance_id)["output"]["verdict"] == "captured"
     assert findings(world) == {}
+
+
+def test_sweeps_after_a_deployment_of_its_stack_and_no_other(world: World) -> None:
+    def swept_after(stack: str) -> int:
+        stacks = world.account.client("cloudformation").describe_stacks()["Stacks"]
+        ours = next(each["StackId"] for each in stacks if each["StackName"] == "Hangdump")
+        stack_id = ours.replace("/Hangdump/", f"/{stack}/")
+        detail = {"stack-id": stack_id, "status-details": {"status": "UPDATE_COMPLETE", "status-reason": ""}}
+        world.account._bus.notify("aws.cloudformation", "CloudFormation Stack Status Change", detail, [stack_id])
+        world.settle()
+        reports = world.account.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=SWEEPS)
+        return int(reports["KeyCount"])
+
+    assert [swept_after("Other"), swept_after("Hangdump")] == [0, 1]
 
 
 def test_takes_the_mark_from_an_instance_that_lost_its_crash_kernel(world: World) -> None:
