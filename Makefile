@@ -74,6 +74,7 @@ bootstrap: ## Prepare the AWS account and Region of your credentials for CDK, on
 deploy: ## Deploy to the AWS account and Region of your credentials
 destroy: ## Remove the stack again
 bootstrap deploy destroy: $(DEPLOY_VENV)/.stamp node_modules/.stamp
+	@$(DEPLOY) -m infra.check_account $@
 	$(CDK) $@
 
 faults: setup ## Every documented error at every call, and 1,000 random schedules; writes results/faults.json
