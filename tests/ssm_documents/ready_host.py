@@ -11,31 +11,31 @@ MEMORY_MIB = 7800  # MemTotal of 8 GB
 ROOM = f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {7 << 30}\n"
 
 
-def fresh_host(host: Host, path: Path) -> FakeRoot:
+def fresh_host(host: Host, path: Path, *, memory_mib: int = MEMORY_MIB) -> FakeRoot:
     """With an empty dump volume attached, and the tools that every cloud image has."""
-    root = FakeRoot(path, memory_mib=MEMORY_MIB, host=host)
+    root = FakeRoot(path, memory_mib=memory_mib, host=host)
     root.add_disk("nvme1n1", serial=VOLUME_ID.replace("-", ""), device="259:2")
     root.install("sfdisk", "mkfs.xfs", "mkfs.ext4")
     root.write("file-systems", ROOM)
     return root
 
 
-def prepared_host(host: Host, path: Path, *, file_system: str = "xfs") -> FakeRoot:
+def prepared_host(host: Host, path: Path, *, file_system: str = "xfs", memory_mib: int = MEMORY_MIB) -> FakeRoot:
     """With the dump volume mounted."""
-    root = fresh_host(host, path)
+    root = fresh_host(host, path, memory_mib=memory_mib)
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID, fileSystem=file_system).result["status"] == "prepared"
     return root
 
 
 @cache
-def _prepared_template(name: str) -> tuple[FakeRoot, TemporaryDirectory[str]]:
+def _prepared_template(name: str, memory_mib: int) -> tuple[FakeRoot, TemporaryDirectory[str]]:
     directory = TemporaryDirectory()
-    return prepared_host(host(name), Path(directory.name) / "root"), directory
+    return prepared_host(host(name), Path(directory.name) / "root", memory_mib=memory_mib), directory
 
 
-def prepared_copy(name: str, path: Path) -> FakeRoot:
+def prepared_copy(name: str, path: Path, *, memory_mib: int = MEMORY_MIB) -> FakeRoot:
     """The same, made once for all tests."""
-    return FakeRoot.copied(_prepared_template(name)[0], path)
+    return FakeRoot.copied(_prepared_template(name, memory_mib)[0], path)
 
 
 def made_ready(host: Host, path: Path) -> tuple[FakeRoot, dict[str, str]]:

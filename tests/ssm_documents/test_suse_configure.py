@@ -4,22 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
-from tests.ssm_documents.hosts import host
+from tests.ssm_documents.fake_root import FakeRoot
+from tests.ssm_documents.ready_host import prepared_copy
 
+# MemTotal of a 1 GiB guest.
+_MEMORY_MIB = 985
 CONFIGURATION = "etc/sysconfig/kdump"
 GRUB_CFG = "boot/grub2/grub.cfg"
 INITRDS = {"sles15": "boot/initrd-5.14.21-150500.55.83-default-kdump", "sles16": "var/lib/kdump/initrd"}
-
-
-def new_root(path: Path, name: str, **facts: int) -> FakeRoot:
-    """A fresh instance with its dump volume mounted."""
-    root = FakeRoot(path / "root", host=host(name), **facts)
-    root.add_disk("nvme1n1", serial=VOLUME_ID.replace("-", ""), device="259:2")
-    root.install("sfdisk", "mkfs.xfs", "mkfs.ext4")
-    root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {7 << 30}\n")
-    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
-    return root
 
 
 def settings(root: FakeRoot) -> dict[str, str]:
@@ -31,19 +23,19 @@ def settings(root: FakeRoot) -> dict[str, str]:
 @pytest.fixture(params=["sles16", pytest.param("sles15", marks=pytest.mark.slow)])
 def sles(request: pytest.FixtureRequest, tmp_path: Path) -> FakeRoot:
     """Either release."""
-    return new_root(tmp_path, request.param)
+    return prepared_copy(request.param, tmp_path / "root", memory_mib=_MEMORY_MIB)
 
 
 @pytest.fixture
 def sles16(tmp_path: Path) -> FakeRoot:
     """kdump 2."""
-    return new_root(tmp_path, "sles16")
+    return prepared_copy("sles16", tmp_path / "root", memory_mib=_MEMORY_MIB)
 
 
 @pytest.fixture
 def sles15(tmp_path: Path) -> FakeRoot:
     """kdump 1."""
-    return new_root(tmp_path, "sles15")
+    return prepared_copy("sles15", tmp_path / "root", memory_mib=_MEMORY_MIB)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +69,7 @@ def test_reservation_is_what_kdumptool_reckons(sles16: FakeRoot) -> None:
 
 
 def test_reservation_on_both_sides_of_4_gib(tmp_path: Path) -> None:
-    root = new_root(tmp_path, "sles16", memory_mib=15_800)
+    root = prepared_copy("sles16", tmp_path / "root", memory_mib=15_800)
     assert root.run("configure_kdump").result["crashkernel"] == "201M,high 72M,low"
     assert " crashkernel=201M,high crashkernel=72M,low\n" in root.read(GRUB_CFG)
     assert settings(root)["KDUMP_CRASHKERNEL"] == "crashkernel=201M,high crashkernel=72M,low"
