@@ -186,11 +186,15 @@ class LabAccount:
         )
 
     def deploy(self, template: dict[str, Any], assembly_dir: Path, *, stack_name: str = "Hangdump") -> dict[str, str]:
-        """Create the stack from a cloud assembly as `cdk deploy` would; gives its outputs.
+        """Create or update the stack from a cloud assembly as `cdk deploy` would; gives its outputs.
 
-        Raises UnsupportedResource, naming it, for anything the lab cannot deploy faithfully.
+        Raises UnsupportedResource, naming it, for anything the lab cannot deploy faithfully; RolledBack.
         """
         return cloudformation.deploy(self._state, template, assembly_dir, stack_name, notify=self._bus.notify)
+
+    def destroy(self, *, stack_name: str = "Hangdump") -> None:
+        """Remove the stack as `cdk destroy` would."""
+        cloudformation.destroy(self._state, stack_name)
 
     def add_instance(
         self,

@@ -1,4 +1,7 @@
-"""CloudFormation that refuses what it does not know. Owns lookup and assets, not how a resource is created."""
+"""CloudFormation that refuses what it does not know: creates, updates, rolls back and removes a stack.
+
+How a resource is created and updated is in cloudformation_resources.py.
+"""
 
 import io
 import json
@@ -7,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from moto.cloudformation import parsing
+from moto.cloudformation.parsing import OutputMap
 from moto.core.common_models import CloudFormationModel
 
-from lab.aws.cloudformation_resources import RESOURCES, Wanted
+from lab.aws.cloudformation_resources import RESOURCES, UPDATES, Wanted
 from lab.aws.eventbridge import Notify
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState
@@ -21,6 +25,10 @@ BOOTSTRAP_VERSION = "30"
 
 class UnsupportedResource(Exception):
     """The template holds something that the lab would deploy wrongly or not at all."""
+
+
+class RolledBack(Exception):
+    """An update of this stack failed, and everything is as it was before."""
 
 
 def install(patches: Patches) -> None:
@@ -101,18 +109,102 @@ def _model(resource_type: str, moto_model: type[CloudFormationModel] | None) -> 
 
             return creator(Wanted(name, cloudformation["Properties"], account_id, region, create_as_moto))
 
+        @classmethod
+        def delete_from_cloudformation_json(cls, *described: Any) -> None:
+            assert moto_model is not None  # noqa: S101 - what moto lacks deletes itself
+            moto_model.delete_from_cloudformation_json(*described)
+
     return Model
 
 
 def deploy(
     state: AccountState, template: dict[str, Any], assembly: Path, stack_name: str, *, notify: Notify
 ) -> dict[str, str]:
-    """What `cdk deploy` does: bootstrap, publish the assets, create the stack. Gives the stack's outputs.
+    """What `cdk deploy` does: publish the assets, create or update the stack. Gives the stack's outputs.
 
-    `notify` publishes the stack's status to EventBridge.
+    `notify` publishes the stack's status to EventBridge. Raises RolledBack for an update that failed.
     """
-    s3, ssm, cloudformation = (_in_process(state, name) for name in ("s3", "ssm", "cloudformation"))
-    ssm.put_parameter(Name=BOOTSTRAP_PARAMETER, Value=BOOTSTRAP_VERSION, Type="String", Overwrite=True)
+    url = _publish(state, template, assembly, stack_name)
+    stack, failure = _find(state, stack_name), None
+    if stack is None:
+        _in_process(state, "cloudformation").create_stack(
+            StackName=stack_name, TemplateURL=url, Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+        )
+        stack = _find(state, stack_name)
+    else:
+        failure = _update(stack.resource_map, template)
+        stack.status = "UPDATE_ROLLBACK_COMPLETE" if failure else "UPDATE_COMPLETE"
+        stack.output_map = OutputMap(stack.resource_map, template, stack.stack_id)
+    state.events.emit("cloudformation", stack_name, stack.status)
+    detail = {"stack-id": stack.stack_id, "status-details": {"status": stack.status, "status-reason": ""}}
+    notify("aws.cloudformation", "CloudFormation Stack Status Change", detail, [stack.stack_id])
+    if failure is not None:
+        raise RolledBack(stack_name) from failure
+    return {output.key: output.value for output in stack.output_map.values()}
+
+
+def destroy(state: AccountState, stack_name: str) -> None:
+    """What `cdk destroy` does: what has no policy to stay goes, the last created first."""
+    stack = _find(state, stack_name)
+    resources = stack.resource_map
+    for logical_id in reversed([each for each in resources._parsed_resources if each in resources.resources]):
+        described = resources._resource_json_map[logical_id]
+        if not described.get("DeletionPolicy", "Delete").startswith("Retain"):
+            resources._delete_resource(resources._parsed_resources[logical_id], described)
+    del state.backend("cloudformation").stacks[stack.stack_id]
+
+
+def _find(state: AccountState, stack_name: str) -> Any:
+    stacks = state.backend("cloudformation").stacks.values()
+    return next((each for each in stacks if each.name == stack_name), None)
+
+
+def _update(resources: parsing.ResourceMap, template: dict[str, Any]) -> Exception | None:
+    """Why it failed. Real: a failure puts back what was changed. moto: keeps trying, then leaves it half done."""
+    before = resources._template
+    try:
+        _change(resources, template)
+    except Exception as failure:
+        _change(resources, before)
+        return failure
+    return None
+
+
+def _change(resources: parsing.ResourceMap, template: dict[str, Any]) -> None:
+    """Real: what is new or changed comes first, what is gone last. moto: the other way round."""
+    before = resources._resource_json_map
+    resources._template, resources._resource_json_map = template, template["Resources"]
+    resources.load()
+    for logical_id, described in template["Resources"].items():
+        if logical_id not in resources._parsed_resources:
+            resources[logical_id]
+        elif before.get(logical_id, {}).get("Properties") != described.get("Properties"):
+            _change_resource(resources, logical_id, described)
+    for logical_id in [each for each in before if each not in template["Resources"]]:
+        if (created := resources._parsed_resources.pop(logical_id, None)) is not None:
+            resources._delete_resource(created, before[logical_id])
+
+
+def _change_resource(resources: parsing.ResourceMap, logical_id: str, described: dict[str, Any]) -> None:
+    kind = described["Type"]
+    if kind not in UPDATES:
+        raise UnsupportedResource(f"an update of {kind} is not emulated: {logical_id}")
+    existing = resources._parsed_resources[logical_id]
+    _, resolved, name = parsing.parse_resource_and_generate_name(logical_id, described, resources)
+    if RESOURCES.get(kind, ("", ""))[1] not in resolved["Properties"]:
+        name = existing.physical_resource_id
+    wanted = Wanted(name, resolved["Properties"], resources._account_id, resources._region_name, lambda: existing)
+    changed = UPDATES[kind](wanted, existing)
+    changed.cf_resource_type, changed.logical_resource_id = kind, logical_id
+    resources._parsed_resources[logical_id] = changed
+
+
+def _publish(state: AccountState, template: dict[str, Any], assembly: Path, stack_name: str) -> str:
+    """Bootstraps the account, and uploads the assets and the template; the template's URL."""
+    s3 = _in_process(state, "s3")
+    _in_process(state, "ssm").put_parameter(
+        Name=BOOTSTRAP_PARAMETER, Value=BOOTSTRAP_VERSION, Type="String", Overwrite=True
+    )
     bucket = f"cdk-hnb659fds-assets-{state.account_id}-{state.region}"
     _ensure_bucket(s3, bucket, state.region)
     manifest = assembly / f"{stack_name}.assets.json"
@@ -124,16 +216,7 @@ def deploy(
             s3.put_object(Bucket=name, Key=key, Body=body)
     # By URL, as the CDK does: a template in the request may have 51,200 bytes, ours has more.
     s3.put_object(Bucket=bucket, Key=f"{stack_name}.json", Body=json.dumps(template).encode())
-    cloudformation.create_stack(
-        StackName=stack_name,
-        TemplateURL=f"https://{bucket}.s3.{state.region}.amazonaws.com/{stack_name}.json",
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-    )
-    stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
-    state.events.emit("cloudformation", stack_name, stack["StackStatus"])
-    detail = {"stack-id": stack["StackId"], "status-details": {"status": stack["StackStatus"], "status-reason": ""}}
-    notify("aws.cloudformation", "CloudFormation Stack Status Change", detail, [stack["StackId"]])
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    return f"https://{bucket}.s3.{state.region}.amazonaws.com/{stack_name}.json"
 
 
 def _in_process(state: AccountState, service: str) -> Any:

@@ -1,4 +1,7 @@
-"""How each resource type that moto lacks, or gets wrong, is created from its template properties. One function each."""
+"""How each resource type that moto lacks, or gets wrong, is created from its template properties: one function each.
+
+And how those are updated whose properties differ between releases; every other update is refused.
+"""
 
 import json
 from collections.abc import Callable
@@ -18,12 +21,16 @@ class Created:
 
     physical_resource_id: str
     attributes: dict[str, Any] = field(default_factory=dict)
+    remove: Callable[[], object] = lambda: None
     # CloudFormation's side, set by moto
     cf_resource_type: str = ""
     logical_resource_id: str = ""
 
     def is_created(self) -> bool:
         return True
+
+    def delete(self, _account_id: str, _region: str) -> None:
+        self.remove()
 
     def get_cfn_attribute(self, name: str) -> Any:
         if name not in self.attributes:
@@ -76,7 +83,7 @@ def alarm(wanted: Wanted) -> Created:
         actions_enabled=p.get("ActionsEnabled", True),
         treat_missing_data=p.get("TreatMissingData"),
     )
-    return Created(name, {"Arn": created.alarm_arn})
+    return Created(name, {"Arn": created.alarm_arn}, lambda: backend.delete_alarms([name]))
 
 
 def _metric_data_query(query: dict[str, Any]) -> MetricDataQuery:
@@ -139,6 +146,12 @@ def function(wanted: Wanted) -> Any:
     return created
 
 
+def updated_function(wanted: Wanted, existing: Any) -> Any:
+    existing.update_configuration(wanted.properties)
+    existing.update_function_code(wanted.properties["Code"])
+    return existing
+
+
 def event_invoke_config(wanted: Wanted) -> Created:
     """moto: no such type, though it has the API."""
     p = wanted.properties
@@ -155,22 +168,37 @@ def event_invoke_config(wanted: Wanted) -> Created:
 
 def state_machine(wanted: Wanted) -> Created:
     """moto: creates it in the backend that executes nothing, and knows only DefinitionString."""
-    p = wanted.properties
-    if "DefinitionString" not in p:
-        raise NotImplementedError(f"state machine {wanted.name}: only DefinitionString is emulated")
-    definition: str = p["DefinitionString"]
-    for key, value in p.get("DefinitionSubstitutions", {}).items():
-        definition = definition.replace("${" + key + "}", str(value))
-    machine = stepfunctions_parser_backends[wanted.account_id][wanted.region].create_state_machine(
+    p, backend = wanted.properties, stepfunctions_parser_backends[wanted.account_id][wanted.region]
+    machine = backend.create_state_machine(
         p.get("StateMachineName", wanted.name),
-        definition,
+        _definition(wanted),
         p["RoleArn"],
         tags=[{"key": t["Key"], "value": t["Value"]} for t in p.get("Tags", [])],
         loggingConfiguration=_lower_first(p.get("LoggingConfiguration")),
         tracingConfiguration=_lower_first(p.get("TracingConfiguration")),
         sm_type=p.get("StateMachineType", "STANDARD"),
     )
-    return Created(machine.arn, {"Arn": machine.arn, "Name": machine.name})
+    return Created(
+        machine.arn, {"Arn": machine.arn, "Name": machine.name}, lambda: backend.delete_state_machine(machine.arn)
+    )
+
+
+def updated_state_machine(wanted: Wanted, existing: Created) -> Created:
+    """An execution that runs goes on with the definition that it began with."""
+    stepfunctions_parser_backends[wanted.account_id][wanted.region].update_state_machine(
+        existing.physical_resource_id, _definition(wanted), wanted.properties["RoleArn"]
+    )
+    return existing
+
+
+def _definition(wanted: Wanted) -> str:
+    p = wanted.properties
+    if "DefinitionString" not in p:
+        raise NotImplementedError(f"state machine {wanted.name}: only DefinitionString is emulated")
+    definition: str = p["DefinitionString"]
+    for key, value in p.get("DefinitionSubstitutions", {}).items():
+        definition = definition.replace("${" + key + "}", str(value))
+    return definition
 
 
 def _lower_first(value: Any) -> Any:
@@ -185,7 +213,8 @@ def document(wanted: Wanted) -> Created:
     p = wanted.properties
     content = p["Content"] if isinstance(p["Content"], str) else json.dumps(p["Content"])
     name = p.get("Name", wanted.name)
-    wanted.backend("ssm").create_document(
+    backend = wanted.backend("ssm")
+    backend.create_document(
         content=content,
         requires=p.get("Requires"),
         attachments=p.get("Attachments"),
@@ -196,7 +225,17 @@ def document(wanted: Wanted) -> Created:
         target_type=p.get("TargetType"),
         tags=p.get("Tags"),
     )
-    return Created(name)
+    return Created(name, remove=lambda: backend.delete_document(name, None, None, False))
+
+
+def updated_document(wanted: Wanted, existing: Created) -> Created:
+    """A new version, which does not become the default one (an open report to CloudFormation, 2026)."""
+    p = wanted.properties
+    content = p["Content"] if isinstance(p["Content"], str) else json.dumps(p["Content"])
+    wanted.backend("ssm").update_document(
+        content, p.get("Attachments"), existing.physical_resource_id, None, "$LATEST", "JSON", None
+    )
+    return existing
 
 
 def parameter(wanted: Wanted) -> Any:
@@ -204,6 +243,14 @@ def parameter(wanted: Wanted) -> Any:
     p = wanted.properties
     p["Tags"] = [{"Key": key, "Value": value} for key, value in p.get("Tags", {}).items()]
     return wanted.create_as_moto()
+
+
+def updated_parameter(wanted: Wanted, existing: Any) -> Any:
+    """CloudFormation's handler writes the whole model, the value too, on any change but of tags."""
+    p = wanted.properties
+    given = (p["Name"], p.get("Description", ""), p["Value"], p["Type"], p.get("AllowedPattern", ""))
+    wanted.backend("ssm").put_parameter(*given, None, True, [], "text", None, None)
+    return existing
 
 
 def table(wanted: Wanted) -> Any:
@@ -232,8 +279,9 @@ def dashboard(wanted: Wanted) -> Created:
     body = wanted.properties["DashboardBody"]
     if not json.loads(body).get("widgets"):
         raise ValueError(f"dashboard {name} has no widgets")
-    wanted.backend("cloudwatch").put_dashboard(name, body)
-    return Created(name)
+    backend = wanted.backend("cloudwatch")
+    backend.put_dashboard(name, body)
+    return Created(name, remove=lambda: backend.delete_dashboards([name]))
 
 
 def query_definition(wanted: Wanted) -> Created:
@@ -267,4 +315,47 @@ RESOURCES: dict[str, tuple[Creator, str]] = {
     "AWS::SSM::Document": (document, "Name"),
     "AWS::SSM::Parameter": (parameter, "Name"),
     "AWS::StepFunctions::StateMachine": (state_machine, "StateMachineName"),
+}
+
+Updater = Callable[[Wanted, Any], Any]
+
+
+def _put_again(create: Creator) -> Updater:
+    return lambda wanted, _existing: create(wanted)
+
+
+def _described(wanted: Wanted, existing: Any) -> Any:
+    existing.description = wanted.properties.get("Description", "")
+    return existing
+
+
+def _updated_rule(wanted: Wanted, existing: Any) -> Any:
+    """moto: a new rule under another name."""
+    if wanted.properties.get("ScheduleExpression", existing.scheduled_expression) != existing.scheduled_expression:
+        raise NotImplementedError("another schedule of a rule is not emulated")
+    return _described(wanted, existing)
+
+
+def _updated_policy(wanted: Wanted, existing: Any) -> Any:
+    document = json.dumps(wanted.properties["PolicyDocument"])
+    # Of the whole account.
+    backend = get_backend("iam")[wanted.account_id]["aws"]
+    for role in wanted.properties["Roles"]:
+        backend.put_role_policy(role, existing.policy_name, document)
+    return existing
+
+
+# Type -> how it is updated in place.
+UPDATES: dict[str, Updater] = {
+    "AWS::CloudWatch::Alarm": _put_again(alarm),
+    "AWS::CloudWatch::Dashboard": _put_again(dashboard),
+    "AWS::Events::Rule": _updated_rule,
+    "AWS::IAM::Policy": _updated_policy,
+    "AWS::IAM::Role": _described,
+    "AWS::KMS::Key": _described,
+    "AWS::Lambda::Function": updated_function,
+    "AWS::Logs::QueryDefinition": _put_again(query_definition),
+    "AWS::SSM::Document": updated_document,
+    "AWS::SSM::Parameter": updated_parameter,
+    "AWS::StepFunctions::StateMachine": updated_state_machine,
 }

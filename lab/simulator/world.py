@@ -244,10 +244,14 @@ def _now() -> Any:
 
 
 @contextmanager
-def deployed(assembly: Path, variant: Variant = DEFAULT) -> Iterator[World]:
-    """The stack of an assembly, deployed in a kind of account; one at a time in a process."""
+def deployed(
+    assembly: Path, variant: Variant = DEFAULT, *, upgraded_from: dict[str, Any] | None = None
+) -> Iterator[World]:
+    """The stack of an assembly, deployed in a kind of account, over another template; one at a time in a process."""
     import_handlers()
     with virtual_time(), OneThreadAccount() as account:
+        if upgraded_from is not None:
+            account.deploy(upgraded_from, assembly)
         outputs = account.deploy(json.loads((assembly / TEMPLATE).read_text(encoding="utf-8")), assembly)
         permissions = Permissions(account.state, variant)
         authorized.install(account._patches, account.state, permissions)

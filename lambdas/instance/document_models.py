@@ -1,6 +1,6 @@
 """The results of the documents as models. A host can print anything: only what fits these is believed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -164,7 +164,16 @@ MODELS: dict[str, type[FromInstance]] = {
     "upload_vmcore remove": Transferred,
     "analyze_vmcore": Analysed,
 }
+# What an execution names that began before an upgrade: it goes on with the definition of the release before.
+_WITHOUT_ACTION = "upload_vmcore"
 Model = TypeVar("Model", bound=FromInstance)
+
+
+def model_of(document: str, result: Mapping[str, Any]) -> type[FromInstance]:
+    """The model of this document's result. Raises KeyError."""
+    if document == _WITHOUT_ACTION:
+        return Found if "vmcore" in result or "dmesg" in result else Transferred
+    return MODELS[document]
 
 
 def read_as(model: type[Model], result: Any, *, source: str) -> Model:

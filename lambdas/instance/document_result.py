@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from lambdas.instance.document_models import LONGEST_MESSAGE, MODELS, read_as
+from lambdas.instance.document_models import LONGEST_MESSAGE, model_of, read_as
 from lambdas.runtime.errors import DOCUMENT_ERRORS, DocumentFailed, DocumentTimedOut, InstanceUnreachable
 from lambdas.runtime.visible_text import one_line
 
@@ -15,13 +15,13 @@ _UNREACHED = {"Undeliverable", "DeliveryTimedOut"}
 
 
 def read_result(document: str, invocation: dict[str, Any]) -> dict[str, Any]:
-    """Every field of the document's model, of the right form and length. `document` is a key of MODELS.
+    """Every field of the document's model, of the right form and length. `document` as model_of knows it.
 
     The states that follow rely on all of them: a path that leads nowhere ends an execution, and nothing catches that.
     Raises UnexpectedResult, and what read_output raises.
     """
     output = read_output(document, invocation)
-    read = read_as(MODELS[document], output, source=f"{document} on {invocation.get('InstanceId', '?')}")
+    read = read_as(model_of(document, output), output, source=f"{document} on {invocation.get('InstanceId', '?')}")
     return read.model_dump(by_alias=True)
 
 

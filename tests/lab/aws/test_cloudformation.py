@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.aws.account import LabAccount
-from lab.aws.cloudformation import UnsupportedResource
+from lab.aws.cloudformation import RolledBack, UnsupportedResource
 from tests.lab.aws.assembly import ROLE_ARN, document, function, state_machine, template, write_assembly
 
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
@@ -41,6 +41,54 @@ def test_an_error_says_which_resource(account: LabAccount, tmp_path: Path) -> No
     with pytest.raises(NotImplementedError) as refused:
         _deploy(account, tmp_path, "Broken", {"MyFunction": broken})
     assert "while creating MyFunction, AWS::Lambda::Function" in refused.value.__notes__
+
+
+def _switch(description: str) -> dict[str, Any]:
+    properties = {"Name": "/switch", "Type": "String", "Value": "on", "Description": description}
+    return {"Type": "AWS::SSM::Parameter", "Properties": properties}
+
+
+def test_an_update_writes_a_parameter_again_only_if_its_properties_change(account: LabAccount, tmp_path: Path) -> None:
+    ssm = account.client("ssm")
+
+    def value_after(description: str, more: dict[str, Any]) -> str:
+        _deploy(account, tmp_path, "Switch", {"S": _switch(description), **more})
+        return str(ssm.get_parameter(Name="/switch")["Parameter"]["Value"])
+
+    assert value_after("A switch", {}) == "on"
+    ssm.put_parameter(Name="/switch", Value="off", Overwrite=True)
+    assert value_after("A switch", {"T": {"Type": "AWS::SNS::Topic"}}) == "off"
+    assert value_after("The switch", {}) == "on"
+
+
+def test_an_update_that_fails_is_rolled_back_and_says_why(account: LabAccount, tmp_path: Path) -> None:
+    first, second = (state_machine("Rolled", {**PASS, "Comment": each}) for each in ("first", "second"))
+    role = {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}}}
+    _deploy(account, tmp_path, "Rollback", {**role, "M": first})
+    with pytest.raises(RolledBack) as failed:
+        _deploy(account, tmp_path, "Rollback", {**role, "M": second, "X": {"Type": "AWS::Nothing::Here"}})
+    assert "AWS::Nothing::Here" in str(failed.value.__cause__)
+    stepfunctions = account.client("stepfunctions")
+    (arn,) = [
+        each["stateMachineArn"]
+        for each in stepfunctions.list_state_machines()["stateMachines"]
+        if each["name"] == "Rolled"
+    ]
+    assert json.loads(stepfunctions.describe_state_machine(stateMachineArn=arn)["definition"])["Comment"] == "first"
+    assert account.client("cloudformation").describe_stacks(StackName="Rollback")["Stacks"][0]["StackStatus"] == (
+        "UPDATE_ROLLBACK_COMPLETE"
+    )
+
+
+def test_a_removal_keeps_what_has_a_policy_to_stay(account: LabAccount, tmp_path: Path) -> None:
+    def bucket(policy: str) -> dict[str, Any]:
+        return {"Type": "AWS::S3::Bucket", "DeletionPolicy": policy, "Properties": {"BucketName": policy.lower()}}
+
+    policies = ("Delete", "Retain", "RetainExceptOnCreate")
+    _deploy(account, tmp_path, "Removal", {each: bucket(each) for each in policies})
+    account.destroy(stack_name="Removal")
+    left = {each["Name"] for each in account.client("s3").list_buckets()["Buckets"]}
+    assert left & {each.lower() for each in policies} == {"retain", "retainexceptoncreate"}
 
 
 def test_outputs_are_given(account: LabAccount, tmp_path: Path) -> None:
