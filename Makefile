@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BENCH_VENV := .venv-bench
+MINISTACK_VENV := .venv-ministack
 # Only what a deployment needs: on any machine with Python, a Mac as well.
 DEPLOY_VENV := .venv-deploy
 RUN := $(VENV)/bin/python
@@ -58,7 +59,7 @@ most-tests: lint
 guest-test: image setup
 	@out=$$($(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py 2>&1); code=$$?; echo "$$out"; exit $$code
 
-test-all: packages lint ## Every night: all tests, with every guest; an hour
+test-all: packages lint $(MINISTACK_VENV)/.stamp ## Every night: all tests, with every guest; an hour
 	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 $(TESTS) -m "not guest"
 	$(RUN) -m pytest -m guest
 
@@ -129,6 +130,11 @@ $(BENCH_VENV)/.stamp: requirements/bench.txt $(VENV)/.stamp
 	$(VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements/bench.txt
 	touch $@
 
+$(MINISTACK_VENV)/.stamp: requirements/ministack.txt $(VENV)/.stamp
+	$(PYTHON) -m venv $(MINISTACK_VENV)
+	$(VENV)/bin/uv pip install --quiet --python $(MINISTACK_VENV)/bin/python --require-hashes -r requirements/ministack.txt
+	touch $@
+
 .cache/bundle/.stamp: lambdas/requirements.txt $(VENV)/.stamp
 	$(RUN) -m infra.foundation.bundle
 	touch $@
@@ -138,5 +144,5 @@ node_modules/.stamp: package-lock.json $(DEPLOY_VENV)/.stamp
 	touch $@
 
 clean: ## Remove what the other targets made (the guest image too)
-	rm -rf $(VENV) $(BENCH_VENV) $(DEPLOY_VENV) .cache cdk.out node_modules results/latest results/2* results/bench
+	rm -rf $(VENV) $(BENCH_VENV) $(DEPLOY_VENV) $(MINISTACK_VENV) .cache cdk.out node_modules results/latest results/2* results/bench
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

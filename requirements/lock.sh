@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { .venv/bin/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url "$@"; }
 
-for name in bootstrap dev bench; do
+for name in bootstrap dev bench ministack; do
     compile --python-version 3.11 "requirements/$name.in" -o "requirements/$name.txt"
 done
 # Installed on machines of others: any system, and any Python from 3.11.

@@ -5,10 +5,11 @@ UPDATE_SNAPSHOTS=1 writes the counts to results/iam.json.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -58,9 +59,12 @@ DENIALS = (
 )
 
 
-def _of_tests() -> Iterator[Callable[[World], None]]:
+WORKFLOW_TESTS = (test_collect, test_provision, test_rescue, test_respond, test_sweep)
+
+
+def scenarios_of(modules: Iterable[ModuleType]) -> Iterator[Callable[[World], None]]:
     """The tests of the workflows are scenarios as well, those that need nothing but a world."""
-    for module in (test_collect, test_provision, test_rescue, test_respond, test_sweep):
+    for module in modules:
         for name, value in vars(module).items():
             if name.startswith("test_") and list(signature(value).parameters) == ["world"] and value not in DENIALS:
                 yield value
@@ -97,7 +101,7 @@ def outcome_of(assembly: Path, variant: Variant) -> Outcome:
     """In other accounts than the usual one, only the scenarios run in which something of theirs is used."""
     with deployed(assembly, variant) as world:
         copies = Copies()
-        for scenario in (*SCENARIOS.values(), *((*RARE, *_of_tests()) if variant is DEFAULT else ())):
+        for scenario in (*SCENARIOS.values(), *((*RARE, *scenarios_of(WORKFLOW_TESTS)) if variant is DEFAULT else ())):
             if copies.fork():
                 try:
                     scenario(world)
