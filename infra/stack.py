@@ -38,7 +38,7 @@ class HangdumpStack(cdk.Stack):
         acknowledge(self, EVERYWHERE)
         incidents = Incidents(self, "Incidents", settings=settings)
         vmcores = VmcoreBucket(self, "VmcoreBucket", settings=settings)
-        documents = Documents(self, "Documents", settings=settings)
+        documents = Documents(self, "Documents", vmcores=vmcores, settings=settings)
         shared = FunctionDefaults(bundle.code(), settings.log_retention_days, failures=incidents.topic)
         runner = DocumentRunner(self, "RunDocument", documents=documents, shared=shared, settings=settings)
         standby = ReturnFromStandby(self, "Standby", incidents=incidents, shared=shared)

@@ -170,7 +170,6 @@ class OneThreadAccount(LabAccount):
     def deploy(self, template: dict[str, Any], assembly_dir: Path, *, stack_name: str = "Hangdump") -> dict[str, str]:
         outputs = super().deploy(template, assembly_dir, stack_name=stack_name)
         os.environ.update(self._function_environment())
-        os.environ["UPLOAD_ENDPOINT_URL"] = UPLOAD_ENDPOINT
         return outputs
 
     def _function_environment(self) -> Mapping[str, str]:

@@ -24,14 +24,19 @@ from lab.simulator import authorized
 from lab.simulator.injection import Injection
 from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.modelled_host import Dump, Snapshots
-from lab.simulator.one_thread_account import OneThreadAccount, import_handlers
+from lab.simulator.one_thread_account import UPLOAD_ENDPOINT, OneThreadAccount, import_handlers
 from lab.simulator.scheduler import scheduler
 from lab.simulator.virtual_time import virtual_time
 from lambdas.incident.object_keys import VMCORES
 from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
 
 # Few polls: the loops' bounds are the template's, and each poll costs processor time here.
-SETTINGS: dict[str, Any] = {"pollSeconds": 60, "dumpTimeoutSeconds": 900, "probeTimeoutSeconds": 20}
+SETTINGS: dict[str, Any] = {
+    "pollSeconds": 60,
+    "dumpTimeoutSeconds": 900,
+    "probeTimeoutSeconds": 20,
+    "uploadEndpointUrl": UPLOAD_ENDPOINT,
+}
 ENROLLED = {ENROLLED_TAG: "true"}
 LONGEST_RUN = 14 * 86400.0
 

@@ -222,7 +222,7 @@ def test_every_counter_has_a_limit(machine: Machine) -> None:
 
 
 def test_every_variable_is_assigned_before_the_state_that_reads_it(machine: Machine) -> None:
-    reads = {name: set(re.findall(r"(?<!\$)\$([a-zA-Z]\w*)", str(state))) for name, state in machine.states.items()}
+    reads = {name: set(re.findall(r"(?<!\$)\$([a-z]\w*)", str(state))) for name, state in machine.states.items()}
     assert any(reads.values())
     for name, variables in reads.items():
         for variable in variables:
