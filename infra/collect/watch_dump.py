@@ -66,9 +66,8 @@ class WatchDump(ClosedFragment):
             self,
             "Start instance again",
             ApiCall("ec2", "startInstances", {"InstanceIds.$": f"States.Array({_INSTANCE})"}),
+            # Capacity may be short for a while: the retries take minutes.
             comment="It powered itself off after its dump. A retry is harmless: it does not change a running instance",
-            # Capacity may be short for a while: by default 20, 30, 45 and 67 s between the attempts.
-            retry_seconds=2 * settings.poll_seconds,
         )
         start.add_catch(self._exits.rescue, errors=["States.ALL"], result_path=_FAILURE)
         started = {

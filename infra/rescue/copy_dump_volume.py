@@ -35,9 +35,8 @@ class CopyDumpVolume(ClosedFragment):
                 {"snapshotId.$": "$.SnapshotId"},
             ),
             result_path="$.copy",
+            # EC2 allows one snapshot of a volume in 15 s: the retries take longer.
             comment="Without a ClientToken a retry may create a second one: both get the tag by which they are removed",
-            # EC2 allows one snapshot of a volume in 15 s.
-            retry_seconds=2 * settings.poll_seconds,
         )
         kept = {"snapshotId.$": "$.Snapshots[0].SnapshotId", "state.$": "$.Snapshots[0].State"}
         described = ApiCall("ec2", "describeSnapshots", {"SnapshotIds.$": "States.Array($.copy.snapshotId)"}, kept)

@@ -79,9 +79,8 @@ class ShortLivedInstance(ClosedFragment):
             title,
             _run_instances(wanted, settings),
             result_path=result_path,
+            # Capacity may be short for a while: the retries take minutes.
             comment="A retry is harmless: for the same ClientToken EC2 answers with the same instance",
-            # Capacity may be short for a while.
-            retry_seconds=2 * settings.poll_seconds,
         )
         instance_id = f"{result_path}.instanceId"
         check = task(self, "Look at collector", _describe(instance_id), result_path=result_path)

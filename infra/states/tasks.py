@@ -15,34 +15,30 @@ from constructs import Construct
 
 from lambdas.runtime.errors import HangdumpError
 
-# Names are those of the Java SDK that Step Functions uses: `<Service>.<Service>Exception` is any error without a class
-# of its own, among them EC2's RequestLimitExceeded and SSM's throttling (from memory). Every call is safe to repeat.
+# Errors that pass by themselves, by the classes of the SDK for Java that Step Functions uses; a test compares them with
+# the models of the API. `<Service>Exception` is any error without a class of its own, such as EC2's
+# RequestLimitExceeded. Every call is safe to repeat.
 _TRANSIENT = {
-    "ec2": ["Ec2.Ec2Exception", "Ec2.SdkClientException"],
-    "ssm": [
-        "Ssm.SsmException",
-        "Ssm.SdkClientException",
-        "Ssm.InternalServerErrorException",
-        # GetCommandInvocation right after SendCommand.
-        "Ssm.InvocationDoesNotExistException",
-    ],
-    "dynamodb": [
-        "DynamoDb.DynamoDbException",
-        "DynamoDb.SdkClientException",
-        "DynamoDb.InternalServerErrorException",
-        "DynamoDb.ProvisionedThroughputExceededException",
-        "DynamoDb.RequestLimitExceededException",
-    ],
-    "cloudwatch": ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"],
-    "sfn": ["Sfn.SfnException", "Sfn.SdkClientException"],
-    "sns": ["Sns.SnsException", "Sns.SdkClientException", "Sns.InternalErrorException", "Sns.ThrottledException"],
-    "lambda": [
-        "Lambda.ServiceException",
-        "Lambda.AWSLambdaException",
-        "Lambda.SdkClientException",
-        "Lambda.TooManyRequestsException",
-    ],
+    "ec2": ("Ec2", "Ec2Exception"),
+    "ssm": (
+        "Ssm",
+        "SsmException InternalServerErrorException ThrottlingException "
+        # The invocation is not there right after SendCommand. Reports from the field have this error under both names.
+        "InvocationDoesNotExist InvocationDoesNotExistException",
+    ),
+    "dynamodb": (
+        "DynamoDb",
+        "DynamoDbException InternalServerErrorException ThrottlingException ProvisionedThroughputExceededException "
+        "RequestLimitExceededException ReplicatedWriteConflictException TransactionConflictException",
+    ),
+    "cloudwatch": ("CloudWatch", "CloudWatchException InternalServiceException"),
+    "sfn": ("Sfn", "SfnException KmsThrottlingException"),
+    "sns": ("Sns", "SnsException InternalErrorException KmsThrottlingException ThrottledException"),
+    "lambda": ("Lambda", "AWSLambdaException ServiceException TooManyRequestsException"),
 }
+# A throttle of a few minutes ends in success: further attempts after 2, 5, 12, 31, 60 and 60 s, 170 s in all. Without
+# jitter, which would halve the mean wait: few executions run at once, and a throttle lets some through each time.
+_RETRY = {"IntervalSeconds": 2, "BackoffRate": 2.5, "MaxDelaySeconds": 60, "MaxAttempts": 6}
 # jsii would drop a None, and the result of a Task without ResultPath replaces the whole state.
 DISCARD = sfn.JsonPath.DISCARD
 
@@ -104,17 +100,11 @@ def task(
     *,
     result_path: str | None = None,
     comment: str = "",
-    retry_seconds: int = 2,
 ) -> sfn.CustomState:
     """A Task with retries on transient errors; its result goes to result_path, or is discarded."""
-    retry = [
-        {
-            "ErrorEquals": _TRANSIENT[call.service],
-            "IntervalSeconds": retry_seconds,
-            "MaxAttempts": 4,
-            "BackoffRate": 1.5,
-        }
-    ]
+    service, classes = _TRANSIENT[call.service]
+    errors = [f"{service}.{each}" for each in ("SdkClientException", *classes.split())]
+    retry = [{"ErrorEquals": errors, **_RETRY}]
     return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path or DISCARD}, comment)
 
 
@@ -122,7 +112,7 @@ def task_retrying_all_errors(
     scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
 ) -> sfn.CustomState:
     """A Task with retries on every error, also those of its function; the comment says why that is safe."""
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 5, "MaxAttempts": 4, "BackoffRate": 2.5}]
+    retry = [{"ErrorEquals": ["States.ALL"], **_RETRY}]
     return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path}, comment)
 
 

@@ -5,6 +5,7 @@ import re
 import threading
 import uuid
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from moto.stepfunctions.exceptions import InvalidName
@@ -13,6 +14,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
     FailureEvent,
     FailureEventException,
 )
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringVariableSample
 from moto.stepfunctions.parser.asl.component.state import state as state_module
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
@@ -68,6 +70,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_start_time(patches)
     _install_timed_out(patches)
     _install_size_limit(patches)
+    _install_retry_waits(patches, state)
     _install_timeline(patches, state)
 
 
@@ -88,16 +91,28 @@ def _install_variables(patches: Patches) -> None:
 
 
 def _install_error_names(patches: Patches) -> None:
-    """Real: `Ec2.Ec2Exception`, `Ssm.InvocationDoesNotExistException`. moto: `ec2.ec2Exception`."""
+    """Real: `Ec2.Ec2Exception`, `Ssm.InvocationDoesNotExistException`, `CloudWatch.InternalServiceException`. moto:
+    `ec2.ec2Exception`, `CloudWatch.InternalServiceFaultException`."""
 
     def service_name(name: str) -> str:
         if name.lower() not in SERVICE_NAMES:
             raise ValueError(f"no error name is known for the SDK integration of {name}: add it to SERVICE_NAMES")
         return SERVICE_NAMES[name.lower()]
 
-    patches.replace(
-        StateTaskServiceAwsSdk, "_normalise_service_error_name", lambda _original: staticmethod(service_name)
-    )
+    def error_name(service: str, error: Exception) -> str:
+        kind = type(error).__name__
+        return f"{service}.{java_exception(service if kind == 'ClientError' else kind)}"
+
+    task = StateTaskServiceAwsSdk
+    patches.replace(task, "_normalise_service_error_name", lambda _original: staticmethod(service_name))
+    patches.replace(task, "_normalise_exception_name", lambda _original: staticmethod(error_name))
+
+
+def java_exception(shape: str) -> str:
+    """The class that the SDK for Java v2 makes of an error: KMSThrottling and InternalServiceFault become
+    KmsThrottlingException and InternalServiceException."""
+    words = re.sub("[A-Z]{2,}(?=[A-Z][a-z])", lambda acronym: acronym[0].capitalize(), shape)
+    return words.removesuffix("Exception").removesuffix("Fault") + "Exception"
 
 
 def _install_results(patches: Patches) -> None:
@@ -248,6 +263,15 @@ def _is_within_limit(value: Any) -> bool:
         value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     )
     return len(text.encode("utf-8", "surrogatepass")) <= MOST_STATE_BYTES
+
+
+def _install_retry_waits(patches: Patches, state: AccountState) -> None:
+    """Not a repair: the waits of a Retry take minutes, here `time_scale` of that."""
+
+    def make(time: Any) -> Any:
+        return SimpleNamespace(sleep=lambda seconds: time.sleep(state.clock.scaled(seconds)))
+
+    patches.replace(retrier_decl, "time", make)
 
 
 def _install_timeline(patches: Patches, state: AccountState) -> None:

@@ -56,7 +56,7 @@ class Fault:
     nth: int = 1
 
     def __str__(self) -> str:
-        often = "" if self.times == 1 else ", always"
+        often = {1: "", ALWAYS: ", always"}.get(self.times, f", {self.times} times")
         nth = "" if self.nth == 1 else f" (call {self.nth})"
         return f"{self.site.caller}, {self.site.call}{nth}: {self.how}{' ' + self.code if self.code else ''}{often}"
 

@@ -55,7 +55,16 @@ def test_every_task_but_the_interrupt_is_retried_on_named_errors(machine: Machin
         if name == THE_END:
             continue
         assert not any(error.startswith("States.") for error in errors), name
-        assert all(1 <= retrier["MaxAttempts"] <= 5 for retrier in state["Retry"]), name
+
+
+def test_every_retry_outlasts_a_throttle_of_two_minutes_and_ends_within_five(machine: Machine) -> None:
+    for name, state in machine.tasks().items():
+        for retrier in state.get("Retry", []):
+            waits = [
+                min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, retrier["MaxDelaySeconds"])
+                for attempt in range(retrier["MaxAttempts"])
+            ]
+            assert 120 < sum(waits) < 300, name
 
 
 def test_the_interrupt_is_never_retried_and_says_why(template: Template) -> None:
@@ -238,6 +247,11 @@ def test_the_longest_execution_fits_into_its_history(machine: Machine) -> None:
         rounds = UPLOAD_ROUNDS if counter.startswith("Upload vmcore") else 1
         # Wait 2, Task 5, Choice 2
         events += 9 * (_limit(machine, counter) + 1) * rounds
+    for state in machine.tasks().values():
+        # A failed attempt is 3. One whole Retry of each Task, and of each poll in a loop that goes on after errors.
+        attempts = sum(retrier["MaxAttempts"] for retrier in state.get("Retry", []))
+        looping = [_limit(machine, catch["Next"]) for catch in state["Catch"] if catch["Next"] in _counters(machine)]
+        events += 3 * attempts * (1 + sum(looping))
     assert events < HISTORY_LIMIT
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab.aws.account import LabAccount
-from lab.aws.stepfunctions import as_json
+from lab.aws.stepfunctions import as_json, java_exception
 from lab.machines.scripted_machine import ScriptedMachine
 from tests.lab.aws.assembly import document, function, state_machine, template, write_assembly
 from tests.lab.aws.waiting import eventually
@@ -46,6 +46,11 @@ _CAUGHT = {
 MACHINES = {
     "DescribeInstances": _sdk("ec2:describeInstances"),
     "NoVolume": _sdk("ec2:deleteVolume", VolumeId="vol-0123456789abcdef0"),
+    "Retried": _task(
+        "aws-sdk:ec2:deleteVolume",
+        {"VolumeId": "vol-0123456789abcdef0"},
+        Retry=[{"ErrorEquals": ["Ec2.Ec2Exception"], "IntervalSeconds": 60, "MaxAttempts": 2, "MaxDelaySeconds": 61}],
+    ),
     "NoInvocation": _sdk("ssm:getCommandInvocation", CommandId="0" * 36, InstanceId="i-0"),
     "NoInstance": _sdk("ssm:sendCommand", DocumentName="Say", InstanceIds=["i-0"]),
     "Taken": _sdk(
@@ -121,6 +126,26 @@ def _run(account: LabAccount, name: str, **execution_input: Any) -> dict[str, An
 def test_sdk_errors_have_their_names_of_aws(account: LabAccount, name: str, error: str) -> None:
     ended = _run(account, name)
     assert (ended["status"], ended["error"]) == ("FAILED", error)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("ThrottlingException", "ThrottlingException"),
+        ("InvalidArn", "InvalidArnException"),
+        ("InternalServiceFault", "InternalServiceException"),
+        ("KMSThrottlingException", "KmsThrottlingException"),
+    ],
+)
+def test_errors_are_classes_of_the_java_sdk(shape: str, expected: str) -> None:
+    assert java_exception(shape) == expected
+
+
+def test_the_minutes_between_attempts_are_scaled(account: LabAccount) -> None:
+    arn = account.start_execution("Retried", {})
+    account.wait_for_execution(arn, timeout_seconds=20)
+    events = account.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
+    assert [event["type"] for event in events].count("TaskFailed") == 3
 
 
 def test_a_failure_passes_on_the_error_it_was_told(account: LabAccount) -> None:

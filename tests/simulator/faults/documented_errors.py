@@ -26,6 +26,16 @@ _COMMON = {
     "s3": ("SlowDown", "InternalError", "ServiceUnavailable", "AccessDenied"),
     "other": ("ThrottlingException", "InternalFailure", "ServiceUnavailable", "AccessDeniedException"),
 }
+# What each service really says when a rate is exceeded.
+THROTTLING = {
+    "ec2": "RequestLimitExceeded",
+    "ssm": "ThrottlingException",
+    "dynamodb": "ThrottlingException",
+    "cloudwatch": "Throttling",
+    "sns": "Throttled",
+    "stepfunctions": "ThrottlingException",
+    "lambda": "TooManyRequestsException",
+}
 _TRANSIENT = (
     *("Throttl", "LimitExceeded", "TooManyRequests", "InternalError", "InternalFailure", "InternalServer"),
     *("Unavailable", "SlowDown", "ServiceException", "ServiceFault", "ProvisionedThroughput"),

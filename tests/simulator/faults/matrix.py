@@ -163,12 +163,12 @@ def _cell(scenario: str, said: dict[str, Any]) -> Cell:
     return Cell(scenario, faults, tuple(said["ends"]), tuple(said["violations"]))
 
 
-def run_undisturbed(world: World, scenario: str) -> dict[str, Any]:
-    """One run in which nothing goes wrong: `{"ends","violations","seen"}`."""
+def run_once(world: World, scenario: str, faults: list[Fault]) -> dict[str, Any]:
+    """One run with these faults: `{"ends","violations","seen"}`."""
     copies = Copies()
     if copies.fork():
         try:
-            world.injection.begin([])
+            world.injection.begin(faults)
             SCENARIOS[scenario](world)
             own = _outcome(world)
         except BaseException as error:
@@ -180,4 +180,4 @@ def run_undisturbed(world: World, scenario: str) -> dict[str, Any]:
 
 def sites_of_scenarios(world: World) -> dict[str, list[Site]]:
     """The places that each scenario comes through when nothing goes wrong."""
-    return {name: [Site(*each) for each in run_undisturbed(world, name)["seen"]] for name in SCENARIOS}
+    return {name: [Site(*each) for each in run_once(world, name, [])["seen"]] for name in SCENARIOS}

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from lab.simulator.injection import Fault, Site
 from lab.simulator.world import World
 from tests.infra.template import MACHINES, Template
 from tests.simulator.faults import fault_table
-from tests.simulator.faults.matrix import Depth, Matrix, faults_at, run_matrix
+from tests.simulator.faults.documented_errors import THROTTLING
+from tests.simulator.faults.matrix import Depth, Matrix, faults_at, run_matrix, run_once
 from tests.simulator.faults.scenarios import SCENARIOS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "fault-matrix.md"
 DEPTH = Depth(os.environ.get("FAULTS", Depth.HANG))
+# Never retried: a second attempt may be a second interrupt.
+THE_INTERRUPT = "CollectVmcore / Send diagnostic interrupt"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -32,6 +36,30 @@ def test_every_cell_keeps_the_invariants(matrix: Matrix) -> None:
 def test_every_cell_comes_to_an_end(matrix: Matrix) -> None:
     assert [cell for cell in matrix.cells if not cell.ends] == []
     assert len(matrix.cells) >= len(matrix.sites) > (150 if DEPTH is not Depth.HANG else 50)
+
+
+# Whoever takes over stops the first execution at a fixed second, and so meets it at another call.
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(each, marks=() if each == "hang" else pytest.mark.nightly)
+        for each in SCENARIOS
+        if each != "take_over"
+    ],
+)
+def test_a_burst_of_throttling_at_every_state_changes_no_end(original: World, scenario: str) -> None:
+    undisturbed = run_once(original, scenario, [])
+    sites = [Site(*each) for each in undisturbed["seen"]]
+    burst = [
+        Fault(site, "refused", THROTTLING[site.service], times=3)
+        for site in sites
+        if site.is_state and site.caller != THE_INTERRUPT
+    ]
+
+    throttled = run_once(original, scenario, burst)
+
+    assert throttled["violations"] == []
+    assert throttled["ends"] == undisturbed["ends"]
 
 
 @pytest.mark.nightly

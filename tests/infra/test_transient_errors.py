@@ -1,0 +1,77 @@
+"""Every transient error that AWS models for a call is in the Retry of the tasks that make it."""
+
+import re
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.model import Shape
+
+from lab.aws.stepfunctions import SERVICE_NAMES, java_exception
+from tests.infra.template import Machine
+from tests.infra.test_state_machine_calls import SDK
+
+# A limit that is no rate (LimitExceeded, ItemCollectionSizeLimitExceeded) does not pass by itself.
+_TRANSIENT = re.compile(
+    "Throttl|TooManyRequests|RequestLimitExceeded|ProvisionedThroughput|TransactionConflict"
+    "|InternalServer|InternalError|InternalService|ServiceUnavailable"
+)
+
+
+def _is_transient(error: Shape) -> bool:
+    metadata = error.metadata
+    status = metadata.get("error", {}).get("httpStatusCode", 0)
+    return "retryable" in metadata or status >= 500 or _TRANSIENT.search(error.name) is not None
+
+
+def transient_errors(service: str, action: str) -> set[str]:
+    """As Step Functions names them: `ssm`, `sendCommand`."""
+    name = SERVICE_NAMES[service]
+    model = botocore.session.get_session().get_service_model({"sfn": "stepfunctions"}.get(service, service))
+    operations = {xform_name(each): each for each in model.operation_names}
+    operation = model.operation_model(operations[xform_name(action)])
+    errors = [each for each in operation.error_shapes if _is_transient(each)]
+    # A rate may be limited before the operation is known: SendCommand models no throttling, its service does.
+    errors += [each for each in model.error_shapes if "Throttl" in each.name]
+    # What is not modelled, such as EC2's RequestLimitExceeded; and an answer that did not come.
+    return {f"{name}.{java_exception(each.name)}" for each in errors} | {
+        f"{name}.{name}Exception",
+        f"{name}.SdkClientException",
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "expected"),
+    [
+        ("ssm", "sendCommand", "Ssm.ThrottlingException"),
+        ("ec2", "attachVolume", "Ec2.Ec2Exception"),
+        ("dynamodb", "putItem", "DynamoDb.TransactionConflictException"),
+        ("dynamodb", "putItem", "DynamoDb.ReplicatedWriteConflictException"),
+        ("dynamodb", "getItem", "DynamoDb.RequestLimitExceededException"),
+        ("cloudwatch", "putMetricData", "CloudWatch.InternalServiceException"),
+        ("sns", "publish", "Sns.KmsThrottlingException"),
+        ("sns", "publish", "Sns.ThrottledException"),
+        ("sfn", "startExecution", "Sfn.KmsThrottlingException"),
+    ],
+)
+def test_the_models_name_the_transient_errors(service: str, action: str, expected: str) -> None:
+    assert expected in transient_errors(service, action)
+
+
+def test_every_transient_error_of_a_call_is_retried(machine: Machine) -> None:
+    missing = {}
+    for name, state in machine.tasks().items():
+        found = SDK.match(state["Resource"])
+        if found is not None:
+            retried = {error for retrier in state["Retry"] for error in retrier["ErrorEquals"]}
+            missing[name] = transient_errors(found["service"], found["action"]) - retried
+    assert len(missing) > 1
+    assert {name: errors for name, errors in missing.items() if errors} == {}
+
+
+def test_an_invocation_that_is_not_there_yet_is_retried_under_both_names(machine: Machine) -> None:
+    """Reports from the field name it without "Exception", and others with it."""
+    for state in machine.tasks().values():
+        if state["Resource"].endswith(":getCommandInvocation"):
+            (retrier,) = state["Retry"]
+            assert {"Ssm.InvocationDoesNotExist", "Ssm.InvocationDoesNotExistException"} <= set(retrier["ErrorEquals"])
