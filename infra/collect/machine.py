@@ -136,18 +136,24 @@ class CollectVmcore(Construct):
     def _after_failed_call(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
         """After a failed call: watches for a dump if the record says that the interrupt may have been sent."""
         key = {"pk": {"S.$": "States.Format('incident#{}', $.facts.incident.incidentId)"}}
-        parameters = {"TableName": self._parts.incidents.table.table_name, "Key": key, "ConsistentRead": True}
+        parameters = {
+            "TableName": self._parts.incidents.table.table_name,
+            "Key": key,
+            "ConsistentRead": True,
+            # A ResultSelector would end the execution if the record is gone.
+            "ProjectionExpression": "#state",
+            "ExpressionAttributeNames": {"#state": "state"},
+        }
         read = task(
-            self,
-            "Read whether it was sent",
-            ApiCall("dynamodb", "getItem", parameters, {"state.$": "$.Item.state.S"}),
-            result_path="$.record",
+            self, "Read whether it was sent", ApiCall("dynamodb", "getItem", parameters), result_path="$.record"
         )
         read.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
         unsent = sfn.Pass(self, "Note why it failed", input_path="$.sendFailure", result_path=_FAILURE)
         was_sent = sfn.Choice(self, "May it have been sent?")
-        states = (sfn.Condition.string_equals("$.record.state", each.value) for each in CRASHED)
-        connect(read, was_sent.when(sfn.Condition.or_(*states), watch).otherwise(unsent))
+        state = "$.record.Item.state.S"
+        is_crashed = sfn.Condition.or_(*(sfn.Condition.string_equals(state, each.value) for each in CRASHED))
+        was_sent.when(sfn.Condition.and_(sfn.Condition.is_present(state), is_crashed), watch).otherwise(unsent)
+        connect(read, was_sent)
         connect(unsent, conclude)
         return read
 

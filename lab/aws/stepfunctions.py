@@ -9,14 +9,26 @@ from types import SimpleNamespace
 from typing import Any
 
 from moto.stepfunctions.exceptions import InvalidName
+from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
     FailureEventException,
 )
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.common.parargs import Parargs
+from moto.stepfunctions.parser.asl.component.common.path.result_path import ResultPath
+from moto.stepfunctions.parser.asl.component.common.result_selector import ResultSelector
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringVariableSample
 from moto.stepfunctions.parser.asl.component.state import state as state_module
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_operator_type import (
+    ComparisonOperatorType,
+)
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_variable import ComparisonVariable
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
@@ -24,6 +36,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceAwsSdk,
 )
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
@@ -54,7 +67,8 @@ _FORBIDDEN_IN_NAMES = re.compile(r'[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9
 
 # Quotas of Step Functions: "Maximum input or output size for a task, state, or execution".
 MOST_STATE_BYTES = 262_144
-_LIMIT_EXCEEDED = "States.DataLimitExceeded"
+# No Retry and no Catch has an effect on them, not even States.ALL.
+_UNCATCHABLE = ("States.DataLimitExceeded", "States.Runtime")
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
 
 
@@ -70,6 +84,8 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_start_time(patches)
     _install_timed_out(patches)
     _install_size_limit(patches)
+    _install_uncatchable_errors(patches)
+    _install_paths(patches)
     _install_retry_waits(patches, state)
     _install_timeline(patches, state)
 
@@ -241,21 +257,10 @@ def _install_timed_out(patches: Patches) -> None:
 
 
 def _install_size_limit(patches: Patches) -> None:
-    """Real: 262,144 bytes of UTF-8 for a task's result and for a state's output; beyond, States.DataLimitExceeded ends
-    the execution, and States.ALL does not catch it. moto: one byte less, non-ASCII counted as escapes, and caught."""
-
-    def make(original: Any) -> Any:
-        def handle(state: Any, env: Any, failure_event: FailureEvent) -> Any:
-            if failure_event.error_name is not None and failure_event.error_name.error_name == _LIMIT_EXCEEDED:
-                raise FailureEventException(failure_event=failure_event)
-            return original(state, env, failure_event)
-
-        return handle
-
+    """Real: 262,144 bytes of UTF-8 for a task's result and for a state's output. moto: one byte less, and non-ASCII is
+    counted as escapes."""
     for module in (state_module, state_task_lambda, state_task_service):
         patches.replace(module, "is_within_size_quota", lambda _original: _is_within_limit)
-    for name in ("_handle_retry", "_handle_catch"):
-        patches.replace(ExecutionState, name, make)
 
 
 def _is_within_limit(value: Any) -> bool:
@@ -263,6 +268,55 @@ def _is_within_limit(value: Any) -> bool:
         value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     )
     return len(text.encode("utf-8", "surrogatepass")) <= MOST_STATE_BYTES
+
+
+def _install_uncatchable_errors(patches: Patches) -> None:
+    """Real: these errors end the execution. moto: States.ALL catches and retries them."""
+
+    def make(original: Any) -> Any:
+        def handle(state: Any, env: Any, failure_event: FailureEvent) -> Any:
+            if failure_event.error_name is not None and failure_event.error_name.error_name in _UNCATCHABLE:
+                raise FailureEventException(failure_event=failure_event)
+            return original(state, env, failure_event)
+
+        return handle
+
+    for name in ("_handle_retry", "_handle_catch"):
+        patches.replace(ExecutionState, name, make)
+
+
+def _install_paths(patches: Patches) -> None:
+    """Real: a path that finds nothing and an intrinsic that fails are States.Runtime, in a Choice too, unless the rule
+    is IsPresent. moto: the error of the task, which is caught; an absent variable of a Choice makes a rule false."""
+
+    def make_template(original: Any) -> Any:
+        def evaluate(template: Any, env: Any) -> None:
+            try:
+                original(template, env)
+            except FailureEventException:
+                raise
+            except Exception as error:
+                raise _runtime_error(env, str(error)) from error
+
+        return evaluate
+
+    def compare(comparison: Any, env: Any) -> None:
+        comparison.variable.eval(env)
+        value, rule = env.stack[-1], comparison.comparison_function
+        if isinstance(value, NoSuchVariable) and rule.operator_type is not ComparisonOperatorType.IsPresent:
+            raise _runtime_error(env, f"Invalid path '{value.path}'")
+        rule.eval(env)
+
+    for template in (Parargs, ResultSelector, ResultPath, AssignDecl):
+        patches.replace(template, "_eval_body", make_template)
+    patches.replace(ComparisonVariable, "_eval_body", lambda _original: compare)
+
+
+def _runtime_error(env: Any, cause: str) -> FailureEventException:
+    error = StatesErrorName(typ=StatesErrorNameType.StatesRuntime)
+    details = EventDetails(taskFailedEventDetails=TaskFailedEventDetails(error=error.error_name, cause=cause))
+    event = FailureEvent(env=env, error_name=error, event_type=HistoryEventType.TaskFailed, event_details=details)
+    return FailureEventException(failure_event=event)
 
 
 def _install_retry_waits(patches: Patches, state: AccountState) -> None:

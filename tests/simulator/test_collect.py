@@ -1,11 +1,14 @@
 """CollectVmcore from the interrupt, or from a dump that is there, to the verdict."""
 
 import json
+import os
 from typing import Any
 
 import pytest
 
 from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, elf, kdump_compressed, memory_with_log
+from lab.simulator.authorized import by_nobody
+from lab.simulator.injection import Site
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from lambdas.runtime import moment
@@ -35,6 +38,26 @@ def test_brings_home_the_vmcore_of_an_instance_that_hangs(world: World) -> None:
     assert {f"before/{key.rsplit('/', 1)[1]}" for name, key in incident["keys"].items() if "Before" in name} == before
     assert b"elfcorehdr" not in stored["before/console.txt"]
     assert (world.host.disk, world.removed_unproven, len(world.host.nmis)) == ([], [], 1)
+
+
+def test_a_collection_whose_record_is_deleted_ends_with_a_verdict(world: World) -> None:
+    """The failed call reads whether the interrupt was sent, and finds nothing."""
+
+    def delete_record(site: Site) -> None:
+        if site == Site("CollectVmcore / Send diagnostic interrupt", "lambda:Invoke"):
+            with by_nobody():
+                (incident,) = world.records()
+                key = {"pk": {"S": f"incident#{incident}"}}
+                world.account.client("dynamodb").delete_item(TableName=os.environ["TABLE_NAME"], Key=key)
+
+    world.injection.at_new_site = delete_record
+    world.host.hang()
+
+    ended = fetch(world, interrupt=True)
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "failed")
+    assert "in the table" in ended["cause"]
+    assert world.host.nmis == []
 
 
 def test_an_instance_is_ready_again_right_after_its_dump(world: World) -> None:

@@ -43,7 +43,53 @@ _CAUGHT = {
     "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}],
     "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "Caught"}],
 }
+
+
+def _caught(**fields: Any) -> dict[str, Any]:
+    """One task that catches and retries whatever it may, and a Fail that shows what it caught."""
+    return {
+        "StartAt": "Do",
+        "States": {
+            "Do": {**_CAUGHT, "Next": "Done", **fields},
+            "Done": {"Type": "Succeed"},
+            "Caught": {"Type": "Fail", "Error": "Caught"},
+        },
+    }
+
+
+def _choice(rule: dict[str, Any]) -> dict[str, Any]:
+    ends = {each: {"Type": "Pass", "Result": each, "End": True} for each in ("Matched", "Default")}
+    choice = {"Type": "Choice", "Choices": [{**rule, "Next": "Matched"}], "Default": "Default"}
+    return {"StartAt": "Choose", "States": {"Choose": choice, **ends}}
+
+
+_ABSENT = {"Variable": "$.absent", "StringEquals": "x"}
+_IS_PRESENT = {"Variable": "$.absent", "IsPresent": True}
+# What ends an execution as States.Runtime, whatever it catches.
+ENDED_BY_A_PATH = {
+    "AbsentInParameters": _caught(Parameters={"a.$": "$.absent"}),
+    "AbsentInParametersOfSdk": _caught(
+        Resource="arn:aws:states:::aws-sdk:ec2:deleteVolume", Parameters={"VolumeId.$": "$.absent"}
+    ),
+    "AbsentInInputPath": _caught(InputPath="$.absent"),
+    "AbsentInResultSelector": _caught(ResultSelector={"a.$": "$.absent"}),
+    "AbsentInAssign": _caught(Assign={"a.$": "$.absent"}),
+    "FailingIntrinsic": _caught(Parameters={"a.$": "States.StringToJson($.text)"}),
+    "AbsentInIntrinsic": _caught(Parameters={"a.$": "States.Format('{}', $.absent)"}),
+    "AbsentInChoice": _choice(_ABSENT),
+    "AbsentInNot": _choice({"Not": _ABSENT}),
+    "AbsentIsString": _choice({"Variable": "$.absent", "IsString": True}),
+    "AbsentAfterOr": _choice({"Or": [_IS_PRESENT, _ABSENT]}),
+}
+# A rule is read from left to right, no further than needed.
+GUARDED = {
+    "GuardedByAnd": (_choice({"And": [_IS_PRESENT, _ABSENT]}), "Default"),
+    "GuardedByOr": (_choice({"Or": [{"Variable": "$.text", "StringEquals": "{"}, _ABSENT]}), "Matched"),
+    "NotPresent": (_choice({"Not": _IS_PRESENT}), "Matched"),
+}
 MACHINES = {
+    **ENDED_BY_A_PATH,
+    **{name: definition for name, (definition, _) in GUARDED.items()},
     "DescribeInstances": _sdk("ec2:describeInstances"),
     "NoVolume": _sdk("ec2:deleteVolume", VolumeId="vol-0123456789abcdef0"),
     "Retried": _task(
@@ -261,6 +307,18 @@ def test_more_data_than_a_state_may_have_ends_the_execution_uncaught(
 ) -> None:
     ended = _run(account, "Large", character=character, count=count)
     assert (ended["status"], ended["error"]) == ("FAILED", "States.DataLimitExceeded")
+
+
+@pytest.mark.parametrize("name", ENDED_BY_A_PATH)
+def test_a_path_without_a_value_ends_the_execution_uncaught(account: LabAccount, name: str) -> None:
+    ended = _run(account, name, text="{")
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_a_guarded_path_is_not_read(account: LabAccount, name: str) -> None:
+    ended = _run(account, name, text="{")
+    assert (ended["status"], ended["output"]) == ("SUCCEEDED", GUARDED[name][1])
 
 
 def test_data_below_the_limit_passes(account: LabAccount) -> None:
