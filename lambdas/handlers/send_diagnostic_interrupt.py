@@ -28,7 +28,7 @@ _PANIC_TAKEN = "The kernel panicked on its own, and an alarm has reported it: th
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incidentId","instanceId"}`, gives `{"decision","reason","detail","interruptedEpoch"?,"since"?}`.
+    """Takes `{"incidentId","instanceId"}`, gives `{"decision","reason","detail","since","interruptedEpoch"?}`.
 
     The decision is `interrupt` also when the kernel panicked on its own, and its dump is fetched; a vmcore after
     `since` counts.
@@ -108,13 +108,13 @@ def _answer_and_announce(incident: str, records: IncidentTable) -> dict[str, Any
     except (ClientError, BotoCoreError):
         # The collection must begin; the verdict is told at its end.
         logger.exception("The interrupt could not be announced")
-    facts = known.facts(since_epoch=known.since_epoch)
-    return _answer(known) | {
-        "decision": "interrupt",
-        "interruptedEpoch": known.started_epoch,
-        "since": facts["since"],
-    }
+    return _answer(known) | {"decision": "interrupt", "interruptedEpoch": known.started_epoch}
 
 
 def _answer(known: Incident) -> dict[str, Any]:
-    return {"decision": known.decision or "refuse", "reason": known.reason or "", "detail": known.detail or ""}
+    return {
+        "decision": known.decision or "refuse",
+        "reason": known.reason or "",
+        "detail": known.detail or "",
+        "since": known.facts(since_epoch=known.since_epoch)["since"],
+    }

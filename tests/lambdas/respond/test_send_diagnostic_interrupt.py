@@ -61,6 +61,16 @@ def test_an_interrupt_by_hand_that_nobody_could_be_told_of_is_collected_all_the_
     assert len(account.messages) == 2
 
 
+def test_every_answer_says_since_when_a_vmcore_counts(account: Account, context: Any) -> None:
+    """The state that follows "interrupt" reads it: a path that leads nowhere ends the execution without a verdict."""
+    instance_id, name = "i-0123456789abcdef0", "20261123T040000Z-concluded"
+    known = Incident(incident_id=name, instance_id=instance_id, state=State.CONCLUDED, decision="interrupt")
+    create_incident(aws.TABLE, known)
+    answer = send_diagnostic_interrupt.handler({"incidentId": name, "instanceId": instance_id}, context)
+    assert (answer["decision"], answer["since"]) == ("interrupt", "none")
+    assert account.interrupts == []
+
+
 CRASH_KERNEL = "[    0.000000] Linux version 6.1.0-28 (x)\n[    0.000000] Command line: elfcorehdr=0x3c000000\n"
 
 
