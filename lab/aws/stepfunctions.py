@@ -67,6 +67,8 @@ _FORBIDDEN_IN_NAMES = re.compile(r'[\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9
 
 # Quotas of Step Functions: "Maximum input or output size for a task, state, or execution".
 MOST_STATE_BYTES = 262_144
+MOST_EVENTS = 25_000
+_TOO_MANY_EVENTS = f"The execution reached the maximum number of history events ({MOST_EVENTS})."
 # No Retry and no Catch has an effect on them, not even States.ALL.
 _UNCATCHABLE = ("States.DataLimitExceeded", "States.Runtime")
 _VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
@@ -329,13 +331,15 @@ def _install_retry_waits(patches: Patches, state: AccountState) -> None:
 
 
 def _install_timeline(patches: Patches, state: AccountState) -> None:
-    """Not a repair: the history events feed the account's timeline as they happen."""
+    """Real: an execution fails whose event 25,000 is not its end (documented; the error's name is inferred). moto: none
+    is counted. And the history events feed the account's timeline as they happen."""
 
     def make_environment(original: Any) -> Any:
         def environment(worker: ExecutionWorker) -> Any:
             env = original(worker)
             details = worker._evaluation_details
             env.event_manager.hangdump_subject = details.state_machine_details.name
+            env.event_manager.hangdump_env = env
             return env
 
         return environment
@@ -345,9 +349,12 @@ def _install_timeline(patches: Patches, state: AccountState) -> None:
             manager: EventManager, context: Any, event_type: Any, event_details: Any = None, **kw: Any
         ) -> int:
             event_id: int = original(manager, context, event_type, event_details, **kw)
-            text = describe(str(getattr(event_type, "value", event_type)), event_details or {})
+            kind = str(getattr(event_type, "value", event_type))
+            text = describe(kind, event_details or {})
             if text:
                 state.events.emit("stepfunctions", getattr(manager, "hangdump_subject", ""), text)
+            if event_id == MOST_EVENTS and not kind.startswith("Execution"):
+                raise _runtime_error(manager.hangdump_env, _TOO_MANY_EVENTS)
             return event_id
 
         return add_event

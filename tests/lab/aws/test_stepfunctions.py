@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.aws import stepfunctions
 from lab.aws.account import LabAccount
 from lab.aws.stepfunctions import as_json, java_exception
 from lab.machines.scripted_machine import ScriptedMachine
@@ -90,6 +91,14 @@ GUARDED = {
 MACHINES = {
     **ENDED_BY_A_PATH,
     **{name: definition for name, (definition, _) in GUARDED.items()},
+    # ExecutionStarted, two events for each of the nine, ExecutionSucceeded: 20.
+    "Nine": {
+        "StartAt": "1",
+        "States": {
+            str(number): {"Type": "Pass", **({"Next": str(number + 1)} if number < 9 else {"End": True})}
+            for number in range(1, 10)
+        },
+    },
     "DescribeInstances": _sdk("ec2:describeInstances"),
     "NoVolume": _sdk("ec2:deleteVolume", VolumeId="vol-0123456789abcdef0"),
     "Retried": _task(
@@ -242,6 +251,7 @@ def test_a_name_is_taken_once(account: LabAccount) -> None:
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         stepfunctions.start_execution(**{**request, "input": '{"a": 2}'})
     stepfunctions.stop_execution(executionArn=first)
+    account.wait_for_execution(first, timeout_seconds=30)
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         stepfunctions.start_execution(**request)
 
@@ -307,6 +317,18 @@ def test_more_data_than_a_state_may_have_ends_the_execution_uncaught(
 ) -> None:
     ended = _run(account, "Large", character=character, count=count)
     assert (ended["status"], ended["error"]) == ("FAILED", "States.DataLimitExceeded")
+
+
+@pytest.mark.parametrize(("most", "status"), [(20, "SUCCEEDED"), (19, "FAILED"), (10, "FAILED"), (11, "FAILED")])
+def test_an_execution_whose_last_possible_event_is_not_its_end_fails(
+    account: LabAccount, monkeypatch: pytest.MonkeyPatch, most: int, status: str
+) -> None:
+    monkeypatch.setattr(stepfunctions, "MOST_EVENTS", most)
+    ended = _run(account, "Nine")
+    assert ended["status"] == status
+    if status == "FAILED":
+        assert ended["error"] == "States.Runtime"
+        assert "maximum number of history events" in ended["cause"]
 
 
 @pytest.mark.parametrize("name", ENDED_BY_A_PATH)
