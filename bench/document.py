@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ EXPECTED_BYTES_PER_SECOND = 125 * MIB  # of a gp3 volume as it is deployed by de
 class Instance:
     """A root directory with one dump in it."""
 
-    def __init__(self, root: Path, size_bytes: int) -> None:
+    def __init__(self, root: Path, size_bytes: int, *, round_seconds: float = 0.0) -> None:
+        """`round_seconds`: what Run Command and the state machine add to each command."""
         self._root = root
+        self._round_seconds = round_seconds
         root.mkdir()
         self._script = root / "upload_vmcore.sh"
         self._content = assemble("upload_vmcore")
@@ -76,6 +79,7 @@ class Instance:
         defaults = {name: each["default"] for name, each in self._content["parameters"].items()}
         environment = {f"SSM_{name}": value for name, value in {**defaults, **parameters}.items()}
         environment |= {"HOST_ROOT": str(self._root), "PATH": AGENT_PATH}
+        time.sleep(self._round_seconds)
         said = meter.run(["sh", "-c", str(self._script)], environment)
         report: dict[str, Any] = json.loads(said)
         return report

@@ -42,9 +42,10 @@ class Endpoint:
 
 
 @contextmanager
-def serving() -> Iterator[Endpoint]:
-    """Starts the server; it verifies everything and stores no large objects."""
+def serving(*, answer_seconds: float = 0.0) -> Iterator[Endpoint]:
+    """Starts the server; it verifies everything and stores no large objects. Each answer takes so long on its way."""
     arguments = [sys.executable, "-m", "lab.s3_server", "--bucket", BUCKET, "--discard"]
+    arguments += ["--answer-seconds", str(answer_seconds)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # noqa: S101 - PIPE was asked for
         try:

@@ -36,8 +36,10 @@ class Meter:
     Sampling takes CPU time, so `samples_memory` is for runs that are not timed.
     """
 
-    def __init__(self, *, samples_memory: bool) -> None:
+    def __init__(self, *, samples_memory: bool, cgroup: Path | None = None) -> None:
+        """`cgroup`: in which the processes run."""
         self._samples_memory = samples_memory
+        self._cgroup = cgroup
         self._began = time.perf_counter()
         self._cpu_seconds = 0.0
         self._peak_rss_bytes = self._peak_pss_bytes = 0
@@ -45,6 +47,10 @@ class Meter:
     def run(self, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
         """Its stdout; raises ClientFailed with what it said."""
         with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+            if self._cgroup is not None:
+                # sh moves itself there and becomes the client.
+                enter = f'echo $$ > "{self._cgroup}/cgroup.procs"; exec "$@"'
+                arguments = ["sh", "-c", enter, "sh", *arguments]
             process = subprocess.Popen(  # noqa: SIM115, RUF100 - wait4 below reaps it
                 arguments, env={**os.environ, **(environment or {})}, stdout=stdout, stderr=stderr, text=True
             )

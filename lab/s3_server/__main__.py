@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where objects are kept; a temporary one by default")
     parser.add_argument("--discard", action="store_true", help="keep sizes and checksums, drop bodies over 1 MiB")
     parser.add_argument("--smallest-part-bytes", type=int, default=SMALLEST_PART_BYTES)
+    parser.add_argument("--answer-seconds", type=float, default=0.0, help="how long each answer is on its way")
     parser.add_argument("--access-key-id", default=default.access_key_id)
     parser.add_argument("--secret-access-key", default=default.secret_access_key)
     parser.add_argument("--session-token")
@@ -29,6 +30,7 @@ def main() -> None:
         is_discarding=given.discard,
         smallest_part_bytes=given.smallest_part_bytes,
     )
+    server.faults.answer_seconds = given.answer_seconds
     print(server.port, flush=True)
     server.serve_forever()
 

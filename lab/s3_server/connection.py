@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class Connection:
             reply = Reply(error.status, {"Content-Type": "application/xml"}, error.xml(path, request_id))
         if isinstance(fault, LoseAnswer):
             raise ConnectionReset
+        time.sleep(self._account.faults.answer_seconds)
         # Before the answer: who has got it may ask what was served.
         self._account.served(name, path, reply.status)
         is_last = body is None or not body.is_read

@@ -49,8 +49,12 @@ Fault = Reset | Answer | FlipByte | LoseAnswer | Expire
 
 @dataclass
 class FaultPlan:
-    """First come, first served: each fault hits `times` requests that match, in the order added."""
+    """First come, first served: each fault hits `times` requests that match, in the order added.
 
+    And every answer is on its way for `answer_seconds`.
+    """
+
+    answer_seconds: float = 0.0
     _planned: list[tuple[Callable[[Request], bool], Fault]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
