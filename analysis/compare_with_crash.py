@@ -158,7 +158,9 @@ def _is_way_to_the_dump(innermost: Sequence[str]) -> bool:
 
 
 def _without_remains(by_crash: list[str]) -> list[str]:
-    """Removes the functions between the kernel's return thunk and the bottom of the stack."""
+    """Removes the functions between the kernel's return thunk, or do_syscall_64, and the bottom of the stack."""
+    if "do_syscall_64" in by_crash[:-1]:
+        by_crash = [*by_crash[: by_crash.index("do_syscall_64") + 1], by_crash[-1]]
     thunk = next((place for place, name in enumerate(by_crash) if _RETURN_THUNK.fullmatch(name)), None)
     return by_crash if thunk is None else [*by_crash[:thunk], by_crash[-1]]
 

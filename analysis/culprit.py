@@ -16,6 +16,7 @@ from drgn.helpers.linux.sched import cpu_curr, task_cpu
 from analysis.backtrace import backtrace, describe_task
 from analysis.blocked_tasks import longest_blocked
 from analysis.locks import holder_awaited_by
+from analysis.rcu import for_each_staller
 
 # Functions of the crashing task, innermost first, and the class that each proves. Linux 4.18 to 6.12.
 _GAVE_UP_IN = {
@@ -81,12 +82,15 @@ def find_culprit(program: drgn.Program) -> dict[str, Any]:
 
 
 def _suspect(program: drgn.Program, dying: drgn.Object, crash_class: str) -> drgn.Object:
-    """The task that reported a hung task, or was idle at the interrupt, is not the culprit."""
+    """The task that reported another's trouble, or was idle at the interrupt, is not the culprit."""
     is_idle = dying.pid.value_() == 0
     if crash_class == "nmi-hang" and is_idle:
         running = (cpu_curr(program, cpu) for cpu in for_each_online_cpu(program))
         busy = next((task for task in running if task.pid.value_() != 0), None)
         return busy if busy is not None else longest_blocked(program) or dying
+    if crash_class == "rcu-stall":
+        stallers = list(for_each_staller(program))
+        return next((task for task in stallers if task.value_() == dying.value_()), stallers[0] if stallers else dying)
     return (longest_blocked(program) or dying) if crash_class == "hung-task" else dying
 
 

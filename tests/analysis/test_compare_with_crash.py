@@ -83,3 +83,18 @@ def _names(function: str) -> set[str]:
     """A function of the entry code and its labels."""
     labels = {"asm_exc_nmi": {"end_repeat_nmi"}, "entry_SYSCALL_64": {"entry_SYSCALL_64_after_hwframe"}}
     return {function, *labels.get(function, set())}
+
+
+def test_remains_between_a_system_call_and_its_entry_are_no_difference() -> None:
+    cpu = {"cpu": 1, "task": {"name": "insmod"}, "backtrace": [_frame(each) for each in _OF_A_SYSTEM_CALL]}
+    frames = [*_OF_A_SYSTEM_CALL[:-1], "syscall_exit_to_user_mode", "entry_SYSCALL_64_after_hwframe"]
+    printed = "\n".join(f" #{place} [fffffe7c2a3b1ef0] {name} at ffffffff81a015f8" for place, name in enumerate(frames))
+    (compared,) = compare([cpu], f'PID: 602      TASK: ffff9a0a03b0af00  CPU: 1    COMMAND: "insmod"\n{printed}\n')
+    assert compared.is_same, compared
+
+
+_OF_A_SYSTEM_CALL = ("do_init_module", "__do_sys_finit_module", "do_syscall_64", "entry_SYSCALL_64")
+
+
+def _frame(name: str) -> dict[str, object]:
+    return {"symbol": f"{name}+0x10/0x40", "isInline": False}

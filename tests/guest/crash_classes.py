@@ -30,6 +30,13 @@ CRASH_CLASSES = (
         "hangdump_read_for_ever",
         "kernel.panic_on_rcu_stall=1 /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout=5",
     ),
+    CrashClass(
+        "rcu-stall-elsewhere",
+        "hd-deaf-reader",
+        "hangdump_read_with_interrupts_off",
+        "kernel.panic_on_rcu_stall=1 /sys/module/rcupdate/parameters/rcu_cpu_stall_timeout=5",
+        one_of="rcu-stall",
+    ),
     CrashClass("null-dereference", "hd-null", "hangdump_follow_a_null_pointer"),
     CrashClass("page-fault", "hd-overrun", "hangdump_run_off_the_end"),
     CrashClass("bug", "hd-assertion", "hangdump_break_an_assertion"),

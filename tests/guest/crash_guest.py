@@ -20,6 +20,7 @@ class CrashClass:
     """A way to crash, and who really caused it. `settings` are those that turn the trouble into a panic.
 
     `victim` is who is in trouble, task and function, where that is another: without symbols nobody sees more.
+    `one_of` is the class where the name says more than that.
     """
 
     name: str
@@ -27,6 +28,7 @@ class CrashClass:
     function: str
     settings: str = "kernel.panic_on_oops=1"
     victim: tuple[str, str] | None = None
+    one_of: str = ""
 
 
 @dataclass(frozen=True)

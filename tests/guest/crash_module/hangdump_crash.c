@@ -54,6 +54,18 @@ static noinline int hangdump_read_for_ever(void *unused)
 	return 0;
 }
 
+/* Its own processor cannot tell of the stall: another one does. */
+static noinline int hangdump_read_with_interrupts_off(void *unused)
+{
+	rcu_read_lock();
+	local_irq_disable();
+	while (hangdump_rounds != ULONG_MAX)
+		cpu_relax();
+	local_irq_enable();
+	rcu_read_unlock();
+	return 0;
+}
+
 /* Not uninterruptible itself: the hung task is the one that waits for the mutex, the cause is the one that holds it. */
 static noinline int hangdump_hold_the_mutex(void *unused)
 {
@@ -132,6 +144,7 @@ static const struct hangdump_crash hangdump_crashes[] = {
 	{ "all-deaf", "hd-deaf/0", hangdump_spin_with_interrupts_off, 0 },
 	{ "soft-lockup", "hd-busy", hangdump_spin_without_scheduling, 1 },
 	{ "rcu-stall", "hd-reader", hangdump_read_for_ever, 1 },
+	{ "rcu-stall-elsewhere", "hd-deaf-reader", hangdump_read_with_interrupts_off, 1 },
 	{ "hung-task", "hd-holder", hangdump_hold_the_mutex, 0 },
 	{ "hung-task", "hd-waiter", hangdump_wait_for_the_mutex, 1 },
 	{ "null-dereference", "hd-null", hangdump_follow_a_null_pointer, 1 },
