@@ -18,6 +18,7 @@ from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
 from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored
 from lab.machines.machine import Completed
+from lambdas.incident.record import State
 from tests.guest.conftest import DUMP_VOLUME
 
 # Bounds for a test, not measurements.
@@ -156,8 +157,9 @@ class Region(Deployment):
         return None if described["status"] == "RUNNING" else described
 
     def incident_of(self, victim: Victim) -> dict[str, Any]:
-        """The record of its only incident."""
-        (record,) = [each for each in self.records().values() if each["instanceId"] == victim.instance_id]
+        """The record of its only incident. While it is open a further alarm is recorded as refused."""
+        own = [each for each in self.records().values() if each["instanceId"] == victim.instance_id]
+        (record,) = [each for each in own if each["state"] != State.REFUSED]
         return record
 
     def let_the_wait_be_over(self, victim: Victim) -> None:
