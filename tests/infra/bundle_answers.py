@@ -37,7 +37,7 @@ def main() -> None:
     """Of the handlers by name, and where it ran."""
     bundle, site_packages, logs, dumps = sys.argv[1:]
     sys.path.insert(0, bundle)
-    sys.meta_path.append(OfTheRuntime(site_packages))  # type: ignore[arg-type]
+    sys.meta_path.append(OfTheRuntime(site_packages))
     os.environ.update(AWS_DEFAULT_REGION="eu-central-1", POWERTOOLS_TRACE_DISABLED="1")
     handlers = sorted(path.stem for path in (Path(bundle) / "lambdas" / "handlers").glob("[!_]*.py"))
     for name in handlers:

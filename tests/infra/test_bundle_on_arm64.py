@@ -33,7 +33,7 @@ def test_every_handler_imports_there_and_answers_as_here(tmp_path: Path, monkeyp
     (dumps / "old-log").write_bytes(elf(memory_with_old_log()))
     (dumps / "flattened").write_bytes(flattened(kdump_compressed(memory)))
 
-    arguments = ["-I", "-S", "-B", SCRIPT, bundled, SITE_PACKAGES, LOGS, dumps]
+    arguments = ["-I", "-S", "-B", *map(str, (SCRIPT, bundled, SITE_PACKAGES, LOGS, dumps))]
     done = subprocess.run([*emulated.command, *arguments], check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr[-3000:]
