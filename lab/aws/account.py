@@ -42,6 +42,8 @@ from lab.aws import (
     sts,
 )
 from lab.aws.event_log import EventStream
+from lab.aws.iam import in_process
+from lab.aws.iam.enforcement import Permissions
 from lab.aws.lambda_pool import LambdaPool
 from lab.aws.patches import Patches
 from lab.aws.server import Servers
@@ -135,6 +137,11 @@ class LabAccount:
         sts.install(patches, state)
         stepfunctions.install(patches, state)
         cloudformation.install(patches)
+        state.permissions = Permissions(state)
+        in_process.install(patches, state, self._context)
+
+    def _context(self) -> in_process.Context:
+        return in_process.context_of_thread()
 
     # -- what users of the lab need
 

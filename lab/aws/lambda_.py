@@ -112,6 +112,7 @@ class Functions:
         function = self._function(name_or_arn)
         return FunctionSpec(
             name=function.function_name,
+            role=function.role,
             arn=f"arn:aws:lambda:{self._state.region}:{self._state.account_id}:function:{function.function_name}",
             handler=function.handler,
             timeout_seconds=float(function.timeout),

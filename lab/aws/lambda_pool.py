@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.aws.iam.policy import Caller
 from lab.aws.state import AccountState
+from lambdas.runtime.tags import STACK
 
 RUNNER = Path(__file__).with_name("lambda_runner.py")
 # AWS gives the initialization ten seconds of its own; importing on two shared processors can take longer.
@@ -26,6 +28,7 @@ class FunctionSpec:
 
     name: str
     arn: str
+    role: str
     handler: str
     timeout_seconds: float
     memory_mib: int
@@ -96,7 +99,7 @@ class LambdaPool:
 
 
 def _pool_key(spec: FunctionSpec) -> str:
-    return f"{spec.name} {spec.code_sha256} {hash(spec.environment)}"
+    return f"{spec.name} {spec.role} {spec.code_sha256} {hash(spec.environment)}"
 
 
 class _Process:
@@ -210,7 +213,9 @@ class _Process:
 def function_environment(state: AccountState, spec: FunctionSpec, task_root: Path) -> dict[str, str]:
     """Exactly the template's variables and the runtime's own: nothing of the lab's environment leaks in."""
     secret = "lab-function-secret"  # noqa: S105 - opens nothing but the account on loopback
-    state.secrets["ASIALABFUNCTION"] = secret
+    key = f"ASIALAB-{spec.name}"
+    state.secrets[key] = secret
+    state.callers[key] = Caller(spec.name.removeprefix(f"{STACK}-"), spec.role)
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "en_US.UTF-8",
@@ -220,7 +225,7 @@ def function_environment(state: AccountState, spec: FunctionSpec, task_root: Pat
         "AWS_EXECUTION_ENV": "AWS_Lambda_python",
         "AWS_REGION": state.region,
         "AWS_DEFAULT_REGION": state.region,
-        "AWS_ACCESS_KEY_ID": "ASIALABFUNCTION",
+        "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_SESSION_TOKEN": "lab-function-session",
         "AWS_LAMBDA_FUNCTION_NAME": spec.name,

@@ -4,16 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, unquote
+from urllib.parse import parse_qs, parse_qsl
 
-from lab.aws.iam.policy import Effect, effect
-from lab.aws.iam.policy import Request as Asked
 from lab.s3_server import signature
 from lab.s3_server.credentials import Credentials
 from lab.s3_server.errors import S3Error
 from lab.s3_server.request import Request as Arrived
-
-_ACTIONS = {"PUT": "s3:PutObject", "GET": "s3:GetObject", "HEAD": "s3:GetObject"}
 
 
 @dataclass(frozen=True)
@@ -36,24 +32,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Session:
-    """What remains of a role that was assumed."""
+    """What remains of a role that was assumed; what it may do, iam/enforcement.py decides."""
 
     expires_at: datetime
     policy: Mapping[str, Any] | None
-    role_arn: str = ""
+    role_arn: str
 
-    def refusal(self, request: Request, *, now: datetime) -> Refusal | None:
-        """None when this session may do what the request asks."""
-        if now > self.expires_at:
-            return Refusal("ExpiredToken", "The provided token has expired.")
-        action, resource = (
-            _ACTIONS.get(request.method, "s3:Unknown"),
-            f"arn:aws:s3:::{unquote(request.path.lstrip('/'))}",
-        )
-        asked = Asked(action, resource, {}, self.role_arn)
-        if self.policy is None or effect(self.policy, asked) is Effect.ALLOW:
-            return None
-        return Refusal("AccessDenied", f"no session policy allows the {action} action on {resource}")
+    def refusal(self, *, now: datetime) -> Refusal | None:
+        """None while it lives."""
+        return Refusal("ExpiredToken", "The provided token has expired.") if now > self.expires_at else None
 
 
 def is_presigned(query: str) -> bool:
@@ -78,7 +65,7 @@ def verify(request: Request, secrets: Mapping[str, str], *, now: datetime) -> Re
 def session_refusal(request: Request, sessions: Mapping[str, Session], *, now: datetime) -> Refusal | None:
     """For a request whose signature is right already."""
     session = session_of(request, sessions)
-    return session.refusal(request, now=now) if session else None
+    return session.refusal(now=now) if session else None
 
 
 def session_of(request: Request, sessions: Mapping[str, Session]) -> Session | None:

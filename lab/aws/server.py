@@ -10,23 +10,22 @@ from xml.sax.saxutils import escape
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from lab.aws.iam.over_http import Wsgi, enforced, read_to_end
 from lab.aws.presigned import Refusal, Request, is_presigned, session_refusal, verify
 from lab.aws.state import AccountState, utc_now
-
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Servers:
     """Real: one endpoint for each service, signatures verified. moto: one for all, signatures ignored.
 
-    Here presigned requests are verified as S3 does; of signed requests the signature is not looked at.
+    Here presigned requests are verified as S3 does; of signed requests the access key counts, not the signature.
     `answer_seconds` is how long each answer takes at least, as over a network; requests wait side by side.
     """
 
     def __init__(self, state: AccountState, *, answer_seconds: float = 0.0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._state = state
-        app = _paced(DomainDispatcherApplication(create_backend_app), answer_seconds)
+        app = _paced(enforced(DomainDispatcherApplication(create_backend_app), state), answer_seconds)
         self._servers = [
             make_server("127.0.0.1", 0, self._verified(wsgi), threaded=True, request_handler=MotoRequestHandler)
             for wsgi in (app, presigned_only(app))
@@ -106,10 +105,7 @@ def _request(environ: dict[str, Any]) -> Request:
 
 
 def _refuse(environ: dict[str, Any], start_response: Callable[..., Any], refusal: Refusal) -> Iterable[bytes]:
-    # What was sent is read to its end: closing early resets the connection and curl never sees the answer.
-    remaining = int(environ.get("CONTENT_LENGTH") or 0)
-    while remaining > 0 and (chunk := environ["wsgi.input"].read(min(remaining, 1 << 20))):
-        remaining -= len(chunk)
+    read_to_end(environ)
     body = f"<Error><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message></Error>".encode()
     start_response("403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
     return [body]

@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.backends import get_backend
@@ -15,6 +15,7 @@ from lab.aws.event_log import EventStream
 from lab.machines.machine import Machine
 
 if TYPE_CHECKING:
+    from lab.aws.iam.enforcement import Permissions
     from lab.aws.iam.policy import Caller
     from lab.aws.presigned import Session
 
@@ -68,19 +69,6 @@ class Clock:
         return seconds * self.scale
 
 
-class CallGate(Protocol):
-    """Forwards a call if its caller may make it, and raises ClientError otherwise (iam/enforcement.py)."""
-
-    def call(
-        self,
-        caller: "Caller",
-        service: str,
-        operation: str,
-        parameters: Mapping[str, Any],
-        forward: Callable[[], Any],
-    ) -> Any: ...
-
-
 class AccountState:
     """One emulated account in one Region."""
 
@@ -102,10 +90,11 @@ class AccountState:
         self.logs: dict[str, list[str]] = {}
         # Access key -> secret, of every key this account gave out; presigned requests are verified with it.
         self.secrets: dict[str, str] = {}
-        # Access key -> the session that it belongs to; a key without one is a user's.
+        # Access key -> the session or the function that it belongs to; a key without one is a user's.
         self.sessions: dict[str, Session] = {}
-        # None: everybody may do everything.
-        self.permissions: CallGate | None = None
+        self.callers: dict[str, Caller] = {}
+        # Set by the account as it starts.
+        self.permissions: Permissions
         self.closing = threading.Event()
         self._threads: list[threading.Thread] = []
 

@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.stepfunctions.exceptions import InvalidName
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
@@ -35,6 +37,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
     StateTaskServiceAwsSdk,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
@@ -78,6 +81,7 @@ def install(patches: Patches, state: AccountState) -> None:
     json_path.install(patches)
     _install_variables(patches)
     _install_error_names(patches)
+    _install_lambda_errors(patches)
     _install_results(patches)
     _install_own_integration(patches)
     _install_fail(patches)
@@ -131,6 +135,24 @@ def java_exception(shape: str) -> str:
     KmsThrottlingException and InternalServiceException."""
     words = re.sub("[A-Z]{2,}(?=[A-Z][a-z])", lambda acronym: acronym[0].capitalize(), shape)
     return words.removesuffix("Exception").removesuffix("Fault") + "Exception"
+
+
+def _install_lambda_errors(patches: Patches) -> None:
+    """Real: Lambda's own errors are `Lambda.TooManyRequestsException` and so on. moto: all are `Exception`."""
+
+    def make(original: Any) -> Any:
+        def from_error(task: Any, env: Any, ex: Exception) -> FailureEvent:
+            event: FailureEvent = original(task, env=env, ex=ex)
+            if isinstance(ex, ClientError):
+                name = type(ex).__name__
+                name = f"Lambda.{'AWSLambdaException' if name == 'ClientError' else name}"
+                event.error_name = CustomErrorName(name)
+                next(iter(event.event_details.values()))["error"] = name
+            return event
+
+        return from_error
+
+    patches.replace(StateTaskLambda, "_from_error", make)
 
 
 def _install_results(patches: Patches) -> None:

@@ -6,12 +6,6 @@ from typing import Any
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
-    StateTaskServiceAwsSdk,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 
 from lab.aws.patches import Patches
 from lab.simulator.one_thread_account import Died
@@ -96,8 +90,6 @@ class Injection:
             return call
 
         patches.replace(BaseClient, "_make_api_call", make_call)
-        _install_callers(patches)
-        _install_lambda_errors(patches)
 
     def answer(self, site: Site, client: BaseClient, forward: Any) -> Any:
         if site not in self.seen:
@@ -144,38 +136,3 @@ def call_site(client: BaseClient, operation: str) -> Site | None:
     context = scheduler.current_context()
     caller = context.get("state") or context.get("function")
     return Site(caller, f"{client.meta.service_model.service_name}:{operation}") if caller else None
-
-
-def _install_callers(patches: Patches) -> None:
-    """Each Task is evaluated in an activity of its own, which is told the name of its state."""
-
-    def make(original: Any) -> Any:
-        def evaluate(task: Any, env: Any) -> None:
-            facts = env.states.context_object.context_object_data
-            activity = scheduler.current()
-            assert activity is not None
-            activity.context = {"state": f"{facts['StateMachine']['Name']} / {facts['State']['Name']}"}
-            original(task, env=env)
-
-        return evaluate
-
-    for kind in (StateTaskLambda, StateTaskServiceAwsSdk):
-        patches.replace(kind, "_eval_execution", make)
-
-
-def _install_lambda_errors(patches: Patches) -> None:
-    """Real: Lambda's own errors are `Lambda.TooManyRequestsException` and so on. moto: all are `Exception`."""
-
-    def make(original: Any) -> Any:
-        def from_error(task: Any, env: Any, ex: Exception) -> FailureEvent:
-            event: FailureEvent = original(task, env=env, ex=ex)
-            if isinstance(ex, ClientError):
-                name = type(ex).__name__
-                name = f"Lambda.{'AWSLambdaException' if name == 'ClientError' else name}"
-                event.error_name = CustomErrorName(name)
-                next(iter(event.event_details.values()))["error"] = name
-            return event
-
-        return from_error
-
-    patches.replace(StateTaskLambda, "_from_error", make)

@@ -48,7 +48,7 @@ def _call_as_signer(account: AccountState, signed: Request, operation: str, wher
         return client("s3", account.region)._make_api_call(operation, where)
 
     session = session_of(signed, account.sessions)
-    if session is None or account.permissions is None:
+    if session is None:
         return forward()
     signer = Caller("signer", session.role_arn, session.policy)
     return account.permissions.call(signer, "s3", operation, where, forward)

@@ -167,6 +167,9 @@ class OneThreadAccount(LabAccount):
         os.environ.clear()
         os.environ.update(self._environment)
 
+    def _context(self) -> dict[str, Any]:
+        return scheduler.current_context()
+
     def deploy(self, template: dict[str, Any], assembly_dir: Path, *, stack_name: str = "Hangdump") -> dict[str, str]:
         outputs = super().deploy(template, assembly_dir, stack_name=stack_name)
         os.environ.update(self._function_environment())

@@ -17,10 +17,8 @@ from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
 from lab.aws.iam.account_facts import DEFAULT, Variant
-from lab.aws.iam.enforcement import Permissions
 from lab.aws.launches import Launch
 from lab.deployment import Deployment
-from lab.simulator import authorized
 from lab.simulator.injection import Injection
 from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.modelled_host import Dump, Snapshots
@@ -46,12 +44,10 @@ class World(Deployment):
 
     account: OneThreadAccount
 
-    def __init__(
-        self, account: OneThreadAccount, outputs: dict[str, str], injection: Injection, permissions: Permissions
-    ) -> None:
+    def __init__(self, account: OneThreadAccount, outputs: dict[str, str], injection: Injection) -> None:
         super().__init__(account, outputs)
         self.injection = injection
-        self.permissions = permissions
+        self.permissions = account.state.permissions
         self.removed_unproven: list[str] = []
         self.snapshots: Snapshots = {}
         self.collectors: list[ModelledHost] = []
@@ -258,11 +254,10 @@ def deployed(
         if upgraded_from is not None:
             account.deploy(upgraded_from, assembly)
         outputs = account.deploy(json.loads((assembly / TEMPLATE).read_text(encoding="utf-8")), assembly)
-        permissions = Permissions(account.state, variant)
-        authorized.install(account._patches, account.state, permissions)
+        account.state.permissions.move_to(variant)
         injection = Injection()
         injection.install(account._patches)
-        world = World(account, outputs, injection, permissions)
+        world = World(account, outputs, injection)
         gc.collect()
         gc.freeze()
         yield world

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from lab.aws.iam.in_process import by_nobody
 from lab.aws.s3 import sha256
 from lab.simulator import auto_scaling_group
-from lab.simulator.authorized import by_nobody
 from lab.simulator.injection import ALWAYS, Fault, Site
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
@@ -175,7 +175,7 @@ def _at(world: World, place: Site, act: Callable[[], None], *faults: Fault) -> N
 
     def look(site: Site) -> None:
         if site == place:
-            with by_nobody():
+            with by_nobody(scheduler.current_context()):
                 act()
 
     world.injection.begin(list(faults))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from moto.backends import get_backend
@@ -134,7 +135,10 @@ class AccountFacts:
         return get_backend("s3")[self.account_id]["aws"].get_bucket(name)
 
     def _role(self, arn: str) -> Any:
-        return next(each for each in self._iam().roles.values() if each.arn == arn)
+        found = next((each for each in self._iam().roles.values() if each.arn == arn), None)
+        if found is None:
+            raise NotImplementedError(f"what {arn} may do: it is no role of this account")
+        return found
 
     def _iam(self) -> Any:
         return get_backend("iam")[self.account_id]["aws"]
@@ -144,5 +148,11 @@ class AccountFacts:
 
 
 def _document(policy: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = dict(policy) if isinstance(policy, Mapping) else json.loads(policy)
+    return dict(policy) if isinstance(policy, Mapping) else _parsed(policy)
+
+
+@cache
+def _parsed(policy: str) -> dict[str, Any]:
+    """By its text and not by its role, whose policies an update exchanges."""
+    parsed: dict[str, Any] = json.loads(policy)
     return parsed

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lab.aws.iam.account_facts import AccountFacts, Variant
+from lab.aws.iam.account_facts import DEFAULT, AccountFacts, Variant
 from lab.aws.iam.actions import facts_that_aws_sends
 from lab.aws.iam.policy import Caller, Denied, Policies, Request, Use, as_list, decide
 from lab.aws.iam.requests import Asked, asked
@@ -53,10 +53,9 @@ class Decision:
 class Permissions:
     """`decisions` has every request once."""
 
-    def __init__(self, state: AccountState, variant: Variant) -> None:
+    def __init__(self, state: AccountState, variant: Variant = DEFAULT) -> None:
         self._state = state
         self._facts = AccountFacts(state, variant)
-        self._policies: dict[str, list[dict[str, Any]]] = {}
         self.decisions: dict[str, Decision] = {}
         self.calls = 0
 
@@ -105,6 +104,7 @@ class Permissions:
     def _require(self, caller: Caller, wanted: Asked, service: str, operation: str) -> None:
         denied = self._decide(caller, wanted)
         if denied is not None:
+            self._state.events.emit("iam", caller.name, f"denied: {wanted.action} on {wanted.resource} {denied.reason}")
             raise refusal(caller, wanted, denied, service, operation)
 
     def _decide(self, caller: Caller, wanted: Asked) -> Denied | None:
@@ -125,8 +125,6 @@ class Permissions:
         return denied
 
     def _policies_for(self, caller: Caller, wanted: Asked) -> Policies:
-        if caller.role_arn not in self._policies:
-            self._policies[caller.role_arn] = self._facts.policies_of(caller.role_arn)
         resource, is_cross_account = None, False
         service, account = wanted.resource.split(":")[2:5:2] if wanted.resource != "*" else ("", "")
         if service == "kms":
@@ -136,7 +134,7 @@ class Permissions:
         elif service == "s3":
             resource = self._facts.bucket_policy(wanted.resource.split(":::")[1].split("/")[0])
         return Policies(
-            identity=self._policies[caller.role_arn],
+            identity=self._facts.policies_of(caller.role_arn),
             session=caller.session_policy,
             resource=resource,
             is_cross_account=is_cross_account,

@@ -5,10 +5,22 @@ from pathlib import Path
 from typing import Any
 
 ASSET_BUCKET = {"Fn::Sub": "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"}
-ROLE = {
-    "Type": "AWS::IAM::Role",
-    "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}},
-}
+
+
+def role(*statements: dict[str, Any]) -> dict[str, Any]:
+    """A role that may do what the statements say."""
+    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []},
+            "Policies": [{"PolicyName": "Rights", "PolicyDocument": document}],
+        },
+    }
+
+
+# Tests of what the services do run as the administrator; those of what a role may do have roles of their own.
+ROLE = role({"Effect": "Allow", "Action": "*", "Resource": "*"})
 ROLE_ARN = {"Fn::GetAtt": ["Role", "Arn"]}
 
 
