@@ -101,6 +101,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             account, lambda: synthesize_once(tmp_path_factory, "lab.out", {**LAB_SETTINGS, **SETTINGS})
         )
         yield Stack(account, outputs)
+        denied = [f"{event.subject}: {event.text}" for event in account.events.matching("iam")]
+        assert not denied, denied
 
 
 @pytest.fixture
