@@ -50,12 +50,16 @@ def _account() -> Iterator[LabAccount]:
         deploy_hangdump(account, lambda: synthesize_for_lab(Path(scratch) / "cdk.out", SETTINGS))
         client = account.client("lambda")
         deployed = client.get_function(FunctionName=RESPOND)["Configuration"]
+        made = account.client("iam").create_role(RoleName="Bench", AssumeRolePolicyDocument="{}")
+        administrator = made["Role"]["Arn"]
+        _allow(account, administrator, "*", on="*")
         # CollectVmcore would search for a dump and disturb the next measurement.
         nothing = account.client("stepfunctions").create_state_machine(
             name="CollectNothing",
             definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
-            roleArn=deployed["Role"],
+            roleArn=administrator,
         )["stateMachineArn"]
+        _allow(account, deployed["Role"], "states:StartExecution", on=nothing)
         # A wait as well, which an alarm has mostly done by the time that it comes.
         changed = {"PROBE_TIMEOUT_SECONDS": str(PROBE_SECONDS), "IMPAIRED_SECONDS": "0", "COLLECT_VMCORE_ARN": nothing}
         variables = deployed["Environment"]["Variables"] | changed
@@ -66,13 +70,19 @@ def _account() -> Iterator[LabAccount]:
             client.create_function(
                 FunctionName=name,
                 Runtime="python3.13",
-                Role=deployed["Role"],
+                Role=administrator,
                 Handler="bare_gate.handler",
                 Code={"ZipFile": _bundle(Path(__file__).with_name("bare_gate.py"))},
                 Environment={"Variables": own},
                 Timeout=120,
             )
         yield account
+
+
+def _allow(account: LabAccount, role: str, action: str, *, on: str) -> None:
+    policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": on}}
+    name = role.rpartition("/")[2]
+    account.client("iam").put_role_policy(RoleName=name, PolicyName="Bench", PolicyDocument=json.dumps(policy))
 
 
 def _bundle(module: Path) -> bytes:
