@@ -55,7 +55,7 @@ def enforced(app: Wsgi, state: AccountState) -> Wsgi:
         except ClientError as refused:
             answer = _refusal(environ, service, refused)
         except (NotImplementedError, NoSuchRequest, OperationNotFoundError, UnknownServiceError) as unknown:
-            log.exception("cannot decide a request of %s", caller)
+            log.exception("cannot decide a request of %s", key)
             state.events.emit("iam", key, f"cannot decide a request: {unknown}")
             answer = _refusal(environ, service, _error("NotImplemented", 501, f"the lab cannot decide: {unknown}"))
         start_response(answer.status, answer.headers)
