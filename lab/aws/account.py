@@ -137,7 +137,7 @@ class LabAccount:
         sts.install(patches, state)
         stepfunctions.install(patches, state)
         cloudformation.install(patches)
-        state.permissions = Permissions(state)
+        self.permissions = state.permissions = Permissions(state)
         in_process.install(patches, state, self._context)
 
     def _context(self) -> in_process.Context:

@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.awslambda_simple.models import lambda_simple_backends
 from moto.backends import get_backend
@@ -15,7 +15,6 @@ from lab.aws.event_log import EventStream
 from lab.machines.machine import Machine
 
 if TYPE_CHECKING:
-    from lab.aws.iam.enforcement import Permissions
     from lab.aws.iam.policy import Caller
     from lab.aws.presigned import Session
 
@@ -69,6 +68,19 @@ class Clock:
         return seconds * self.scale
 
 
+class CallGate(Protocol):
+    """Forwards a call if its caller may make it, and raises ClientError otherwise (iam/enforcement.py)."""
+
+    def call(
+        self,
+        caller: "Caller",
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        forward: Callable[[], Any],
+    ) -> Any: ...
+
+
 class AccountState:
     """One emulated account in one Region."""
 
@@ -94,7 +106,7 @@ class AccountState:
         self.sessions: dict[str, Session] = {}
         self.callers: dict[str, Caller] = {}
         # Set by the account as it starts.
-        self.permissions: Permissions
+        self.permissions: CallGate
         self.closing = threading.Event()
         self._threads: list[threading.Thread] = []
 

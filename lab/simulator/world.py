@@ -47,7 +47,7 @@ class World(Deployment):
     def __init__(self, account: OneThreadAccount, outputs: dict[str, str], injection: Injection) -> None:
         super().__init__(account, outputs)
         self.injection = injection
-        self.permissions = account.state.permissions
+        self.permissions = account.permissions
         self.removed_unproven: list[str] = []
         self.snapshots: Snapshots = {}
         self.collectors: list[ModelledHost] = []
@@ -254,7 +254,7 @@ def deployed(
         if upgraded_from is not None:
             account.deploy(upgraded_from, assembly)
         outputs = account.deploy(json.loads((assembly / TEMPLATE).read_text(encoding="utf-8")), assembly)
-        account.state.permissions.move_to(variant)
+        account.permissions.move_to(variant)
         injection = Injection()
         injection.install(account._patches)
         world = World(account, outputs, injection)

@@ -1,2 +1,4 @@
-"""Permissions as AWS decides them: who calls (in_process.py, over_http.py), what a call asks for (requests.py), and what
-the policies say (policy.py)."""
+"""Permissions as AWS decides them.
+
+Who calls: in_process.py, over_http.py. What a call asks for: requests.py. What the policies say: policy.py.
+"""

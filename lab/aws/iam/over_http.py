@@ -178,7 +178,7 @@ class _Answer:
     def parsed(self) -> Any:
         self.body = [b"".join(self.body)]
         assert self.operation is not None  # noqa: S101 - a refusal of ours is never read
-        parser = create_parser(self.operation.service_model.resolved_protocol)
+        parser: Any = create_parser(self.operation.service_model.resolved_protocol)
         answered = {
             "status_code": int(self.status[:3]),
             "headers": HeadersDict(dict(self.headers)),

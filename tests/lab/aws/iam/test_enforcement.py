@@ -150,9 +150,9 @@ def test_the_answer_to_head_has_no_code(account: LabAccount) -> None:
 
 
 def test_a_volume_vanishes_when_its_key_lets_its_maker_not_in(account: LabAccount) -> None:
-    account._state.permissions.move_to(Variant(ebs_key_account=KEY_OWNER))
+    account.permissions.move_to(Variant(ebs_key_account=KEY_OWNER))
     made = _call(account, "ec2", "create_volume", AvailabilityZone="eu-central-1a", Size=8, Encrypted=True)
-    account._state.permissions.move_to(DEFAULT)
+    account.permissions.move_to(DEFAULT)
     assert made["code"] == ""
     with pytest.raises(ClientError, match=r"InvalidVolume\.NotFound"):
         account.client("ec2").describe_volumes(VolumeIds=[made["volume"]])
