@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lab.aws.iam.in_process import by_nobody
 from lab.machines.composed_dump import BUILD_ID, LOG_TEXT, elf, kdump_compressed, memory_with_log
-from lab.simulator.authorized import by_nobody
 from lab.simulator.injection import Site
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
@@ -45,7 +45,7 @@ def test_a_collection_whose_record_is_deleted_ends_with_a_verdict(world: World) 
 
     def delete_record(site: Site) -> None:
         if site == Site("CollectVmcore / Send diagnostic interrupt", "lambda:Invoke"):
-            with by_nobody():
+            with by_nobody(scheduler.current_context()):
                 (incident,) = world.records()
                 key = {"pk": {"S": f"incident#{incident}"}}
                 world.account.client("dynamodb").delete_item(TableName=os.environ["TABLE_NAME"], Key=key)
