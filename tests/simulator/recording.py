@@ -15,7 +15,7 @@ from tests.simulator import test_analyze
 from tests.simulator.faults.matrix import Depth, faults_at
 from tests.simulator.faults.scenarios import SCENARIOS
 from tests.simulator.rare_scenarios import RARE
-from tests.simulator.test_permissions import WORKFLOW_TESTS, scenarios_of
+from tests.variants.test_permissions import WORKFLOW_TESTS, scenarios_of
 
 Scenario = Callable[[World], Any]
 

@@ -12,7 +12,7 @@ from infra.synth import TEMPLATE
 from lab.aws import executions
 from lab.aws.cloudformation import RolledBack
 from lab.simulator.scheduler import scheduler
-from lab.simulator.world import World, deployed
+from lab.simulator.world import World
 from tests.infra.test_upgrade import RELEASE
 from tests.simulator.test_rescue import cannot_be_started
 
@@ -86,20 +86,6 @@ def test_a_rescue_ends_with_the_dump(world: World) -> None:
 def template_of(assembly: Path) -> dict[str, Any]:
     template: dict[str, Any] = json.loads((assembly / TEMPLATE).read_text(encoding="utf-8"))
     return template
-
-
-@NIGHTLY
-def test_the_stack_of_the_last_release_becomes_todays_and_works(assembly: Path) -> None:
-    old, new = last_release(), template_of(assembly)
-    # Its functions never run here, so their code may be today's.
-    (code,) = {json.dumps(each["Code"]) for each in properties_of(new, "AWS::Lambda::Function")}
-    for function in properties_of(old, "AWS::Lambda::Function"):
-        function["Code"] = json.loads(code)
-    with deployed(assembly, upgraded_from=old) as upgraded:
-        ended = upgraded.hang()
-        assert ended["output"]["verdict"] == "captured", ended
-        (stack,) = upgraded.account.client("cloudformation").describe_stacks()["Stacks"]
-        assert stack["StackStatus"] == "UPDATE_COMPLETE"
 
 
 def values(world: World) -> tuple[dict[str, str], dict[str, dict[str, str]], set[str]]:
