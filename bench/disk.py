@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,23 +41,22 @@ def slow_disk(size_bytes: int, *, mib_per_second: int) -> Iterator[Disk]:
     """Needs root, a loop device, and memory for what is written to it. Raises NoSlowDisk."""
     if os.geteuid() != 0 or not (_BLKIO / "blkio.throttle.read_bps_device").exists():
         raise NoSlowDisk("a disk of a known speed needs root and cgroup v1's blkio; see docs/bench.md")
-    with tempfile.TemporaryDirectory(prefix="hangdump-bench-disk-") as scratch, _memory_file(size_bytes) as backing:
+    with ExitStack() as undone:
+        scratch = undone.enter_context(tempfile.TemporaryDirectory(prefix="hangdump-bench-disk-"))
+        backing = undone.enter_context(_memory_file(size_bytes))
         device = _run("losetup", "--find", "--show", str(backing)).strip()
+        undone.callback(_run, "losetup", "--detach", device)
+        _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", device)
         mount, readers = Path(scratch) / "mount", _BLKIO / Path(scratch).name
         mount.mkdir()
-        try:
-            _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", device)
-            _run("mount", device, str(mount))
-            readers.mkdir()
-            number = os.stat(device).st_rdev
-            limit = f"{os.major(number)}:{os.minor(number)} {mib_per_second * _MIB}"
-            (readers / "blkio.throttle.read_bps_device").write_text(limit)
-            yield Disk(mount, readers)
-        finally:
-            subprocess.run(["umount", mount], check=False, capture_output=True)
-            subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
-            if readers.exists():
-                readers.rmdir()
+        _run("mount", device, str(mount))
+        undone.callback(_run, "umount", str(mount))
+        readers.mkdir()
+        undone.callback(readers.rmdir)
+        number = os.stat(device).st_rdev
+        limit = f"{os.major(number)}:{os.minor(number)} {mib_per_second * _MIB}"
+        (readers / "blkio.throttle.read_bps_device").write_text(limit)
+        yield Disk(mount, readers)
 
 
 @contextmanager

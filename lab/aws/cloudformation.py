@@ -13,14 +13,11 @@ from moto.cloudformation import parsing
 from moto.cloudformation.parsing import OutputMap
 from moto.core.common_models import CloudFormationModel
 
-from lab.aws.cloudformation_resources import RESOURCES, UPDATES, Wanted
+from infra.check_account import BOOTSTRAP_PARAMETER, BOOTSTRAP_VERSION
+from lab.aws.cloudformation_resources import RESOURCES, UPDATED_ALONE, UPDATES, Wanted
 from lab.aws.eventbridge import Notify
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState
-
-BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
-# What the assembly of the pinned CDK asks for at least.
-BOOTSTRAP_VERSION = "30"
 
 
 class UnsupportedResource(Exception):
@@ -173,6 +170,8 @@ def _update(resources: parsing.ResourceMap, template: dict[str, Any]) -> Excepti
 def _change(resources: parsing.ResourceMap, template: dict[str, Any]) -> None:
     """Real: what is new or changed comes first, what is gone last. moto: the other way round."""
     before = resources._resource_json_map
+    for logical_id, described in template["Resources"].items():
+        _require_emulated(logical_id, before.get(logical_id), described)
     resources._template, resources._resource_json_map = template, template["Resources"]
     resources.load()
     for logical_id, described in template["Resources"].items():
@@ -185,10 +184,19 @@ def _change(resources: parsing.ResourceMap, template: dict[str, Any]) -> None:
             resources._delete_resource(created, before[logical_id])
 
 
+def _require_emulated(logical_id: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+    """Raises UnsupportedResource for an update that would be done wrongly, or in part."""
+    old, new = ((each or {}).get("Properties", {}) for each in (before, after))
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    if before is None or not changed:
+        return
+    kind = after["Type"]
+    if kind not in UPDATES or not changed <= UPDATED_ALONE.get(kind, changed):
+        raise UnsupportedResource(f"an update of {kind} is not emulated: {sorted(changed)} of {logical_id}")
+
+
 def _change_resource(resources: parsing.ResourceMap, logical_id: str, described: dict[str, Any]) -> None:
     kind = described["Type"]
-    if kind not in UPDATES:
-        raise UnsupportedResource(f"an update of {kind} is not emulated: {logical_id}")
     existing = resources._parsed_resources[logical_id]
     _, resolved, name = parsing.parse_resource_and_generate_name(logical_id, described, resources)
     if RESOURCES.get(kind, ("", ""))[1] not in resolved["Properties"]:
@@ -203,7 +211,7 @@ def _publish(state: AccountState, template: dict[str, Any], assembly: Path, stac
     """Bootstraps the account, and uploads the assets and the template; the template's URL."""
     s3 = _in_process(state, "s3")
     _in_process(state, "ssm").put_parameter(
-        Name=BOOTSTRAP_PARAMETER, Value=BOOTSTRAP_VERSION, Type="String", Overwrite=True
+        Name=BOOTSTRAP_PARAMETER, Value=str(BOOTSTRAP_VERSION), Type="String", Overwrite=True
     )
     bucket = f"cdk-hnb659fds-assets-{state.account_id}-{state.region}"
     _ensure_bucket(s3, bucket, state.region)

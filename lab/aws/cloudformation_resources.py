@@ -329,13 +329,6 @@ def _described(wanted: Wanted, existing: Any) -> Any:
     return existing
 
 
-def _updated_rule(wanted: Wanted, existing: Any) -> Any:
-    """moto: a new rule under another name."""
-    if wanted.properties.get("ScheduleExpression", existing.scheduled_expression) != existing.scheduled_expression:
-        raise NotImplementedError("another schedule of a rule is not emulated")
-    return _described(wanted, existing)
-
-
 def _updated_policy(wanted: Wanted, existing: Any) -> Any:
     document = json.dumps(wanted.properties["PolicyDocument"])
     # Of the whole account.
@@ -345,11 +338,19 @@ def _updated_policy(wanted: Wanted, existing: Any) -> Any:
     return existing
 
 
+# Type -> the only properties that its update takes.
+UPDATED_ALONE = {
+    "AWS::Events::Rule": {"Description"},
+    "AWS::IAM::Policy": {"PolicyDocument"},
+    "AWS::IAM::Role": {"Description"},
+    "AWS::KMS::Key": {"Description"},
+    "AWS::Lambda::Function": {"Code", "Description", "Environment", "Handler", "MemorySize", "Timeout"},
+}
 # Type -> how it is updated in place.
 UPDATES: dict[str, Updater] = {
     "AWS::CloudWatch::Alarm": _put_again(alarm),
     "AWS::CloudWatch::Dashboard": _put_again(dashboard),
-    "AWS::Events::Rule": _updated_rule,
+    "AWS::Events::Rule": _described,
     "AWS::IAM::Policy": _updated_policy,
     "AWS::IAM::Role": _described,
     "AWS::KMS::Key": _described,

@@ -172,7 +172,7 @@ Model = TypeVar("Model", bound=FromInstance)
 def model_of(document: str, result: Mapping[str, Any]) -> type[FromInstance]:
     """The model of this document's result. Raises KeyError."""
     if document == _WITHOUT_ACTION:
-        return Found if "vmcore" in result or "dmesg" in result else Transferred
+        return Found if result.get("status") in ("complete", "incomplete") else Transferred
     return MODELS[document]
 
 

@@ -80,6 +80,18 @@ def test_an_update_that_fails_is_rolled_back_and_says_why(account: LabAccount, t
     )
 
 
+def test_an_update_that_would_be_done_in_part_is_refused(account: LabAccount, tmp_path: Path) -> None:
+    def role(**properties: Any) -> dict[str, Any]:
+        document: dict[str, Any] = {"AssumeRolePolicyDocument": {"Statement": []}}
+        return {"R": {"Type": "AWS::IAM::Role", "Properties": {**document, **properties}}}
+
+    _deploy(account, tmp_path, "Partly", role())
+    _deploy(account, tmp_path, "Partly", role(Description="Another"))
+    with pytest.raises(RolledBack) as refused:
+        _deploy(account, tmp_path, "Partly", role(Description="Another", MaxSessionDuration=7200))
+    assert "MaxSessionDuration" in str(refused.value.__cause__)
+
+
 def test_a_removal_keeps_what_has_a_policy_to_stay(account: LabAccount, tmp_path: Path) -> None:
     def bucket(policy: str) -> dict[str, Any]:
         return {"Type": "AWS::S3::Bucket", "DeletionPolicy": policy, "Properties": {"BucketName": policy.lower()}}
