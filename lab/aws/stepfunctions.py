@@ -1,5 +1,6 @@
 """Step Functions: moto's interpreter, with the names, formats and start semantics of AWS. Owns no state machine."""
 
+import copy
 import json
 import re
 import threading
@@ -41,7 +42,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_la
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
-from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
@@ -87,6 +88,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_fail(patches)
     _install_start(patches)
     _install_stop(patches)
+    _install_end(patches)
     _install_start_time(patches)
     _install_timed_out(patches)
     _install_size_limit(patches)
@@ -262,6 +264,26 @@ def _install_start_time(patches: Patches) -> None:
         return details
 
     patches.replace(Execution, "get_start_execution_details", make)
+
+
+def _install_end(patches: Patches) -> None:
+    """Real: DescribeExecution shows an end whole. moto: FAILED for a moment without error and cause, SUCCEEDED without
+    output."""
+
+    def make(original: Any) -> Any:
+        def reflect(worker: Any) -> None:
+            execution = worker.execution
+            worker.execution = ended = copy.copy(execution)
+            try:
+                original(worker)
+            finally:
+                worker.execution = execution
+            for name in ("stop_date", "output", "error", "cause", "exec_status"):
+                setattr(execution, name, getattr(ended, name))
+
+        return reflect
+
+    patches.replace(BaseExecutionWorkerCommunication, "_reflect_execution_status", make)
 
 
 def _install_timed_out(patches: Patches) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.backend.execution import Execution
 
 from lab.aws import stepfunctions
 from lab.aws.account import LabAccount
@@ -270,6 +271,21 @@ def test_a_stopped_execution_is_aborted(account: LabAccount) -> None:
     stepfunctions, arn = account.client("stepfunctions"), account.start_execution("Wait", {})
     stepfunctions.stop_execution(executionArn=arn)
     assert eventually(lambda: stepfunctions.describe_execution(executionArn=arn)["status"] == "ABORTED")
+
+
+def test_an_execution_that_has_ended_says_how_at_once(account: LabAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def record(execution: Execution, name: str, value: Any) -> None:
+        object.__setattr__(execution, name, value)
+        if name == "exec_status" and value is not None:
+            seen.append((execution, execution.status, execution.error))
+
+    monkeypatch.setattr(Execution, "__setattr__", record)
+    _run(account, "Original")
+    started = seen[0][0]
+    said = [(status, error) for execution, status, error in seen if execution is started]
+    assert said == [("RUNNING", None), ("FAILED", "States.Timeout")]
 
 
 def test_an_execution_that_timed_out_says_when(account: LabAccount) -> None:
