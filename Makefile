@@ -63,8 +63,9 @@ guest-test: image setup
 test-all: packages ## Every night: all tests, with every guest
 	@$(MAKE) --no-print-directory -j2 all-guest-tests all-other-tests
 
+# The guests come first: they are held to seconds.
 all-other-tests: lint $(MINISTACK_VENV)/.stamp
-	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 $(TESTS) -m "not guest"
+	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 nice $(TESTS) -m "not guest"
 
 all-guest-tests: image setup
 	@$(RUN) -m pytest -m guest tests/guest $(INTO_LOG)
