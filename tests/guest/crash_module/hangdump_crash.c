@@ -57,6 +57,8 @@ static noinline int hangdump_read_for_ever(void *unused)
 /* Its own processor cannot tell of the stall: another one does. */
 static noinline int hangdump_read_with_interrupts_off(void *unused)
 {
+	/* insmod first: its end waits for all processors, and it would stall as well. */
+	schedule_timeout_idle(3 * HZ);
 	rcu_read_lock();
 	local_irq_disable();
 	while (hangdump_rounds != ULONG_MAX)
