@@ -41,7 +41,7 @@ _OOPS_SAYS = (
     ("null-dereference", r"(?:BUG: kernel|Unable to handle kernel) NULL pointer dereference"),
     ("page-fault", r"BUG: unable to handle (?:page fault|kernel paging request)|Unable to handle kernel (?!NULL)"),
     ("bug", r"kernel BUG at|Oops - BUG"),
-    ("oops", r"Oops: |general protection fault|Internal error: "),
+    ("oops", r"Oops: |general protection fault|Internal error: |PANIC: double fault"),
 )
 # An interrupt reports these; the task at fault itself causes the others.
 _INTERRUPTIONS = {"nmi-hang", "hard-lockup", "soft-lockup", "rcu-stall", "machine-check"}

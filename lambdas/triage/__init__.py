@@ -4,13 +4,14 @@ import re
 from itertools import pairwise
 
 from lambdas.triage import read_machine
+from lambdas.triage.blame import blamed_frame
 from lambdas.triage.find_culprit import Culprit, find_culprit
-from lambdas.triage.model import CrashClass, Triage
+from lambdas.triage.model import CrashClass, Memory, Triage
 from lambdas.triage.printk import Line, Log, read_log
 from lambdas.triage.put_in_words import put_in_words
 from lambdas.triage.read_trouble import blocked_tasks, cpus, warnings
 from lambdas.triage.reports import Report, read_reports
-from lambdas.triage.signature import blamed_frame, sign
+from lambdas.triage.signature import sign, without_digits
 from lambdas.triage.titles import OOPS
 
 __all__ = ["CrashClass", "Triage", "triage"]
@@ -40,7 +41,8 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
     machine = lines if lines is seen else seen + lines
     release = read_machine.kernel_release(machine) or _last_said(reports, "release")
     blocked, seen_cpus, memory = blocked_tasks(reports), cpus(reports, culprit), read_machine.memory(lines)
-    known = [report for report in (culprit.report, culprit.end) if report is not None]
+    both = (culprit.report, culprit.end) if culprit.is_on_cpu else (culprit.end, culprit.report)
+    known = [report for report in both if report is not None]
     trace = culprit.where.trace[:_MOST_FRAMES]
     is_whole = any(line.text.startswith(_BANNER) for line in lines[:_BANNER_LINES])
     return Triage(
@@ -52,7 +54,7 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         sentence=put_in_words(culprit, cpus=seen_cpus, blocked=blocked, memory=memory),
         crashing_cpu=culprit.cpu,
         task=culprit.task,
-        instruction_pointer=culprit.where.pointer,
+        instruction_pointer=(culprit.interrupted or culprit.where).pointer,
         call_trace=trace,
         blamed=blamed_frame(trace),
         taint=next((report.taint for report in known if report.taint), "") or _last_said(reports, "taint"),
@@ -62,9 +64,21 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         blocked_tasks=blocked,
         warnings=warnings(lines, end=_first_of_the_end(culprit, len(lines))),
         memory=memory,
-        signature=sign(culprit.crash_class, trace, culprit.where.pointer, culprit.task),
+        signature=sign(
+            culprit.crash_class, trace, culprit.where.pointer, culprit.task, instead=_instead_of_stack(culprit, memory)
+        ),
         is_truncated=bool(lines) and (log.is_cut or not is_whole),
     )
+
+
+def _instead_of_stack(culprit: Culprit, memory: Memory | None) -> str:
+    """Who happens to ask when memory is out, and how init ends, is chance."""
+    if culprit.crash_class == CrashClass.OUT_OF_MEMORY and memory is not None and memory.processes:
+        largest = memory.processes[0]
+        # Else the kernel itself ate it, and the stack shows where.
+        if largest.rss_bytes >= (memory.total_bytes or 0) / 5:
+            return f"largest {without_digits(largest.name)}"
+    return f"init {culprit.init_ended_by}" if culprit.init_ended_by else ""
 
 
 def _crashed_boot(lines: list[Line]) -> list[Line]:
@@ -84,7 +98,7 @@ def _uptime(culprit: Culprit, lines: list[Line]) -> float | None:
 
 def _first_of_the_end(culprit: Culprit, otherwise: int) -> int:
     """The first line of the end. An oops is the end itself; a lockup's report is a warning before it."""
-    if culprit.report is not None and culprit.report.has(OOPS):
+    if culprit.report is not None and culprit.report.has(OOPS) and culprit.is_on_cpu:
         return culprit.report.index
     return culprit.end.index if culprit.end is not None else otherwise
 

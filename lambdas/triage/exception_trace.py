@@ -1,7 +1,7 @@
 """Selects a report's frames of the fault itself, without those of panic() and of a detector's interrupt. Pure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lambdas.triage.model import Frame, InstructionPointer
 from lambdas.triage.reports import Report
@@ -10,7 +10,8 @@ from lambdas.triage.reports import Report
 _PLUMBING = re.compile(
     r"(?:__)?(?:dump_stack(?:_lvl)?|dump_backtrace|show_stack|show_trace_log_lvl|show_regs|v?panic|nmi_panic|panic_other_cpu|die|oops_end"
     r"|_?printk|crash_kexec|panic_print_sys_info|dump_header|check_panic_on_warn|sched_show_task|show_stack_log_lvl|warn_slowpath_\w+|__warn"
-    r"|report_bug|rcu_dump_cpu_stacks|rcu_check_gp_kthread_starvation|nmi_trigger_cpumask_backtrace|nmi_cpu_backtrace|dump_cpu_task)"
+    r"|report_bug|rcu_dump_cpu_stacks|rcu_check_gp_kthread_starvation|nmi_trigger_cpumask_backtrace|nmi_cpu_backtrace|dump_cpu_task"
+    r"|spl_panic|spl_dumpstack|lbug_with_loc|libcfs_\w+)"
     r"(?:\.\w+)*"
 )
 # Entries of interrupts and exceptions into the kernel: the frames below were interrupted.
@@ -21,6 +22,12 @@ _ENTRY = re.compile(
 )
 # </NMI> · <<EOE>> · <EOI> · </IRQ>: the end of an interrupt's stack
 _END_OF_STACK = re.compile(r"/(?!TASK).+|EOE|EOI")
+_INTERRUPT_BEGINS, _INTERRUPT_ENDS = {"IRQ", "SOFTIRQ"}, {"/IRQ", "/SOFTIRQ", "EOI"}
+# Callers that only an interrupt has; arm64 prints no markers.
+_INTERRUPT = re.compile(
+    r"(?:__)?irq_exit(?:_rcu)?|do_softirq_own_stack|(?:asm_)?sysvec_\w+|(?:asm_)?common_interrupt|do_IRQ|smp_apic_timer_interrupt"
+    r"|el1h?_(?:64_)?irq(?:_handler)?|gic_handle_irq|call_on_irq_stack|do_interrupt_handler"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,29 @@ class Where:
 
     pointer: InstructionPointer | None = None
     trace: tuple[Frame, ...] = ()
+    # An interrupt or a softirq was at fault, not the task that it interrupted.
+    is_in_interrupt: bool = False
 
 
 def exception_trace(report: Report, *, is_interruption: bool) -> Where:
     """is_interruption: an interrupt (NMI, watchdog, tick) made the report, so the code that it interrupted counts."""
+    where = _where(report, is_interruption=is_interruption)
+    return replace(where, is_in_interrupt=_is_in_interrupt(report, where))
+
+
+def _is_in_interrupt(report: Report, where: Where) -> bool:
+    sure = [frame for frame in where.trace if frame.is_reliable]
+    if any(_INTERRUPT.fullmatch(frame.symbol) for frame in sure):
+        return True
+    first = next((place for place, frame in enumerate(report.frames) if sure[1:] and frame is sure[1]), None)
+    if first is None:
+        return False
+    said = [marker for before, marker in report.markers if before <= first and marker.strip("/") != "NMI"]
+    inside = [marker in _INTERRUPT_BEGINS for marker in said if marker in _INTERRUPT_BEGINS | _INTERRUPT_ENDS]
+    return bool(inside) and inside[-1]
+
+
+def _where(report: Report, *, is_interruption: bool) -> Where:
     own = next((pointer for before, pointer in report.pointers if before == 0), None)
     if own is not None:
         return _from(own, report.frames)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
+from lambdas.triage.blame import is_idle, waits_for_device
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
@@ -24,6 +25,9 @@ _HANG_SECONDS = 1800
 _STALLED_CPU = re.compile(r"(?:rcu: )?\s{0,8}(\d{1,5})-[.!oOS?D]{1,8}[:!]")
 _STALL_LINES = 40
 _IDLE = re.compile(r"swapper(?:/\d+)?")
+# Oopses within this time of each other are one trouble.
+_BURST_SECONDS = 30
+_TRAP = re.compile(r"(?:asm_)?exc_invalid_op|(?:do_)?invalid_op|(?:call_)?b(?:rk|ug)_(?:break_hook|handler)|el1_dbg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +42,89 @@ class Culprit:
     task: Task | None = None
     where: Where = field(default_factory=Where)
     stuck_seconds: int | None = None
+    # What the interrupted CPU ran, when another report shows the fault.
+    interrupted: Where | None = None
+    # A fault that the kernel survived, long before the end.
+    earlier: Report | None = None
+    # Who likely holds the lock that the task waits for (Linux 6.16).
+    lock_owner: Report | None = None
+    # What ended init, such as SIGBUS.
+    init_ended_by: str = ""
+
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether the fault was on `cpu`: a blocked task is on none."""
+        return self.report is not None and not self.report.state and self.interrupted is None
 
 
 def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     """Without a panic or an oops the class is unknown, whatever warnings there are."""
-    panic = _last(reports, titles.PANIC)
-    oops = _last(_before(reports, panic), titles.OOPS)
+    # What follows the first panic is its consequence.
+    panic = next((report for report in reports if report.has(titles.PANIC)), None)
+    before = _before(reports, panic)
+    oops = _first_of_the_last_oopses(before)
     detail = title.detail if panic and (title := panic.has(titles.PANIC)) else ""
     crash_class = titles.class_of_panic(detail) if panic else None
     if panic and crash_class is not None and crash_class not in (CrashClass.PANIC, CrashClass.BUG):
-        return _of_panic(crash_class, panic, reports, lines)
-    if oops and (panic is None or crash_class is None):
-        return _of_oops(oops, panic, reports)
-    if panic:
-        return _described(crash_class or CrashClass.PANIC, panic, _panic_report(panic, reports), detail=detail)
-    sysrq = _last(reports, titles.SYSRQ)
-    return _described(CrashClass.SYSRQ, sysrq, sysrq, detail="") if sysrq else Culprit()
+        found = _of_panic(crash_class, panic, reports, lines)
+    elif oops and (panic is None or crash_class is None):
+        found = _of_oops(oops, panic, reports)
+    elif panic and (ended_by := titles.what_ended_init(detail)):
+        found = Culprit(CrashClass.PANIC, panic.titles[0].text, panic, panic, panic.cpu, panic.task)
+        found = replace(found, init_ended_by=ended_by)
+    elif panic:
+        found = _described(crash_class or CrashClass.PANIC, panic, _panic_report(panic, reports), detail=detail)
+    else:
+        sysrq = _last(reports, titles.SYSRQ)
+        return _described(CrashClass.SYSRQ, sysrq, sysrq, detail="") if sysrq else Culprit()
+    return replace(found, earlier=_earlier_fault(before, found), lock_owner=_owner_awaited_by(found.task, reports))
+
+
+def _first_of_the_last_oopses(before: list[Report]) -> Report | None:
+    """Oopses that follow each other within seconds are one trouble, and the first is its cause. A title whose body was
+    not printed any more is none, unless it stands alone."""
+    oopses = [each for each in before if each.has(titles.OOPS)]
+    oopses = [each for each in oopses if not titles.is_survivable(each.titles)] or oopses
+    burst = oopses[-1:]
+    for each in reversed(oopses[:-1]):
+        if each.at is not None and burst[0].at is not None and burst[0].at - each.at > _BURST_SECONDS:
+            break
+        burst.insert(0, each)
+    return next((each for each in burst if each.is_begun), oopses[-1] if oopses else None)
+
+
+def _earlier_fault(before: list[Report], found: Culprit) -> Report | None:
+    """The boot's first oops, if it is another trouble than the end: it may have left locks taken and memory broken."""
+    is_other = found.report is not None and not found.report.has(titles.OOPS)
+    begun = (found.report or found.end or Report(0, None)).at
+    for each in before:
+        if not each.has(titles.OOPS) or not each.is_begun or each is found.report or titles.is_survivable(each.titles):
+            continue
+        if is_other or (each.at is not None and begun is not None and begun - each.at > _BURST_SECONDS):
+            return each
+        return None
+    return None
+
+
+def _owner_awaited_by(task: Task | None, reports: list[Report]) -> Report | None:
+    waiter = f"{task.name}:{task.pid}" if task else ""
+    owners = [each for each in reports if (title := each.has(titles.LOCK_OWNER)) and title.detail == waiter]
+    return owners[-1] if owners else None
 
 
 def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lines: list[Line]) -> Culprit:
     before = _before(reports, panic)
+    if crash_class == CrashClass.HUNG_TASK:
+        # Who panics is the detector, and its trace says nothing.
+        blocked = _first_to_blame(before)
+        return (
+            _described(crash_class, panic, blocked, detail="")
+            if blocked
+            else Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
+        )
     shown = {
         CrashClass.SOFT_LOCKUP: lambda: _last(before, titles.SOFT_LOCKUP),
         CrashClass.HARD_LOCKUP: lambda: _hard_locked(before),
-        CrashClass.HUNG_TASK: lambda: _longest_blocked(before),
         CrashClass.RCU_STALL: lambda: _stalled(before, lines),
         CrashClass.OUT_OF_MEMORY: lambda: _last(before, titles.OUT_OF_MEMORY),
         CrashClass.MACHINE_CHECK: lambda: _last(before, titles.MACHINE_CHECK),
@@ -78,22 +141,30 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
 
 
 def _described(crash_class: CrashClass, end: Report, shown: Report, *, detail: str) -> Culprit:
-    is_interruption = crash_class in _INTERRUPTIONS and not shown.state
+    is_oops = shown.has(titles.OOPS) is not None
+    is_interruption = crash_class in _INTERRUPTIONS and not shown.state and not is_oops
     title = next((each for each in shown.titles if each.task or each.seconds), None)
     # "[spin:777]" in the title names the task too, if the line below it is lost.
     task = shown.task or (title.task if title else None)
     is_panic = end.has(titles.PANIC)
+    # A task that is blocked, or dead since its oops, is on no CPU: use the CPU of the end.
+    is_gone = crash_class == CrashClass.NMI_HANG and shown is not end and (is_oops or bool(shown.state))
     return Culprit(
         crash_class,
         is_panic.text if is_panic else end.titles[0].text if end.titles else detail,
         end=end,
         report=shown,
-        # A blocked task is on no CPU: use the CPU of the panic.
-        cpu=shown.cpu if shown.cpu is not None else end.cpu,
+        cpu=end.cpu if is_gone or shown.cpu is None else shown.cpu,
         task=task or end.task,
-        where=exception_trace(shown, is_interruption=is_interruption),
+        where=exception_trace(shown, is_interruption=is_interruption or _is_trapped(crash_class, shown)),
         stuck_seconds=title.seconds if title else None,
+        interrupted=exception_trace(end, is_interruption=True) if is_gone else None,
     )
+
+
+def _is_trapped(crash_class: CrashClass, shown: Report) -> bool:
+    """panic_on_warn of Linux 4.13 to 5.x panics in the handler of the trap that WARN is: the code below it counts."""
+    return crash_class == CrashClass.BUG and any(_TRAP.fullmatch(frame.symbol) for frame in shown.frames)
 
 
 def _of_oops(oops: Report, panic: Report | None, reports: list[Report]) -> Culprit:
@@ -136,9 +207,23 @@ def _hard_locked(before: list[Report]) -> Report | None:
     return locked if own or not requested else requested[-1]
 
 
-def _longest_blocked(before: list[Report]) -> Report | None:
-    hung = [each for each in before if each.has(titles.HUNG_TASK)]
-    return max(hung, key=lambda each: (each.has(titles.HUNG_TASK) or each.titles[0]).seconds or 0, default=None)
+def _first_to_blame(before: list[Report]) -> Report | None:
+    """Of the tasks that were blocked longest, in whatever order they were found: the one that waits for a device or the
+    network, and not for another task."""
+    blocked = [each for each in before if each.has(titles.HUNG_TASK) or each.state == "D"]
+    longest = max((_blocked_seconds(each) for each in blocked), default=0)
+    candidates = [each for each in blocked if _blocked_seconds(each) == longest]
+    return min(candidates, key=lambda each: _distance_to_the_cause(each, before), default=None)
+
+
+def _blocked_seconds(report: Report) -> int:
+    return (title.seconds or 0) if (title := report.has(titles.HUNG_TASK)) else 0
+
+
+def _distance_to_the_cause(blocked: Report, reports: list[Report]) -> int:
+    if waits_for_device(exception_trace(blocked, is_interruption=False).trace):
+        return 0
+    return 2 if _owner_awaited_by(blocked.task, reports) else 1
 
 
 def _stalled(before: list[Report], lines: list[Line]) -> Report | None:
@@ -146,12 +231,12 @@ def _stalled(before: list[Report], lines: list[Line]) -> Report | None:
     stall = _last(before, titles.RCU_STALL)
     if stall is None:
         return None
-    cpus = _stalled_cpus(stall, lines)
+    title = stall.has(titles.RCU_STALL)
+    cpus = _stalled_cpus(stall, lines) | {int(each) for each in (title.detail if title else "").split()}
     later = [each for each in before if each.index > stall.index and each.has(titles.NMI_BACKTRACE) and each.task]
     named = [each for each in later if each.cpu in cpus]
     if named:
         return named[0]
-    title = stall.has(titles.RCU_STALL)
     if title and "self-detected" in title.text and stall.is_begun:
         return stall
     return next((each for each in later if not _is_idle(each)), None)
@@ -163,7 +248,8 @@ def _stalled_cpus(stall: Report, lines: list[Line]) -> set[int]:
 
 
 def _seen_hanging(before: list[Report], panic: Report, lines: list[Line]) -> Report | None:
-    """The interrupt reaches one CPU. If that CPU was idle, a detector's report may show the one that hung."""
+    """The interrupt reaches one CPU. If that was idle, another report may show what hung: a lockup, a stall, the oops
+    of a task that never gave its locks back, or the task that others wait for."""
     if not _is_idle(panic):
         return panic
     recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= _HANG_SECONDS]
@@ -172,11 +258,20 @@ def _seen_hanging(before: list[Report], panic: Report, lines: list[Line]) -> Rep
         if found is not None and found.is_begun:
             return found
     stalled = _stalled(recent, lines)
-    return stalled if stalled is not None and not _is_idle(stalled) else panic
+    if stalled is not None and not _is_idle(stalled):
+        return stalled
+    oops = _first_of_the_last_oopses(before)
+    if oops is not None and oops.is_begun and not titles.is_survivable(oops.titles):
+        return oops
+    return _first_to_blame(recent) or panic
 
 
 def _is_idle(report: Report) -> bool:
-    return report.task is not None and report.task.pid == 0 and _IDLE.fullmatch(report.task.name) is not None
+    """Whether its CPU had nothing to do. In a softirq the idle task is only who was interrupted."""
+    if report.task is None or report.task.pid != 0 or not _IDLE.fullmatch(report.task.name):
+        return False
+    trace = exception_trace(report, is_interruption=True).trace
+    return not trace or is_idle(trace)
 
 
 def _last(reports: Iterable[Report], kind: str) -> Report | None:

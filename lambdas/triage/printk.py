@@ -18,13 +18,27 @@ _FIRST_LINES, _LAST_LINES = 5_000, 95_000
 # ESC[0;32m
 _ESCAPE = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 # Two CPUs' output, or a login prompt, in one line of the console: "login: [   12.345678] text"
-_STAMP_INSIDE = re.compile(r"(?<=[^\n>])(?=\[ {0,4}\d{1,10}\.\d{6}\](?:\[ {0,12}[TC]\d| ))")
-# Nov 23 10:57:58 host kernel: · 2026-11-23T10:57:58.1+00:00 host kernel:
-_SYSLOG = re.compile(r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\dT[\d:.+Z-]{8,30}) \S{1,255} kernel: ?")
-# <6>[   12.345678][  T123] text · [   12.345678] [      C0] text (makedumpfile pads) · [Mon Nov 23 10:57:58 2026] text
+_STAMP_INSIDE = re.compile(r"(?<=[^\n>])(?<! : )(?=\[ {0,4}\d{1,10}\.\d{6}\](?:\[ {0,12}[TC]\d| ))")
+# Of syslog and journalctl's formats: Nov 23 10:57:58 host kernel: · Nov 23 10:57:58.123456 host kernel: ·
+# Mon 2026-11-23 10:57:58 UTC host kernel: · 2026-11-23T10:57:58.1+00:00 host kernel: · 1795431478.123456 host kernel:
+_SYSLOG = re.compile(
+    r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}(?:\.\d{1,9})?|\d{4}-\d\d-\d\dT[\d:.,+Z-]{8,34}|\d{9,10}\.\d{6}"
+    r"|[A-Z][a-z]{2} \d{4}-\d\d-\d\d [\d:]{8}(?:\.\d{1,9})? [A-Z][A-Za-z]{1,5}) \S{1,255} kernel: ?"
+)
+# What dmesg --decode puts before a line: kern  :info  :
+_DECODED = re.compile(r"[a-z]{2,8} {0,5}:[a-z]{2,8} {0,5}: (?=\[)")
+# 6,1234,5678901,-;text · 4,1235,5678902,-,caller=T123;text: a record of /dev/kmsg, with microseconds
+_RECORD = re.compile(
+    r"\d{1,3},\d{1,20},(?P<microseconds>\d{1,18}),[-+c](?:,caller=(?P<caller>[TC]\d{1,10}))?[^;]{0,60};"
+)
+# <6>[   12.345678][  T123] text · [   12.345678] [      C0] text (makedumpfile pads) · [   12.345678 <    0.1>] text ·
+# [Mon Nov 23 10:57:58 2026] text · [Nov23 10:57] text · [  +0.000012] text · 2026-11-23T10:57:58,123456+00:00 text ·
+# [   12.345678] host kernel: text
 _PREFIX = re.compile(
-    r"(?:<\d{1,3}>)?(?:\[ {0,12}(?P<at>\d{1,12}\.\d{1,6})\]|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\])"
-    r"(?: ?\[ {0,12}(?P<caller>[TC]\d{1,10})\])? ?"
+    r"(?:<\d{1,3}>)?(?:\[ {0,12}(?P<at>\d{1,12}\.\d{1,6})(?: <[ \d.+]{1,20}>)?\]"
+    r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}(?: <[ \d.+]{1,20}>)?\]"
+    r"|\[(?:[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d| {1,6}\+\d{1,6}\.\d{6})\]|\d{4}-\d\d-\d\dT[\d:]{8},\d{6}[+-]\d\d:\d\d)"
+    r"(?: ?\[ {0,12}(?P<caller>[TC]\d{1,10})\])? ?(?:(?<=\] )[\w.-]{1,255} kernel: )?"
 )
 # Without time stamps a caller id may stand alone: "[    T1] text"
 _CALLER_ALONE = re.compile(r"(?:<\d{1,3}>)?\[ {0,12}(?P<caller>[TC]\d{1,10})\] ?")
@@ -80,8 +94,13 @@ def _printable(raw: str) -> str:
 
 
 def _read_line(raw: str, previous: Line | None) -> Line:
-    syslog = _SYSLOG.match(raw)
-    body = raw[syslog.end() :] if syslog else raw
+    head = _SYSLOG.match(raw) or _DECODED.match(raw)
+    body = raw[head.end() :] if head else raw
+    record = _RECORD.match(body)
+    if record is not None:
+        return Line(
+            body[record.end() :].rstrip()[:LONGEST_LINE], int(record["microseconds"]) / 1e6, record["caller"] or ""
+        )
     prefix = _PREFIX.match(body) or _CALLER_ALONE.match(body)
     if prefix is None:
         level = _LEVEL_ALONE.match(body)

@@ -1,63 +1,124 @@
 """Writes one sentence about the crash: what the kernel was doing. Pure."""
 
+import re
 from collections.abc import Sequence
 
+from lambdas.triage import titles
+from lambdas.triage.blame import blamed_frame, function_name, waits_for_cpu
+from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.find_culprit import Culprit
 from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Frame, InstructionPointer, Memory, Task
-from lambdas.triage.signature import blamed_frame, function_name
+from lambdas.triage.reports import Report
 
+# Where a title turns to addresses and numbers.
+_DETAILS = re.compile(
+    r",| (?:at|for|in) (?:virtual |non-canonical )?(?:address|\S{0,40}[0-9a-f]{8})|: ?[0-9a-f]{4,16}\b|: \[#| \[#"
+)
 _WORDS = {
-    CrashClass.NMI_HANG: "The machine hung: {cpu} ran {where}{stuck}{others}{waiting}.",
-    CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}.",
-    CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}.",
-    CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{blocked}.",
-    CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}.",
+    CrashClass.NMI_HANG: "The machine hung: {hang}{others}{waiting}{idle}.",
+    CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}{earlier}.",
+    CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}{earlier}.",
+    CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{owner}{blocked}{earlier}.",
+    CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}{earlier}.",
     CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked{below} for more than there was{largest}.",
-    CrashClass.OOPS: "The kernel crashed on {cpu} in {where}.",
-    CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}.",
-    CrashClass.PAGE_FAULT: "The kernel touched memory that is not there, on {cpu} in {where}.",
-    CrashClass.NULL_DEREFERENCE: "The kernel followed a NULL pointer on {cpu} in {where}.",
-    CrashClass.STACK_OVERFLOW: "A kernel stack overflowed on {cpu} in {where}.",
+    CrashClass.OOPS: "The kernel crashed on {cpu} in {where}{earlier}.",
+    CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}{earlier}.",
+    CrashClass.PAGE_FAULT: "The kernel touched memory that is not there, on {cpu} in {where}{earlier}.",
+    CrashClass.NULL_DEREFERENCE: "The kernel followed a NULL pointer on {cpu} in {where}{earlier}.",
+    CrashClass.STACK_OVERFLOW: "A kernel stack overflowed on {cpu} in {where}{earlier}.",
     CrashClass.MACHINE_CHECK: "The hardware reported an error that cannot be corrected, on {cpu}.",
     CrashClass.SYSRQ: "Somebody made the kernel crash by sysrq-c: {task} on {cpu}.",
-    CrashClass.WATCHDOG: "A watchdog expired while {cpu} ran {where}.",
-    CrashClass.PANIC: "The kernel panicked on {cpu} in {where}: {message}",
+    CrashClass.WATCHDOG: "A watchdog expired while {cpu} ran {where}{earlier}.",
+    CrashClass.PANIC: "The kernel panicked on {cpu} in {where}: {message}{earlier}",
     CrashClass.UNKNOWN: "",
 }
+_NOBODY_BLOCKED = "Hung task: the kernel named no task, since kernel.hung_task_warnings was used up{earlier}."
+_INIT_ENDED = "The first process, {task}, was ended by {cause}, and the kernel cannot run without it{earlier}."
 
 
 def put_in_words(
     culprit: Culprit, *, cpus: Sequence[Cpu], blocked: Sequence[BlockedTask], memory: Memory | None
 ) -> str:
     """The sentence, or "" when nothing is known."""
+    words = _WORDS[culprit.crash_class]
+    if culprit.crash_class == CrashClass.HUNG_TASK and culprit.task is None:
+        words = _NOBODY_BLOCKED
+    elif culprit.init_ended_by:
+        words = _INIT_ENDED
     stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
-    return _WORDS[culprit.crash_class].format(
+    others = [each for each in blocked if culprit.task is None or each.pid != culprit.task.pid]
+    return words.format(
         cpu=_cpu(culprit.cpu),
         task=_task(culprit.task),
         where=_where(culprit),
         message=culprit.message.removeprefix("Kernel panic - not syncing: "),
         stuck=stuck,
+        hang=_hang(culprit, stuck),
         others=_others(culprit, cpus),
         below=_below(culprit),
-        blocked=f", and {len(blocked) - 1} more" if len(blocked) > 1 else "",
-        waiting=_waiting(blocked),
+        blocked=f", and {len(others)} more" if others else "",
+        waiting=_waiting(others),
         largest=_largest(memory),
+        owner=_owner(culprit.lock_owner),
+        earlier=_earlier(culprit),
+        idle=f"; the interrupted {_cpu(culprit.cpu)} was idle" if culprit.interrupted else "",
+        cause=culprit.init_ended_by,
     )
 
 
+def _hang(culprit: Culprit, stuck: str) -> str:
+    """What hung: the task that others wait for, the task that died with its locks, or what a CPU ran."""
+    report = culprit.report
+    if culprit.interrupted and report is not None:
+        if report.has(titles.OOPS):
+            return _fault(report, culprit.end)
+        blocked = f"{_task(culprit.task)} had been blocked{stuck}{_below(culprit)}"
+        return f"{blocked}{_owner(culprit.lock_owner)}{_earlier(culprit)}"
+    is_idle = culprit.task is not None and culprit.task.pid == 0 and blamed_frame(culprit.where.trace) is None
+    if is_idle and not culprit.where.is_in_interrupt:
+        return f"{_cpu(culprit.cpu)} was idle at the interrupt, and the log names no other trouble"
+    return f"{_cpu(culprit.cpu)} ran {_where(culprit)}{stuck}{_earlier(culprit)}"
+
+
 def _where(culprit: Culprit) -> str:
-    """spin_forever [hang_me] of kthread (pid 777) · native_queued_spin_lock_slowpath for nvme_irq [nvme] of … ·
-    mysqld (pid 9) in user space · the idle task
+    return _running(culprit.where, culprit.task)
+
+
+def _running(where: Where, task: Task | None) -> str:
+    """spin_forever [hang_me] of kthread (pid 777) · mysqld (pid 9) in user space · the idle task ·
+    native_queued_spin_lock_slowpath for nvme_irq [nvme] in an interrupt
     """
-    pointer, trace = culprit.where.pointer, culprit.where.trace
+    pointer, trace = where.pointer, where.trace
     place = pointer if pointer and pointer.symbol else trace[0] if trace else None
-    task = _task(culprit.task)
+    who = _task(task)
     if place is None:
-        return f"{task} in user space" if pointer and pointer.is_user_space else task
+        return f"{who} in user space" if pointer and pointer.is_user_space else who
     blamed = blamed_frame(trace)
     is_on_behalf = blamed is not None and function_name(blamed.symbol) != function_name(place.symbol)
     on_behalf = f" for {_place(blamed)}" if blamed and is_on_behalf else ""
-    return f"{_place(place)}{on_behalf} of {task}"
+    whose = " in an interrupt" if where.is_in_interrupt else f" of {who}"
+    return f"{_place(place)}{on_behalf}{whose}{', waiting for another CPU' if waits_for_cpu(trace) else ''}"
+
+
+def _fault(report: Report, end: Report | None) -> str:
+    """A fault that the kernel survived: 301 s before, general protection fault in example_purge of x (pid 9)"""
+    ago = f"{end.at - report.at:.0f} s before, " if end and end.at is not None and report.at is not None else ""
+    # "general protection fault, probably for …", "BUG: unable to handle page fault for address: …": what, not where
+    what = _DETAILS.split(report.titles[0].text.removeprefix("BUG: ").removeprefix("Oops: "))[0][:80]
+    return f"{ago}{what} in {_running(exception_trace(report, is_interruption=False), report.task)}"
+
+
+def _earlier(culprit: Culprit) -> str:
+    return f"; {_fault(culprit.earlier, culprit.end)}" if culprit.earlier else ""
+
+
+def _owner(report: Report | None) -> str:
+    if report is None:
+        return ""
+    title = report.has(titles.LOCK_OWNER)
+    blamed = blamed_frame(exception_trace(report, is_interruption=False).trace)
+    where = f", in {_place(blamed)}," if blamed else ""
+    return f" on a lock that {_task(title.task if title else None)}{where} likely holds"
 
 
 def _place(at: Frame | InstructionPointer) -> str:
@@ -85,8 +146,10 @@ def _waiting(blocked: Sequence[BlockedTask]) -> str:
         return ""
     first = blocked[0]
     waited = f" for {first.blocked_seconds} s" if first.blocked_seconds else ""
+    blamed = blamed_frame(first.call_trace)
+    where = f" in {_place(blamed)}" if blamed else ""
     more = f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""
-    return f"; {first.name} (pid {first.pid}){more} had been blocked{waited}"
+    return f"; {first.name} (pid {first.pid}){more} had been blocked{waited}{where}"
 
 
 def _largest(memory: Memory | None) -> str:

@@ -20,8 +20,12 @@ _FULL_RECORD = 900
 _RELEASE_SUFFIX = re.compile(r"[.-](x86_64|amd64|aarch64|arm64)\b")
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 # Lines that only one architecture prints, at boot or with its registers.
-_X86 = re.compile(r"BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}")
-_ARM = re.compile(r"Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : |x29: [0-9a-f]{16}|CPU features: detected")
+# "Linux version 6.8.0-1019-aws (buildd@host) (x86_64-linux-gnu-gcc-13 …" holds it as well.
+_X86 = re.compile(r"Linux version .{1,200}\(x86_64-linux-gnu-gcc|BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}")
+_ARM = re.compile(
+    r"Linux version .{1,200}\(aarch64-linux-gnu-gcc|Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : "
+    r"|x29: [0-9a-f]{16}|CPU features: detected"
+)
 
 # active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
 _COUNT = re.compile(r"\b(\w{2,30}):(\d{1,14})(?!\d)(kB)?")
@@ -29,8 +33,10 @@ _COUNT = re.compile(r"\b(\w{2,30}):(\d{1,14})(?!\d)(kB)?")
 _NODE = re.compile(r"Node \d{1,5} active_anon:")
 _PAGES_OF_RAM = re.compile(r"(\d{1,14}) pages RAM")
 # [    777]     0   777   484532   481310  3903488        0             0 stress
-_PROCESS_HEADER = re.compile(r"\[ {1,3}pid {1,3}\] .{0,200}\bname$")
-_PROCESS = re.compile(r"\[ {0,6}(\d{1,10})\]((?: +-?\d{1,14}){7,9}) (.{1,40})")
+# The columns differ between kernels: [  pid  ]   uid  tgid total_vm      rss … oom_score_adj name
+_PROCESS_HEADER = re.compile(r"\[ {1,3}pid {1,3}\]((?: +\w{2,20}){3,20}) +name$")
+_PROCESS = re.compile(r"\[ {0,8}(\d{1,10})\](?: +-?\d{1,14}){3,20} .{1,40}")
+_COUNTED = re.compile(r"-?[0-9]{1,14}")
 _MOST_PROCESSES = 10
 _PAGE_BYTES = (4096, 16384, 65536)
 # Distributions have some ten thousand modules to load and load some hundred.
@@ -123,13 +129,16 @@ def _counts(lines: list[Line]) -> tuple[dict[str, int], int, int | None]:
 
 def _processes(lines: list[Line], page_bytes: int) -> tuple[ProcessMemory, ...]:
     found: list[ProcessMemory] = []
-    is_table = False
+    columns: list[str] = []
     for line in lines:
-        text = line.text
-        if _PROCESS_HEADER.match(text):
-            is_table, found = True, []
-        elif is_table and (row := _PROCESS.match(text)) is not None:
-            # uid, tgid, total_vm, rss
-            rss = int(row[2].split()[3])
-            found.append(ProcessMemory(name=row[3].strip(), pid=int(row[1]), rss_bytes=max(0, rss) * page_bytes))
+        header = _PROCESS_HEADER.match(line.text)
+        if header is not None:
+            columns, found = header[1].split(), []
+        elif columns and (row := _PROCESS.match(line.text)) is not None and "rss" in columns:
+            # A name may hold spaces, and begin with digits.
+            values = line.text.partition("]")[2].split(maxsplit=len(columns))
+            if len(values) <= len(columns) or not _COUNTED.fullmatch(values[columns.index("rss")]):
+                continue
+            rss = int(values[columns.index("rss")])
+            found.append(ProcessMemory(name=values[-1].strip(), pid=int(row[1]), rss_bytes=max(0, rss) * page_bytes))
     return tuple(sorted(found, key=lambda each: -each.rss_bytes)[:_MOST_PROCESSES])

@@ -29,7 +29,7 @@ _TROUBLE = re.compile(
             r"WARNING: |BUG: |INFO: (?:task |rcu|NMI handler)|rcu: INFO: |Internal error",
             r"(?:NMI )?watchdog: (?:BUG|CPU|Watchdog detected)|NETDEV WATCHDOG|Kernel panic|traps: .{0,60}trap",
             r"clocksource: timekeeping watchdog|sched: RT throttling|perf: interrupt took|hrtimer: interrupt took",
-            r"workqueue: .{0,60}hogged",
+            r"workqueue: .{0,60}hogged|list_(?:add|del) corruption|refcount_t: |usercopy: ",
             # memory and hardware
             r"(?:Out of memory|Memory cgroup out of memory): |.{0,60}(?:invoked oom-killer|page allocation failure)",
             r"(?:mce: )?\[Hardware Error\]|EDAC .{0,40}(?:CE|UE) |Uncorrect",
@@ -57,12 +57,14 @@ def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
     seen: dict[int, Cpu] = {}
     for report in reports:
         is_old = ended is not None and report.at is not None and ended - report.at > _RECENT_SECONDS
-        if report.cpu is None or report.state or is_old or len(seen) >= _MOST_CPUS - 1:
+        # The task of an oops that the kernel survived is dead.
+        is_gone = report is culprit.earlier or (report is culprit.report and not culprit.is_on_cpu)
+        if report.cpu is None or report.state or is_old or is_gone or len(seen) >= _MOST_CPUS - 1:
             continue
         cpu = _cpu(report, report.cpu)
         if cpu is not None:
             seen[report.cpu] = cpu
-    if culprit.report is not None and culprit.cpu is not None and culprit.task and not culprit.report.state:
+    if culprit.is_on_cpu and culprit.cpu is not None and culprit.task:
         pointer, trace = culprit.where.pointer, culprit.where.trace
         symbol = pointer.symbol if pointer else trace[0].symbol if trace else ""
         seen[culprit.cpu] = Cpu(
@@ -117,7 +119,7 @@ def warnings(lines: list[Line], *, end: int) -> tuple[Trouble, ...]:
     alike: dict[str, list[tuple[int, Line]]] = {}
     for index, line in enumerate(lines[:end]):
         text = line.text.lstrip()
-        if _TROUBLE.match(text):
+        if _TROUBLE.match(text) or ((title := titles.read_title(text)) and title.kind == titles.OOPS):
             kept = alike.setdefault(_NUMBERS.sub("#", text[:200]), [])
             kept[min(len(kept), 1) :] = [(index, line)]
     chosen = sorted((each for kept in alike.values() for each in kept), key=lambda each: each[0])

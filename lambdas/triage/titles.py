@@ -12,7 +12,7 @@ from lambdas.triage.model import CrashClass, Task
 PANIC, OOPS, SOFT_LOCKUP, HARD_LOCKUP = "panic", "oops", "soft-lockup", "hard-lockup"
 HUNG_TASK, RCU_STALL, NMI_BACKTRACE, OUT_OF_MEMORY = "hung-task", "rcu-stall", "nmi-backtrace", "out-of-memory"
 SYSRQ, MACHINE_CHECK, WARNING, SHOW_STATE = "sysrq", "machine-check", "warning", "show-state"
-RCU_KTHREAD = "rcu-kthread"
+RCU_KTHREAD, LOCK_OWNER = "rcu-kthread", "lock-owner"
 
 _TRAPS = "|".join(
     (
@@ -38,10 +38,17 @@ _PATTERNS = (
         r"INFO: task (?P<comm>.{1,40}):(?P<pid>\d{1,10}) blocked (?:in I/O wait )?for more than"
         r" (?P<seconds>\d{1,9}) seconds",
     ),
-    # rcu: INFO: rcu_preempt self-detected stall on CPU · INFO: rcu_sched detected stalls on CPUs/tasks:
+    # INFO: task cat:211 is blocked on a mutex likely owned by task dd:209. · … <writer> blocked on an rw-semaphore …
+    (
+        LOCK_OWNER,
+        r"INFO: task (?P<detail>.{1,40}:\d{1,10}) (?:<\w{1,8}> )?(?:is )?blocked on an? [\w-]{1,20} likely (?:last )?"
+        r"(?:owned|held) by task (?P<comm>.{1,40}):(?P<pid>\d{1,10})",
+    ),
+    # rcu: INFO: rcu_preempt self-detected stall on CPU · INFO: rcu_sched detected stalls on CPUs/tasks: { 1 3} (EL7)
     (
         RCU_STALL,
-        r"(?:rcu: )?INFO: \w{1,32} (?:self-detected stall on CPU|detected (?:expedited )?stalls on CPUs/tasks)",
+        r"(?:rcu: )?INFO: \w{1,32} (?:self-detected stall on CPU|detected (?:expedited )?stalls on CPUs/tasks)"
+        r"(?::? ?\{ ?(?P<detail>\d{1,5}(?: \d{1,5}){0,50}) ?\})?",
     ),
     # NMI backtrace for cpu 1 · NMI backtrace for cpu 3 skipped: idling at poll_idle+0x9b/0xb9
     (NMI_BACKTRACE, r"NMI backtrace for cpu (?P<cpu>\d{1,5})(?P<detail> skipped: idling.{0,200})?"),
@@ -59,6 +66,13 @@ _PATTERNS = (
     (OOPS, r"Unable to handle kernel .{1,200}"),
     (OOPS, r"Internal error: .{1,200}"),
     (OOPS, r"Insufficient stack space to handle exception!"),
+    # Until Linux 5.3, and: Bad mode in Error handler detected on CPU3, code 0xbf000002 -- SError
+    (OOPS, r"PANIC: double fault.{0,100}"),
+    (OOPS, r"Bad mode in .{1,200}"),
+    # ZFS: VERIFY3(0 == error) failed (0 == 5) · PANIC at dmu.c:12:dmu_write()
+    (OOPS, r"VERIFY\d?[A-Z]{0,2}\(.{1,200}\) failed.{0,80}|PANIC at .{1,200}"),
+    # LustreError: 2101:0:(osd_handler.c:2017:osd_object_release()) LBUG
+    (OOPS, r"LustreError: .{1,200}\) (?:LBUG|ASSERTION\(.{1,200})"),
     # Oops: general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b6b6b: 0000 [#1] PREEMPT SMP
     (OOPS, rf"(?:Oops: )?(?:{_TRAPS})\b[^\[]{{0,160}}: [0-9a-f]{{4}} \[#\d{{1,9}}\]"),
     (OOPS, r"Oops: .{0,200}\[#\d{1,9}\]"),
@@ -71,7 +85,16 @@ _KINDS = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 _HINT = re.compile(
     r"Kernel panic|BUG|LOCKUP|INFO: |NMI backtrace|ump (?:where|for)|grace-period|invoked oom|[sS]ys[rR]q"
     r"|Hardware Error|SError|Unable to handle|Internal error|Insufficient stack|\[#|corrupted stack"
-    r"|buffer overflow|WARNING: "
+    r"|buffer overflow|WARNING: |PANIC|Bad mode|VERIFY|LustreError"
+)
+
+# Linux's numbers, the same on x86_64 and arm64; the machine that runs this may have others.
+_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+
+# Another program's line without an end may stand before these: "ip-10-0-2-15 login: BUG: soft lockup - …"
+_IN_MID_LINE = re.compile(
+    r"(?<!end )(?:Kernel panic - not syncing: |(?:watchdog: )?BUG: (?:soft lockup - |unable to handle |kernel NULL )"
+    r"|kernel BUG at |Unable to handle kernel |Internal error: |general protection fault.{0,90}\[#)"
 )
 
 
@@ -100,15 +123,22 @@ _MESSAGES = _table(
     (CrashClass.WATCHDOG, r"An NMI occurred"),
 )
 # "Fatal exception" and the like only end an oops; the oops itself says more.
-_AFTER_OOPS = re.compile(r"Fatal exception|Attempted to kill|Aiee, killing|Machine halted|Oops")
+_AFTER_OOPS = re.compile(r"(?:.{1,80}: )?Fatal exception|Attempted to kill|Aiee, killing|Machine halted|Oops|LBUG")
+# Attempted to kill init! exitcode=0x00000007
+_INIT = re.compile(r"Attempted to kill (?:init|the idle task)!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
+# A report after which the kernel goes on as before, and which is seldom why it stops.
+_SURVIVABLE = re.compile(
+    r"BUG: (?:sleeping function|scheduling while atomic|workqueue lockup|Bad |non-zero|using |spinlock|MAX_LOCK)"
+)
 
 _OOPSES = _table(
     (CrashClass.STACK_OVERFLOW, r"stack guard page|kernel stack overflow|corrupted stack end|Insufficient stack space"),
     (CrashClass.NULL_DEREFERENCE, r"NULL pointer dereference"),
     (CrashClass.PAGE_FAULT, r"unable to handle (?:page fault|kernel paging request)|Unable to handle kernel"),
     (CrashClass.BUG, r"kernel BUG at|Oops - BUG|KASAN|KFENCE|KCSAN|UBSAN|sleeping function|scheduling while atomic"),
+    (CrashClass.BUG, r"BRK handler|^VERIFY|^PANIC at|LBUG"),
     (CrashClass.BUG, r"Bad page|workqueue lockup|spinlock|Bad rss|buffer overflow"),
-    (CrashClass.MACHINE_CHECK, r"machine check|SError"),
+    (CrashClass.MACHINE_CHECK, r"machine check|SError|synchronous (?:external abort|parity)"),
 )
 
 
@@ -146,7 +176,8 @@ def read_title(text: str) -> Title | None:
                 task=task,
                 seconds=_number(fields.get("seconds")),
             )
-    return None
+    inside = _IN_MID_LINE.search(text, 1)
+    return read_title(text[inside.start() :]) if inside is not None else None
 
 
 def class_of_panic(message: str) -> CrashClass | None:
@@ -160,6 +191,25 @@ def class_of_oops(titles: list[Title]) -> CrashClass:
     """The class of an oops, from all its titles: "BUG: …" and "Oops: …" are lines of one oops."""
     text = "\n".join(title.text for title in titles)
     return next((each for each, pattern in _OOPSES if pattern.search(text)), CrashClass.OOPS)
+
+
+def is_survivable(titles: list[Title]) -> bool:
+    """Whether no title of the report is of a fault that kills a task."""
+    return all(_SURVIVABLE.match(title.text) for title in titles if title.kind == OOPS)
+
+
+def what_ended_init(message: str) -> str:
+    """SIGBUS · exit status 1, from the message of the panic; "" when it is about something else."""
+    found = _INIT.match(message)
+    if found is None:
+        return ""
+    code = int(found["code"] or "0", 16)
+    if not found["code"]:
+        return "an unknown cause"
+    number = code & 0x7F
+    if not number:
+        return f"exit status {code >> 8 & 0xFF}"
+    return _SIGNALS.get(number, f"signal {number}")
 
 
 def _number(digits: str | None) -> int | None:

@@ -13,7 +13,7 @@ from analysis.compare_with_crash import compare, stacks_by_crash
 from analysis.debuginfo import Sources
 from lab.guest.saved_state import restored
 from lambdas.triage import triage
-from lambdas.triage.signature import function_name
+from lambdas.triage.blame import function_name
 from tests.guest import crash_module
 from tests.guest.crash_classes import CRASH_CLASSES, PAGE, Finding, Row, page
 from tests.guest.crash_guest import CrashClass, Dump, crash_guest

@@ -10,6 +10,12 @@ from tests.lambdas.triage.triage_cases import CASES, LOGS, Case, read
 STAMP = re.compile(r"^\[ *\d+\.\d+\]( ?\[ *[TC]\d+\])? ?", re.MULTILINE)
 
 
+def restamp(log: str, stamp: str) -> str:
+    """With another time stamp, except where a caller's id follows; `{at}` is printk's own."""
+    own = re.compile(r"(?m)^(?P<at>\[ *\d+\.\d+\]) (?! *\[ *[TC]\d)")
+    return own.sub(lambda found: stamp.format(at=found["at"]), log)
+
+
 def function(told: Triage) -> str:
     """The innermost function."""
     return told.call_trace[0].symbol if told.call_trace else ""
@@ -40,6 +46,13 @@ def test_names_class_cpu_task_and_function(name: str) -> None:
         pytest.param(lambda log: log.replace("\n", "\r\n"), id="from-a-serial-console"),
         pytest.param(lambda log: re.sub("(?m)^", "<4>", log), id="with-levels"),
         pytest.param(lambda log: re.sub("(?m)^(?=.)", "Nov 23 10:57:58 ip-10-0-2-15 kernel: ", log), id="from-syslog"),
+        pytest.param(lambda log: restamp(log, "{at} host kernel: "), id="journald-short-monotonic"),
+        pytest.param(lambda log: restamp(log, "Nov 23 10:57:58.123456 host kernel: "), id="journald-short-precise"),
+        pytest.param(lambda log: restamp(log, "Mon 2026-11-23 10:57:58 UTC host kernel: "), id="journald-short-full"),
+        pytest.param(lambda log: restamp(log, "2026-11-23T10:57:58,123456+00:00 "), id="dmesg-iso"),
+        pytest.param(lambda log: restamp(log, "[Nov23 10:57] "), id="dmesg-reltime"),
+        pytest.param(lambda log: re.sub(r"(?m)^(\[ *\d+\.\d+)", r"\1 <    0.000012>", log), id="dmesg-delta"),
+        pytest.param(lambda log: re.sub(r"(?m)^(?=\[)", "kern  :info  : ", log), id="dmesg-decoded"),
         pytest.param(lambda log: f"\udcff\x00\x1b[0;31m\n{log}\udcfe", id="with-bytes-that-are-no-text"),
         pytest.param(lambda log: f"ip-10-0-2-15 login: {log}", id="behind-a-login-prompt"),
     ],
@@ -52,6 +65,19 @@ def test_says_the_same_however_the_log_came(name: str, change: "object") -> None
 @pytest.mark.parametrize("name", [name for name in CASES if "interleaved" not in name])
 def test_needs_no_time_stamps(name: str) -> None:
     assert_told(triage(STAMP.sub("", read(name))), CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_reads_the_records_of_dev_kmsg(name: str) -> None:
+    records = []
+    for number, line in enumerate(read(name).splitlines()):
+        stamp = re.match(r"\[ *(\d+)\.(\d+)\](?: ?\[ *([TC]\d+)\])? ?", line)
+        if stamp is None:
+            continue
+        caller = f",caller={stamp[3]}" if stamp[3] else ""
+        records.append(f"4,{number},{stamp[1]}{stamp[2]:0<6},-{caller};{line[stamp.end() :]}\n SUBSYSTEM=pci\n")
+    if records:
+        assert_told(triage("".join(records)), CASES[name])
 
 
 def test_tells_all_of_a_hang() -> None:

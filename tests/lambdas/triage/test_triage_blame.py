@@ -2,8 +2,8 @@
 
 import pytest
 
+from lambdas.triage.blame import blamed_frame
 from lambdas.triage.model import Frame
-from lambdas.triage.signature import blamed_frame
 
 
 def blamed(*symbols: str) -> str:

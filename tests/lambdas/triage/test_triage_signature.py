@@ -5,10 +5,11 @@ import re
 import pytest
 
 from lambdas.triage import triage
-from lambdas.triage.signature import function_name
+from lambdas.triage.blame import function_name
 from tests.lambdas.triage.triage_cases import CASES, read
 
-KNOWN = sorted(name for name in CASES if name not in ("machine-check", "warnings-only"))
+UNKNOWN = ("hung-task-nobody-named", "machine-check", "warnings-only")
+KNOWN = sorted(name for name in CASES if name not in UNKNOWN)
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -24,12 +25,12 @@ def test_no_two_troubles_of_the_corpus_share_one() -> None:
     by_signature: dict[str, set[tuple[str, str]]] = {}
     for name in KNOWN:
         told = triage(read(name))
-        what = (told.crash_class.value, told.call_trace[0].symbol if told.call_trace else "")
+        what = (told.crash_class.value, told.blamed.symbol if told.blamed else "")
         by_signature.setdefault(told.signature, set()).add(what)
     assert all(len(troubles) == 1 for troubles in by_signature.values())
 
 
-@pytest.mark.parametrize("name", ["machine-check", "warnings-only"])
+@pytest.mark.parametrize("name", UNKNOWN)
 def test_nothing_known_has_none(name: str) -> None:
     assert triage(read(name)).signature == ""
 
@@ -50,3 +51,28 @@ def test_the_depth_of_a_recursion_does_not_count() -> None:
     log = read("stack-overflow")
     frame = "[   99.000055]  recurse_for_ever+0x3d/0x60 [hang_me]\n"
     assert triage(log.replace(frame, frame * 9)).signature == triage(log).signature
+
+
+def test_hung_disks_have_one_whichever_task_was_found_first() -> None:
+    logs = ("hung-tasks-journal-first", "hung-tasks-cron-first")
+    assert len({triage(read(name)).signature for name in logs}) == 1
+
+
+def test_two_hangs_that_both_hit_an_idle_cpu_differ_by_what_hung() -> None:
+    logs = ("nmi-on-idle-cpu-disk-stalled", "nmi-on-idle-cpu-network-reset", "nmi-on-idle-cpu-after-an-oops")
+    assert len({triage(read(name)).signature for name in logs}) == len(logs)
+
+
+def test_an_idle_cpu_and_nothing_else_has_none() -> None:
+    """Otherwise all hangs that the interrupt found idle would be one."""
+    log = read("nmi-on-idle-cpu-disk-stalled")
+    told = triage("".join(line for line in log.splitlines(keepends=True) if " 4340." not in line))
+    assert (told.signature, told.blamed) == ("", None)
+    assert told.sentence == "The machine hung: CPU 0 was idle at the interrupt, and the log names no other trouble."
+
+
+def test_a_process_that_ate_all_memory_is_the_trouble_whoever_asked_last() -> None:
+    log = read("out-of-memory-6.8-columns")
+    other = log.replace("filemap_", "shmem_").replace("kubelet", "sshd").replace(" 2210", " 811")
+    assert triage(other).signature == triage(log).signature
+    assert triage(log.replace(" java", " mysqld")).signature != triage(log).signature

@@ -24,6 +24,38 @@ class Case:
 
 
 CASES = {
+    "double-fault-redhat8": Case(CrashClass.OOPS, 1, ("kworker/u4:1", 1227), "example_map"),
+    "external-abort-arm64": Case(
+        CrashClass.MACHINE_CHECK, 9, ("postgres", 4127), "xfs_buf_item_format", architecture="aarch64"
+    ),
+    "hung-task-mutex-of-a-file-system": Case(
+        CrashClass.HUNG_TASK, 1, ("postgres", 2101), "__schedule", blamed="example_commit"
+    ),
+    "hung-task-mutex-of-the-network": Case(
+        CrashClass.HUNG_TASK, 1, ("kworker/3:1", 455), "__schedule", architecture="", blamed="ena_fw_reset_device"
+    ),
+    "hung-task-nobody-named": Case(CrashClass.HUNG_TASK, 0, None, ""),
+    "hung-tasks-cron-first": Case(
+        CrashClass.HUNG_TASK, 1, ("jbd2/nvme1n1-8", 391), "__schedule", blamed="jbd2_journal_commit_transaction"
+    ),
+    "hung-tasks-journal-first": Case(
+        CrashClass.HUNG_TASK, 1, ("jbd2/nvme1n1-8", 388), "__schedule", blamed="jbd2_journal_commit_transaction"
+    ),
+    "list-del-corruption": Case(
+        CrashClass.BUG, 5, ("kworker/5:2", 812), "__list_del_entry_valid.cold", blamed="example_flow_expire"
+    ),
+    # What hung is another task than the idle one that the interrupt found.
+    "nmi-on-idle-cpu-after-an-oops": Case(CrashClass.NMI_HANG, 0, ("containerd-shim", 2231), "example_queue_purge"),
+    "nmi-on-idle-cpu-disk-stalled": Case(
+        CrashClass.NMI_HANG, 0, ("jbd2/nvme1n1-8", 388), "__schedule", blamed="jbd2_journal_commit_transaction"
+    ),
+    "nmi-on-idle-cpu-network-reset": Case(
+        CrashClass.NMI_HANG, 0, ("kworker/1:2", 901), "__schedule", blamed="ena_destroy_device"
+    ),
+    "oops-and-a-second-title": Case(CrashClass.OOPS, 2, ("swapper/2", 0), "find_busiest_group"),
+    "out-of-memory-6.8-columns": Case(
+        CrashClass.OUT_OF_MEMORY, 1, ("kubelet", 2210), "out_of_memory.cold", blamed="filemap_fault"
+    ),
     "bug-in-softirq": Case(CrashClass.BUG, 0, ("swapper/0", 0), "example_clean_rx"),
     "general-protection-fault": Case(CrashClass.OOPS, 0, ("my app: (x) y", 5150), "fput"),
     "hard-lockup-redhat9": Case(

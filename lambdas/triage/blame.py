@@ -1,0 +1,131 @@
+"""Which function of a stack to blame: not the one that waits, copies or checks for its caller, but the caller. Pure."""
+
+import re
+from collections.abc import Sequence
+from itertools import takewhile
+
+from lambdas.triage.model import Frame
+
+# native_queued_spin_lock_slowpath.part.0 · foo.isra.12.cold · foo.llvm.123456
+_SUFFIX = re.compile(r"\.(?:cold|isra|constprop|part|llvm|lto_priv)(?:\.\d+)?(?=\.|$)|\.\d+$")
+
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns))
+
+
+# Every task's stack ends in these: the entry into the kernel, or the start of the task.
+_BOTTOM = _any_of(
+    r"entry_SYSCALL_64\w*|entry_SYSENTER\w*|do_syscall_64|do_fast_syscall_32|x64_sys_call|el0t?_\w+|do_el0_svc|invoke_syscall",
+    r"system_call_fastpath|ret_from_fork\w*|kthread|ret_from_kernel_thread|child_rip|process_one_work|worker_thread",
+    r"start_kernel|x86_64_start_\w+|secondary_startup_64\w*|start_secondary|(?:arch_call_)?rest_init|common_startup_64|kernel_init",
+)
+# A CPU with nothing to do.
+_IDLE = _any_of(
+    r"(?:pv_|native_|xen_|acpi_|tdx_|arch_)*(?:safe_)?halt|default_(?:enter_)?idle\w*|(?:arch_)?cpu_idle(?:_\w+)?",
+    r"do_idle|cpu_do_idle|cpuidle\w*|call_cpuidle|cpu_startup_entry|poll_idle|psci_\w*(?:idle|suspend)\w*",
+    r"(?:intel|acpi|mwait|amd_e400|haltpoll)_idle\w*|acpi_processor_ffh_cstate_enter|(?:native_)?play_dead\w*",
+)
+# Waits for a disk or the network.
+_DEVICE_WAITS = _any_of(
+    r"io_schedule\w*|wait_for_completion_io\w*|bit_wait_io\w*|(?:__)?wait_on_buffer|(?:__)?blk_(?:execute_rq|mq_get_tag)\w*",
+    r"submit_bio_wait|(?:folio_)?wait_on_page_\w+|folio_wait_\w+|rpc_wait_bit\w*|nfs_wait_bit\w*",
+)
+# Waits until another CPU has executed something.
+_CPU_WAITS = _any_of(
+    r"smp_call_\w+|(?:__)?generic_exec_single|(?:__)?csd_lock_\w+|stop_(?:one_cpu|two_cpus|cpus|machine)\w*|multi_cpu_stop"
+)
+_CALLED_FOR_OTHERS = _any_of(
+    # sleeping
+    r"__switch_to(?:_asm)?|context_switch|finish_task_switch|(?:preempt_)?(?:__)?schedule(?:_\w+)?|io_schedule(?:_\w+)?",
+    r"(?:do_|__)?wait_for_common(?:_\w+)?|wait_for_completion\w*|(?:out_of_line_|__)?wait_on_bit\w*|bit_wait\w*|wait_woken",
+    r"(?:folio_)?wait_(?:bit|on_page_bit|on_page)\w*|folio_wait_\w+|(?:__)?wait_on_buffer|do_nanosleep|hrtimer_nanosleep",
+    r"(?:m|u|s)sleep\w*|__?const_udelay|(?:__)?[un]?delay(?:_\w+)?|prepare_to_wait\w*|finish_wait|(?:s|rcu)wait_\w+|submit_bio_wait",
+    # taking a lock or giving it back, asleep or spinning
+    r"(?:__)?(?:mutex|ww_mutex|rt_mutex)_\w*lock\w*|mutex_(?:spin_on_owner|optimistic_spin)|rwbase_\w+|rwsem_\w+|osq_(?:un)?lock",
+    r"(?:__)?down(?:_(?:read|write|common|killable|interruptible|timeout|trylock)\w*)?|(?:__)?up(?:_(?:read|write))?|rt_spin_\w+",
+    r"rtlock_slowlock\w*|(?:__)?percpu_(?:down|up|rwsem)\w*|cpus_(?:read|write)_(?:un)?lock|(?:get|put)_online_cpus",
+    r"(?:__|_|do_)?(?:raw_)?(?:spin|read|write)_(?:try|un)?lock\w*|(?:arch|virt)_(?:spin|read|write)_(?:un)?lock\w*",
+    r"(?:native_|__)?(?:pv_)?queued_(?:spin|read|write)_(?:un)?lock\w*|kvm_(?:wait|kick_cpu)|(?:hv|xen)_qlock_\w+|pv_wait\w*",
+    r"(?:__)?pv_(?:hash|kick|wait)\w*|ticket_spin_\w+|__ticket_spin_\w+|mcs_spin_\w+|rtnl_(?:net_)?(?:un)?lock\w*|(?:__)?lock_sock\w*",
+    r"release_sock|(?:__)?(?:folio_)?lock_page\w*|(?:__)?folio_(?:un)?lock\w*|inode_(?:un)?lock\w*|(?:__)?lock_(?:acquire|release)\w*",
+    r"console_(?:un)?lock|lock_two_\w+|dma_resv_(?:un)?lock\w*|(?:__)?local_bh_enable\w*|_local_bh_enable",
+    # waiting for other CPUs, tasks and grace periods
+    r"smp_call_\w+|(?:__)?generic_exec_single|on_each_cpu\w*|(?:__)?csd_lock_\w+|csd_lock|stop_(?:one_cpu|two_cpus|cpus|machine)\w*",
+    r"multi_cpu_stop|native_flush_tlb_\w+|kick_all_cpus_sync|(?:__)?flush_(?:work|workqueue|delayed_work|scheduled_work)\w*",
+    r"(?:__)?cancel_(?:delayed_)?work\w*|drain_workqueue|kthread_(?:stop|park|flush_\w+|cancel_\w+)|(?:try_to_)?del_timer_sync",
+    r"timer_(?:delete|shutdown)_sync|hrtimer_cancel\w*|tasklet_(?:kill|unlock_wait)\w*|synchronize_\w+|(?:__)?synchronize_srcu\w*",
+    r"_?(?:s?rcu|rcu_tasks)_barrier\w*|(?:__)?wait_rcu_gp\w*|cond_synchronize_\w+|rcu_exp_\w+|(?:async_)?synchronize_(?:full|cookie)\w*",
+    # asking for memory or giving it back
+    r"dump_header|oom_kill_process|out_of_memory|(?:__)?alloc_pages\w*|(?:__)?alloc_frozen_pages\w*|(?:__)?get_free_pages?",
+    r"(?:__)?(?:vma_|filemap_)?(?:alloc_folio|folio_alloc)\w*|__page_cache_alloc|pagecache_get_page|__filemap_get_folio",
+    r"(?:__)?k[vm]?(?:malloc|zalloc|calloc|realloc|memdup)\w*|kmem_cache_(?:alloc|free)\w*|_*slab_(?:alloc|free)\w*|allocate_slab",
+    r"new_slab|k[vz]?free\w*|_*(?:cache|slab)_free\w*|(?:__)?free_pages?(?!_table)\w*|free_unref_(?:page|folio)\w*|(?:__)?v[mz]alloc\w*|vfree",
+    r"get_page_from_freelist|rmqueue\w*|mempool_(?:alloc|free)\w*|try_charge\w*|(?:__)?mem_cgroup_charge\w*",
+    # copying and clearing
+    r"(?:__)?mem(?:cpy|set|move|cmp|chr)\w*|(?:__)?str(?:n|l|s|r)?(?:len|cpy|cmp|cat|casecmp|chr|str)\w*|rep_(?:movs|stos)\w*",
+    r"(?:__)?clear_(?:page|huge_page|highpage|user|folio)\w*|copy_(?:mc_|user_)?(?:high)?page(?:_(?!range)\w+)?|copy_user_\w+",
+    r"(?:__|_|raw_)?(?:arch_)?copy_(?:from|to|in)_(?:user|iter|kernel)\w*|(?:__)?(?:get|put)_user\w*|copy(?:in|out)|csum_partial\w*",
+    # checking: what they find is their caller's doing
+    r"(?:__)?list_(?:add|del)\w*(?:valid|report)\w*|(?:__)?refcount_\w+|(?:__)?stack_chk_fail|(?:__)?fortify_\w+|usercopy_abort",
+    r"(?:__)?check_(?:object_size|heap_object|memory_region)\w*|(?:__)?(?:ubsan|kasan|asan|kfence|kmsan|kcsan|tsan)_\w+|print_report",
+    r"print_address_description\w*|(?:__)?debug_(?:object|print_object|check_no_obj|spin|mutex|rt_mutex)\w*|spin_(?:bug|dump)",
+    r"object_err|slab_(?:err|bug|fix)\w*|check_(?:slab|object|bytes_and_report)\w*|(?:alloc|free)_debug_processing|print_trailer",
+    r"_*might_(?:sleep|resched|fault)\w*|__schedule_bug|bad_page\w*|free_page_is_bad\w*|check_new_page\w*|report_bug|handle_bug",
+    # thunks and the kernel's own patching
+    r"__x86_\w*thunk\w*|srso_\w+|retbleed_\w+|\w*retpoline\w*|__fentry__|ftrace_\w*(?:caller|call|stub)\w*|return_to_handler",
+    r"__SC[TK]__\w+|__traceiter_\w+|(?:native_|pv_native_)(?:irq_(?:en|dis)able|save_fl|restore_fl)|arch_local_irq_\w+",
+    r"trace_hardirqs_\w+",
+    # ending a task, and telling all about it
+    r"do_exit|do_group_exit|make_task_dead|rewind_stack_\w+|get_signal|arch_do_signal\w*|exit_to_user_mode\w*|irqentry_exit\w*",
+)
+# Their names differ from boot to boot: a program's tag, an address.
+_PER_PROGRAM = _any_of(r"bpf_prog_\w+|bpf_(?:trampoline|dispatcher)_\w+|kprobe_\w*insn\w*|0x[0-9a-f]+")
+
+
+def function_name(symbol: str) -> str:
+    """The name in the source, without the suffixes of the compiler."""
+    return _SUFFIX.sub("", symbol)
+
+
+def blamed_frame(trace: Sequence[Frame]) -> Frame | None:
+    """The innermost reliable frame that acts on its own; if none does, the innermost; None: the CPU was idle."""
+    sure = [frame for frame in trace if frame.is_reliable]
+    if not sure or is_idle(sure):
+        return None
+    return next((frame for frame in sure if not _is_machinery(function_name(frame.symbol))), sure[0])
+
+
+def telling_names(trace: Sequence[Frame]) -> list[str]:
+    """The functions that act on their own, from the blamed one outwards; a recursion counts once."""
+    if is_idle(trace):
+        return []
+    names = [function_name(frame.symbol) for frame in trace if frame.is_reliable]
+    telling = [name for name in names if not _is_machinery(name) and not _PER_PROGRAM.fullmatch(name)]
+    return [name for place, name in enumerate(telling) if place == 0 or name != telling[place - 1]]
+
+
+def is_idle(trace: Sequence[Frame]) -> bool:
+    """Whether a CPU did nothing. A softirq of an idle CPU is not idle."""
+    names = (function_name(frame.symbol) for frame in trace if frame.is_reliable)
+    first = next((name for name in names if _IDLE.fullmatch(name) or not _is_machinery(name)), "")
+    return _IDLE.fullmatch(first) is not None
+
+
+def waits_for_cpu(trace: Sequence[Frame]) -> bool:
+    """Whether the task spins until another CPU has answered."""
+    return any(_CPU_WAITS.fullmatch(name) for name in _names_above_the_blamed(trace))
+
+
+def waits_for_device(trace: Sequence[Frame]) -> bool:
+    """Whether a sleeping task waits for a disk or the network, and not for another task."""
+    return any(_DEVICE_WAITS.fullmatch(name) for name in _names_above_the_blamed(trace))
+
+
+def _names_above_the_blamed(trace: Sequence[Frame]) -> list[str]:
+    names = [function_name(frame.symbol) for frame in trace if frame.is_reliable]
+    return list(takewhile(_is_machinery, names))
+
+
+def _is_machinery(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in (_CALLED_FOR_OTHERS, _BOTTOM))

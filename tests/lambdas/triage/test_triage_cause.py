@@ -1,0 +1,163 @@
+"""The sentence names the cause, and not who brought the news."""
+
+import pytest
+
+from lambdas.triage import CrashClass, triage
+from tests.lambdas.triage.triage_cases import read
+
+PANIC = "[  900.5] Kernel panic - not syncing: {}\n"
+WHO = "[  900.5] CPU: 1 PID: {} Comm: {} Not tainted 5.10.0-8-amd64 #1\n"
+HUNG = """[  900.1] INFO: task {0}:{1} blocked for more than 122 seconds.
+[  900.1] task:{0} state:D stack:0 pid:{1} ppid:2 flags:0x4000
+[  900.1]  __schedule+0x27c/0x6b0
+[  900.1]  schedule+0x33/0x110
+"""
+
+
+def frames(*names: str) -> str:
+    return "[  900.2] Call Trace:\n" + "".join(f"[  900.2]  {name}+0x12/0x90\n" for name in names)
+
+
+def test_a_fault_that_the_kernel_survived_is_told_with_the_hang() -> None:
+    told = triage(read("nmi-on-idle-cpu-after-an-oops"))
+    assert told.sentence == (
+        "The machine hung: 301 s before, general protection fault in example_queue_purge [example_sec] of"
+        " containerd-shim (pid 2231); kworker/2:1 (pid 88) had been blocked for 120 s in example_worker [example_sec];"
+        " the interrupted CPU 0 was idle."
+    )
+    assert told.instruction_pointer is not None
+    assert told.instruction_pointer.symbol == "native_safe_halt"
+
+
+def test_the_blocked_task_is_the_cause_when_the_interrupt_found_an_idle_cpu() -> None:
+    assert triage(read("nmi-on-idle-cpu-disk-stalled")).sentence == (
+        "The machine hung: jbd2/nvme1n1-8 (pid 388) had been blocked for 120 s in jbd2_journal_commit_transaction"
+        " [jbd2]; the interrupted CPU 0 was idle."
+    )
+
+
+def test_a_crash_in_a_softirq_is_not_that_of_the_task_it_interrupted() -> None:
+    told = triage(read("oops-and-a-second-title"))
+    assert told.sentence == "The kernel crashed on CPU 2 in find_busiest_group in an interrupt."
+
+
+def test_a_softirq_on_the_idle_task_is_not_idle() -> None:
+    log = (
+        PANIC.format("NMI: Not continuing")
+        + WHO.format(0, "swapper/1")
+        + "[  900.2] RIP: 0010:example_poll+0x12/0x90 [example_net]\n[  900.2]  <IRQ>\n"
+        + frames("net_rx_action", "__do_softirq", "irq_exit_rcu")
+        + "[  900.2]  </IRQ>\n"
+        + frames("asm_common_interrupt", "default_idle", "do_idle")
+    )
+    told = triage(log)
+    assert told.sentence == "The machine hung: CPU 1 ran example_poll [example_net] in an interrupt."
+    assert told.signature
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [("00000007", "SIGBUS"), ("0000000b", "SIGSEGV"), ("00000009", "SIGKILL"), ("00000100", "exit status 1")],
+)
+def test_the_signal_that_killed_init_is_named(code: str, cause: str) -> None:
+    log = PANIC.format(f"Attempted to kill init! exitcode=0x{code}") + WHO.format(1, "systemd")
+    told = triage(log + frames("dump_stack", "panic", "do_exit", "do_group_exit", "get_signal"))
+    assert told.sentence == (
+        f"The first process, systemd (pid 1), was ended by {cause}, and the kernel cannot run without it."
+    )
+    assert told.signature not in ("", triage(log.replace(code, "00000004")).signature)
+    assert told.blamed is None
+
+
+def test_an_oops_of_init_is_the_cause_of_its_end() -> None:
+    oops = "[  900.0] BUG: unable to handle page fault for address: ffffa2a2a2a2a2a2\n" + WHO.format(1, "systemd")
+    log = oops + "[  900.2] RIP: 0010:example_read+0x12/0x90\n" + frames("vfs_read")
+    log += PANIC.format("Attempted to kill init! exitcode=0x00000009")
+    assert triage(log).crash_class == CrashClass.PAGE_FAULT
+
+
+def test_who_likely_holds_the_lock_is_named_with_its_place() -> None:
+    log = HUNG.format("cat", 211) + frames("schedule_preempt_disabled", "__mutex_lock", "example_read")
+    log += "[  900.3] INFO: task cat:211 is blocked on a mutex likely owned by task dd:209.\n"
+    log += "[  900.3] task:dd state:S stack:0 pid:209 ppid:2 flags:0x4000\n"
+    log += frames("__schedule", "schedule", "example_sleep_with_the_mutex") + PANIC.format("hung_task: blocked tasks")
+    assert triage(log).sentence == (
+        "Hung task: cat (pid 211) was blocked for 122 s in example_read on a lock that dd (pid 209), in"
+        " example_sleep_with_the_mutex, likely holds."
+    )
+
+
+def test_of_hung_tasks_the_holder_of_the_lock_comes_before_its_waiter() -> None:
+    waiter = HUNG.format("cat", 211) + frames("__mutex_lock", "example_read")
+    waiter += "[  900.1] INFO: task cat:211 is blocked on a mutex likely owned by task dd:209.\n"
+    holder = HUNG.format("dd", 209) + frames("schedule_timeout", "example_wait_for_firmware")
+    told = triage(waiter + holder + PANIC.format("hung_task: blocked tasks"))
+    assert told.task is not None
+    assert told.task.name == "dd"
+
+
+def test_nobody_is_named_when_the_detector_named_nobody() -> None:
+    told = triage(read("hung-task-nobody-named"))
+    assert told.sentence == "Hung task: the kernel named no task, since kernel.hung_task_warnings was used up."
+
+
+def test_a_wait_for_another_cpu_is_told_as_such() -> None:
+    log = "[  900.1] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [java:777]\n" + WHO.format(777, "java")
+    log += "[  900.2] RIP: 0010:smp_call_function_many_cond+0x12/0x90\n"
+    log += frames("on_each_cpu_cond_mask", "flush_tlb_mm_range", "example_unmap")
+    told = triage(log + PANIC.format("softlockup: hung tasks"))
+    assert told.sentence == (
+        "Soft lockup: CPU 1 ran nothing else for 26 s than smp_call_function_many_cond for flush_tlb_mm_range of java"
+        " (pid 777), waiting for another CPU."
+    )
+
+
+def test_a_warning_that_panics_is_blamed_on_who_was_warned_about() -> None:
+    """Linux 4.13 to 5.x panics in the trap of the warning, before its stack is printed."""
+    log = "[  900.1] WARNING: CPU: 1 PID: 42 at fs/example.c:33 example_put+0x12/0x90\n"
+    log += PANIC.format("panic_on_warn set ...") + WHO.format(42, "mount")
+    log += frames("dump_stack", "panic", "__warn.cold", "report_bug", "do_error_trap", "do_invalid_op", "invalid_op")
+    log += "[  900.2] RIP: 0010:example_put+0x12/0x90 [example_fs]\n" + frames("example_kill_super")
+    told = triage(log)
+    assert (told.crash_class, told.blamed.symbol if told.blamed else "") == (CrashClass.BUG, "example_put")
+
+
+def test_the_first_panic_counts() -> None:
+    first = PANIC.format("NMI: Not continuing") + WHO.format(9, "java") + frames("example_spin")
+    told = triage(
+        first + PANIC.format("Fatal exception in interrupt") + WHO.format(7, "cron") + frames("example_other")
+    )
+    assert (told.crash_class, told.task.pid if told.task else None) == (CrashClass.NMI_HANG, 9)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "VERIFY3(0 == example_error) failed (0 == 5)\n[   80.0] PANIC at example.c:12:example_write()",
+        "LustreError: 2101:0:(example.c:2017:example_release()) LBUG",
+        "Unable to handle kernel paging request at virtual address dead000000000108",
+        "divide error: 0000 [#1] PREEMPT SMP",
+    ],
+)
+def test_a_fault_that_left_its_locks_behind_is_a_warning_and_in_the_sentence(title: str) -> None:
+    fault = f"[   80.0] {title}\n[   80.1] CPU: 0 PID: 61 Comm: example Tainted: P OE 4.18.0-553.el8.x86_64 #1\n"
+    fault += "[   80.2] Call Trace:\n[   80.2]  example_write+0x12/0x90 [example]\n"
+    log = (
+        fault
+        + HUNG.format("cat", 211)
+        + frames("__mutex_lock", "example_read")
+        + PANIC.format("hung_task: blocked tasks")
+    )
+    told = triage(log)
+    assert any(title.split("\n", maxsplit=1)[0] in each.text for each in told.warnings)
+    assert "820 s before, " in told.sentence
+    assert "in example_write [example] of example (pid 61)" in told.sentence
+
+
+def test_the_stalled_cpu_of_red_hat_7_is_in_the_title() -> None:
+    log = "[  900.1] INFO: rcu_sched detected stalls on CPUs/tasks: { 3} (detected by 0, t=60002 jiffies, g=7)\n"
+    log += "[  900.1] Task dump for CPU 3:\n"
+    log += "[  900.1] java            R  running task        0  9120      1 0x00000008\n" + frames("example_read_side")
+    log += PANIC.format("RCU Stall").replace("\n", "\n\n") + WHO.format(0, "swapper/0").replace("CPU: 1", "CPU: 0")
+    told = triage(log)
+    assert (told.crashing_cpu, told.task.pid if told.task else None) == (3, 9120)
