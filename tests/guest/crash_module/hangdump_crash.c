@@ -25,8 +25,15 @@ static DEFINE_MUTEX(hangdump_contended_mutex);
 /* Read and written, so that the compiler keeps the loops and the recursion. */
 static volatile unsigned long hangdump_rounds;
 
+/* The end of insmod waits for all processors: behind a deaf one it would never come, and keep a processor busy. */
+static void hangdump_let_insmod_end(void)
+{
+	schedule_timeout_idle(3 * HZ);
+}
+
 static noinline int hangdump_spin_with_interrupts_off(void *unused)
 {
+	hangdump_let_insmod_end();
 	local_irq_disable();
 	/* Whoever sends the interrupt waits for this on the console. */
 	pr_emerg("hangdump_crash: this processor hears nothing any more\n");
@@ -57,8 +64,7 @@ static noinline int hangdump_read_for_ever(void *unused)
 /* Its own processor cannot tell of the stall: another one does. */
 static noinline int hangdump_read_with_interrupts_off(void *unused)
 {
-	/* insmod first: its end waits for all processors, and it would stall as well. */
-	schedule_timeout_idle(3 * HZ);
+	hangdump_let_insmod_end();
 	rcu_read_lock();
 	local_irq_disable();
 	while (hangdump_rounds != ULONG_MAX)
