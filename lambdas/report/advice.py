@@ -1,11 +1,13 @@
 """The next steps for a verdict and a crash class: sentences, and commands to copy. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from lambdas.incident.record import Verdict
 from lambdas.report.facts import Facts
 from lambdas.report.text import argument, uri
 from lambdas.runtime.notification import next_step
+from lambdas.triage.blame import is_idle, waits_for_device
 from lambdas.triage.model import CrashClass, Triage
 
 # With these the dump is, or may be, still on the instance.
@@ -51,8 +53,8 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
     """The most useful step first."""
     verdict = incident.text("verdict")
     steps = []
-    if triage and triage.crash_class in _BY_CLASS:
-        steps.append(Step(_BY_CLASS[triage.crash_class]))
+    if triage and (words := _by_cause(triage) or _BY_CLASS.get(triage.crash_class, "")):
+        steps.append(Step(words))
     if verdict in _REFUSALS:
         steps.append(Step(next_step(incident.text("decisionReason") or incident.text("reason"))))
     steps.extend(_read_the_dump(incident))
@@ -71,6 +73,42 @@ def next_steps(incident: Facts, triage: Triage | None) -> list[Step]:
     if verdict in (Verdict.PANIC_NO_DUMP, Verdict.NO_PANIC):
         steps.append(Step("Run ProvisionDumpVolume for the instance again: it checks kdump and names each fault."))
     return [step for step in steps if step.words]
+
+
+_INIT_ENDED = re.compile(r".{0,60}Attempted to kill init!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
+_SIGBUS = 7
+_WAITING = (CrashClass.NMI_HANG, CrashClass.HUNG_TASK)
+
+
+def _by_cause(triage: Triage) -> str:
+    """What fits the facts better than the words for the class; "" if nothing does."""
+    init = _INIT_ENDED.match(triage.panic_message)
+    if init is not None and int(init["code"] or "0", 16) & 0x7F == _SIGBUS:
+        return (
+            "A page of init could not be read from its disk. Look for errors of the root volume in the log, and at its "
+            "status checks at that time."
+        )
+    if init is not None:
+        return "The first process ended. See what it said last, and whether memory or the root volume failed."
+    if triage.crash_class not in _WAITING:
+        return ""
+    if waits_for_device(triage.call_trace):
+        return (
+            "The task waits for a disk or the network. Look for errors and timeouts in the log, and at the volumes' "
+            "VolumeQueueLength and VolumeStalledIOCheck at that time."
+        )
+    return _by_what_hung(triage) if triage.crash_class == CrashClass.NMI_HANG else ""
+
+
+def _by_what_hung(triage: Triage) -> str:
+    if is_idle(triage.call_trace):
+        return "The log names nobody. Read the dump with symbols: who is blocked, and what waits for a disk."
+    if any(triage.task and each.pid == triage.task.pid for each in triage.blocked_tasks):
+        return _BY_CLASS[CrashClass.HUNG_TASK]
+    pointer = triage.instruction_pointer.symbol if triage.instruction_pointer else ""
+    if triage.call_trace and pointer and triage.call_trace[0].symbol != pointer:
+        return "A task crashed before and never gave its locks back. Search newer kernels for fixes of its function."
+    return ""
 
 
 def _read_the_dump(incident: Facts) -> list[Step]:

@@ -1,7 +1,10 @@
-"""The index of all incidents: newest first, grouped by signature, and the reasons of refusals. Pure."""
+"""The index of all incidents: newest first, filtered by a click, the repeated crashes, the reasons of refusals. Pure.
+
+A page has no script: a filter is a link to an anchor, and the style hides what the anchor's filter leaves out.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
@@ -13,6 +16,8 @@ from lambdas.runtime.visible_text import clip
 
 _LONGEST = 160
 _MOST_GROUPS = 20
+_MOST_FILTERS = 20
+_BINS = 12
 
 
 @dataclass(frozen=True)
@@ -24,18 +29,38 @@ class Entry:
     tone: str
     what: str
     link: str
+    # The anchors of the filters that show it: f1 f4
+    filters: str
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A link that shows only the incidents with one value; `anchor` is made here, never of the value."""
+
+    anchor: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The filters of one kind, the most frequent value first."""
+
+    title: str
+    filters: tuple[Filter, ...]
+    left_out: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """Incidents with the same signature."""
+    """Incidents with the same signature; `trend`: how many in each twelfth of the time, in percent of the most."""
 
-    signature: str
+    anchor: str
     what: str
     count: int
     instances: int
     last: str
-    link: str
+    trend: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class Index:
 
     entries: tuple[Entry, ...]
     groups: tuple[Group, ...]
-    verdicts: tuple[Bar, ...]
+    filters: tuple[Filters, ...]
     refusals: tuple[Bar, ...]
     instances: int
     since: str
@@ -57,6 +82,7 @@ def compose_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: 
         incidents, key=lambda each: (each.opened_at.timestamp() if each.opened_at else 0, each.incident_id)
     )
     ordered.reverse()
+    kinds, anchors = _filters(ordered)
     entries = tuple(
         Entry(
             each,
@@ -64,14 +90,15 @@ def compose_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: 
             headline(each.verdict).tone,
             clip(each.sentence or each.refusal, _LONGEST),
             console_link(bucket=bucket, region=region, key=each.report_key),
+            " ".join(anchors[kind, value] for kind, value in _values(each) if (kind, value) in anchors),
         )
         for each in ordered
     )
     opened = [each.opened_at for each in ordered if each.opened_at]
     return Index(
         entries=entries,
-        groups=_groups(entries),
-        verdicts=_counted([each.verdict or "under way" for each in ordered]),
+        groups=_groups(entries, anchors),
+        filters=kinds,
         refusals=_counted([each.refusal for each in ordered if each.verdict in _REFUSED and each.refusal]),
         instances=len({each.instance_id for each in ordered if each.instance_id}),
         since=day(min(opened)) if opened else "",
@@ -82,25 +109,66 @@ def compose_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: 
 _REFUSED = {Verdict.REFUSED, Verdict.UNSUPPORTED}
 
 
-def _groups(entries: Sequence[Entry]) -> tuple[Group, ...]:
+def _values(incident: IndexedIncident) -> tuple[tuple[str, str], ...]:
+    """What an incident can be filtered by, with the heading of each kind."""
+    return (
+        ("Verdict", incident.verdict or "under way"),
+        ("Class", incident.crash_class),
+        ("Instance", incident.instance_id),
+        ("Signature", incident.signature),
+    )
+
+
+def _filters(incidents: Sequence[IndexedIncident]) -> tuple[tuple[Filters, ...], dict[tuple[str, str], str]]:
+    """The links by kind, and the anchor of each kind and value."""
+    counted: dict[str, Counter[str]] = {}
+    for incident in incidents:
+        for kind, value in _values(incident):
+            counted.setdefault(kind, Counter()).update([value] if value else [])
+    anchors: dict[tuple[str, str], str] = {}
+    kinds = []
+    for kind, counter in counted.items():
+        filters = []
+        for value, count in counter.most_common(_MOST_FILTERS):
+            anchors[kind, value] = f"f{len(anchors) + 1}"
+            filters.append(Filter(anchors[kind, value], clip(value, 40), count))
+        if filters:
+            kinds.append(Filters(kind, tuple(filters), len(counter) - len(filters)))
+    return tuple(kinds), anchors
+
+
+def _groups(entries: Sequence[Entry], anchors: Mapping[tuple[str, str], str]) -> tuple[Group, ...]:
     """The signatures with more than one incident, the most frequent first."""
     members: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.incident.signature:
             members.setdefault(entry.incident.signature, []).append(entry)
+    times = [entry.incident.opened_at.timestamp() for entry in entries if entry.incident.opened_at]
     groups = [
         Group(
-            signature,
-            each[0].what,
+            anchors.get(("Signature", signature), ""),
+            each[0].what or signature,
             len(each),
             len({entry.incident.instance_id for entry in each}),
             each[0].opened,
-            each[0].link,
+            _trend(each, times),
         )
         for signature, each in members.items()
         if len(each) > 1
     ]
     return tuple(sorted(groups, key=lambda group: -group.count)[:_MOST_GROUPS])
+
+
+def _trend(members: Sequence[Entry], times: Sequence[float]) -> tuple[float, ...]:
+    """From the oldest incident of the page to the newest."""
+    begin, end = min(times, default=0.0), max(times, default=0.0)
+    bins = [0] * _BINS
+    for opened in (each.incident.opened_at for each in members):
+        if opened is not None:
+            share = (opened.timestamp() - begin) / (end - begin) if end > begin else 0.0
+            bins[min(_BINS - 1, int(share * _BINS))] += 1
+    most = max(bins) or 1
+    return tuple(round(count / most * 100, 1) for count in bins)
 
 
 def _counted(names: Sequence[str]) -> tuple[Bar, ...]:

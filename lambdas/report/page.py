@@ -12,13 +12,17 @@ from lambdas.report.bars import Memory, draw_memory
 from lambdas.report.evidence_table import Row, cost_rows, custody_rows, evidence_rows, notes
 from lambdas.report.facts import Facts, Headline, headline
 from lambdas.report.index_page import Similar, draw_similar
-from lambdas.report.processors import Blocked, Grid, Line, draw_blocked, draw_grid, draw_trace, pointer_line
+from lambdas.report.processors import Blocked, Line, Processors, draw_blocked, draw_processors, draw_trace, pointer_line
 from lambdas.report.text import console_link, day, duration, file_name, size
-from lambdas.report.timeline import Timeline, draw_timeline
+from lambdas.report.timeline import Timeline, draw_timeline, read_events
+from lambdas.runtime import moment
 from lambdas.runtime.visible_text import clip
 from lambdas.triage.model import CrashClass, Triage
 
 _MOST_LINES = 120
+_LINES_IN_SIGHT = 8
+# The year 9999: a later one is no date.
+_LAST_EPOCH = 253_000_000_000
 _LONGEST_LINE = 400
 # A screenshot of EC2 has some 50 KB; a much larger image would make the page slow to open.
 _LARGEST_SCREENSHOT_BYTES = 2 * 1024**2
@@ -46,7 +50,8 @@ class Page:
     headline: Headline
     reason: str
     problems: tuple[str, ...]
-    sentence: str
+    cause: str
+    first: tuple[Row, ...]
     facts: tuple[Row, ...]
     steps: tuple[Step, ...]
     timeline: Timeline
@@ -54,8 +59,8 @@ class Page:
     trace_owner: str
     pointer: Line | None
     trace: tuple[Line, ...]
-    grid: Grid
-    blocked: tuple[Blocked, ...]
+    processors: Processors
+    blocked: Blocked
     memory: Memory
     analysis: Analysis
     warnings: tuple[Row, ...]
@@ -66,6 +71,7 @@ class Page:
     console: str
     screenshot: str
     log: str
+    last_lines: str
     custody: tuple[Row, ...]
     costs: tuple[Row, ...]
     links: tuple[tuple[str, str], ...]
@@ -84,6 +90,12 @@ def compose(
     verdict, instance_id = facts.text("verdict"), facts.text("instanceId")
     bucket, region = facts.text("bucket"), facts.text("region")
     signature = triage.signature if triage else ""
+    steps = next_steps(facts, triage)
+    seen_before = (
+        draw_similar(similar, instance_id=instance_id, bucket=bucket, region=region)
+        if signature and similar is not None
+        else None
+    )
     return Page(
         title=f"{verdict or 'incident'} {instance_id}".strip(),
         incident_id=facts.text("incidentId"),
@@ -91,38 +103,63 @@ def compose(
         headline=headline(verdict),
         reason=facts.text("reason"),
         problems=tuple(clip(each, _LONGEST_LINE) for each in [*facts.texts("problems"), *analysed.problems][:40]),
-        sentence=triage.sentence if triage else "",
+        cause=triage.sentence if triage else "",
+        first=tuple(_first_facts(facts, triage, steps, seen_before)),
         facts=tuple(_key_facts(facts, triage, analysed.culprit)),
-        steps=tuple(next_steps(facts, triage)),
+        steps=tuple(steps),
         timeline=draw_timeline(facts),
         panic_message=(triage.panic_message if triage else "") or facts.text("panicLine"),
         trace_owner=_trace_owner(triage),
-        pointer=pointer_line(triage.instruction_pointer) if triage else None,
+        # With a trace its first line is the same function, or the pointer is that of another task.
+        pointer=pointer_line(triage.instruction_pointer) if triage and not triage.call_trace else None,
         trace=draw_trace(triage),
-        grid=draw_grid(triage, analysed),
+        processors=draw_processors(triage, analysed),
         blocked=draw_blocked(triage, analysed),
         memory=draw_memory(triage, analysed),
         analysis=analysed,
         warnings=tuple(_warnings(triage)),
         modules=triage.modules if triage else (),
-        similar=draw_similar(similar, instance_id=instance_id, bucket=bucket, region=region)
-        if signature and similar is not None
-        else None,
+        similar=seen_before,
         evidence=tuple(evidence_rows(facts)),
         notes=tuple(notes(facts)),
         console=tail(exhibits.console),
         screenshot=_data_uri(exhibits.screenshot),
         log=tail(exhibits.log),
+        last_lines=tail(exhibits.log, _LINES_IN_SIGHT),
         custody=tuple(custody_rows(facts)),
         costs=tuple(cost_rows(facts, retention_days=exhibits.retention_days)),
         links=tuple(_links(facts)),
     )
 
 
-def tail(text: str) -> str:
+def tail(text: str, count: int = _MOST_LINES) -> str:
     """The last lines, each of them clipped."""
     lines = text.replace("\r\n", "\n").rstrip().split("\n")
-    return "\n".join(clip(line, _LONGEST_LINE) for line in lines[-_MOST_LINES:])
+    return "\n".join(clip(line, _LONGEST_LINE) for line in lines[-count:])
+
+
+def _first_facts(facts: Facts, triage: Triage | None, steps: Sequence[Step], seen_before: Similar | None) -> list[Row]:
+    """What somebody who was woken asks first: who, since when, again, and what now."""
+    rows = [
+        Row("Instance", facts.text("instanceId"), is_code=True),
+        Row("Who", _trace_owner(triage)),
+        Row("Since", _since(facts)),
+        Row("Seen before", seen_before.sentence if seen_before and seen_before.neighbours else ""),
+        Row("Next", steps[0].words if steps else ""),
+    ]
+    return [row for row in rows if row.value]
+
+
+def _since(facts: Facts) -> str:
+    """05:51 UTC, when the instance check began to fail · 05:53 UTC, when the alarm fired"""
+    evidence = facts.part("evidence")
+    failing = evidence.whole("impairedEpoch") or evidence.whole("consoleTroubleBeganEpoch") or 0
+    if 0 < failing < _LAST_EPOCH:
+        at = moment.at_epoch(failing)
+        reported_by = "instance check began to fail" if evidence.whole("impairedEpoch") else "kernel reported it"
+        return f"{at:%H:%M} UTC on {day(at)}, when the {reported_by}"
+    alarm = next((event.at for event in read_events(facts) if event.name in ("alarm", "requested")), None)
+    return f"{alarm:%H:%M} UTC on {day(alarm)}, when the alarm fired" if alarm else ""
 
 
 def _trace_owner(triage: Triage | None) -> str:
@@ -142,7 +179,6 @@ def _key_facts(facts: Facts, triage: Triage | None, culprit: Culprit) -> list[Ro
     at = facts.time("openedAt")
     kind = triage.crash_class if triage and triage.crash_class != CrashClass.UNKNOWN else ""
     rows = [
-        Row("Instance", facts.text("instanceId"), is_code=True),
         Row("Auto Scaling group", facts.text("autoScalingGroup")),
         Row("Region and account", " · ".join(each for each in (facts.text("region"), facts.text("accountId")) if each)),
         Row("Opened", f"{day(at)}, {at:%H:%M} UTC" if at else ""),

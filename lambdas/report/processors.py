@@ -1,21 +1,21 @@
-"""The grid of CPUs with their tasks, and the list of blocked tasks. Pure."""
+"""The CPUs by what they did, and the blocked tasks by what they wait in. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lambdas.report.analysis_model import Analysis
 from lambdas.report.analysis_model import Frame as AnalysedFrame
 from lambdas.report.text import duration
 from lambdas.runtime.visible_text import clip
-from lambdas.triage.model import CrashClass, InstructionPointer, Triage
+from lambdas.triage.blame import blamed_frame, is_idle, is_waiting
+from lambdas.triage.model import CrashClass, InstructionPointer, Task, Triage
 from lambdas.triage.model import Frame as LoggedFrame
+from lambdas.triage.signature import without_digits
 
 USER_SPACE = "user space"
 _LONGEST_SYMBOL = 120
 _MOST_CPUS = 1024
-_MOST_TASKS = 500
-# With more CPUs than this, idle ones are not drawn.
-_MOST_IDLE_CELLS = 16
+_MOST_GROUPS = 200
 
 
 @dataclass(frozen=True)
@@ -31,67 +31,155 @@ class Line:
 
 @dataclass(frozen=True)
 class Cpu:
-    """One cell of the grid."""
+    """What one CPU did."""
 
     number: int
     task: str
     pid: int | None
-    function: str
-    is_crashing: bool
-    is_idle: bool
+    doing: str
     trace: tuple[Line, ...] = ()
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """CPUs of one kind are shown together: the same stack, or without a stack tasks of the same name."""
+        if self.doing == _IDLE:
+            return (_IDLE,)
+        names = [line.symbol for line in self.trace if line.is_reliable and self.doing != USER_SPACE]
+        return (self.doing, *names) if names else (self.doing, without_digits(self.task))
+
+
+@dataclass(frozen=True)
+class CpuGroup:
+    """CPUs that did the same."""
+
+    cpus: tuple[Cpu, ...]
+    # What happened to a CPU of them: interrupted | crashed | found
+    mark: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"CPU {self.cpus[0].number}" if len(self.cpus) == 1 else f"{len(self.cpus)} CPUs"
+
+    @property
+    def numbers(self) -> str:
+        return _ranges([cpu.number for cpu in self.cpus])
+
+    @property
+    def task(self) -> str:
+        """rm (4211) · rm (4211) and 382 more"""
+        first = self.cpus[0]
+        if self.doing == _IDLE:
+            return ""
+        name = first.task or "unknown"
+        more = f" and {len(self.cpus) - 1} more" if len(self.cpus) > 1 else ""
+        return (f"{name} ({first.pid})" if first.pid else name) + more
+
+    @property
+    def doing(self) -> str:
+        return self.cpus[0].doing
+
+    @property
+    def trace(self) -> tuple[Line, ...]:
+        return self.cpus[0].trace
+
+
+@dataclass(frozen=True)
+class Processors:
+    """The groups, the rarest first; `sentence` is "" where they are few enough to read."""
+
+    groups: tuple[CpuGroup, ...] = ()
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class BlockedGroup:
+    """Blocked tasks of one name that wait in one function; `waited` is the longest wait."""
+
+    name: str
+    count: int
+    pids: str
+    waited: str
+    where: str
+    trace: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """One task in uninterruptible sleep."""
+    """All groups, and how many tasks there were: more than the log shows one by one."""
 
-    name: str
-    pid: int | None
-    waited: str
-    seconds: float
-    trace: tuple[Line, ...]
-
-    @property
-    def where(self) -> str:
-        """The innermost function outside the scheduler: it shows the reason of the wait."""
-        plain = [line.symbol for line in self.trace if line.is_reliable]
-        return next((each for each in plain if each not in _SCHEDULING), plain[0] if plain else "")
+    groups: tuple[BlockedGroup, ...] = ()
+    count: int = 0
+    left_out: int = 0
 
 
-_SCHEDULING = {
-    *(
-        "__schedule",
-        "schedule",
-        "__switch_to",
-        "context_switch",
-        "io_schedule",
-        "schedule_timeout",
-        "io_schedule_timeout",
+_IDLE = "idle"
+_FEW_CPUS = 2
+_MOST_IN_SENTENCE = 4
+_MOST_PIDS = 40
+# What an interrupt, a detector or an exception did to the CPU that the log names.
+_MARKS = {
+    **dict.fromkeys(
+        (
+            *(CrashClass.NMI_HANG, CrashClass.HARD_LOCKUP, CrashClass.SOFT_LOCKUP, CrashClass.RCU_STALL),
+            CrashClass.WATCHDOG,
+        ),
+        "interrupted",
     ),
-    *("schedule_preempt_disabled", "__switch_to_asm", "preempt_schedule_common"),
+    CrashClass.HUNG_TASK: "found",
+    CrashClass.BUG: "found",
 }
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The CPUs to draw; if there are many, `idle` names the idle ones."""
+def draw_processors(triage: Triage | None, analysis: Analysis) -> Processors:
+    """The CPUs by what they did. The analysis has all CPUs, the log only those that printed a trace."""
+    marked = triage.crashing_cpu if triage else None
+    cpus: dict[int, Cpu] = {}
+    for logged in triage.cpus if triage else ():
+        cpus[logged.cpu] = _cpu(logged.cpu, logged.task, logged.call_trace, is_user_space=logged.is_user_space)
+    # A hung task waits: it was on no CPU.
+    is_on_cpu = triage is not None and triage.crash_class != CrashClass.HUNG_TASK
+    if triage and is_on_cpu and marked is not None and marked not in cpus:
+        pointer = triage.instruction_pointer
+        is_user_space = pointer is not None and pointer.is_user_space
+        cpus[marked] = _cpu(marked, triage.task or Task(), triage.call_trace, is_user_space=is_user_space)
+    for found in analysis.cpus:
+        if found.cpu is None or not (found.task.name or found.backtrace or found.cpu not in cpus):
+            continue
+        task = Task(name=found.task.name, pid=found.task.pid)
+        known = cpus.get(found.cpu)
+        is_user_space = known is not None and known.doing == USER_SPACE
+        frames = [LoggedFrame(symbol=frame.function or "?") for frame in found.backtrace]
+        trace = tuple(_analysed(frame) for frame in found.backtrace)
+        cpus[found.cpu] = replace(_cpu(found.cpu, task, frames, is_user_space=is_user_space), trace=trace)
+    return _group([cpus[number] for number in sorted(cpus)[:_MOST_CPUS]], marked, triage)
 
-    cells: tuple[Cpu, ...] = ()
-    idle: str = ""
 
-    @property
-    def traced(self) -> tuple[Cpu, ...]:
-        """The CPUs whose trace has more than one line."""
-        return tuple(cpu for cpu in self.cells if len(cpu.trace) > 1)
+def _group(cpus: Sequence[Cpu], marked: int | None, triage: Triage | None) -> Processors:
+    by_kind: dict[tuple[str, ...], list[Cpu]] = {}
+    for cpu in cpus:
+        by_kind.setdefault(cpu.kind, []).append(cpu)
+    mark = _MARKS.get(triage.crash_class, "crashed") if triage else ""
+    groups = [
+        CpuGroup(tuple(each), mark if any(cpu.number == marked for cpu in each) else "") for each in by_kind.values()
+    ]
+    # Whoever does what nobody else does is the first to look at; the idle are the last.
+    groups.sort(key=lambda group: (group.doing == _IDLE and not group.mark, len(group.cpus), not group.mark))
+    return Processors(tuple(groups), _sentence(groups) if len(cpus) > _FEW_CPUS and len(groups) > 1 else "")
 
 
-def arrange(cpus: Sequence[Cpu]) -> Grid:
-    """The grid of `cpus`, which are in order."""
-    idle = [cpu.number for cpu in cpus if cpu.is_idle and not cpu.is_crashing]
-    if len(cpus) <= _MOST_IDLE_CELLS or not idle:
-        return Grid(tuple(cpus))
-    return Grid(tuple(cpu for cpu in cpus if cpu.number not in set(idle)), _ranges(idle))
+def _sentence(groups: Sequence[CpuGroup]) -> str:
+    """383 CPUs wait in dentry_unlink; CPU 211 runs example_hold."""
+    largest_first = sorted((group for group in groups if group.doing), key=lambda group: -len(group.cpus))
+    said = [f"{group.title} {_plural(group.doing, len(group.cpus))}" for group in largest_first[:_MOST_IN_SENTENCE]]
+    left_out = len(largest_first) - len(said)
+    more = f"; {left_out} more kinds are below" if left_out > 0 else ""
+    return f"{'; '.join(said)}{more}." if said else ""
+
+
+def _plural(doing: str, count: int) -> str:
+    if doing in (_IDLE, USER_SPACE):
+        return f"{'is' if count == 1 else 'are'} {'in ' if doing == USER_SPACE else ''}{doing}"
+    return doing if count == 1 else doing.replace("waits ", "wait ", 1).replace("runs ", "run ", 1)
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -105,51 +193,45 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(first) if first == last else f"{first}\u2013{last}" for first, last in spans)
 
 
-def draw_grid(triage: Triage | None, analysis: Analysis) -> Grid:
-    """The CPUs by number. The analysis has all CPUs, the log only those that printed a trace."""
-    crashing = triage.crashing_cpu if triage else None
-    cpus: dict[int, Cpu] = {}
-    for logged in triage.cpus if triage else ():
-        trace = tuple(_logged(frame) for frame in logged.call_trace)
-        cpus[logged.cpu] = _cpu(
-            logged.cpu, logged.task.name, logged.task.pid, logged.symbol or USER_SPACE, crashing, trace
-        )
-    # A hung task waits: it was on no CPU.
-    is_on_cpu = triage is not None and triage.crash_class != CrashClass.HUNG_TASK
-    if triage and is_on_cpu and crashing is not None and (crashing not in cpus or not cpus[crashing].task):
-        task, pointer = triage.task, triage.instruction_pointer
-        name, pid = (task.name, task.pid) if task else ("", None)
-        trace = tuple(_logged(frame) for frame in triage.call_trace)
-        cpus[crashing] = _cpu(crashing, name, pid, where(pointer), crashing, trace)
-    for found in analysis.cpus:
-        if found.cpu is not None and (found.task.name or found.backtrace or found.cpu not in cpus):
-            trace = tuple(_analysed(frame) for frame in found.backtrace)
-            function = next((line.symbol for line in trace if line.symbol), "")
-            known = cpus.get(found.cpu)
-            cpus[found.cpu] = _cpu(
-                found.cpu,
-                found.task.name,
-                found.task.pid,
-                function or (known.function if known else ""),
-                crashing,
-                trace,
-            )
-    return arrange([cpus[number] for number in sorted(cpus)[:_MOST_CPUS]])
-
-
-def draw_blocked(triage: Triage | None, analysis: Analysis) -> tuple[Blocked, ...]:
-    """The blocked tasks, the longest wait first."""
+def draw_blocked(triage: Triage | None, analysis: Analysis) -> Blocked:
+    """The blocked tasks by name and function; the group with the longest wait first."""
+    tasks: list[tuple[str, int | None, float | None, Sequence[LoggedFrame], tuple[Line, ...]]]
     if analysis.blocked_tasks:
-        blocked = [
-            _blocked(task.name, task.pid, task.seconds, [_analysed(frame) for frame in task.backtrace])
-            for task in analysis.blocked_tasks
+        count = len(analysis.blocked_tasks)
+        tasks = [
+            (
+                each.name,
+                each.pid,
+                each.seconds,
+                [LoggedFrame(symbol=frame.function or "?") for frame in each.backtrace],
+                tuple(_analysed(frame) for frame in each.backtrace),
+            )
+            for each in analysis.blocked_tasks
         ]
     else:
-        blocked = [
-            _blocked(task.name, task.pid, task.blocked_seconds, [_logged(frame) for frame in task.call_trace])
-            for task in (triage.blocked_tasks if triage else ())
+        logged = triage.blocked_tasks if triage else ()
+        count = max(triage.blocked_task_count if triage else 0, len(logged))
+        tasks = [
+            (each.name, each.pid, each.blocked_seconds, each.call_trace, tuple(_logged(f) for f in each.call_trace))
+            for each in logged
         ]
-    return tuple(sorted(blocked, key=lambda task: -task.seconds)[:_MOST_TASKS])
+    groups: dict[tuple[str, str], list[tuple[str, int | None, float, tuple[Line, ...]]]] = {}
+    for name, pid, seconds, frames, lines in tasks:
+        blamed = blamed_frame(frames)
+        where = clip(blamed.symbol, _LONGEST_SYMBOL) if blamed else ""
+        waited = seconds if seconds is not None else -1.0
+        groups.setdefault((without_digits(name), where), []).append((name, pid, waited, lines))
+    drawn = sorted(groups.items(), key=lambda each: (-max(task[2] for task in each[1]), -len(each[1])))
+    shown = tuple(_blocked_group(where, members) for (_, where), members in drawn[:_MOST_GROUPS])
+    return Blocked(shown, count, count - sum(group.count for group in shown))
+
+
+def _blocked_group(where: str, members: Sequence[tuple[str, int | None, float, tuple[Line, ...]]]) -> BlockedGroup:
+    longest = max(members, key=lambda each: each[2])
+    pids = [str(pid) for _, pid, _, _ in members if pid is not None]
+    listed = ", ".join(pids[:_MOST_PIDS]) + (", \u2026" if len(pids) > _MOST_PIDS else "")
+    waited = duration(longest[2]) if longest[2] >= 0 else ""
+    return BlockedGroup(longest[0], len(members), listed, waited, where, longest[3])
 
 
 def draw_trace(triage: Triage | None) -> tuple[Line, ...]:
@@ -171,15 +253,20 @@ def pointer_line(pointer: InstructionPointer | None) -> Line | None:
     return Line(where(pointer), _offset(pointer.offset, pointer.size), pointer.module)
 
 
-def _cpu(number: int, task: str, pid: int | None, function: str, crashing: int | None, trace: Sequence[Line]) -> Cpu:
-    is_idle = task.startswith("swapper/") or task == "swapper"
-    function = clip(function, _LONGEST_SYMBOL) if task or function != USER_SPACE else ""
-    return Cpu(number, task, pid, function, number == crashing, is_idle, tuple(trace))
+def _cpu(number: int, task: Task, frames: Sequence[LoggedFrame], *, is_user_space: bool) -> Cpu:
+    trace = tuple(_logged(frame) for frame in frames)
+    return Cpu(number, task.name, task.pid, _doing(task, frames, is_user_space=is_user_space), trace)
 
 
-def _blocked(name: str, pid: int | None, seconds: float | None, trace: Sequence[Line]) -> Blocked:
-    waited = duration(seconds) if seconds is not None else ""
-    return Blocked(name, pid, waited, seconds if seconds is not None else -1.0, tuple(trace))
+def _doing(task: Task, frames: Sequence[LoggedFrame], *, is_user_space: bool) -> str:
+    """runs example_hold · waits in dentry_unlink · user space · idle; "" where the log shows no trace."""
+    if is_user_space:
+        return USER_SPACE
+    blamed = blamed_frame(frames)
+    if blamed is None:
+        return _IDLE if is_idle(frames) or (task.pid == 0 and task.name.startswith("swapper")) else ""
+    verb = "waits in" if is_waiting(frames) else "runs"
+    return f"{verb} {clip(blamed.symbol, _LONGEST_SYMBOL)}"
 
 
 def _logged(frame: LoggedFrame) -> Line:

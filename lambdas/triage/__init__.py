@@ -40,7 +40,8 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
     # A wrapped log has lost its beginning; the console may still show it.
     machine = lines if lines is seen else seen + lines
     release = read_machine.kernel_release(machine) or _last_said(reports, "release")
-    blocked, seen_cpus, memory = blocked_tasks(reports), cpus(reports, culprit), read_machine.memory(lines)
+    blocked, blocked_count = blocked_tasks(reports)
+    seen_cpus, memory = cpus(reports, culprit), read_machine.memory(lines)
     both = (culprit.report, culprit.end) if culprit.is_on_cpu else (culprit.end, culprit.report)
     known = [report for report in both if report is not None]
     trace = culprit.where.trace[:_MOST_FRAMES]
@@ -51,7 +52,7 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         uptime_seconds=_uptime(culprit, lines),
         panic_message=culprit.message[:300],
         crash_class=culprit.crash_class,
-        sentence=put_in_words(culprit, cpus=seen_cpus, blocked=blocked, memory=memory),
+        sentence=put_in_words(culprit, cpus=seen_cpus, blocked=blocked, blocked_count=blocked_count, memory=memory),
         crashing_cpu=culprit.cpu,
         task=culprit.task,
         instruction_pointer=(culprit.interrupted or culprit.where).pointer,
@@ -62,6 +63,7 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         hardware=_last_said(reports, "hardware") or read_machine.hardware(machine),
         cpus=seen_cpus,
         blocked_tasks=blocked,
+        blocked_task_count=blocked_count,
         warnings=warnings(lines, end=_first_of_the_end(culprit, len(lines))),
         memory=memory,
         signature=sign(

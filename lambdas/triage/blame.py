@@ -35,6 +35,9 @@ _DEVICE_WAITS = _any_of(
 _CPU_WAITS = _any_of(
     r"smp_call_\w+|(?:__)?generic_exec_single|(?:__)?csd_lock_\w+|stop_(?:one_cpu|two_cpus|cpus|machine)\w*|multi_cpu_stop"
 )
+_WAITS = re.compile(
+    r"\w*(?:lock|wait|schedule|sleep|synchronize)\w*|(?:__)?down(?:_\w+)?|smp_call_\w+|(?:__)?flush_work\w*"
+)
 _CALLED_FOR_OTHERS = _any_of(
     # sleeping
     r"__switch_to(?:_asm)?|context_switch|finish_task_switch|(?:preempt_)?(?:__)?schedule(?:_\w+)?|io_schedule(?:_\w+)?",
@@ -110,6 +113,11 @@ def is_idle(trace: Sequence[Frame]) -> bool:
     names = (function_name(frame.symbol) for frame in trace if frame.is_reliable)
     first = next((name for name in names if _IDLE.fullmatch(name) or not _is_machinery(name)), "")
     return _IDLE.fullmatch(first) is not None
+
+
+def is_waiting(trace: Sequence[Frame]) -> bool:
+    """Whether the task waits, asleep or spinning, and does nothing of its own."""
+    return any(_WAITS.fullmatch(name) for name in _names_above_the_blamed(trace))
 
 
 def waits_for_cpu(trace: Sequence[Frame]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
-from lambdas.triage.blame import is_idle, waits_for_device
+from lambdas.triage.blame import is_idle, is_waiting, waits_for_device
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
@@ -263,6 +263,10 @@ def _seen_hanging(before: list[Report], panic: Report, lines: list[Line]) -> Rep
     oops = _first_of_the_last_oopses(before)
     if oops is not None and oops.is_begun and not titles.is_survivable(oops.titles):
         return oops
+    # Of the CPUs that sysrq-l or the like showed: one that does not just wait for another.
+    busy = [each for each in recent if each.has(titles.NMI_BACKTRACE) and each.task and not _is_idle(each)]
+    if busy:
+        return min(busy, key=lambda each: is_waiting(exception_trace(each, is_interruption=True).trace))
     return _first_to_blame(recent) or panic
 
 

@@ -61,11 +61,12 @@ class InstructionPointer(_Part):
 
 
 class Cpu(_Part):
-    """One CPU's task; symbol is "" in user space, and the idle tasks are named swapper/<cpu>."""
+    """One CPU's task; symbol is "" where the log shows no trace, and the idle tasks are named swapper/<cpu>."""
 
     cpu: int
     task: Task = Task()
     symbol: str = ""
+    is_user_space: bool = False
     call_trace: tuple[Frame, ...] = ()
 
 
@@ -127,7 +128,9 @@ class Triage(_Part):
     modules: tuple[str, ...] = ()
     hardware: str = ""
     cpus: tuple[Cpu, ...] = ()
+    # The longest blocked; of all there were `blocked_task_count`.
     blocked_tasks: tuple[BlockedTask, ...] = ()
+    blocked_task_count: int = 0
     warnings: tuple[Trouble, ...] = ()
     memory: Memory | None = None
     # Hexadecimal; the same for crashes with the same cause. "": too little is known.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from lambdas.triage import titles
-from lambdas.triage.blame import blamed_frame, function_name, waits_for_cpu
+from lambdas.triage.blame import blamed_frame, function_name, is_waiting, waits_for_cpu
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.find_culprit import Culprit
 from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Frame, InstructionPointer, Memory, Task
@@ -37,7 +37,12 @@ _INIT_ENDED = "The first process, {task}, was ended by {cause}, and the kernel c
 
 
 def put_in_words(
-    culprit: Culprit, *, cpus: Sequence[Cpu], blocked: Sequence[BlockedTask], memory: Memory | None
+    culprit: Culprit,
+    *,
+    cpus: Sequence[Cpu],
+    blocked: Sequence[BlockedTask],
+    blocked_count: int,
+    memory: Memory | None,
 ) -> str:
     """The sentence, or "" when nothing is known."""
     words = _WORDS[culprit.crash_class]
@@ -47,6 +52,7 @@ def put_in_words(
         words = _INIT_ENDED
     stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
     others = [each for each in blocked if culprit.task is None or each.pid != culprit.task.pid]
+    others_count = blocked_count - (len(blocked) - len(others))
     return words.format(
         cpu=_cpu(culprit.cpu),
         task=_task(culprit.task),
@@ -56,8 +62,8 @@ def put_in_words(
         hang=_hang(culprit, stuck),
         others=_others(culprit, cpus),
         below=_below(culprit),
-        blocked=f", and {len(others)} more" if others else "",
-        waiting=_waiting(others),
+        blocked=f", and {others_count} more" if others_count else "",
+        waiting=_waiting(others, others_count),
         largest=_largest(memory),
         owner=_owner(culprit.lock_owner),
         earlier=_earlier(culprit),
@@ -126,14 +132,27 @@ def _place(at: Frame | InstructionPointer) -> str:
 
 
 def _others(culprit: Culprit, cpus: Sequence[Cpu]) -> str:
-    """At most two of the other busy CPUs, and the number of the rest."""
-    busy = [cpu for cpu in cpus if cpu.cpu != culprit.cpu and cpu.task.pid != 0]
-    named = [f"; {_cpu(cpu.cpu)} ran {_doing(cpu)}" for cpu in busy[:2]]
-    return "".join(named) + (f"; {len(busy) - 2} more were busy" if len(busy) > 2 else "")
+    """What the other busy CPUs did, those that did the same together; at most two kinds."""
+    kinds: dict[str, list[Cpu]] = {}
+    for cpu in cpus:
+        if cpu.cpu != culprit.cpu and cpu.task.pid != 0:
+            blamed = blamed_frame(cpu.call_trace)
+            kinds.setdefault(blamed.symbol if blamed else f"{cpu.cpu}", []).append(cpu)
+    largest_first = sorted(kinds.values(), key=lambda each: -len(each))
+    named = [f"; {_did(each)}" for each in largest_first[:2]]
+    rest = sum(len(each) for each in largest_first[2:])
+    return "".join(named) + (f"; {rest} more were busy" if rest else "")
 
 
-def _doing(cpu: Cpu) -> str:
-    return f"{function_name(cpu.symbol)} of {_task(cpu.task)}" if cpu.symbol else f"{_task(cpu.task)} in user space"
+def _did(alike: Sequence[Cpu]) -> str:
+    """CPU 1 ran memcpy of mysqld (pid 9) · 446 CPUs waited in dentry_unlink"""
+    first = alike[0]
+    blamed = blamed_frame(first.call_trace)
+    if len(alike) > 1 and blamed is not None:
+        return f"{len(alike)} CPUs {'waited' if is_waiting(first.call_trace) else 'ran'} in {_place(blamed)}"
+    if first.symbol:
+        return f"{_cpu(first.cpu)} ran {function_name(first.symbol)} of {_task(first.task)}"
+    return f"{_cpu(first.cpu)} ran {_task(first.task)}{' in user space' if first.is_user_space else ''}"
 
 
 def _below(culprit: Culprit) -> str:
@@ -141,14 +160,14 @@ def _below(culprit: Culprit) -> str:
     return f" in {_place(blamed)}" if blamed else ""
 
 
-def _waiting(blocked: Sequence[BlockedTask]) -> str:
+def _waiting(blocked: Sequence[BlockedTask], count: int) -> str:
     if not blocked:
         return ""
     first = blocked[0]
     waited = f" for {first.blocked_seconds} s" if first.blocked_seconds else ""
     blamed = blamed_frame(first.call_trace)
     where = f" in {_place(blamed)}" if blamed else ""
-    more = f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""
+    more = f" and {count - 1} more" if count > 1 else ""
     return f"; {first.name} (pid {first.pid}){more} had been blocked{waited}{where}"
 
 

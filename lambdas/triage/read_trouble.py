@@ -9,7 +9,7 @@ from lambdas.triage.model import BlockedTask, Cpu, Task, Trouble
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report
 
-_MOST_BLOCKED_TASKS = 64
+_MOST_BLOCKED_TASKS = 512
 _MOST_FRAMES = 32
 # One of them is the culprit's.
 _MOST_CPUS = 1024
@@ -68,7 +68,11 @@ def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
         pointer, trace = culprit.where.pointer, culprit.where.trace
         symbol = pointer.symbol if pointer else trace[0].symbol if trace else ""
         seen[culprit.cpu] = Cpu(
-            cpu=culprit.cpu, task=culprit.task, symbol=symbol, call_trace=culprit.where.trace[:_MOST_FRAMES]
+            cpu=culprit.cpu,
+            task=culprit.task,
+            symbol=symbol,
+            is_user_space=pointer is not None and pointer.is_user_space,
+            call_trace=culprit.where.trace[:_MOST_FRAMES],
         )
     return tuple(seen[number] for number in sorted(seen))
 
@@ -84,15 +88,21 @@ def _cpu(report: Report, number: int) -> Cpu | None:
     is_interruption = _NMI_PANIC.match(panic.detail) is not None if panic else _is_interrupted(report)
     where = exception_trace(report, is_interruption=is_interruption)
     symbol = where.pointer.symbol if where.pointer else where.trace[0].symbol if where.trace else ""
-    return Cpu(cpu=number, task=report.task, symbol=symbol, call_trace=where.trace[:_MOST_FRAMES])
+    return Cpu(
+        cpu=number,
+        task=report.task,
+        symbol=symbol,
+        is_user_space=where.pointer is not None and where.pointer.is_user_space,
+        call_trace=where.trace[:_MOST_FRAMES],
+    )
 
 
 def _is_interrupted(report: Report) -> bool:
     return any(title.kind in _INTERRUPTED for title in report.titles)
 
 
-def blocked_tasks(reports: list[Report]) -> tuple[BlockedTask, ...]:
-    """The tasks in state D, from the hung task detector or sysrq-w, each once; the longest blocked first."""
+def blocked_tasks(reports: list[Report]) -> tuple[tuple[BlockedTask, ...], int]:
+    """Each task in state D, the longest blocked first, and how many there were. By the detector or sysrq-w."""
     found: dict[tuple[str, int | None], BlockedTask] = {}
     for report in reports:
         hung = report.has(titles.HUNG_TASK)
@@ -111,7 +121,7 @@ def blocked_tasks(reports: list[Report]) -> tuple[BlockedTask, ...]:
             call_trace=trace or (before.call_trace if before else ()),
         )
     longest_first = sorted(found.values(), key=lambda each: -(each.blocked_seconds or 0))
-    return tuple(longest_first[:_MOST_BLOCKED_TASKS])
+    return tuple(longest_first[:_MOST_BLOCKED_TASKS]), len(found)
 
 
 def warnings(lines: list[Line], *, end: int) -> tuple[Trouble, ...]:

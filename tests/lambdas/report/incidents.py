@@ -1,5 +1,6 @@
 """Incidents to draw: like the demo's, a refused one, a panic of which little is known, and an enormous one."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,8 +120,8 @@ SPINNING = Triage(
     modules=("xfs", "nvme", "virtio_net"),
     hardware="Amazon EC2 t3.micro, BIOS 1.16.2 04/01/2014",
     cpus=(
-        Cpu(cpu=0, task=Task(name="hangdump-spinne", pid=602)),
-        Cpu(cpu=1, task=Task(name="hangdump-spinne", pid=606)),
+        Cpu(cpu=0, task=Task(name="hangdump-spinne", pid=602), is_user_space=True),
+        Cpu(cpu=1, task=Task(name="hangdump-spinne", pid=606), is_user_space=True),
     ),
     warnings=(
         Trouble(at=90.869123, text="rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"),
@@ -303,6 +304,61 @@ LONG_UPLOAD = CAPTURED | {
     ),
     "vmcore": {"digest": "A" * 44 + "-10000", "parts": 10_000, "sizeBytes": 9 * 1024**4, "key": f"{PREFIX}vmcore"},
 }
+
+_WHO = "CPU: {cpu} PID: {pid} Comm: {comm} Not tainted 6.1.0-28-cloud-amd64 #1  Debian 6.1.119-1"
+_IDLE_AT_THE_INTERRUPT = (
+    "Kernel panic - not syncing: NMI: Not continuing",
+    _WHO.format(cpu=0, pid=0, comm="swapper/0"),
+    "Call Trace:",
+    " <NMI>",
+    " panic+0x118/0x2f4",
+    " end_repeat_nmi+0x16/0x67",
+    "RIP: 0010:native_safe_halt+0xb/0x10",
+    " </NMI>",
+    " default_idle+0xa/0x10",
+    " do_idle+0x1e4/0x250",
+)
+
+
+def _log(lines: Iterable[str]) -> str:
+    return "".join(f"[ {4340 + number / 1000:.6f}] {line}\n" for number, line in enumerate(lines))
+
+
+def blocked_log(count: int) -> str:
+    """A disk does not answer: so many tasks wait for it, most of them for the journal."""
+    lines = []
+    for number in range(count):
+        is_journal = number == 0
+        name = "jbd2/nvme1n1-8" if is_journal else f"postgres-{number}" if number % 3 else "backup"
+        waits: tuple[str, ...] = (
+            ("jbd2_log_wait_commit", "ext4_sync_file") if number % 3 else ("wait_transaction_locked",)
+        )
+        if is_journal:
+            waits = ("io_schedule", "bit_wait_io", "jbd2_journal_commit_transaction")
+        lines += [
+            f"INFO: task {name}:{388 + number} blocked for more than 120 seconds.",
+            f"task:{name} state:D stack:0 pid:{388 + number} ppid:2 flags:0x00004000",
+            "Call Trace:",
+            *(f" {function}+0x4d/0x9e" for function in ("__schedule", "schedule", *waits)),
+        ]
+    return _log([*lines, *_IDLE_AT_THE_INTERRUPT])
+
+
+def crowd_log(cpus: int) -> str:
+    """All CPUs but one spin for a lock, which the task on the other one holds."""
+    lines = []
+    for cpu in range(1, cpus):
+        place = "example_hold" if cpu == 211 else "native_queued_spin_lock_slowpath"
+        callers = ("example_purge",) if cpu == 211 else ("_raw_spin_lock", "dentry_unlink", "do_unlinkat")
+        lines += [
+            f"NMI backtrace for cpu {cpu}",
+            _WHO.format(cpu=cpu, pid=5000 + cpu, comm="rm" if cpu != 211 else "kworker/211:1"),
+            f"RIP: 0010:{place}+0x5d/0x1b0",
+            "Call Trace:",
+            *(f" {function}+0x4d/0x9e" for function in callers),
+        ]
+    return _log([*lines, *_IDLE_AT_THE_INTERRUPT])
+
 
 FLEET = [
     IndexedIncident(

@@ -10,10 +10,23 @@ from typing import Any
 import pytest
 
 from lambdas.report import render, render_index
+from lambdas.report.page import Exhibits
+from lambdas.triage import triage
 from tests.lambdas.report import incidents
 from tests.lambdas.report.conftest import Show
+from tests.lambdas.triage.triage_cases import read
 
 pytestmark = pytest.mark.slow
+
+_ALWAYS = {
+    *("cause", "panic", "first", "last", "facts", "timeline", "next"),
+    *("evidence", "custody", "costs", "events"),
+}
+
+
+def _from_log(log: str) -> str:
+    return render(incidents.CAPTURED, triage(log), exhibits=Exhibits(log=log))
+
 
 PAGES: dict[str, tuple[str, set[str]]] = {
     "captured": (
@@ -21,22 +34,29 @@ PAGES: dict[str, tuple[str, set[str]]] = {
             incidents.CAPTURED, incidents.SPINNING, incidents.ANALYSIS, incidents.BEFORE, exhibits=incidents.EXHIBITS
         ),
         {
-            *("sentence", "facts", "timeline", "trace", "cpus", "waits", "memory", "warnings", "next", "similar"),
-            *("evidence", "custody", "costs", "events"),
+            *("cause", "panic", "first", "last", "facts", "timeline", "trace", "cpus", "waits", "memory", "warnings"),
+            *("next", "similar", "evidence", "custody", "costs", "events"),
         },
     ),
-    "refused": (render(incidents.REFUSED), {"facts", "timeline", "next", "evidence", "events"}),
-    "little known": (render(incidents.LITTLE_KNOWN), {"facts", "timeline", "problems", "next", "events"}),
+    "refused": (render(incidents.REFUSED), {"cause", "first", "facts", "timeline", "next", "evidence", "events"}),
+    "little known": (
+        render(incidents.LITTLE_KNOWN),
+        {"cause", "first", "facts", "timeline", "problems", "next", "events"},
+    ),
     "enormous": (
         render(incidents.LONG_UPLOAD, incidents.ENORMOUS, None, incidents.BEFORE),
         {
-            *("sentence", "facts", "timeline", "trace", "cpus", "blocked", "memory", "warnings", "next", "similar"),
-            *("problems", "evidence", "custody", "costs", "events"),
+            *("cause", "panic", "first", "facts", "timeline", "trace", "cpus", "blocked", "memory", "warnings", "next"),
+            *("similar", "problems", "evidence", "custody", "costs", "events"),
         },
     ),
+    "27 blocked tasks": (_from_log(incidents.blocked_log(27)), {*_ALWAYS, "trace", "cpus", "blocked", "warnings"}),
+    "448 CPUs behind one lock": (_from_log(incidents.crowd_log(448)), {*_ALWAYS, "trace", "cpus", "warnings"}),
+    "out of memory": (_from_log(read("out-of-memory")), {*_ALWAYS, "trace", "cpus", "memory", "warnings"}),
+    "abort on arm64": (_from_log(read("external-abort-arm64")), {*_ALWAYS, "trace", "cpus", "warnings"}),
     "index": (
         render_index(incidents.FLEET, bucket="vmcores", region="eu-central-1"),
-        {"verdicts", "refusals", "groups", "incidents"},
+        {"filters", "refusals", "groups", "incidents"},
     ),
 }
 
@@ -52,8 +72,8 @@ CUT = """() => {
   }
   return cut;
 }"""
-# Parts with an id that have no height, or whose text has the colour of what is behind it.
-INVISIBLE = """() => [...document.querySelectorAll("[id]")].filter(part => {
+# Parts with an id that have no height, or whose text has the colour of what is behind it. A filter is seen when chosen.
+INVISIBLE = """() => [...document.querySelectorAll("[id]:not(.only)")].filter(part => {
   const box = part.getBoundingClientRect(), style = getComputedStyle(part);
   return box.height < 20 || style.color === getComputedStyle(document.body).backgroundColor;
 }).map(part => part.id)"""
@@ -100,7 +120,18 @@ def test_a_page_shows_each_part_whole(show: Show, name: str, width: int, scheme:
     assert page.evaluate(INVISIBLE) == []
     assert page.evaluate(OVERLAPPING) == []
     assert page.evaluate(CONTRAST) == []
-    assert set(page.evaluate("[...document.querySelectorAll('[id]')].map(part => part.id)")) == parts
+    assert set(page.evaluate("[...document.querySelectorAll('[id]:not(.only)')].map(part => part.id)")) == parts
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("index", "enormous")])
+def test_cause_panic_and_next_step_are_seen_without_scrolling(show: Show, name: str, width: int, height: int) -> None:
+    page = show(PAGES[name][0], width, "light")
+    _keep(page, f"fold-{name}-{width}", is_whole=False)
+    bottoms = (
+        "[...document.querySelectorAll('#cause, #panic, #first')].map(each => each.getBoundingClientRect().bottom)"
+    )
+    assert max(page.evaluate(bottoms)) <= height
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -111,6 +142,17 @@ def test_the_schemes_differ_and_both_are_calm(show: Show, name: str) -> None:
         for scheme in ("light", "dark")
     }
     assert backgrounds["light"] != backgrounds["dark"]
+
+
+def test_a_click_on_a_value_shows_only_its_incidents_and_another_all(show: Show) -> None:
+    page = show(PAGES["index"][0], 1440, "light")
+    rows = "[...document.querySelectorAll('#incidents .row')].filter(each => each.offsetHeight).length"
+    every = page.evaluate(rows)
+    page.click("text=refused")
+    _keep(page, "index-filtered")
+    assert page.evaluate(rows) == sum(each.verdict == "refused" for each in incidents.FLEET) < every
+    page.click("text=Show all")
+    assert page.evaluate(rows) == every
 
 
 def test_what_is_folded_away_fits_too(show: Show) -> None:
@@ -140,6 +182,6 @@ def test_the_browser_loads_nothing_and_complains_of_nothing(show: Show, browser:
     assert [url for url in asked if not url.startswith("data:")] == [page.url]
 
 
-def _keep(page: Any, name: str) -> None:
+def _keep(page: Any, name: str, *, is_whole: bool = True) -> None:
     if folder := os.environ.get("REPORT_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name.replace(' ', '-')}.png", full_page=True)
+        page.screenshot(path=Path(folder) / f"{name.replace(' ', '-')}.png", full_page=is_whole)

@@ -3,6 +3,7 @@
 import pytest
 
 from lambdas.triage import CrashClass, triage
+from tests.lambdas.report.incidents import crowd_log
 from tests.lambdas.triage.triage_cases import read
 
 PANIC = "[  900.5] Kernel panic - not syncing: {}\n"
@@ -33,6 +34,12 @@ def test_the_blocked_task_is_the_cause_when_the_interrupt_found_an_idle_cpu() ->
     assert triage(read("nmi-on-idle-cpu-disk-stalled")).sentence == (
         "The machine hung: jbd2/nvme1n1-8 (pid 388) had been blocked for 120 s in jbd2_journal_commit_transaction"
         " [jbd2]; the interrupted CPU 0 was idle."
+    )
+
+
+def test_of_the_cpus_that_were_shown_the_one_that_does_not_wait_is_the_cause() -> None:
+    assert triage(crowd_log(448)).sentence == (
+        "The machine hung: CPU 211 ran example_hold of kworker/211:1 (pid 5211); 446 CPUs waited in dentry_unlink."
     )
 
 
