@@ -25,6 +25,7 @@ DOCUMENTS: tuple[str, ...] = (
 )
 # %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z_/*]+\.sh)%%$")
+FILE = "# --- "
 # A line that is nothing but a comment (or the shebang of an included file), and is not "# shellcheck disable=SC2016".
 COMMENT = re.compile(r"^\s*#(?! shellcheck )")
 # "# shellcheck disable=SC2016 # why": shellcheck does not read why.
@@ -52,7 +53,7 @@ def assemble(verb_phrase: str, *, timeout_seconds: int | None = None) -> dict[st
     folder = HERE / verb_phrase
     content: dict[str, Any] = yaml.safe_load((folder / "document.yaml").read_text())
     step = content["mainSteps"][0]
-    step["inputs"]["runCommand"] = without_unused_functions(list(_script_lines(folder, content)))
+    step["inputs"]["runCommand"] = _by_file(without_unused_functions(list(_script_lines(folder, content))))
     if timeout_seconds is not None:
         step["inputs"]["timeoutSeconds"] = str(timeout_seconds)
     if broken := broken_rules(content):
@@ -72,6 +73,13 @@ def _script_lines(folder: Path, content: Mapping[str, Any]) -> Iterator[str]:
     yield from _prelude(content.get("parameters", {}))
     for line in content["mainSteps"][0]["inputs"]["runCommand"]:
         yield from _included(folder, line)
+
+
+def _by_file(lines: list[str]) -> list[str]:
+    """The lines of a file as one element, which the agent joins to the others: a line break within an element takes two
+    bytes of JSON, the break between two elements four."""
+    first = next((number for number, line in enumerate(lines) if line.startswith(FILE)), len(lines))
+    return lines[:first] + re.split(rf"\n(?={FILE})", "\n".join(lines[first:]))
 
 
 def _prelude(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -96,7 +104,7 @@ def _included(folder: Path, line: str) -> Iterator[str]:
     if not paths:
         raise BrokenDocumentError(f"{folder.name}: {line} finds no file")
     for path in paths:
-        yield f"# --- {path.relative_to(HERE)}"
+        yield f"{FILE}{path.relative_to(HERE)}"
         yield from _code(path.read_text())
 
 

@@ -85,7 +85,7 @@ def _outside_groups(pattern: str) -> str:
 
 
 def _broken_by_script(content: Mapping[str, Any]) -> Iterator[str]:
-    lines: list[str] = content["mainSteps"][0]["inputs"]["runCommand"]
+    lines = "\n".join(content["mainSteps"][0]["inputs"]["runCommand"]).split("\n")
     if lines[0] != "#!/bin/bash":
         yield "the script does not start with #!/bin/bash, so the agent's sh would run it"
     if not any(line == "set -euo pipefail" for line in lines[:4]):

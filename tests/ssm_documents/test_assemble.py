@@ -146,6 +146,13 @@ def test_older_agent_gets_parameters_by_text_and_newer_ones_by_environment() -> 
     assert 'if [ -z "${SSM_volumeId+x}" ]; then export SSM_volumeId="{{ volumeId }}"; fi' in lines
 
 
+def test_each_file_is_one_element_because_breaks_between_elements_take_more_bytes() -> None:
+    elements = assemble("check_kdump")["mainSteps"][0]["inputs"]["runCommand"]
+    files = [element for element in elements if element.startswith("# --- ")]
+    assert files == elements[-len(files) :]
+    assert not any("\n# --- " in element for element in files)
+
+
 def test_timeout_can_be_set_at_deploy_time() -> None:
     assert assemble("probe_instance", timeout_seconds=45)["mainSteps"][0]["inputs"]["timeoutSeconds"] == "45"
 
