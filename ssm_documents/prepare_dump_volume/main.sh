@@ -7,17 +7,26 @@
 RESTRICTIONS="nosuid,nodev,noexec"
 OPTIONS="defaults,$RESTRICTIONS,nofail,x-systemd.device-timeout=60s,x-hangdump"
 
+# From lines of fstab on stdin: those without Hangdump's mark.
+not_ours() { awk '$1 ~ /^#/ || $4 !~ /(^|,)x-hangdump(,|$)/'; }
+
 refuse_foreign_mount() {
-  local mounted foreign
+  local mounted foreign unit
   mounted="$(mounted_device "$SSM_mountPoint")"
   if [[ -n "$mounted" && "$(disk_of_device "$mounted")" != "$DISK" ]]; then
     fail DumpVolumeMismatch "Another file system ($mounted) is mounted at $SSM_mountPoint. Choose another mountPoint, or unmount it and run again."
   fi
-  foreign="$(fstab_lines "$SSM_mountPoint" | grep -v 'x-hangdump' || true)"
+  foreign="$(fstab_lines "$SSM_mountPoint" | not_ours)"
   if [[ -n "$foreign" ]]; then
     # Not the whole line: options such as password= may be in it.
     fail DumpVolumeMismatch "/etc/fstab has another file system for $SSM_mountPoint ('${foreign%%[[:space:]]*}'). Choose another mountPoint, or remove that line and run again."
   fi
+  # systemd prefers a unit in these directories to the one that it makes of fstab.
+  for unit in {/etc,/usr/lib}/systemd/system/"$(mount_unit "$SSM_mountPoint")"; do
+    if [[ -e "$HOST_ROOT$unit" || -L "$HOST_ROOT$unit" ]]; then
+      fail DumpVolumeMismatch "$unit decides what is mounted at $SSM_mountPoint at boot, not /etc/fstab. Choose another mountPoint, or remove that unit and run again."
+    fi
+  done
 }
 
 refuse_other_mount_point() {
@@ -42,8 +51,8 @@ write_fstab() {
   if [[ "$(fstab_lines "$SSM_mountPoint")" == "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0" ]]; then return 0; fi
   keep_backup /etc/fstab
   {
-    # awk 1 adds a missing newline to the last line.
-    awk '!/^[^#]*[ ,]x-hangdump[ ,]/' "$HOST_ROOT/etc/fstab" 2>/dev/null || true
+    # awk adds a missing newline to the last line.
+    { not_ours <"$HOST_ROOT/etc/fstab"; } 2>/dev/null || true
     echo "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0"
   } >"$WORK_DIR/fstab"
   write_if_changed /etc/fstab <"$WORK_DIR/fstab"
@@ -57,6 +66,19 @@ restrict_mount() {
   note_change "mount options of $SSM_mountPoint"
 }
 
+# mount succeeds without mounting where fstab says nofail and it finds no device. Of two file systems with the same UUID
+# (a volume and its copy) it takes either.
+check_mounted_volume() {
+  local mounted disk left="It was unmounted again."
+  mounted="$(mounted_device "$SSM_mountPoint")"
+  [[ -n "$mounted" ]] || fail ConfigurationFailed "mount reported success, but nothing is mounted at $SSM_mountPoint: it did not find the file system of $SSM_volumeId. Its line stays in /etc/fstab. See dmesg and blkid /dev/$PARTITION, and run again."
+  disk="$(disk_of_device "$mounted")"
+  if [[ "$disk" != "$DISK" ]]; then
+    umount "$HOST_ROOT$SSM_mountPoint" || left="It is still mounted there."
+    fail DumpVolumeMismatch "mount took ${disk:-device $mounted} (serial '$(serial_of_disk "$disk")') for $SSM_mountPoint, not $DISK ($SSM_volumeId): a copy of the dump volume has the same UUID. $left The line of the dump volume stays in /etc/fstab. Detach the copy, and run again."
+  fi
+}
+
 mount_dump_volume() {
   if is_mounted "$SSM_mountPoint"; then
     restrict_mount
@@ -67,8 +89,9 @@ mount_dump_volume() {
     log "note: $SSM_mountPoint holds files already; they stay on the root file system, hidden until the dump volume is unmounted"
   fi
   if ! mount "$SSM_mountPoint" 2>"$WORK_DIR/mount" && ! is_mounted "$SSM_mountPoint"; then
-    fail ConfigurationFailed "The dump volume could not be mounted at $SSM_mountPoint: $(tail -n 3 "$WORK_DIR/mount")"
+    fail ConfigurationFailed "The dump volume could not be mounted at $SSM_mountPoint: $(tail -n 3 "$WORK_DIR/mount"). Its line stays in /etc/fstab. Mend that, and run again."
   fi
+  check_mounted_volume
   note_change "mounted $SSM_mountPoint"
 }
 

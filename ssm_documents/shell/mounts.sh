@@ -56,17 +56,38 @@ disk_with_serial() {
   done
 }
 
-# The lines of fstab for mount point $1, without comments.
-fstab_lines() { awk -v point="$1" '$1 !~ /^#/ && $2 == point' "$HOST_ROOT/etc/fstab" 2>/dev/null || true; }
+# $1 without symbolic links.
+real_path() {
+  local path root
+  path="$(readlink -m "$HOST_ROOT$1")" root="$(readlink -m "$HOST_ROOT/")"
+  echo "${path#"${root%/}"}"
+}
+
+# The lines of fstab for mount point $1, without comments. As mount(8) compares them: /var//crash/ and a path through a
+# symbolic link are /var/crash too. A link on a remote file system is not followed, because its server may hang.
+fstab_lines() {
+  local place path line
+  { awk '$1 !~ /^#/ && $2 ~ /^\// {
+      path = $2 "/"; gsub(/\/(\.?\/)+/, "/", path); path = substr(path, 1, length(path) - (path != "/"))
+      print ($1 ~ /^[^\/]+:|^\/\// ? "remote" : "local"), path, $0 }' "$HOST_ROOT/etc/fstab" 2>/dev/null || true; } |
+    while read -r place path line; do
+      if [[ "$path" == "$1" ]] || [[ "$place" == local && "$(real_path "$path")" == "$1" ]]; then printf '%s\n' "$line"; fi
+    done
+}
 
 mount_unit() { systemd-escape --path --suffix=mount "$1"; }
 
-# These paths hold the system itself: a volume mounted there would hide it.
+# These paths hold the system itself: a volume mounted there would hide it. The kernel shows a mount by its real path.
 check_mount_point() {
-  case "$1" in
-    /bin | /boot | /boot/* | /dev | /dev/* | /etc | /etc/* | /home | /lib | /lib64 | /proc | /proc/* | /root | /run | /run/* | /sbin | \
-      /sys | /sys/* | /tmp | /usr | /usr/* | /var | /var/lib | /var/log)
-      fail InvalidParameter "mountPoint $1 belongs to the system; choose a directory of its own, such as /var/crash."
-      ;;
-  esac
+  local path real
+  real="$(real_path "$1")"
+  for path in "$1" "$real"; do
+    case "$path" in
+      / | /bin | /boot | /boot/* | /dev | /dev/* | /etc | /etc/* | /home | /lib | /lib64 | /proc | /proc/* | /root | /run | /run/* | /sbin | \
+        /sys | /sys/* | /tmp | /usr | /usr/* | /var | /var/lib | /var/log)
+        fail InvalidParameter "mountPoint $1 belongs to the system; choose a directory of its own, such as /var/crash."
+        ;;
+    esac
+  done
+  [[ "$real" == "$1" ]] || fail InvalidParameter "mountPoint $1 leads through a symbolic link to $real: the mount would not be found again at $1. Nothing was changed. Run again with mountPoint $real."
 }

@@ -8,7 +8,7 @@
 # may have changed the stack's default.
 use_own_mount_point() {
   local own
-  own="$(awk '$1 !~ /^#/ && $4 ~ /(^|,)x-hangdump(,|$)/ { print $2; exit }' "$HOST_ROOT/etc/fstab" 2>/dev/null || true)"
+  own="$(awk '$1 !~ /^#/ && $4 ~ /(^|,)x-hangdump(,|$)/ { sub(/\/+$/, "", $2); print $2; exit }' "$HOST_ROOT/etc/fstab" 2>/dev/null || true)"
   [[ -z "$own" ]] || SSM_mountPoint="$own"
 }
 

@@ -97,6 +97,12 @@ def test_older_line_of_ours_is_replaced_and_foreign_lines_stay(root_with_volume:
     assert "UUID=old" in root.read("etc/fstab.hangdump-backup")
 
 
+def test_line_of_ours_that_its_owner_set_in_columns_is_replaced(root_with_volume: FakeRoot) -> None:
+    root_with_volume.write("etc/fstab", "UUID=old\t/var/crash/\txfs\tdefaults,x-hangdump\t0\t0\n")
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert root_with_volume.read("etc/fstab") == LINE + "\n"
+
+
 def test_files_in_the_mount_point_stay_and_are_mentioned(root_with_volume: FakeRoot) -> None:
     root_with_volume.write("var/crash/old-report.crash", "x")
     run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)

@@ -198,6 +198,118 @@ def test_another_file_system_at_the_mount_point_is_refused(root_with_volume: Fak
     assert root_with_volume.tree() == before
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LABEL=olddata /var/crash/ ext4 defaults 0 2",
+        "LABEL=olddata\t//var///crash\text4\tdefaults\t0\t2",
+        "LABEL=olddata /var/./crash/. ext4 defaults 0 2",
+        "LABEL=x-hangdump /var/crash ext4 defaults 0 2",
+        "/dev/disk/by-id/x-hangdump /var/crash/ ext4 defaults 0 2",
+        "server:/dumps /var/crash/ nfs nofail 0 0",
+        "LABEL=olddata /dumps/crash ext4 defaults 0 2",
+    ],
+    ids=["final-slash", "doubled-slashes", "dots", "label", "device", "remote", "through-a-link"],
+)
+def test_owners_file_system_at_the_mount_point_is_refused_however_its_path_is_written(
+    root_with_volume: FakeRoot, line: str
+) -> None:
+    root = root_with_volume
+    (root.path / "var/crash").mkdir(parents=True)
+    (root.path / "dumps").symlink_to("var")
+    root.write("signatures/nvme9n1p1", "TYPE=ext4\nLABEL=olddata\nUUID=x\n")
+    root.write("etc/fstab", f"UUID=4f68bce3 / ext4 rw 0 1\n{line}\n")
+    before = root.tree()
+    run = root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "DumpVolumeMismatch"
+    assert f"'{line.split(maxsplit=1)[0]}'" in run.stdout
+    assert root.tree() == before
+
+
+def test_a_comment_and_another_path_in_fstab_are_no_obstacle(root_with_volume: FakeRoot) -> None:
+    foreign = "#LABEL=old /var/crash ext4 defaults 0 2\n/dev/sdz /var/crash2 xfs rw 0 0\ns:/x /var/crash/x nfs rw 0 0\n"
+    root_with_volume.write("etc/fstab", foreign)
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert root_with_volume.read("etc/fstab").startswith(foreign)
+
+
+@pytest.mark.parametrize("path", ["etc/systemd/system/var-crash.mount", "usr/lib/systemd/system/var-crash.mount"])
+def test_a_mount_unit_that_would_win_over_fstab_at_boot_is_refused(root_with_volume: FakeRoot, path: str) -> None:
+    root_with_volume.write(path, "[Mount]\nWhat=LABEL=olddata\nWhere=/var/crash\n")
+    before = root_with_volume.tree()
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "DumpVolumeMismatch"
+    assert f"/{path}" in run.stdout
+    assert root_with_volume.tree() == before
+
+
+@pytest.mark.parametrize(
+    ("link", "to", "real"),
+    [
+        ("var/crash", "../data/crash", "/data/crash"),
+        ("var/crash", "/data/crash", "/data/crash"),
+        ("var", "mnt", "/mnt/crash"),
+    ],
+    ids=["relative", "absolute", "parent"],
+)
+@pytest.mark.parametrize("document", ["prepare_dump_volume", "configure_kdump", "mount_dump_copy"])
+def test_mount_point_through_a_symbolic_link_is_refused_with_the_real_path(
+    root_with_volume: FakeRoot, document: str, link: str, to: str, real: str
+) -> None:
+    root = root_with_volume
+    if link == "var":
+        (root.path / "var").rename(root.path / "mnt")
+    (root.path / link).symlink_to(to)
+    before = root.tree()
+    given = {} if document == "configure_kdump" else {"volumeId": VOLUME_ID}
+    run = root.run(document, mountPoint="/var/crash", **given)
+    assert run.error == "InvalidParameter"
+    assert f"mountPoint {real}." in run.stdout
+    assert root.tree() == before
+
+
+def test_real_path_of_a_link_is_taken_where_an_earlier_run_used_the_link(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/data/crash {8 << 30} {7 << 30}\n")
+    root.run("prepare_dump_volume", volumeId=VOLUME_ID, mountPoint="/data/crash")
+    (root.path / "var").mkdir(exist_ok=True)
+    (root.path / "var/crash").symlink_to("../data/crash")
+    root.write("etc/fstab", root.read("etc/fstab").replace("/data/crash", "/var/crash"))
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID, mountPoint="/data/crash").exit_code == 0
+    assert " /data/crash xfs " in root.read("etc/fstab")
+    assert " /var/crash " not in root.read("etc/fstab")
+
+
+def test_link_into_a_directory_of_the_system_is_no_mount_point(root_with_volume: FakeRoot) -> None:
+    (root_with_volume.path / "var").mkdir(exist_ok=True)
+    (root_with_volume.path / "var/crash").symlink_to("../usr/share/crash")
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "InvalidParameter"
+    assert "belongs to the system" in run.stdout
+
+
+def test_mount_that_succeeds_without_mounting_is_an_error(root_with_volume: FakeRoot) -> None:
+    root_with_volume.write("mount-finds-no-device", "")
+    run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "ConfigurationFailed"
+    assert "nothing is mounted at /var/crash" in run.stdout
+    (root_with_volume.path / "mount-finds-no-device").unlink()
+    assert root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+
+
+def test_a_copy_with_the_same_uuid_is_not_taken_for_the_dump_volume(root_with_volume: FakeRoot) -> None:
+    root = root_with_volume
+    root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    root.command("umount", "/var/crash")
+    root.add_disk("nvme0n9", serial="vol0fffffffffffffffe", device="259:20", partition_name="hangdump")
+    root.write("signatures/nvme0n9p1", root.read("signatures/nvme1n1p1"))
+    before = root.tree()
+    run = root.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    assert run.error == "DumpVolumeMismatch"
+    assert "vol0fffffffffffffffe" in run.stdout
+    assert root.tree() == before
+
+
 def test_a_line_of_fstab_is_not_quoted_with_its_options(root_with_volume: FakeRoot) -> None:
     root_with_volume.write("etc/fstab", "//files/crash /var/crash cifs username=u,password=secret 0 0\n")
     run = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
