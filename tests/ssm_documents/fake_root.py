@@ -202,10 +202,14 @@ class FakeRoot:
         """Call a stub as the host itself would; its exit code."""
         return subprocess.run(arguments, env=self._environment(), capture_output=True, check=False).returncode
 
-    def _environment(self, search_path: str = "") -> dict[str, str]:
+    def search_path(self) -> str:
+        """The host's PATH."""
         stubs = HERE / "stubs"
+        return f"{stubs / self.host.family}:{stubs / 'any'}:{self.path}/usr/sbin:{self.tools}"
+
+    def _environment(self, search_path: str = "") -> dict[str, str]:
         return {
-            "PATH": search_path or f"{stubs / self.host.family}:{stubs / 'any'}:{self.path}/usr/sbin:{self.tools}",
+            "PATH": search_path or self.search_path(),
             "HOST_ROOT": str(self.path),
             "OPTIONAL_STUBS": str(HERE / "optional_stubs"),
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),

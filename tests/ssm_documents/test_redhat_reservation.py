@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ssm_documents.fake_root import MIB, FakeRoot
+from tests.ssm_documents.fake_root import MIB, VOLUME_ID, FakeRoot
 from tests.ssm_documents.ready_host import prepared_copy
 from tests.ssm_documents.spoiling import replace
 
@@ -143,15 +143,60 @@ def test_entries_that_grub_is_told_not_to_read_do_not_count(tmp_path: Path) -> N
     assert _crashkernels(root.read("boot/grub2/grub.cfg")) == ["crashkernel=256M"]
 
 
+LINES_OF_OWNER = [
+    'GRUB_CMDLINE_LINUX_DEFAULT="rhgb quiet"',
+    "GRUB_CMDLINE_LINUX_RECOVERY='single'",
+    'GRUB_CMDLINE_LINUX_XEN_REPLACE="dom0"',
+]
+
+
+@pytest.mark.parametrize("name", ["rhel8", "rhel9", "rhel10", "amzn2023"])
+def test_owners_lines_that_begin_like_grubbys_survive(tmp_path: Path, name: str) -> None:
+    root = prepared_copy(name, tmp_path / "root")
+    words = "console=ttyS0 nvme_core.io_timeout=4294967295"
+    root.write(DEFAULTS, "\n".join([f'GRUB_CMDLINE_LINUX="{words} crashkernel=64M"', *LINES_OF_OWNER, ""]))
+    for _ in range(2):
+        root.run("configure_kdump", crashkernel="256M")
+        assert root.read(DEFAULTS).splitlines() == [
+            f'GRUB_CMDLINE_LINUX="{words}"',
+            'GRUB_CMDLINE_LINUX_DEFAULT="rhgb quiet crashkernel=256M"',
+            *LINES_OF_OWNER[1:],
+        ]
+
+
+def test_defaults_are_put_back_when_grubby_fails(tmp_path: Path) -> None:
+    root = prepared_copy("rhel9", tmp_path / "root")
+    before = root.read(DEFAULTS)
+    spoiling = "#!/bin/bash\n[[ $1 == --info=* ]] || { echo >$HOST_ROOT/etc/default/grub; exit 1; }\n"
+    root.write("bin/grubby", spoiling).chmod(0o755)
+    run = root.run_on_path(f"{root.path}/bin:{root.search_path()}", "configure_kdump", crashkernel="256M")
+    assert "grubby failed" in run.stdout
+    assert root.read(DEFAULTS) == before
+
+
+@pytest.mark.parametrize("name", ["rhel8", "rhel9", "rhel10", "amzn2023"])
+@pytest.mark.parametrize(
+    "saved", ["0123456789abcdef0123456789abcdef-4.0.0-gone", "7", ""], ids=["gone", "index", "empty"]
+)
+def test_default_entry_that_is_gone_is_the_first_one_as_for_grub(tmp_path: Path, name: str, saved: str) -> None:
+    root = prepared_copy(name, tmp_path / "root")
+    environment = root.read("boot/grub2/grubenv")
+    root.write("boot/grub2/grubenv", re.sub("saved_entry=.*", f"saved_entry={saved}", environment))
+    assert root.run("configure_kdump", crashkernel="256M").result["status"] == "reboot-required"
+    root.reboot()
+    assert root.run("configure_kdump", crashkernel="256M").result["status"] == "unchanged"
+    assert root.run("check_kdump", volumeId=VOLUME_ID).result["ready"] is True
+
+
 def test_argument_that_only_grub_cfg_has_is_not_dropped_silently(tmp_path: Path) -> None:
     root = prepared_copy("amzn2", tmp_path / "root")
     replace(root, "boot/grub2/grub.cfg", " ro ", " ro ipv6.disable=1 audit=1 ")
     root.boot(cmdline=root.next_cmdline(), reserved_mib=0)
-    before = root.read("boot/grub2/grub.cfg")
+    before = [root.read(path) for path in ("boot/grub2/grub.cfg", DEFAULTS)]
     run = root.run("configure_kdump", reboot="true")
     assert run.error == "ConfigurationFailed"
     assert "would drop 'ipv6.disable audit'" in run.stdout
-    assert root.read("boot/grub2/grub.cfg") == before
+    assert [root.read(path) for path in ("boot/grub2/grub.cfg", DEFAULTS)] == before
 
 
 @pytest.mark.parametrize("name", ["amzn2", "rhel7"])
@@ -181,10 +226,26 @@ def test_argument_that_grub_quotes_in_its_own_way_is_not_lost(tmp_path: Path) ->
     assert root.run("configure_kdump").result["status"] == "reboot-required"
 
 
-def test_language_that_el7_adds_to_its_entries_is_no_obstacle(tmp_path: Path) -> None:
-    root = prepared_copy("rhel7", tmp_path / "root")
-    root.boot(cmdline=f"{root.next_cmdline()} LANG=en_US.UTF-8", reserved_mib=0)
-    assert root.run("configure_kdump").result["status"] == "reboot-required"
+@pytest.mark.parametrize("name", ["amzn2", "rhel7"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "LANG=en_US.UTF-8",
+        "LANG=en_US.UTF-8 KEYTABLE=us",
+        "SYSFONT=True SYSFONTACM=iso01 UNIMAP=x LANG=de_DE.UTF-8 KEYTABLE=de-latin1 KEYBOARDTYPE=sun",
+        'rd.vconsole.keymap="us" rd.locale.LANG="en_US.UTF-8" vconsole.font=latarcyrheb-sun16',
+    ],
+)
+def test_language_and_keyboard_that_a_kernel_update_adds_are_no_obstacle(tmp_path: Path, name: str, words: str) -> None:
+    root = prepared_copy(name, tmp_path / "root")
+    old = root.next_cmdline()
+    grub_cfg = root.read("boot/grub2/grub.cfg").splitlines()
+    updated = [f"{line} {words}" if line.lstrip().startswith("linux") else line for line in grub_cfg]
+    root.write("boot/grub2/grub.cfg", "\n".join(updated) + "\n")
+    root.boot(cmdline=root.next_cmdline(), reserved_mib=0)
+    assert root.run("configure_kdump", crashkernel="256M").result["status"] == "reboot-required"
+    kept = [word for word in old.split() if not word.startswith("crashkernel=")]
+    assert sorted(root.next_cmdline().split()) == sorted([*kept, "crashkernel=256M"])
 
 
 @pytest.mark.parametrize(

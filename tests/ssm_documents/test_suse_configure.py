@@ -90,6 +90,27 @@ def test_old_reservation_is_replaced_wherever_it_stands(sles: FakeRoot) -> None:
     assert sles.read("etc/default/grub.hangdump-backup").count("crashkernel=") == 3
 
 
+@pytest.mark.parametrize(
+    "before",
+    ["crashkernel=72M,low crashkernel=100M,high", "crashkernel=100M,high crashkernel=72M,low", "crashkernel=64M"],
+    ids=["yast", "high-first", "one"],
+)
+@pytest.mark.parametrize("name", ["sles15", "sles16"])
+def test_pair_takes_the_place_of_all_that_was_there(tmp_path: Path, name: str, before: str) -> None:
+    root = prepared_copy(name, tmp_path / "root", memory_mib=15_800)
+    grub = root.read("etc/default/grub").replace("net.ifnames=0", f"{before} net.ifnames=0")
+    root.write("etc/default/grub", grub)
+    root.command("grub2-mkconfig", "-o", str(root.path / GRUB_CFG))
+    root.boot(cmdline=root.next_cmdline(), reserved_mib=100)
+    for _ in range(2):
+        assert root.run("configure_kdump").result["status"] == "reboot-required"
+        words = [word for word in root.next_cmdline().split() if word.startswith("crashkernel=")]
+        assert words == ["crashkernel=201M,high", "crashkernel=72M,low"]
+        assert root.read("etc/default/grub").count("crashkernel=") == 2
+    root.reboot()
+    assert root.run("configure_kdump").result["status"] == "unchanged"
+
+
 def test_boot_service_of_kdump_2_does_not_undo_an_explicit_reservation(sles16: FakeRoot) -> None:
     sles16.run("configure_kdump", crashkernel="300M")
     sles16.reboot()

@@ -46,6 +46,10 @@ grub2_edit_defaults() {
   write_if_changed "$GRUB2_DEFAULTS" <"$WORK_DIR/grub"
 }
 
+# What new-kernel-pkg adds to the entry of each kernel that is installed, from vconsole.conf and locale.conf: they come and go
+# with updates, and the kernel takes no notice of them.
+GRUB2_LOCALE_ARGUMENTS='LANG|LC_[A-Z]+|SYSFONT|SYSFONTACM|UNIMAP|KEYTABLE|KEYBOARDTYPE|(rd[.])?(vconsole|locale)[.][A-Za-z._]+'
+
 # Arguments of the running kernel that the new grub.cfg $1 has nowhere: somebody put them into the old one (grubby does).
 # GRUB moves quotes. Only names are printed: a value may be a secret.
 grub2_lost_arguments() {
@@ -53,17 +57,28 @@ grub2_lost_arguments() {
   new="$(tr -d '\\"' <"$1")"
   while read -r argument; do
     if [[ "$new" != *"$argument"* ]]; then echo "${argument%%[!A-Za-z0-9_.-]*}"; fi
-  done < <(booted_arguments | tr -d '\\"' | grep -vE '^(BOOT_IMAGE|crashkernel|initrd|root|LANG)=')
+  done < <(booted_arguments | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
+}
+
+grub2_make_configuration() {
+  grub2-mkconfig -o "$WORK_DIR/grub.cfg" </dev/null >&2 3>&- 9>&- || fail ConfigurationFailed "grub2-mkconfig failed; its stderr says why. Repair the boot loader's configuration and run again."
+}
+
+# Before any edit: grub2-mkconfig with /etc/default/grub as it is.
+grub2_refuse_loss() {
+  local lost
+  grub2_make_configuration
+  lost="$(grub2_lost_arguments "$WORK_DIR/grub.cfg" | paste -s -d ' ')"
+  [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '$lost' from the kernel's command line: that is in grub.cfg but not in $GRUB2_DEFAULTS. Nothing of the boot loader was changed. Add it there, and run again."
 }
 
 grub2_configure_reservation() {
-  local value="$1" file lost
+  local value="$1" file
   command -v grub2-mkconfig >/dev/null || fail ConfigurationFailed "There is no grub2-mkconfig on this host. Put $(crashkernel_arguments "$value") on the kernel's command line in the way its boot loader wants, reboot, and run again."
+  is_crashkernel_configured "$value" || grub2_refuse_loss
   grub2_edit_defaults "$(crashkernel_arguments "$value")"
   if ! is_crashkernel_configured "$value"; then
-    grub2-mkconfig -o "$WORK_DIR/grub.cfg" </dev/null >&2 3>&- 9>&- || fail ConfigurationFailed "grub2-mkconfig failed; its stderr says why. Repair the boot loader's configuration and run again."
-    lost="$(grub2_lost_arguments "$WORK_DIR/grub.cfg" | paste -s -d ' ')"
-    [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '$lost' from the kernel's command line: that is in grub.cfg but not in $GRUB2_DEFAULTS. Add it there, and run again."
+    grub2_make_configuration
     while read -r file; do
       keep_backup "$file"
       write_if_changed "$file" <"$WORK_DIR/grub.cfg"

@@ -5,8 +5,24 @@ grubby_is_used() {
   compgen -G "$HOST_ROOT/boot/loader/entries/*.conf" >/dev/null && [[ "$(assignment /etc/default/grub GRUB_ENABLE_BLSCFG)" != false ]]
 }
 
-# Of the entry that boots next; grubby puts in what the entry leaves to $kernelopts in grubenv (EL8).
-grubby_configured_crashkernels() { { grubby --info=DEFAULT 2>/dev/null || true; } | sed -n 's/^args=//p' | crashkernel_values; }
+# Of the entry that boots next; grubby puts in what the entry leaves to $kernelopts in grubenv (EL8). Where saved_entry in
+# grubenv names an entry that is gone grubby says nothing, and GRUB takes the first one.
+grubby_configured_crashkernels() {
+  local entry
+  entry="$(grubby --info=DEFAULT 2>/dev/null || true)"
+  [[ -n "$entry" ]] || entry="$(grubby --info=0 2>/dev/null || true)"
+  sed -n 's/^args=//p' <<<"$entry" | crashkernel_values
+}
+
+# grubby of EL8 and Amazon Linux 2023 puts its GRUB_CMDLINE_LINUX in place of GRUB_CMDLINE_LINUX_DEFAULT and of all that
+# begins like it: that file is put back, and grub2_edit_defaults edits it.
+grubby_update_entries() {
+  local code=0 defaults="$HOST_ROOT$GRUB2_DEFAULTS"
+  cp -p "$defaults" "$WORK_DIR/defaults" 2>/dev/null || true
+  grubby --update-kernel=ALL --remove-args=crashkernel --args="$1" </dev/null >&2 3>&- 9>&- || code=$?
+  if [[ -f "$WORK_DIR/defaults" ]]; then cp -p "$WORK_DIR/defaults" "$defaults" || code=1; fi
+  return "$code"
+}
 
 # New kernels get their command line from here where it exists.
 grubby_edit_kernel_cmdline() {
@@ -24,12 +40,12 @@ grubby_configure_reservation() {
     keep_backup "${file#"$HOST_ROOT"}"
   done
   if ! is_crashkernel_configured "$value"; then
-    grubby --update-kernel=ALL --remove-args=crashkernel --args="$arguments" </dev/null >&2 3>&- 9>&- ||
+    grubby_update_entries "$arguments" ||
       fail ConfigurationFailed "grubby failed; its stderr says why. Repair the boot loader's configuration and run again."
     note_change "crashkernel in /boot/loader/entries"
   fi
   # Not read as long as the entries say everything, but grub2-mkconfig may write the entries anew from it.
   grub2_edit_defaults "$arguments"
   grubby_edit_kernel_cmdline "$value"
-  is_crashkernel_configured "$value" || fail ConfigurationFailed "grubby shows crashkernel '$(grubby_configured_crashkernels | paste -s -d ' ')' for the next boot, not $value. Of a pair (high and low) give the high part only; otherwise look at: grubby --info=DEFAULT"
+  is_crashkernel_configured "$value" || fail ConfigurationFailed "grubby shows crashkernel '$(grubby_configured_crashkernels | paste -s -d ' ')' for the next boot, not $value. Of a pair (high and low) give the high part only; otherwise look at: grubby --info=DEFAULT, or --info=0 if that says nothing."
 }

@@ -23,27 +23,27 @@ pbl_crashkernel_arguments() {
   }'
 }
 
-# pbl replaces an option in GRUB_CMDLINE_LINUX_DEFAULT only; in another line the old value would stay beside the new one.
-pbl_drop_other_lines() {
-  local file=/etc/default/grub
-  [[ -f "$HOST_ROOT$file" ]] || return 0
-  awk '/^[ \t]*GRUB_CMDLINE/ && !/^[ \t]*GRUB_CMDLINE_LINUX_DEFAULT=/ { gsub(/[ ]*crashkernel=[^ "'\'']*/, "") } { print }' \
-    "$HOST_ROOT$file" >"$WORK_DIR/grub"
-  write_if_changed "$file" <"$WORK_DIR/grub"
+# pbl leaves the entries of kernels that are installed already as they are.
+pbl_update() {
+  local tool="$1" arguments="$2"
+  if pbl_uses_entries; then
+    "$tool" --add-option "$arguments" --config && { sdbootutil update-all-entries || log "note: sdbootutil update-all-entries failed"; }
+  else
+    "$tool" --config
+  fi </dev/null >&2 3>&- 9>&-
 }
 
 pbl_configure_reservation() {
-  local value="$1" tool
+  local value="$1" tool arguments
+  arguments="$(crashkernel_arguments "$value")"
   tool="$(command -v pbl || command -v update-bootloader)" ||
     fail ConfigurationFailed "There is no pbl on this host. Put crashkernel=$value on the kernel's command line in the way its boot loader wants, reboot, and run again."
-  keep_backup /etc/default/grub
   keep_backup /etc/kernel/cmdline
-  pbl_drop_other_lines
+  # Not by pbl, whose --add-option replaces only the first crashkernel= on SLES 15: YaST sets two.
+  pbl_uses_entries || grub2_edit_defaults "$arguments"
   if ! is_crashkernel_configured "$value"; then
-    "$tool" --add-option "$(crashkernel_arguments "$value")" --config </dev/null >&2 3>&- 9>&- ||
-      fail ConfigurationFailed "pbl failed; /var/log/pbl.log says why. Repair the boot loader's configuration and run again."
-    # pbl leaves the entries of kernels that are installed already as they are.
-    if pbl_uses_entries; then sdbootutil update-all-entries </dev/null >&2 3>&- 9>&- || log "note: sdbootutil update-all-entries failed"; fi
+    pbl_update "$tool" "$arguments" ||
+      fail ConfigurationFailed "pbl failed; /var/log/pbl.log says why. crashkernel=$value stays in /etc/default/grub or /etc/kernel/cmdline. Repair the boot loader's configuration and run again."
     note_change "crashkernel in the boot loader"
   fi
   is_crashkernel_configured "$value" || fail ConfigurationFailed "The boot loader has '$(pbl_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after pbl (LOADER_TYPE is '$(assignment /etc/sysconfig/bootloader LOADER_TYPE)'). Set it there by hand, and run again."
