@@ -18,8 +18,10 @@ OURS = f"# Hangdump's dump volume:\nxfs {UUID}\n"
 def _with_kdump(tmp_path: Path, name: str = "rhel9", configuration: str | None = None) -> FakeRoot:
     """As its owner installed and configured it earlier."""
     root = prepared_copy(name, tmp_path / "root")
+    package = root.read("var/lib/rpm/kdump").split(maxsplit=1)[0]
+    tool = "yum" if name in ("amzn2", "rhel7") else "dnf"
     root.command(
-        "yum" if name in ("amzn2", "rhel7") else "dnf", "-q", "--setopt=exit_on_lock=1", "install", "kexec-tools"
+        tool, "-q", "--setopt=exit_on_lock=1", "install", package, *["makedumpfile"] * (package == "kdump-utils")
     )
     if configuration is not None:
         root.write(CONFIGURATION, configuration)
@@ -72,12 +74,21 @@ def test_collector_level_and_final_action_are_as_asked_for(tmp_path: Path) -> No
 
 
 def test_power_off_is_refused_where_kdump_can_only_reboot(tmp_path: Path) -> None:
-    root = _with_kdump(tmp_path, "amzn2")
+    root = _with_kdump(tmp_path, "rhel7")
     before = root.read(CONFIGURATION)
     run = root.run("configure_kdump", finalAction="poweroff")
     assert run.error == "InvalidParameter"
     assert "knows no final_action" in run.stdout
     assert root.read(CONFIGURATION) == before
+
+
+def test_actions_have_their_present_names_where_kdump_knows_them(tmp_path: Path) -> None:
+    """Amazon Linux 2 has kexec-tools 2.0.23, not RHEL 7's 2.0.15."""
+    root = prepared_copy("amzn2", tmp_path / "root")
+    assert root.run("configure_kdump", finalAction="poweroff").result["status"] == "reboot-required"
+    assert {"failure_action reboot", "final_action poweroff"} <= set(_effective(root))
+    assert not [line for line in _effective(root) if line.startswith("default ")]
+    assert (root.path / crash_initrd(root)).exists()
 
 
 def test_volume_that_was_given_earlier_is_replaced_by_the_new_one(tmp_path: Path) -> None:

@@ -19,7 +19,12 @@ def _installs(root: FakeRoot) -> list[str]:
 
 @pytest.mark.parametrize(
     ("name", "packages"),
-    [("amzn2", "kexec-tools"), ("rhel9", "kexec-tools"), ("rhel10", "kdump-utils makedumpfile")],
+    [
+        ("amzn2", "kexec-tools"),
+        ("rhel9", "kexec-tools"),
+        ("rhel10", "kdump-utils makedumpfile"),
+        ("amzn2023", "kdump-utils makedumpfile"),
+    ],
 )
 def test_installs_the_package_that_has_kdumpctl_there(tmp_path: Path, name: str, packages: str) -> None:
     root = prepared_copy(name, tmp_path / "root")

@@ -275,7 +275,8 @@ def test_pair_that_grubby_cannot_write_is_refused_with_advice(tmp_path: Path) ->
         ("amzn2", 985, 4096, 256),
         ("amzn2023", 128_000, 4096, 512),
         ("amzn2023-arm64", 7800, 4096, 320),
-        ("amzn2023-arm64", 7800, 65536, 512),
+        ("amzn2023", 985, 4096, 192),
+        ("amzn2023-arm64", 985, 4096, 256),
         ("rhel7", 7800, 4096, 256),
         ("rhel9", 985, 4096, 192),
         ("rhel10", 128_000, 4096, 512),
@@ -290,6 +291,15 @@ def test_reservation_by_memory(tmp_path: Path, name: str, memory_mib: int, page_
     root.run("configure_kdump")
     root.reboot()
     assert root.read("sys/kernel/kexec_crash_size") == f"{reserved_mib * MIB}\n"
+
+
+def test_pages_of_64_kib_take_more_where_kdumpctl_has_no_table(tmp_path: Path) -> None:
+    root = prepared_copy("amzn2", tmp_path / "root")
+    root.write("machine", "aarch64\n")
+    root.write("page-size", "65536\n")
+    root.run("configure_kdump")
+    root.reboot()
+    assert root.read("sys/kernel/kexec_crash_size") == f"{512 * MIB}\n"
 
 
 def test_reservation_that_is_large_enough_is_left_alone_without_a_reboot(tmp_path: Path) -> None:

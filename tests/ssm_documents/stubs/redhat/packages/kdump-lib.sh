@@ -140,11 +140,12 @@ Large modules: <none>
 TEXT
 }
 
-# EL10's; EL9's x86_64 begins at 1G with 192M.
+# EL10's. EL9's begins at 1G, with 192M on x86_64; so did that of kdump-utils until 1.0.51 (Amazon Linux 2023).
 default_crashkernel() {
   case "$(uname -m):$(cat "$HOST_ROOT/proc/sys/kernel/osrelease")" in
+    aarch64:*.amzn2023.*) printf '%s' "1G-4G:256M,4G-64G:320M,64G-:576M" ;;
     aarch64:*) printf '%s' "2G-4G:256M,4G-64G:320M,64G-:576M" ;;
-    *.el9*) printf '%s' "1G-4G:192M,4G-64G:256M,64G-:512M" ;;
+    *.el9* | *.amzn2023.*) printf '%s' "1G-4G:192M,4G-64G:256M,64G-:512M" ;;
     *) printf '%s' "2G-64G:256M,64G-:512M" ;;
   esac
 }
