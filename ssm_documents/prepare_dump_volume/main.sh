@@ -7,37 +7,6 @@
 RESTRICTIONS="nosuid,nodev,noexec"
 OPTIONS="defaults,$RESTRICTIONS,nofail,x-systemd.device-timeout=60s,x-hangdump"
 
-# From lines of fstab on stdin: those without Hangdump's mark.
-not_ours() { awk '$1 ~ /^#/ || $4 !~ /(^|,)x-hangdump(,|$)/'; }
-
-refuse_foreign_mount() {
-  local mounted foreign unit
-  mounted="$(mounted_device "$SSM_mountPoint")"
-  if [[ -n "$mounted" && "$(disk_of_device "$mounted")" != "$DISK" ]]; then
-    fail DumpVolumeMismatch "Another file system ($mounted) is mounted at $SSM_mountPoint. Choose another mountPoint, or unmount it and run again."
-  fi
-  foreign="$(fstab_lines "$SSM_mountPoint" | not_ours)"
-  if [[ -n "$foreign" ]]; then
-    # Not the whole line: options such as password= may be in it.
-    fail DumpVolumeMismatch "/etc/fstab has another file system for $SSM_mountPoint ('${foreign%%[[:space:]]*}'). Choose another mountPoint, or remove that line and run again."
-  fi
-  # systemd prefers a unit in these directories to the one that it makes of fstab.
-  for unit in {/etc,/usr/lib}/systemd/system/"$(mount_unit "$SSM_mountPoint")"; do
-    if [[ -e "$HOST_ROOT$unit" || -L "$HOST_ROOT$unit" ]]; then
-      fail DumpVolumeMismatch "$unit decides what is mounted at $SSM_mountPoint at boot, not /etc/fstab. Choose another mountPoint, or remove that unit and run again."
-    fi
-  done
-}
-
-refuse_other_mount_point() {
-  local points
-  [[ -n "$PARTITION" ]] || return 0
-  points="$(mount_points_of "$(cat "$HOST_ROOT/sys/block/$DISK/$PARTITION/dev")" | grep -vx "$SSM_mountPoint" || true)"
-  if [[ -n "$points" ]]; then
-    fail DumpVolumeMismatch "The dump volume is mounted at ${points//$'\n'/ }, not at $SSM_mountPoint. Unmount it there and run again."
-  fi
-}
-
 install_tools() {
   local mkfs="mkfs.$SSM_fileSystem"
   if [[ -z "$FOUND_FILE_SYSTEM" ]] && ! command -v "$mkfs" >/dev/null; then
@@ -52,7 +21,7 @@ write_fstab() {
   keep_backup /etc/fstab
   {
     # awk adds a missing newline to the last line.
-    { not_ours <"$HOST_ROOT/etc/fstab"; } 2>/dev/null || true
+    { foreign_lines <"$HOST_ROOT/etc/fstab"; } 2>/dev/null || true
     echo "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0"
   } >"$WORK_DIR/fstab"
   write_if_changed /etc/fstab <"$WORK_DIR/fstab"

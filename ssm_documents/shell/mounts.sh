@@ -63,16 +63,10 @@ real_path() {
   echo "${path#"${root%/}"}"
 }
 
-# The lines of fstab for mount point $1, without comments. As mount(8) compares them: /var//crash/ and a path through a
-# symbolic link are /var/crash too. A link on a remote file system is not followed, because its server may hang.
+# The lines of fstab for mount point $1, without comments. As for mount(8), /var//crash/ is /var/crash.
 fstab_lines() {
-  local place path line
-  { awk '$1 !~ /^#/ && $2 ~ /^\// {
-      path = $2 "/"; gsub(/\/(\.?\/)+/, "/", path); path = substr(path, 1, length(path) - (path != "/"))
-      print ($1 ~ /^[^\/]+:|^\/\// ? "remote" : "local"), path, $0 }' "$HOST_ROOT/etc/fstab" 2>/dev/null || true; } |
-    while read -r place path line; do
-      if [[ "$path" == "$1" ]] || [[ "$place" == local && "$(real_path "$path")" == "$1" ]]; then printf '%s\n' "$line"; fi
-    done
+  awk -v point="$1/" '$1 !~ /^#/ { path = $2 "/"; gsub(/\/(\.?\/)+/, "/", path); if (path == point) print }' \
+    "$HOST_ROOT/etc/fstab" 2>/dev/null || true
 }
 
 mount_unit() { systemd-escape --path --suffix=mount "$1"; }
@@ -89,5 +83,5 @@ check_mount_point() {
         ;;
     esac
   done
-  [[ "$real" == "$1" ]] || fail InvalidParameter "mountPoint $1 leads through a symbolic link to $real: the mount would not be found again at $1. Nothing was changed. Run again with mountPoint $real."
+  [[ "$real" == "$1" ]] || fail InvalidParameter "mountPoint $1 leads through a symbolic link to $real: the mount would not be found again at $1. Run again with mountPoint $real."
 }

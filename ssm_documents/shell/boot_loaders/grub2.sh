@@ -19,9 +19,7 @@ grub2_configurations() {
 
 grub2_configured_crashkernels() {
   local file
-  while read -r file; do
-    sed -nE 's/^[[:space:]]*linux(16|efi)?[[:space:]]//p' "$HOST_ROOT$file" 2>/dev/null || true
-  done < <(grub2_configurations) | crashkernel_values
+  while read -r file; do grub_command_lines "$file"; done < <(grub2_configurations) | crashkernel_values
 }
 
 # Arguments $1 into the line that the distribution uses (Amazon: …_DEFAULT, RHEL: only GRUB_CMDLINE_LINUX), old values out of all.
@@ -30,7 +28,7 @@ grub2_edit_defaults() {
   [[ -f "$HOST_ROOT$GRUB2_DEFAULTS" ]] || return 0
   grep -q "^[[:space:]]*$key=" "$HOST_ROOT$GRUB2_DEFAULTS" || key=GRUB_CMDLINE_LINUX
   keep_backup "$GRUB2_DEFAULTS"
-  sed -E "/^[[:space:]]*GRUB_CMDLINE/s/[ ]*\\<crashkernel=[^ \"']*//g" "$HOST_ROOT$GRUB2_DEFAULTS" | KEY="$key" ARGUMENTS="$1" awk '
+  grub_without_crashkernel "$GRUB2_DEFAULTS" | KEY="$key" ARGUMENTS="$1" awk '
     { line[++count] = $0 }
     $0 ~ "^[ \t]*" ENVIRON["KEY"] "=" { last = count }
     END {
@@ -46,35 +44,29 @@ grub2_edit_defaults() {
   write_if_changed "$GRUB2_DEFAULTS" <"$WORK_DIR/grub"
 }
 
+grub2_make_configuration() {
+  grub2-mkconfig -o "$WORK_DIR/grub.cfg" </dev/null >&2 3>&- 9>&- || boot_loader_tool_failed grub2-mkconfig
+}
+
 # What new-kernel-pkg adds to the entry of each kernel that is installed, from vconsole.conf and locale.conf: they come and go
 # with updates, and the kernel takes no notice of them.
 GRUB2_LOCALE_ARGUMENTS='LANG|LC_[A-Z]+|SYSFONT|SYSFONTACM|UNIMAP|KEYTABLE|KEYBOARDTYPE|(rd[.])?(vconsole|locale)[.][A-Za-z._]+'
 
-# Arguments of the running kernel that the new grub.cfg $1 has nowhere: somebody put them into the old one (grubby does).
-# GRUB moves quotes. Only names are printed: a value may be a secret.
-grub2_lost_arguments() {
-  local argument new
-  new="$(tr -d '\\"' <"$1")"
-  while read -r argument; do
-    if [[ "$new" != *"$argument"* ]]; then echo "${argument%%[!A-Za-z0-9_.-]*}"; fi
-  done < <(booted_arguments | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
-}
-
-grub2_make_configuration() {
-  grub2-mkconfig -o "$WORK_DIR/grub.cfg" </dev/null >&2 3>&- 9>&- || fail ConfigurationFailed "grub2-mkconfig failed; its stderr says why. Repair the boot loader's configuration and run again."
-}
-
-# Before any edit: grub2-mkconfig with /etc/default/grub as it is.
+# Before any edit: arguments of the running kernel that a new grub.cfg would have nowhere, because somebody put them into the
+# old one (grubby does). GRUB moves quotes. Only names are printed: a value may be a secret.
 grub2_refuse_loss() {
-  local lost
+  local argument new lost=""
   grub2_make_configuration
-  lost="$(grub2_lost_arguments "$WORK_DIR/grub.cfg" | paste -s -d ' ')"
-  [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '$lost' from the kernel's command line: that is in grub.cfg but not in $GRUB2_DEFAULTS. Nothing of the boot loader was changed. Add it there, and run again."
+  new="$(tr -d '\\"' <"$WORK_DIR/grub.cfg")"
+  while read -r argument; do
+    if [[ "$new" != *"$argument"* ]]; then lost+=" ${argument%%[!A-Za-z0-9_.-]*}"; fi
+  done < <(booted_arguments | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
+  [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '${lost# }' from the kernel's command line: that is in grub.cfg but not in $GRUB2_DEFAULTS. The boot loader is as it was. Add it there, and run again."
 }
 
 grub2_configure_reservation() {
   local value="$1" file
-  command -v grub2-mkconfig >/dev/null || fail ConfigurationFailed "There is no grub2-mkconfig on this host. Put $(crashkernel_arguments "$value") on the kernel's command line in the way its boot loader wants, reboot, and run again."
+  need_boot_loader_tool grub2-mkconfig "$value"
   is_crashkernel_configured "$value" || grub2_refuse_loss
   grub2_edit_defaults "$(crashkernel_arguments "$value")"
   if ! is_crashkernel_configured "$value"; then
@@ -84,5 +76,5 @@ grub2_configure_reservation() {
       write_if_changed "$file" <"$WORK_DIR/grub.cfg"
     done < <(grub2_configurations)
   fi
-  is_crashkernel_configured "$value" || fail ConfigurationFailed "$(grub2_configurations | paste -s -d ' ') has '$(grub2_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after grub2-mkconfig: something in /etc/grub.d or $GRUB2_DEFAULTS sets it anew. Remove that, and run again."
+  check_next_boot "$value" grub2-mkconfig "something in /etc/grub.d or $GRUB2_DEFAULTS sets it anew. Remove that"
 }

@@ -35,17 +35,16 @@ grubby_edit_kernel_cmdline() {
 grubby_configure_reservation() {
   local value="$1" arguments file
   arguments="$(crashkernel_arguments "$value")"
-  command -v grubby >/dev/null || fail ConfigurationFailed "There is no grubby on this host, whose boot loader reads /boot/loader/entries. Install it, or put $arguments into the entries by hand and reboot; then run again."
+  need_boot_loader_tool grubby "$value"
   for file in /etc/default/grub /etc/kernel/cmdline /boot/grub2/grubenv "$HOST_ROOT"/boot/loader/entries/*.conf; do
     keep_backup "${file#"$HOST_ROOT"}"
   done
   if ! is_crashkernel_configured "$value"; then
-    grubby_update_entries "$arguments" ||
-      fail ConfigurationFailed "grubby failed; its stderr says why. Repair the boot loader's configuration and run again."
+    grubby_update_entries "$arguments" || boot_loader_tool_failed grubby
     note_change "crashkernel in /boot/loader/entries"
   fi
   # Not read as long as the entries say everything, but grub2-mkconfig may write the entries anew from it.
   grub2_edit_defaults "$arguments"
   grubby_edit_kernel_cmdline "$value"
-  is_crashkernel_configured "$value" || fail ConfigurationFailed "grubby shows crashkernel '$(grubby_configured_crashkernels | paste -s -d ' ')' for the next boot, not $value. Of a pair (high and low) give the high part only; otherwise look at: grubby --info=DEFAULT, or --info=0 if that says nothing."
+  check_next_boot "$value" grubby "of a pair (high and low) give the high part only; otherwise look at grubby --info=DEFAULT, and --info=0 if that says nothing"
 }

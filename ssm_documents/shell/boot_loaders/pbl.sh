@@ -9,7 +9,7 @@ pbl_command_lines() {
   if pbl_uses_entries; then
     cat "$HOST_ROOT"/boot/efi/loader/entries/*.conf 2>/dev/null | sed -n 's/^options[[:space:]]//p'
   else
-    sed -nE 's/^[[:space:]]*linux(efi|16)?[[:space:]]//p' "$HOST_ROOT/boot/grub2/grub.cfg" 2>/dev/null || true
+    grub_command_lines /boot/grub2/grub.cfg
   fi
 }
 
@@ -36,15 +36,14 @@ pbl_update() {
 pbl_configure_reservation() {
   local value="$1" tool arguments
   arguments="$(crashkernel_arguments "$value")"
-  tool="$(command -v pbl || command -v update-bootloader)" ||
-    fail ConfigurationFailed "There is no pbl on this host. Put crashkernel=$value on the kernel's command line in the way its boot loader wants, reboot, and run again."
+  tool="$(command -v pbl || command -v update-bootloader || true)"
+  need_boot_loader_tool "${tool:-pbl}" "$value"
   keep_backup /etc/kernel/cmdline
   # Not by pbl, whose --add-option replaces only the first crashkernel= on SLES 15: YaST sets two.
   pbl_uses_entries || grub2_edit_defaults "$arguments"
   if ! is_crashkernel_configured "$value"; then
-    pbl_update "$tool" "$arguments" ||
-      fail ConfigurationFailed "pbl failed; /var/log/pbl.log says why. crashkernel=$value stays in /etc/default/grub or /etc/kernel/cmdline. Repair the boot loader's configuration and run again."
+    pbl_update "$tool" "$arguments" || boot_loader_tool_failed pbl /var/log/pbl.log
     note_change "crashkernel in the boot loader"
   fi
-  is_crashkernel_configured "$value" || fail ConfigurationFailed "The boot loader has '$(pbl_configured_crashkernels | paste -s -d ' ')' instead of crashkernel=$value after pbl (LOADER_TYPE is '$(assignment /etc/sysconfig/bootloader LOADER_TYPE)'). Set it there by hand, and run again."
+  check_next_boot "$value" pbl "LOADER_TYPE is '$(assignment /etc/sysconfig/bootloader LOADER_TYPE)'. Set crashkernel= there by hand"
 }
