@@ -17,7 +17,7 @@ agent_version() {
 find_old_agent() {
   local version
   version="$(agent_version)"
-  if [[ -n "$version" && "$(printf '%s\n' "$version" "$ENV_VAR_AGENT" | sort -V | sed -n 1p)" != "$ENV_VAR_AGENT" ]]; then
+  if [[ -n "$version" ]] && is_older_version "$version" "$ENV_VAR_AGENT"; then
     note_finding agent-too-old "the SSM agent is $version; before $ENV_VAR_AGENT parameters become text of the script instead of its environment" "update the SSM agent (document AWS-UpdateSSMAgent)"
   fi
 }

@@ -57,11 +57,12 @@ is_target_writable() {
 }
 
 # With level 31 a dump has under a tenth of memory on almost all hosts: require a quarter. A level that keeps user pages
-# (without 8) may need all of it: require 9/10, so that a volume as large as memory passes with its file system.
+# (without 8), or a makedumpfile that does not recognise them, may need all of it: require 9/10, so that a volume as large as
+# memory passes with its file system.
 bytes_needed() {
   local level
   level="$(family dump_level)"
-  if (((${level:-0} & 8) != 0)); then
+  if (((${level:-0} & 8) != 0)) && [[ -z "$(makedumpfile_fault)" ]]; then
     echo $((MEMORY_BYTES / 4))
   else
     echo $((MEMORY_BYTES * 9 / 10))

@@ -11,6 +11,7 @@ find_everything() {
   find_action_faults
   find_second_panic_path
   find_sysctl_faults
+  find_old_makedumpfile
   find_old_agent
   find_uncollected_dump
 }

@@ -48,6 +48,23 @@ def _switch_off_a_detector_that_panics(root: FakeRoot) -> None:
     root.write("proc/sys/kernel/soft_watchdog", "0\n")
 
 
+def run_kernel(root: FakeRoot, release: str) -> None:
+    """As if the host had run that kernel all along: each file that is named after the old one, and links to them."""
+    old = root.host.kernel
+    for path in sorted(root.path.rglob(f"*{old}*"), reverse=True):
+        path.rename(path.with_name(path.name.replace(old, release)))
+    for link in (path for path in root.path.rglob("*") if path.is_symlink() and old in str(path.readlink())):
+        target = str(link.readlink())
+        link.unlink()
+        link.symlink_to(target.replace(old, release))
+    root.write("proc/sys/kernel/osrelease", f"{release}\n")
+
+
+def _run_a_newer_kernel(root: FakeRoot) -> None:
+    run_kernel(root, "6.12.9-default")
+    root.write("makedumpfile-version", "1.7.6\n")
+
+
 EVERYWHERE: dict[str, Spoil] = {
     "nothing-reserved": Spoil(
         "reservation-missing", lambda root: root.boot(cmdline="ro crashkernel=192M", reserved_mib=0)
@@ -108,6 +125,7 @@ EVERYWHERE: dict[str, Spoil] = {
         "second-panic-path",
         lambda root: root.write("sys/module/kernel/parameters/crash_kexec_post_notifiers", "Y\n"),
     ),
+    "makedumpfile-older-than-the-kernel": Spoil("makedumpfile-too-old", _run_a_newer_kernel, is_note=True),
     "old-agent": Spoil("agent-too-old", lambda root: install_agent(root, "3.3.1611.0"), is_note=True),
     "old-agent-of-the-snap": Spoil(
         "agent-too-old",

@@ -19,6 +19,8 @@ GOLDEN = Path(__file__).parent / "golden"
 OURS = re.compile(r"(etc|boot)/")
 OTHERS = re.compile(r"etc/kernel/postinst|etc/kdump/|initr|latest_sysctls|\.hangdump-backup$|boot-count")
 UPDATE = "UPDATE_SNAPSHOTS" in os.environ
+# Their makedumpfile is too old for their kernel, as in the distributions.
+OLD_MAKEDUMPFILE = ("debian13", "ubuntu2204", "ubuntu2404")
 NAMES = HOSTS if UPDATE else [folder.name for folder in sorted(GOLDEN.iterdir())]
 
 
@@ -57,7 +59,9 @@ def test_files_that_configuring_changed_are_as_they_must_be(ready: tuple[FakeRoo
 def test_host_is_ready(ready: tuple[FakeRoot, dict[str, str]]) -> None:
     root, _ = ready
     result = root.run("check_kdump", volumeId=VOLUME_ID).result
-    assert (result["ready"], result["findings"], result["family"]) == (True, [], root.host.family)
+    codes = [finding["code"] for finding in result["findings"]]
+    expected = ["makedumpfile-too-old"] if root.host.name in OLD_MAKEDUMPFILE else []
+    assert (result["ready"], codes, result["family"]) == (True, expected, root.host.family)
 
 
 def test_checking_changes_nothing(ready: tuple[FakeRoot, dict[str, str]]) -> None:
