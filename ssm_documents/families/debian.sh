@@ -33,12 +33,16 @@ debian_crashkernel_table() { echo "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8
 debian_configured_crashkernels() { grub_configured_crashkernels; }
 debian_configure_reservation() { grub_configure_reservation "$1"; }
 
+# The directory of dumps at mount point $1. apport, which linux-crashdump brings, removes each /var/crash/<12 digits> after a
+# week, and so a dump that nobody has collected; one directory deeper it removes none.
+debian_core_directory() { if grep -qsF "$1" "$HOST_ROOT"/etc/cron.daily/*; then echo "$1/hangdump"; else echo "$1"; fi; }
+
 # kdump-tools wants only makedumpfile's arguments, and adds -F itself. $1: mount point, $2: core collector, $3: final action.
 debian_configure_dump() {
   local remote
   remote="$(grep -E '^[[:space:]]*(NFS|SSH|FTP)=.' "$HOST_ROOT$DEBIAN_CONFIGURATION" || true)"
   [[ -z "$remote" ]] || fail ConfigurationFailed "$DEBIAN_CONFIGURATION sends dumps elsewhere (${remote//$'\n'/ }). Remove that setting and run again."
-  set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$1\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
+  set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$(debian_core_directory "$1")\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
   debian_drop_irqpoll
   debian_drop_in "$(mount_unit "$1")" "$3" >"$WORK_DIR/drop-in"
   write_if_changed "$DEBIAN_DROP_IN" <"$WORK_DIR/drop-in"

@@ -4,14 +4,19 @@
 
 # Findings that only this family can have. $1: mount point.
 debian_find_faults() {
-  local unit value release directory="$HOST_ROOT/var/lib/kdump"
+  local unit switch core wanted release directory="$HOST_ROOT/var/lib/kdump"
   if ! debian_is_installed kdump-tools || ! debian_is_installed makedumpfile; then
     finding family-configuration-missing "the packages kdump-tools and makedumpfile are not both installed" "run configure_kdump"
     return 0
   fi
-  value="USE_KDUMP=$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP) KDUMP_COREDIR=$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)" || true
-  if [[ "$value" != "USE_KDUMP=1 KDUMP_COREDIR=$1" ]]; then
-    finding family-configuration-missing "$DEBIAN_CONFIGURATION has $value" "run configure_kdump with mountPoint $1"
+  switch="$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP)" core="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)" || true
+  wanted="$(debian_core_directory "$1")"
+  if [[ "$core" == "$1" && "$wanted" != "$1" ]]; then
+    note_finding dump-removed-by-cron "$DEBIAN_CONFIGURATION has KDUMP_COREDIR=$1, where a job in /etc/cron.daily removes dumps (apport's after a week)" "run configure_kdump, which has dumps go to $wanted"
+    wanted="$1"
+  fi
+  if [[ "$switch $core" != "1 $wanted" ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION has USE_KDUMP=$switch KDUMP_COREDIR=$core" "run configure_kdump with mountPoint $1"
   elif [[ "$(architecture)" == aarch64 ]] && debian_has_irqpoll; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION gives the crash kernel irqpoll, which on arm64 keeps it from its disks" "run configure_kdump"
   fi

@@ -135,6 +135,8 @@ EVERYWHERE: dict[str, Spoil] = {
     "dump-left": Spoil("uncollected-dump", _leave_dump, is_note=True),
 }
 
+NOTES_OF_FAMILY = {"dump-removed-by-cron"}
+
 # What is done differently in each family; code → ways.
 OF_FAMILY: dict[str, dict[str, tuple[str, Callable[[FakeRoot], object]]]] = {
     "debian": spoils_debian.SPOILS,
@@ -145,5 +147,7 @@ OF_FAMILY: dict[str, dict[str, tuple[str, Callable[[FakeRoot], object]]]] = {
 
 def spoils_of(family: str) -> dict[str, Spoil]:
     """Every way for a host of that family."""
-    own = {name: Spoil(code, do) for name, (code, do) in OF_FAMILY.get(family, {}).items()}
+    own = {
+        name: Spoil(code, do, is_note=code in NOTES_OF_FAMILY) for name, (code, do) in OF_FAMILY.get(family, {}).items()
+    }
     return EVERYWHERE | own

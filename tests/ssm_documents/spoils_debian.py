@@ -56,5 +56,9 @@ SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
         "family-configuration-missing",
         lambda root: replace(root, CONFIGURATION, "/var/crash", "/srv"),
     ),
+    "dumps-where-apport-removes-them": (
+        "dump-removed-by-cron",
+        lambda root: root.write("etc/cron.daily/apport", "find /var/crash -mtime +7 -exec rm -rf\n"),
+    ),
     "package-removed": ("family-configuration-missing", lambda root: root.write("var/lib/dpkg/installed", "")),
 }

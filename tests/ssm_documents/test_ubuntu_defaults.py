@@ -1,12 +1,14 @@
 """configure_kdump on Ubuntu's cloud images, whose files in grub.d set the command line anew; and on Debian 13's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.ssm_documents.fake_root import FakeRoot
+from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
 from tests.ssm_documents.host_states import GRUB_D
 from tests.ssm_documents.hosts import host
+from tests.ssm_documents.spoils_debian import SPOILS
 
 CLOUD_SETTINGS = "etc/default/grub.d/50-cloudimg-settings.cfg"
 # What kdump-tools brings from Ubuntu 24.10 on.
@@ -62,6 +64,24 @@ def test_later_file_that_appends_is_left_alone(ubuntu: FakeRoot) -> None:
 def test_set_of_packages_is_ubuntu_s_own(ubuntu: FakeRoot) -> None:
     ubuntu.run("configure_kdump")
     assert ubuntu.called("apt-get")[0].endswith("install linux-crashdump kdump-tools makedumpfile")
+
+
+def test_dumps_lie_where_apport_removes_none(ubuntu: FakeRoot) -> None:
+    """apport's cron job removes each directory /var/crash/<12 digits> that is a week old, collected or not."""
+    ubuntu.run("configure_kdump")
+    assert 'KDUMP_COREDIR="/var/crash/hangdump"' in ubuntu.read("etc/default/kdump-tools").splitlines()
+    ubuntu.run("configure_kdump", mountPoint="/mnt/dumps")
+    assert 'KDUMP_COREDIR="/mnt/dumps"' in ubuntu.read("etc/default/kdump-tools").splitlines()
+
+
+def test_apport_that_comes_later_is_found_and_evaded(armed: Callable[[str], FakeRoot]) -> None:
+    root = armed("debian12")
+    SPOILS["dumps-where-apport-removes-them"][1](root)
+    (finding,) = root.run("check_kdump", volumeId=VOLUME_ID).result["findings"]
+    assert (finding["code"], finding["severity"]) == ("dump-removed-by-cron", "note")
+    root.run("configure_kdump")
+    assert root.run("check_kdump", volumeId=VOLUME_ID).result["findings"] == []
+    assert root.run("configure_kdump").result["status"] == "unchanged"
 
 
 @pytest.mark.parametrize(("memory_mib", "reserved"), [(3900, 320), (15_600, 512)])

@@ -40,6 +40,17 @@ def test_finds_the_dump_where_the_host_mounts_its_dump_volume(root: FakeRoot, du
     assert result["vmcore"]["path"] == VMCORE.replace("/var/crash", "/dumps")
 
 
+def test_finds_the_dump_where_ubuntu_s_cron_job_does_not_remove_it(root: FakeRoot, dump: bytes) -> None:
+    (root.path / "var/crash/hangdump").mkdir()
+    (root.path / VMCORE[1:]).parent.rename(root.path / f"var/crash/hangdump/{STAMP}")
+    path = VMCORE.replace("/var/crash", "/var/crash/hangdump")
+    vmcore = root.run("upload_vmcore").result["vmcore"]
+    assert vmcore["path"] == path
+    given = {"vmcorePath": path, "sizeBytes": str(vmcore["sizeBytes"]), "modifiedEpoch": str(vmcore["modifiedEpoch"])}
+    assert root.run("upload_vmcore", action="remove", **given).result["status"] == "removed"
+    assert list((root.path / "var/crash/hangdump").iterdir()) == []
+
+
 def _call(tmp_path: Path, function: str) -> str:
     """The output of a function of the document, sourced without running it."""
     script = tmp_path / "sourced.sh"
