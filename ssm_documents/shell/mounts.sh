@@ -83,5 +83,5 @@ check_mount_point() {
         ;;
     esac
   done
-  [[ "$real" == "$1" ]] || fail InvalidParameter "mountPoint $1 leads through a symbolic link to $real: the mount would not be found again at $1. Run again with mountPoint $real."
+  [[ "$real" == "$1" ]] || fail InvalidParameter "mountPoint $1 leads through a symbolic link, so the kernel shows $real. Run again with mountPoint $real."
 }

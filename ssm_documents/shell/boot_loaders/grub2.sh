@@ -61,7 +61,7 @@ grub2_refuse_loss() {
   while read -r argument; do
     if [[ "$new" != *"$argument"* ]]; then lost+=" ${argument%%[!A-Za-z0-9_.-]*}"; fi
   done < <(booted_arguments | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
-  [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '${lost# }' from the kernel's command line: that is in grub.cfg but not in $GRUB2_DEFAULTS. The boot loader is as it was. Add it there, and run again."
+  [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '${lost# }' from the kernel's command line: only grub.cfg has it. The boot loader is as it was. Add it to $GRUB2_DEFAULTS, and run again."
 }
 
 grub2_configure_reservation() {

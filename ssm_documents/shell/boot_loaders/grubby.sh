@@ -46,5 +46,5 @@ grubby_configure_reservation() {
   # Not read as long as the entries say everything, but grub2-mkconfig may write the entries anew from it.
   grub2_edit_defaults "$arguments"
   grubby_edit_kernel_cmdline "$value"
-  check_next_boot "$value" grubby "of a pair (high and low) give the high part only; otherwise look at grubby --info=DEFAULT, and --info=0 if that says nothing"
+  check_next_boot "$value" grubby "of a pair (high and low) give the high part only; otherwise see grubby --info=ALL"
 }

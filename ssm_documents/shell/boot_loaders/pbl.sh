@@ -17,10 +17,7 @@ pbl_configured_crashkernels() { pbl_command_lines | crashkernel_values; }
 
 # The same in the order of the first entry that has any: kdump-commandline.service compares word by word.
 pbl_crashkernel_arguments() {
-  pbl_command_lines | awk '{
-    for (i = 1; i <= NF; i++) if ($i ~ /^crashkernel=/) line = line (line ? " " : "") $i
-    if (line) { print line; exit }
-  }'
+  { pbl_command_lines | awk '/crashkernel=/ && !found++' | grep -o '\<crashkernel=[^ ]*' || true; } | paste -s -d ' '
 }
 
 # pbl leaves the entries of kernels that are installed already as they are.
