@@ -5,6 +5,8 @@ from typing import Any
 
 from lambdas.conclude.decide_verdict import Conclusion
 from lambdas.incident.record import Incident, timeline_entry
+from lambdas.report.advice import next_steps
+from lambdas.report.facts import Facts
 from lambdas.runtime import moment
 from lambdas.triage import Triage
 
@@ -35,6 +37,9 @@ def compose(
     facts |= {"verdict": conclusion.verdict.value, "reason": conclusion.reason, "concludedAt": moment.iso(now)}
     facts |= {"panicLine": triage.panic_message, "crashClass": triage.crash_class.value, "kernel": kernel}
     facts |= {"sentence": triage.sentence, "signature": triage.signature}
+    # The first step alone needs no keys of objects, which are not known yet.
+    steps = next_steps(Facts(facts), triage)
+    facts["nextStep"] = steps[0].words if steps else ""
     if opened:
         facts["opened"] = opened
     if isinstance(verified, dict):

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lambdas.incident.record import Verdict
 from lambdas.report.pages import sign_link
 from lambdas.report.text import console_link
 from lambdas.runtime.environment import Notifications, ReportLink
-from lambdas.runtime.notification import next_step, publish, table
+from lambdas.runtime.notification import publish, table
+
+_MOST_PROBLEMS = 5
 
 
 def notify(report: Mapping[str, Any]) -> None:
@@ -21,11 +22,9 @@ def _subject(report: Mapping[str, Any]) -> str:
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:
-    refused = report["verdict"] in (Verdict.REFUSED, Verdict.UNSUPPORTED)
+    """The cause, the panic line and the next step first; at most 20 lines."""
     rows = {
-        "Kernel was": report["sentence"],
         "Class": report["crashClass"] if report["panicLine"] else "",
-        "Panic": report["panicLine"],
         "Signature": report["signature"],
         "Kernel": report["kernel"],
         "vmcore": _vmcore(report),
@@ -34,12 +33,16 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         "Link": _link(report),
         "Record": _uri(report, "incident"),
         "Took": _took(report),
-        "Next": next_step(report["decisionReason"] or "") if refused and report["decisionReason"] else "",
         "Incident": report["incidentId"],
         "Account": f"{report['accountId']} {report['region']}",
     }
-    lines = [f"{report['verdict']}: {report.get('instanceId') or 'no instance'}", report["reason"], "", *table(rows)]
-    return lines + [f"Problem: {problem}" for problem in report["problems"]]
+    first = [report["sentence"], *table({"Panic": report["panicLine"], "Next": report["nextStep"]})]
+    verdict = f"{report['verdict']}: {report.get('instanceId') or 'no instance'}. {report['reason']}"
+    problems = [f"Problem: {problem}" for problem in report["problems"]]
+    if len(problems) > _MOST_PROBLEMS:
+        left_out = len(problems) - _MOST_PROBLEMS + 1
+        problems = [*problems[: _MOST_PROBLEMS - 1], f"And {left_out} more problems: they are in the record."]
+    return [*(line for line in first if line), verdict, *table(rows), *problems]
 
 
 def _page(report: Mapping[str, Any]) -> str:

@@ -105,12 +105,17 @@ def test_the_notification_is_short_and_has_the_panic_line(account: Account, cont
     subject, *lines = message.splitlines()
     assert subject.startswith(f"Hangdump: captured {ID}: The machine hung: CPU 0 ran spin_lock_for_ever")
     assert len(subject) <= 100
-    assert "Kernel was  The machine hung: CPU 0 ran spin_lock_for_ever of spin (pid 777)." in lines
-    assert "Class       nmi-hang" in lines
-    assert "Panic       Kernel panic - not syncing: NMI: Not continuing" in lines
-    assert f"vmcore      s3://{aws.BUCKET}/{PREFIX}vmcore (48.0 MiB)" in lines
-    assert "Took        34 s from the interrupt to the verified vmcore" in lines
-    assert len(lines) < 18
+    assert lines[:3] == [
+        "The machine hung: CPU 0 ran spin_lock_for_ever of spin (pid 777).",
+        "Panic  Kernel panic - not syncing: NMI: Not continuing",
+        "Next   The instance hung until the interrupt. See which task held each CPU: look for a real-time task that"
+        " never sleeps, or for a CPU that spins on a lock.",
+    ]
+    assert lines[3].startswith(f"captured: {ID}. The vmcore is in the bucket")
+    assert "Class      nmi-hang" in lines
+    assert f"vmcore     s3://{aws.BUCKET}/{PREFIX}vmcore (48.0 MiB)" in lines
+    assert "Took       34 s from the interrupt to the verified vmcore" in lines
+    assert len(lines) <= 20
 
 
 @pytest.mark.usefixtures("incident")

@@ -67,7 +67,7 @@ def test_a_refused_interrupt_by_hand_says_why_and_what_to_do(account: Account, c
     concluded = conclude(context, incident=OPENED, verdict="refused", reason="not-enrolled")
     assert concluded["verdict"] == "refused"
     assert concluded["reason"] == "not-enrolled. The instance has no tag."
-    assert "Next      If the owner agrees to crash the instance when it hangs, tag it" in account.messages[0]
+    assert "Next  If the owner agrees to crash the instance when it hangs, tag it" in account.messages[0]
 
 
 @pytest.mark.parametrize(
