@@ -54,8 +54,9 @@ def prove_report(page: Path, triage: Mapping[str, Any], *, spinner: str) -> Culp
     planted, task, cpu = spinner[:15], (triage.get("task") or {}).get("name"), triage.get("crashingCpu")
     if task != planted or cpu is None:
         raise NotProven(f"triage.json names {task!r} on CPU {cpu}, not {planted}, which was made to spin")
-    marked = re.findall(r'<li class="crashing">(.*?)</li>', page.read_text(encoding="utf-8"), re.DOTALL)
-    if len(marked) != 1 or f"CPU {cpu}, crashed here" not in marked[0] or planted not in marked[0]:
+    marked = re.findall(r'<li class="marked">(.*?)</li>', page.read_text(encoding="utf-8"), re.DOTALL)
+    is_marked = len(marked) == 1 and re.search(rf"CPU {cpu},? interrupted here", marked[0]) and planted in marked[0]
+    if not is_marked:
         raise NotProven(f"{page} does not mark {planted} on CPU {cpu}; see its section CPUs")
     return Culprit(planted, cpu)
 

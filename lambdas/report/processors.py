@@ -53,16 +53,21 @@ class CpuGroup:
     """CPUs that did the same."""
 
     cpus: tuple[Cpu, ...]
-    # What happened to a CPU of them: interrupted | crashed | found
+    # The one among them that was interrupted, found or crashed, and which of that.
+    marked: int | None = None
     mark: str = ""
 
     @property
-    def title(self) -> str:
+    def count(self) -> str:
         return f"CPU {self.cpus[0].number}" if len(self.cpus) == 1 else f"{len(self.cpus)} CPUs"
 
     @property
-    def numbers(self) -> str:
-        return _ranges([cpu.number for cpu in self.cpus])
+    def title(self) -> str:
+        """CPU 0, interrupted here · 446 CPUs: 1-210, 212-447 · 2 CPUs: 0-1, CPU 0 interrupted here"""
+        if len(self.cpus) == 1:
+            return self.count + (f", {self.mark} here" if self.mark else "")
+        numbers = _ranges([cpu.number for cpu in self.cpus])
+        return f"{self.count}: {numbers}" + (f", CPU {self.marked} {self.mark} here" if self.mark else "")
 
     @property
     def task(self) -> str:
@@ -160,7 +165,8 @@ def _group(cpus: Sequence[Cpu], marked: int | None, triage: Triage | None) -> Pr
         by_kind.setdefault(cpu.kind, []).append(cpu)
     mark = _MARKS.get(triage.crash_class, "crashed") if triage else ""
     groups = [
-        CpuGroup(tuple(each), mark if any(cpu.number == marked for cpu in each) else "") for each in by_kind.values()
+        CpuGroup(tuple(each), marked, mark) if any(cpu.number == marked for cpu in each) else CpuGroup(tuple(each))
+        for each in by_kind.values()
     ]
     # Whoever does what nobody else does is the first to look at; the idle are the last.
     groups.sort(key=lambda group: (group.doing == _IDLE and not group.mark, len(group.cpus), not group.mark))
@@ -170,7 +176,7 @@ def _group(cpus: Sequence[Cpu], marked: int | None, triage: Triage | None) -> Pr
 def _sentence(groups: Sequence[CpuGroup]) -> str:
     """383 CPUs wait in dentry_unlink; CPU 211 runs example_hold."""
     largest_first = sorted((group for group in groups if group.doing), key=lambda group: -len(group.cpus))
-    said = [f"{group.title} {_plural(group.doing, len(group.cpus))}" for group in largest_first[:_MOST_IN_SENTENCE]]
+    said = [f"{group.count} {_plural(group.doing, len(group.cpus))}" for group in largest_first[:_MOST_IN_SENTENCE]]
     left_out = len(largest_first) - len(said)
     more = f"; {left_out} more kinds are below" if left_out > 0 else ""
     return f"{'; '.join(said)}{more}." if said else ""

@@ -13,14 +13,17 @@ NO_ANALYSIS = read_analysis(None)
 
 def test_cpus_with_the_same_stack_are_one_group_and_the_odd_one_comes_first() -> None:
     drawn = draw_processors(triage(incidents.crowd_log(448)), NO_ANALYSIS)
-    shown = [(group.title, group.doing, group.mark) for group in drawn.groups]
-    assert shown == [
-        ("CPU 211", "runs example_hold", "interrupted"),
-        ("446 CPUs", "waits in dentry_unlink", ""),
-        ("CPU 0", "idle", ""),
+    assert [(group.title, group.doing) for group in drawn.groups] == [
+        ("CPU 211, interrupted here", "runs example_hold"),
+        ("446 CPUs: 1\u2013210, 212\u2013447", "waits in dentry_unlink"),
+        ("CPU 0", "idle"),
     ]
-    assert drawn.groups[1].numbers == "1\u2013210, 212\u2013447"
     assert drawn.sentence == "446 CPUs wait in dentry_unlink; CPU 211 runs example_hold; CPU 0 is idle."
+
+
+def test_the_interrupted_one_of_a_group_is_named() -> None:
+    (group,) = draw_processors(incidents.SPINNING, NO_ANALYSIS).groups
+    assert (group.title, group.doing) == ("2 CPUs: 0\u20131, CPU 0 interrupted here", "user space")
 
 
 def test_blocked_tasks_are_counted_by_name_and_function() -> None:
