@@ -4,7 +4,7 @@ The log is asked only for an oops: its dump begins at the registers of the excep
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import drgn
@@ -45,11 +45,11 @@ _OOPS_SAYS = (
 )
 # An interrupt reports these; the task at fault itself causes the others.
 _INTERRUPTIONS = {"nmi-hang", "hard-lockup", "soft-lockup", "rcu-stall", "machine-check"}
-# A task that waits, takes a lock or allocates memory is in these; their caller shows the reason.
+# A task that waits, pauses, takes a lock or allocates memory is in these; their caller shows the reason.
 _MACHINERY = re.compile(
     r"(?:^|/)(?:kernel/(?:sched|locking|rcu)/|kernel/time/(?:timer|sleep_timeout)\.c|kernel/(?:panic|kexec\w*|crash_\w+|vmcore_info)\.c"
     r"|mm/(?:page_alloc|oom_kill|mempolicy|slab\w*|slub)\.c|include/linux/(?:gfp|slab|mutex|rwsem|spinlock\w*)\.h"
-    r"|arch/\w+/include/asm/(?:kexec|current|qspinlock|paravirt)\.h)"
+    r"|arch/\w+/include/asm/(?:kexec|current|qspinlock|paravirt|vdso/processor|processor)\.h)"
 )
 _LONGEST_CHAIN = 100
 
@@ -68,7 +68,7 @@ def find_culprit(program: drgn.Program) -> dict[str, Any]:
     trace = backtrace(task)
     if crash_class in _INTERRUPTIONS and task.value_() == dying.value_():
         trace = trace[_interrupted(stack) :]
-    blamed = next((frame for frame in trace if not _MACHINERY.search(frame["file"])), trace[0] if trace else None)
+    blamed = blamed_frame(trace)
     cpu = int(task_cpu(task))
     return {
         "crashClass": crash_class,
@@ -79,6 +79,12 @@ def find_culprit(program: drgn.Program) -> dict[str, Any]:
         "backtrace": trace,
         "waiters": [describe_task(waiter) for waiter in chain[:-1]],
     }
+
+
+def blamed_frame(trace: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The innermost frame of `trace` that acts on its own; if none does, the innermost."""
+    acting = (frame for frame in trace if not _MACHINERY.search(frame["file"]))
+    return next(acting, trace[0] if trace else None)
 
 
 def _suspect(program: drgn.Program, dying: drgn.Object, crash_class: str) -> drgn.Object:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.culprit import class_by_log, class_by_stack
+from analysis.culprit import blamed_frame, class_by_log, class_by_stack
 from lambdas.triage import CrashClass
 from tests.lambdas.triage.triage_cases import CASES, read
 
@@ -40,3 +40,20 @@ def test_of_several_oopses_the_last_counts() -> None:
 )
 def test_reads_the_class_from_what_the_dying_task_was_in(stack: list[str], crash_class: str) -> None:
     assert class_by_stack([SimpleNamespace(name=name) for name in stack]) == crash_class
+
+
+@pytest.mark.parametrize(
+    "machinery",
+    [
+        pytest.param(
+            {"function": "rep_nop", "file": "arch/x86/include/asm/vdso/processor.h"}, id="the-pause-of-a-loop"
+        ),
+        pytest.param({"function": "cpu_relax", "file": "arch/arm64/include/asm/vdso/processor.h"}, id="of-arm64"),
+        pytest.param({"function": "schedule", "file": "kernel/sched/core.c"}, id="the-scheduler"),
+    ],
+)
+def test_who_called_the_machinery_is_blamed(machinery: dict[str, str]) -> None:
+    caller = {"function": "example_spin", "file": "drivers/example/spin.c"}
+    assert blamed_frame([machinery, caller]) == caller
+    assert blamed_frame([machinery]) == machinery
+    assert blamed_frame([]) is None
