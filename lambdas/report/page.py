@@ -13,7 +13,7 @@ from lambdas.report.evidence_table import Row, cost_rows, custody_rows, evidence
 from lambdas.report.facts import Facts, Headline, headline
 from lambdas.report.index_page import Similar, draw_similar
 from lambdas.report.processors import Blocked, Line, Processors, draw_blocked, draw_processors, draw_trace, pointer_line
-from lambdas.report.text import console_link, day, duration, file_name, size
+from lambdas.report.text import console_link, day, duration, file_name, size, taint_in_words
 from lambdas.report.timeline import Timeline, draw_timeline, read_events
 from lambdas.runtime import moment
 from lambdas.runtime.visible_text import clip
@@ -188,7 +188,8 @@ def _key_facts(facts: Facts, triage: Triage | None, culprit: Culprit) -> list[Ro
         Row("Kernel", (triage.kernel_release if triage else "") or facts.text("kernel"), is_code=True),
         Row("Hardware", triage.hardware if triage else ""),
         Row("Uptime", duration(triage.uptime_seconds) if triage and triage.uptime_seconds is not None else ""),
-        Row("Taint", triage.taint if triage else ""),
+        Row("Machine", _machine(triage)),
+        Row("Taint", taint_in_words(triage.taint) if triage else ""),
         Row("vmcore", size(vmcore) if vmcore is not None else ""),
         Row("Downtime", duration(downtime) if downtime is not None else ""),
         Row("Time to verified", f"{duration(verified)} from the interrupt" if verified is not None else ""),
@@ -196,6 +197,14 @@ def _key_facts(facts: Facts, triage: Triage | None, culprit: Culprit) -> list[Ro
         Row("Signature", triage.signature if triage else "", is_code=True),
     ]
     return [row for row in rows if row.value]
+
+
+def _machine(triage: Triage | None) -> str:
+    """x86_64, 4 CPUs"""
+    if triage is None:
+        return ""
+    cpus = f"{triage.cpu_count} CPU{'s' if triage.cpu_count != 1 else ''}" if triage.cpu_count else ""
+    return ", ".join(each for each in (triage.architecture, cpus) if each)
 
 
 def _by_symbols(culprit: Culprit) -> str:

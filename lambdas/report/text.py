@@ -77,3 +77,34 @@ def console_link(*, bucket: str, region: str, key: str) -> str:
 def argument(text: str) -> str:
     """Quotes the text as one word of a shell."""
     return shlex.quote(text)
+
+
+# Documentation/admin-guide/tainted-kernels.rst; G only says that no module is proprietary.
+_TAINTS = {
+    "P": "proprietary module",
+    "F": "module loaded by force",
+    "S": "CPU out of specification",
+    "R": "module unloaded by force",
+    "M": "machine check before",
+    "B": "bad page before",
+    "U": "by user space",
+    "D": "oops before",
+    "A": "ACPI table overridden",
+    "W": "warning before",
+    "C": "staging driver",
+    "I": "firmware bug worked around",
+    "O": "out-of-tree module",
+    "E": "unsigned module",
+    "L": "soft lockup before",
+    "K": "live patch",
+    "X": "of the distribution",
+    "T": "randomised structures",
+    "N": "kernel test",
+    "J": "firmware control",
+}
+
+
+def taint_in_words(taint: str) -> str:
+    """G D OE: oops before, out-of-tree module, unsigned module"""
+    words = [_TAINTS[letter] for letter in taint if letter in _TAINTS] if not taint.startswith("Not") else []
+    return f"{' '.join(taint.split())}: {', '.join(words)}" if words else taint

@@ -49,6 +49,7 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
     return Triage(
         kernel_release=release,
         architecture=read_machine.architecture(release, machine),
+        cpu_count=read_machine.cpu_count(machine),
         uptime_seconds=_uptime(culprit, lines),
         panic_message=culprit.message[:300],
         crash_class=culprit.crash_class,

@@ -113,6 +113,7 @@ class Triage(_Part):
     kernel_release: str = ""
     # x86_64 | aarch64
     architecture: str = ""
+    cpu_count: int | None = None
     uptime_seconds: float | None = None
     panic_message: str = ""
     crash_class: CrashClass = CrashClass.UNKNOWN

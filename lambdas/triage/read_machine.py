@@ -9,6 +9,8 @@ from lambdas.triage.printk import Line
 _VERSION = re.compile(r"Linux version (\S{1,100})")
 # DMI: Amazon EC2 t3.micro, BIOS 1.0 10/16/2017
 _DMI = re.compile(r"DMI: (.{1,200})")
+# smp: Brought up 1 node, 4 CPUs · x86: Booted up 1 node, 4 CPUs · Brought up 4 CPUs
+_CPUS = re.compile(r"(?:smp: |x86: )?(?:Brought|Booted) up (?:\d{1,5} nodes?, )?(\d{1,5}) CPUs")
 # Modules linked in: xfs(E) nvme ena(OE) [last unloaded: hang_me]
 _MODULES = re.compile(r"Modules linked in:((?: [\w-]{1,64}(?:\([A-Z+-]{1,8}\))?)*)")
 _MORE_MODULES = re.compile(
@@ -60,6 +62,12 @@ def architecture(release: str, lines: list[Line]) -> str:
         if _ARM.match(line.text):
             return "aarch64"
     return ""
+
+
+def cpu_count(lines: list[Line]) -> int | None:
+    """How many CPUs the kernel brought up at boot."""
+    found = [int(match[1]) for line in lines if (match := _CPUS.match(line.text)) is not None]
+    return found[-1] if found else None
 
 
 def hardware(lines: list[Line]) -> str:
