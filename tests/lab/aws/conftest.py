@@ -18,4 +18,4 @@ def account() -> Iterator[LabAccount]:
 @pytest.fixture
 def unhurried(account: LabAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asynchronous takes long enough to be seen on a busy computer."""
-    monkeypatch.setattr(account._state, "clock", Clock(0.01, 1.5))
+    monkeypatch.setattr(account._state, "clock", Clock(0.01, 3.0))
