@@ -97,7 +97,7 @@ class NoCrashDumpSupport(HangdumpError):
 
 
 class InsufficientMemory(HangdumpError):
-    """The instance has less than 1 GiB of memory: too little for a crash kernel."""
+    """The instance has too little memory for a crash kernel: less than 1 GiB, or than its distribution needs."""
 
     next_step = "Change the instance to a larger type."
 

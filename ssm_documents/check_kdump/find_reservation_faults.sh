@@ -19,28 +19,27 @@ find_reservation_faults() {
   find_small_reservation
 }
 
-# The distribution's own estimate for this host and its crash initramfs.
+# Needed is what the distribution's own tool estimates for this host and its crash initramfs, or what configure_kdump wanted;
+# where that is not recorded, no less than this boot has.
 find_small_reservation() {
-  local estimated observed
+  local needed reserved next estimated reason remedy="run configure_kdump"
+  reserved="$(reserved_bytes)" next="$(next_reserved_bytes)"
+  needed="$(bytes_wanted_by "$(cat "$HOST_ROOT$WANTED_CRASHKERNEL" 2>/dev/null || true)")"
+  reason="configure_kdump wanted $((needed >> 20)) MiB"
+  if ((needed == 0)); then needed="$reserved" reason="this boot has that much"; fi
   estimated="$(family estimated_mib)"
-  if [[ ! "$estimated" =~ ^[0-9]+$ ]] || (($(reserved_bytes) >= estimated << 20)); then return 0; fi
-  observed="$(($(reserved_bytes) >> 20)) MiB are reserved, the distribution's own tool estimates that the crash kernel needs $estimated MiB"
-  if (($(configured_bytes) >= estimated << 20)); then
-    finding reboot-pending "$observed; the next boot reserves $(($(configured_bytes) >> 20)) MiB" "reboot the instance, then check again"
-  else
-    finding reservation-too-small "$observed" "run configure_kdump with crashkernel $(((estimated + 63) / 64 * 64))M"
+  if [[ "$estimated" =~ ^[0-9]+$ ]] && ((estimated << 20 > needed)); then
+    needed=$((estimated << 20)) reason="the distribution's own tool estimates that the crash kernel needs $estimated MiB"
+    remedy="run configure_kdump with crashkernel $(((estimated + 63) / 64 * 64))M"
   fi
-}
-
-# The bytes that the next boot reserves; of a pair above and below 4 GiB the larger part.
-configured_bytes() {
-  local value bytes most=0
-  while read -r value; do
-    [[ "$value" == [0-9]* ]] || continue
-    bytes="$(bytes_wanted_by "$value")"
-    if ((bytes > most)); then most="$bytes"; fi
-  done < <(family configured_crashkernels)
-  echo "$most"
+  if is_enough "$reserved" "$needed"; then
+    if is_enough "$next" "$needed" || has_finding reservation-missing; then return 0; fi
+    finding reservation-too-small "the next boot reserves $((next >> 20)) MiB, this one $((reserved >> 20)) MiB; $reason" "$remedy"
+  elif is_enough "$next" "$needed"; then
+    finding reboot-pending "$((reserved >> 20)) MiB are reserved; $reason; the next boot reserves $((next >> 20)) MiB" "reboot the instance, then check again"
+  else
+    finding reservation-too-small "$((reserved >> 20)) MiB are reserved, $((next >> 20)) MiB from the next boot on; $reason" "$remedy"
+  fi
 }
 
 find_service_faults() {

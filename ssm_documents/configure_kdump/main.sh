@@ -16,6 +16,7 @@ report() {
 configure() {
   family install_kdump
   check_compression
+  choose_reservation
   set_sysctls
   set_guest_watchdog
   family configure_dump "$SSM_mountPoint" "$SSM_coreCollector -d $SSM_dumpLevel" "$SSM_finalAction"

@@ -10,25 +10,41 @@ wanted_crashkernel() {
     return
   fi
   value="$(family suggested_crashkernel)"
-  if ! is_allowed crashkernel "$value" || (($(bytes_wanted_by "$value") == 0)); then
-    if [[ -n "$value" ]]; then log "note: the family's tool suggests crashkernel=$value, which is of no use on this host; taking the table's"; fi
+  if ! is_allowed crashkernel "$value"; then
+    if [[ -n "$value" ]]; then log "note: the family's tool suggests crashkernel=$value, which is no value; taking the table's"; fi
     value="$(family crashkernel_table "$(architecture)")"
+  elif (($(bytes_wanted_by "$value") == 0)); then
+    # EL10 and Fedora reserve nothing below 2G: with less the kernel does not unpack the crash initramfs.
+    fail InsufficientMemory "This host has $(($(memory_bytes) >> 20)) MiB, but its distribution makes a crash kernel only from ${value%%-*} on (crashkernel=$value). Change to a type with at least ${value%%-*} of memory."
   fi
   echo "$value"
 }
 
-is_reservation_enough() { (($(reserved_bytes) >= WANTED_BYTES)); }
-
-reserve_memory() {
+# Sets CRASHKERNEL and WANTED_BYTES. Changes nothing.
+choose_reservation() {
   CRASHKERNEL="$(wanted_crashkernel)"
   WANTED_BYTES="$(bytes_wanted_by "$CRASHKERNEL")"
-  ((WANTED_BYTES > 0)) || fail InvalidParameter "crashkernel=$CRASHKERNEL reserves nothing on a host with $(($(rounded_memory_bytes) / 1024 / 1024)) MiB; widen its ranges."
-  # Avoid a useless reboot: keep a reservation that is large enough and persists after the next boot.
-  if is_reservation_enough && [[ -n "$(family configured_crashkernels)" ]]; then
+  ((WANTED_BYTES > 0)) || fail InvalidParameter "crashkernel=$CRASHKERNEL reserves nothing on a host with $(($(rounded_memory_bytes) >> 20)) MiB; widen its ranges."
+}
+
+is_reservation_enough() { is_enough "$(reserved_bytes)" "$WANTED_BYTES"; }
+
+# Avoids a useless reboot: a reservation stays that is large enough, now and after the next boot.
+keeps_reservation() { is_reservation_enough && is_enough "$(next_reserved_bytes)" "$WANTED_BYTES"; }
+
+# A size within the tolerance of the recorded one is the same.
+record_wanted_crashkernel() {
+  local difference=$((WANTED_BYTES - $(bytes_wanted_by "$(cat "$HOST_ROOT$WANTED_CRASHKERNEL" 2>/dev/null || true)")))
+  if ((${difference#-} > TOLERANCE_BYTES)); then echo "$CRASHKERNEL" | write_if_changed "$WANTED_CRASHKERNEL"; fi
+}
+
+reserve_memory() {
+  record_wanted_crashkernel
+  if keeps_reservation; then
     CRASHKERNEL="$(family configured_crashkernels | paste -s -d ' ')"
-    return 0
+  else
+    family configure_reservation "$CRASHKERNEL"
   fi
-  family configure_reservation "$CRASHKERNEL"
 }
 
 # If the kernel has read the value but has not reserved it, another reboot would change nothing. A new value may need a

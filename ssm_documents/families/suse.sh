@@ -67,13 +67,12 @@ suse_suggested_crashkernel() {
   fi
 }
 
-# The estimate wanders a little from run to run; kdumptool takes a reservation that is 4 MiB smaller for right.
 suse_estimated_mib() {
   local size
   suse_calibrate
   for size in "$(suse_calibrated High)" "$(suse_calibrated Low)"; do
-    if ((${size:-0} > 4)); then
-      echo $((size - 4))
+    if ((${size:-0} > 0)); then
+      echo "$size"
       return 0
     fi
   done
@@ -83,16 +82,12 @@ suse_estimated_mib() {
 suse_crashkernel_table() { echo "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"; }
 
 suse_configured_crashkernels() { pbl_configured_crashkernels; }
-
-suse_configure_reservation() {
-  pbl_configure_reservation "$1"
-  suse_pin_crashkernel
-}
+suse_configure_reservation() { pbl_configure_reservation "$1"; }
 
 # kdump-commandline.service (kdump 2) sets the boot loader to KDUMP_CRASHKERNEL at every boot; "auto" may undo our size.
 suse_pin_crashkernel() {
   local arguments
-  arguments="$(pbl_crashkernel_arguments)"
+  if keeps_reservation; then arguments="$(pbl_crashkernel_arguments)"; else arguments="$(crashkernel_arguments "$CRASHKERNEL")"; fi
   if [[ -n "$arguments" ]] && grep -qs '^KDUMP_CRASHKERNEL=' "$HOST_ROOT$SUSE_CONFIGURATION"; then
     set_assignments "$SUSE_CONFIGURATION" KDUMP_CRASHKERNEL "\"$arguments\""
   fi

@@ -2,15 +2,21 @@
 # Computes the bytes that a crashkernel= value reserves on this host (Documentation/admin-guide/kdump/kdump.rst).
 # A value follows "crashkernel="; a pair above and below 4 GiB is one value with a space: "512M,high 72M,low".
 
-# 256M -> bytes; a plain number is bytes.
+# The value that configure_kdump wanted last, for check_kdump.
+WANTED_CRASHKERNEL=/etc/hangdump/crashkernel
+# kdumptool's estimate wanders by this much from run to run, and kdumptool itself takes as much less for right.
+TOLERANCE_BYTES=$((4 << 20))
+
+# 256M -> bytes, as the kernel's memparse() reads a number: small letters too, 0x… and 0…; 0 for what is none.
 bytes_of() {
+  local number="${1%[KMGTkmgt]}" shift=0
   case "$1" in
-    *T) echo $((${1%T} << 40)) ;;
-    *G) echo $((${1%G} << 30)) ;;
-    *M) echo $((${1%M} << 20)) ;;
-    *K) echo $((${1%K} << 10)) ;;
-    *) echo "$1" ;;
+    *[Kk]) shift=10 ;;
+    *[Mm]) shift=20 ;;
+    *[Gg]) shift=30 ;;
+    *[Tt]) shift=40 ;;
   esac
+  if [[ "$number" =~ ^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$ ]]; then echo $((number << shift)); else echo 0; fi
 }
 
 # As the kernel does since 5.x: memory is rounded up to 128 MiB before ranges are compared.
@@ -39,6 +45,27 @@ bytes_wanted_by() {
   done
   echo 0
 }
+
+# The bytes that the next boot reserves. If it gets the arguments of this boot, it reserves the same (only so is the "auto" of
+# EL8 known). Otherwise the least of the values counts: of several on one line the kernel takes the last.
+next_reserved_bytes() {
+  local value bytes least="" configured
+  configured="$(family configured_crashkernels)"
+  if [[ "$configured" == "$(booted_crashkernels | crashkernel_values)" ]]; then
+    reserved_bytes
+    return
+  fi
+  while read -r value; do
+    # These add to another value.
+    if [[ "$value" == *,low || "$value" == *,cma ]]; then continue; fi
+    bytes="$(bytes_wanted_by "$value")"
+    if [[ -z "$least" ]] || ((bytes < least)); then least="$bytes"; fi
+  done <<<"$configured"
+  echo "${least:-0}"
+}
+
+# Whether $1 bytes are enough for a crash kernel that wants $2.
+is_enough() { (($1 + TOLERANCE_BYTES >= $2)); }
 
 # The kernel's own arguments for a value.
 crashkernel_arguments() { echo "crashkernel=${1// / crashkernel=}"; }

@@ -5,7 +5,10 @@ _ROUND = 128 << 20
 
 
 def _bytes(size: str) -> int:
-    return int(size[:-1]) << _SHIFT[size[-1]] if size[-1] in _SHIFT else int(size)
+    """lib/cmdline.c, memparse(): either case; 0x is hexadecimal, 0 octal."""
+    number, shift = (size[:-1], _SHIFT[size[-1].upper()]) if size[-1].upper() in _SHIFT else (size, 0)
+    is_octal = number.startswith("0") and number.isdigit() and number != "0"
+    return int(number, 8 if is_octal else 0) << shift
 
 
 def reserved_mib(cmdline: str, memory_mib: int) -> int:

@@ -1,6 +1,7 @@
 """Ways to break a host that is ready to dump, one at a time, and the one finding that check_kdump must name."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,11 @@ def _forget_reservation(root: FakeRoot) -> None:
     # EL8 keeps what all entries have in common in grubenv.
     for entry in (*root.path.glob(root.host.boot_entries), *root.path.glob("boot/grub2/grubenv")):
         entry.write_text(entry.read_text().replace("crashkernel=", "crash="))
+
+
+def _shrink_reservation_of_the_next_boot(root: FakeRoot) -> None:
+    for entry in (*root.path.glob(root.host.boot_entries), *root.path.glob("boot/grub2/grubenv")):
+        entry.write_text(re.sub(r"crashkernel=[^ \n]*", "crashkernel=64m", entry.read_text()))
 
 
 def _renew_kernel(root: FakeRoot) -> None:
@@ -70,6 +76,7 @@ EVERYWHERE: dict[str, Spoil] = {
         "reservation-missing", lambda root: root.boot(cmdline="ro crashkernel=192M", reserved_mib=0)
     ),
     "not-reserved-after-the-next-boot": Spoil("reservation-missing", _forget_reservation),
+    "less-reserved-after-the-next-boot": Spoil("reservation-too-small", _shrink_reservation_of_the_next_boot),
     "not-rebooted-yet": Spoil("reboot-pending", lambda root: root.boot(cmdline="ro quiet", reserved_mib=0)),
     "not-loaded": Spoil("crash-kernel-not-loaded", lambda root: root.write("sys/kernel/kexec_crash_loaded", "0\n")),
     "initramfs-older-than-its-kernel": Spoil("crash-initramfs-stale", _renew_kernel),

@@ -250,12 +250,8 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
 
 @pytest.mark.parametrize(
     ("family", "elsewhere"),
-    # Not every kdumpctl estimates: test_redhat_check.py. Only kdump-tools names dumps by 12 digits.
-    [
-        ("debian", set()),
-        ("redhat", {"reservation-too-small", "dump-removed-by-cron"}),
-        ("suse", {"dump-removed-by-cron"}),
-    ],
+    # Only kdump-tools names dumps by 12 digits.
+    [("debian", set()), ("redhat", {"dump-removed-by-cron"}), ("suse", {"dump-removed-by-cron"})],
 )
 def test_every_code_has_a_fault_that_shows_it(family: str, elsewhere: set[str]) -> None:
     assert {spoil.code for spoil in spoils_of(family).values()} | elsewhere == _codes_in_shell()

@@ -280,7 +280,6 @@ def test_pair_that_grubby_cannot_write_is_refused_with_advice(tmp_path: Path) ->
         ("rhel7", 7800, 4096, 256),
         ("rhel9", 985, 4096, 192),
         ("rhel10", 128_000, 4096, 512),
-        ("rhel10", 985, 4096, 192),  # its tool has nothing for less than 2 GiB
     ],
 )
 def test_reservation_by_memory(tmp_path: Path, name: str, memory_mib: int, page_size: int, reserved_mib: int) -> None:
