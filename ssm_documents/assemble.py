@@ -27,15 +27,15 @@ DOCUMENTS: tuple[str, ...] = (
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z_/*]+\.sh)%%$")
 FILE = "# --- "
 # A line that is nothing but a comment (or the shebang of an included file), and is not "# shellcheck disable=SC2016".
-COMMENT = re.compile(r"^\s*#(?! shellcheck )")
+# SC2317 and SC2329, of functions that only family() calls, are for a family's file by itself.
+COMMENT = re.compile(r"^\s*#(?! shellcheck (?!disable=SC2317))")
 # "# shellcheck disable=SC2016 # why": shellcheck does not read why.
 WHY = re.compile(r"(?<=^# shellcheck disable=)(\S+) #.*")
 # cat <<'UNIT' · python - <<'PYTHON' || log …
 HERE_DOCUMENT = re.compile(r"(?<!<)<<(?P<quote>['\"]?)(?P<end>[A-Z]+)(?P=quote)(?= |$)")
 
 _PRELUDE_REASON = """\
-# Agents before 3.3.2746.0 know no ENV_VAR interpolation: they put the text of the parameter between these quotes.
-# Every parameter's pattern keeps out what could end the quotes or expand within them."""
+# Agents before 3.3.2746.0 put the parameter's text between these quotes; its pattern keeps out what would end them."""
 
 
 def document_name(verb_phrase: str) -> str:

@@ -24,7 +24,7 @@ find_reservation_faults() {
 find_small_reservation() {
   local needed reserved next estimated reason remedy="run configure_kdump"
   reserved="$(reserved_bytes)" next="$(next_reserved_bytes)"
-  needed="$(bytes_wanted_by "$(cat "$HOST_ROOT$WANTED_CRASHKERNEL" 2>/dev/null || true)")"
+  needed="$(bytes_wanted_by "$(text_of "$WANTED_CRASHKERNEL")")"
   reason="configure_kdump wanted $((needed >> 20)) MiB"
   if ((needed == 0)); then needed="$reserved" reason="this boot has that much"; fi
   estimated="$(family estimated_mib)"
@@ -43,9 +43,12 @@ find_small_reservation() {
 }
 
 find_service_faults() {
-  local service
+  local service masked
   service="$(family kdump_service)"
-  if ! is_service_enabled "$service"; then
+  masked="$(masked_units)"
+  if [[ -n "$masked" ]]; then
+    finding service-disabled "$masked is masked, so nothing can start it" "systemctl unmask $masked, then run configure_kdump"
+  elif ! is_service_enabled "$service"; then
     finding service-disabled "$service is '$(systemctl is-enabled "$service" 2>/dev/null || true)'" "run configure_kdump, or: systemctl enable $service"
   fi
 }

@@ -2,6 +2,7 @@
 # Decides whether the host is ready: all findings must be notes. A host that is not ready is a result, not an error.
 
 find_everything() {
+  sysctl_assignments >"$WORK_DIR/assignments"
   find_reservation_faults
   find_service_faults
   find_target_faults

@@ -31,15 +31,15 @@ is_watchdog_fed() {
 # systemd feeds the watchdog from the moment that it has read its configuration again. A run may have ended before that.
 feed_guest_watchdog() {
   systemctl daemon-reload
-  systemctl enable hangdump-watchdog.service 3>&- 9>&-
-  systemctl restart hangdump-watchdog.service 3>&- 9>&-
-  systemctl daemon-reexec 3>&- 9>&-
+  detached systemctl enable hangdump-watchdog.service
+  detached systemctl restart hangdump-watchdog.service
+  detached systemctl daemon-reexec
 }
 
 remove_guest_watchdog() {
   rm -f "$HOST_ROOT$WATCHDOG_CONF"
-  systemctl daemon-reexec 3>&- 9>&-
-  systemctl disable hangdump-watchdog.service 3>&- 9>&-
+  detached systemctl daemon-reexec
+  detached systemctl disable hangdump-watchdog.service
   rm -f "$HOST_ROOT$WATCHDOG_UNIT"
   modprobe -r softdog || true
   note_change "hangdump-watchdog.service removed"

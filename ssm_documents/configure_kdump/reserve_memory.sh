@@ -11,7 +11,6 @@ wanted_crashkernel() {
   fi
   value="$(family suggested_crashkernel)"
   if ! is_allowed crashkernel "$value"; then
-    if [[ -n "$value" ]]; then log "note: the family's tool suggests crashkernel=$value, which is no value; taking the table's"; fi
     value="$(family crashkernel_table "$(architecture)")"
   elif (($(bytes_wanted_by "$value") == 0)); then
     # EL10 and Fedora reserve nothing below 2G: with less the kernel does not unpack the crash initramfs.
@@ -34,7 +33,7 @@ keeps_reservation() { is_reservation_enough && is_enough "$(next_reserved_bytes)
 
 # A size within the tolerance of the recorded one is the same.
 record_wanted_crashkernel() {
-  local difference=$((WANTED_BYTES - $(bytes_wanted_by "$(cat "$HOST_ROOT$WANTED_CRASHKERNEL" 2>/dev/null || true)")))
+  local difference=$((WANTED_BYTES - $(bytes_wanted_by "$(text_of "$WANTED_CRASHKERNEL")")))
   if ((${difference#-} > TOLERANCE_BYTES)); then echo "$CRASHKERNEL" | write_if_changed "$WANTED_CRASHKERNEL"; fi
 }
 
@@ -50,7 +49,7 @@ reserve_memory() {
 # If the kernel has read the value but has not reserved it, another reboot would change nothing. A new value may need a
 # second reboot: kdump-tools estimates its need only after the first boot with kdump.
 refuse_vain_reboot() {
-  local booted observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) / 1024 / 1024)) MiB"
+  local booted observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) >> 20)) MiB"
   if [[ "$(booted_crashkernels | crashkernel_values)" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
     fail ConfigurationFailed "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
   fi

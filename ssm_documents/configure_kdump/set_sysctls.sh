@@ -5,6 +5,22 @@ SYSCTL_FILE=/etc/sysctl.d/99-kernel_panic.conf
 SYSCTL_HEADER="# Written by Hangdump: what turns a hang into a panic, and so into a dump."
 SWITCHES="unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall
   panic_on_io_nmi panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn"
+# Commands for the crash kernel, on one line: no trigger ends the dump, and a panic of its own reboots.
+crash_kernel_commands() {
+  # shellcheck disable=SC2086 # a list of words
+  printf 'echo 0 >/proc/sys/kernel/%s; ' $SWITCHES
+  echo "echo 10 >/proc/sys/kernel/panic"
+}
+
+# set_crash_arguments FILE KEY ARGUMENTS: of the crash kernel. With panic= it reboots where it fails before those commands.
+# On Graviton irqpoll keeps it from its disks; kdumpctl leaves it out itself since 2022 only, kdump-tools has it in its default.
+set_crash_arguments() {
+  local arguments="$3"
+  if [[ "$(architecture)" == aarch64 ]]; then arguments="$(sed -E 's/(^| )irqpoll( |$)/\1/g; s/ $//' <<<"$arguments")"; fi
+  if ! [[ " $arguments " =~ \ panic=-?[1-9] ]]; then arguments="${arguments:+$arguments }panic=10"; fi
+  if [[ "$arguments" != "$3" ]]; then set_assignments "$1" "$2" "\"$arguments\""; fi
+}
+
 # The patience of a detector that panics. With the kernel's own, a machine that recovers is crashed: an EBS volume can
 # pause for minutes.
 PATIENCE="softlockup_panic watchdog_thresh 30
@@ -16,7 +32,7 @@ wanted_patience() {
   local switch key least variable observed
   while read -r switch key least; do
     variable="SSM_$switch"
-    observed="$(cat "$HOST_ROOT/proc/sys/kernel/$key" 2>/dev/null || true)"
+    observed="$(text_of "/proc/sys/kernel/$key")"
     if [[ "${!variable}" == 1 && -n "$observed" ]]; then echo "$key $((observed > least ? observed : least))"; fi
   done <<<"$PATIENCE"
 }
@@ -29,7 +45,8 @@ wanted_sysctls() {
     if [[ -e "$HOST_ROOT/proc/sys/kernel/$key" ]]; then
       echo "$key ${!variable}"
     elif [[ "$key" == unknown_nmi_panic && "$(architecture)" != x86_64 ]]; then
-      log "note: kernel.$key does not exist on $(architecture), where EC2 sends no diagnostic interrupt; left out"
+      # EC2 sends no diagnostic interrupt there.
+      continue
     elif [[ "${!variable}" != 0 ]]; then
       fail InvalidParameter "$key must be set, but kernel $(kernel_release) has no sysctl kernel.$key. Set it to 0, or boot a kernel that has it."
     fi
@@ -41,7 +58,7 @@ wanted_sysctls() {
 # Keeps the owner's lines, but without the keys that are set (-kernel/panic is the same key), and below the header
 # without all that Hangdump ever sets.
 foreign_sysctls() {
-  { cat "$HOST_ROOT$SYSCTL_FILE" 2>/dev/null || true; } |
+  text_of "$SYSCTL_FILE" |
     SET="$(cut -d ' ' -f 1 "$WORK_DIR/sysctls")" EVER="$SWITCHES $PATIENCE panic" HEADER="$SYSCTL_HEADER" awk '
     BEGIN {
       split(ENVIRON["SET"], set); for (i in set) ours["kernel." set[i]] = 1

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
 DEBIAN_CONFIGURATION=/etc/default/kdump-tools
 DEBIAN_DROP_IN=/etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf
+DEBIAN_SYSCTL_DROP_IN=/etc/systemd/system/systemd-sysctl.service.d/hangdump.conf
 
 debian_is_this_host() { [[ -f "$HOST_ROOT/etc/debian_version" ]] && command -v apt-get >/dev/null; }
 
@@ -17,11 +18,23 @@ debian_estimated_mib() {
   { kdump-config show 2>/dev/null || true; } | sed -n 's/^crashkernel suggested size: *\([0-9][0-9]*\)M$/\1/p'
 }
 
+# The same sum before the first boot with kdump, which saves a second reboot. One summand is not known until then: the memory
+# used early in boot, here 80 MiB (inferred, not measured). On arm64 the kernel counts four times, not six: this is more. Versions that do not estimate keep no size of the unpacked initrd.
+debian_estimate_before_kdump() {
+  local kernel initrd unpacked
+  debian_prepare_crash_kernel >&2
+  kernel="$HOST_ROOT/boot/vmlinuz-$(kernel_release)" initrd="initrd.img-$(kernel_release)"
+  unpacked="$(text_of "/var/lib/kdump/size_$initrd")"
+  if [[ -z "$unpacked" || ! -f "$kernel" ]]; then return 0; fi
+  echo $(((6 * $(stat -L -c %s "$kernel") + $(stat -c %s "$HOST_ROOT/var/lib/kdump/$initrd") >> 20) + unpacked + 80))
+}
+
 # Only where it estimates more than the table has: it aims at the least that boots. The default of the package (128M-192M
 # for any size) is too small. Steps of 64M, as every boot estimates a little differently.
 debian_suggested_crashkernel() {
   local estimated table
   estimated="$(debian_estimated_mib)"
+  if [[ -z "$estimated" ]]; then estimated="$(debian_estimate_before_kdump)"; fi
   table="$(bytes_wanted_by "$(debian_crashkernel_table)")"
   if [[ -n "$estimated" ]] && ((estimated << 20 > table)); then echo "$(((estimated + 63) / 64 * 64))M"; fi
 }
@@ -39,18 +52,22 @@ debian_core_directory() { if grep -qsF "$1" "$HOST_ROOT"/etc/cron.daily/*; then 
 
 # kdump-tools wants only makedumpfile's arguments, and adds -F itself. $1: mount point, $2: core collector, $3: final action.
 debian_configure_dump() {
-  local remote
+  local remote arguments
   remote="$(grep -E '^[[:space:]]*(NFS|SSH|FTP)=.' "$HOST_ROOT$DEBIAN_CONFIGURATION" || true)"
   [[ -z "$remote" ]] || fail ConfigurationFailed "$DEBIAN_CONFIGURATION sends dumps elsewhere (${remote//$'\n'/ }). Remove that setting and run again."
   set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$(debian_core_directory "$1")\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
-  debian_drop_irqpoll
+  # It gives the dump another name and another format, which no reader of dumps opens.
+  if [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then set_assignments "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION '""'; fi
+  arguments="$(debian_crash_cmdline)"
+  set_crash_arguments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "$arguments"
+  if [[ "$(debian_crash_cmdline)" != "$arguments" ]] && is_crash_kernel_loaded; then debian_load_crash_kernel; fi
   debian_drop_in "$(mount_unit "$1")" "$3" >"$WORK_DIR/drop-in"
   write_if_changed "$DEBIAN_DROP_IN" <"$WORK_DIR/drop-in"
+  # The crash kernel runs on the host's own root: its sysctl.d would take the little memory (vm.nr_hugepages of a database), and
+  # switch the triggers on. kdump-tools' own override is read first, not last (/run/sysctl.d/-kdump.conf, up to 1.10.9).
+  printf '%s\n' "# Written by Hangdump." "[Unit]" "ConditionPathExists=!/proc/vmcore" | write_if_changed "$DEBIAN_SYSCTL_DROP_IN"
   systemctl daemon-reload
-  if ! is_service_enabled kdump-tools.service; then
-    systemctl enable kdump-tools.service 3>&- 9>&-
-    note_change "kdump-tools.service enabled"
-  fi
+  enable_service kdump-tools.service
   debian_renew_initrd
 }
 
@@ -71,14 +88,6 @@ debian_renew_initrd() {
   note_change "crash kernel loaded again"
 }
 
-# On Graviton irqpoll keeps the crash kernel from its disks; kdump-tools has it in its default. A crash kernel that was
-# loaded with it is loaded anew.
-debian_drop_irqpoll() {
-  if [[ "$(architecture)" != aarch64 ]] || ! debian_has_irqpoll; then return 0; fi
-  set_assignments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "\"$(debian_crash_cmdline | sed -E 's/(^| )irqpoll\>//g; s/^ //')\""
-  if is_crash_kernel_loaded; then debian_load_crash_kernel; fi
-}
-
 debian_has_irqpoll() { [[ " $(debian_crash_cmdline) " == *" irqpoll "* ]]; }
 
 debian_crash_cmdline() {
@@ -97,8 +106,8 @@ Wants=$1
 After=$1
 
 [Service]
-# In the crash kernel only, which reads the same sysctl.d: a second NMI must not end the dump, a panic must not hang.
-ExecStartPre=-/bin/sh -c 'test ! -s /proc/vmcore || { echo 0 >/proc/sys/kernel/unknown_nmi_panic; echo 10 >/proc/sys/kernel/panic; }'
+# In the crash kernel only: no trigger must end the dump, a panic must not hang.
+ExecStartPre=-/bin/sh -c 'test ! -s /proc/vmcore || { sysctl -q -p /etc/kdump/sysctl.conf; $(crash_kernel_commands); }'
 UNIT
   # kdump-tools itself can only reboot.
   if [[ "$2" == poweroff ]]; then
@@ -116,11 +125,11 @@ debian_prepare_crash_kernel() {
   release="$(kernel_release)"
   if [[ -e "$directory/initrd.img-$release" || ! -x "$hook" ]]; then return 0; fi
   log "making the crash kernel's initrd"
-  if "$hook" "$release" </dev/null 3>&- 9>&-; then
+  if detached "$hook" "$release"; then
     cp "$HOST_ROOT/etc/kdump/sysctl.conf" "$directory/latest_sysctls-$release" 2>/dev/null || true
   else
     log "that failed; kdump-tools.service tries again at the next boot"
   fi
 }
 
-debian_load_crash_kernel() { systemctl restart kdump-tools.service 3>&- 9>&-; }
+debian_load_crash_kernel() { detached systemctl restart kdump-tools.service; }

@@ -7,13 +7,13 @@
 debian_apt_get() {
   local attempt
   for ((attempt = 0; attempt < 60; attempt++)); do
-    if DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1 apt-get -q -y -o DPkg::Lock::Timeout=60 \
+    if DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1 detached apt-get -q -y -o DPkg::Lock::Timeout=60 \
       -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" \
-      </dev/null >"$WORK_DIR/apt" 2>&1 3>&- 9>&-; then
+      >"$WORK_DIR/apt" 2>&1; then
       return 0
     fi
     if grep -qi 'dpkg was interrupted' "$WORK_DIR/apt"; then
-      DEBIAN_FRONTEND=noninteractive dpkg --configure -a </dev/null >&2 3>&- 9>&- || return 1
+      DEBIAN_FRONTEND=noninteractive detached dpkg --configure -a || return 1
     elif ! grep -Eqi 'could not get lock|unable to (lock|acquire)' "$WORK_DIR/apt"; then
       cat "$WORK_DIR/apt" >&2
       return 1
@@ -27,7 +27,7 @@ debian_apt_get() {
 debian_install() {
   if debian_apt_get install "$@"; then return 0; fi
   if debian_apt_get update && debian_apt_get install "$@"; then return 0; fi
-  fail PackageUnavailable "apt-get could not install $*: $(tail -n 4 "$WORK_DIR/apt"). Give the instance a repository that has it, or install it in its image, and run again."
+  package_unavailable "$*" "$WORK_DIR/apt"
 }
 
 debian_install_tool() {

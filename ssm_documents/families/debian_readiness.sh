@@ -17,6 +17,8 @@ debian_find_faults() {
   fi
   if [[ "$switch $core" != "1 $wanted" ]]; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION has USE_KDUMP=$switch KDUMP_COREDIR=$core" "run configure_kdump with mountPoint $1"
+  elif [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION has KDUMP_COMPRESSION=$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION): no reader opens a dump that is compressed as a whole" "run configure_kdump, which empties it"
   elif [[ "$(architecture)" == aarch64 ]] && debian_has_irqpoll; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION gives the crash kernel irqpoll, which on arm64 keeps it from its disks" "run configure_kdump"
   fi
@@ -24,6 +26,12 @@ debian_find_faults() {
   if ! grep -qsxF "After=$unit" "$HOST_ROOT$DEBIAN_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$DEBIAN_DROP_IN"; then
     finding drop-in-missing "$DEBIAN_DROP_IN does not order the dump after $unit: it could go to the root file system" "run configure_kdump"
   fi
+  # No error as long as it costs nothing: hosts that were configured before the drop-in stay ready.
+  value="$(awk '$1 ~ /^vm[.](nr_hugepages|nr_hugepages_mempolicy|min_free_kbytes)$/ && $2 > 0 { print $1 " in " $NF; exit }' "$WORK_DIR/assignments")"
+  if [[ -n "$value" && ! -e "$HOST_ROOT$DEBIAN_SYSCTL_DROP_IN" ]]; then
+    finding drop-in-missing "$DEBIAN_SYSCTL_DROP_IN does not keep sysctl.d from the crash kernel: $value would take its memory" "run configure_kdump"
+  fi
+  debian_find_pinned_kernel
   # kdump-config makes the initramfs anew when these two differ, and only then.
   release="$(kernel_release)"
   if [[ -f "$directory/latest_sysctls-$release" ]] && ! cmp -s "$HOST_ROOT/etc/kdump/sysctl.conf" "$directory/latest_sysctls-$release"; then
@@ -51,19 +59,52 @@ debian_crash_initrd_modules() {
   { "$list" "$HOST_ROOT$initrd" 2>/dev/null || true; } | sed -n 's|.*/\([^/ ]*\)\.ko\(\.[a-z0-9]*\)\{0,1\}$|\1|p'
 }
 
+# A crash kernel of one release finds no modules in an initrd of another.
+debian_find_pinned_kernel() {
+  local kernel
+  kernel="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_KERNEL)"
+  if [[ "$kernel" == *[0-9]* && "$kernel" != *"$(kernel_release)" ]]; then
+    stale_initramfs "$DEBIAN_CONFIGURATION has KDUMP_KERNEL=$kernel, which is not the running kernel"
+  fi
+}
+
+debian_pinned_kernel() {
+  local key value remedy=""
+  for key in KDUMP_KERNEL=/var/lib/kdump/vmlinuz KDUMP_INITRD=/var/lib/kdump/initrd.img; do
+    value="$(assignment "$DEBIAN_CONFIGURATION" "${key%%=*}")"
+    if [[ -n "$value" && "$value" != "${key#*=}" ]]; then remedy+="${remedy:+, and }write $key for ${key%%=*}=$value"; fi
+  done
+  if [[ -n "$remedy" ]]; then echo "$remedy in $DEBIAN_CONFIGURATION"; fi
+}
+
 # The package reboots; an ExecStart= of a drop-in replaces that, ours with poweroff.
 debian_final_action() {
   local start
   [[ -f "$HOST_ROOT$DEBIAN_CONFIGURATION" ]] || return 0
-  start="$({ cat "$HOST_ROOT"/etc/systemd/system/kdump-tools-dump.service.d/*.conf 2>/dev/null || true; } | sed -n 's/^ExecStart=//p' | tail -n 1)"
+  start="$(debian_starts | tail -n 1)"
   debian_action_of "${start:-reboot -f}"
 }
 
-# Without KDUMP_FAIL_CMD a dump that failed ends as one that was saved.
+debian_starts() { grep -hs '^ExecStart=' "$HOST_ROOT"/etc/systemd/system/kdump-tools-dump.service.d/*.conf | sed 's/^ExecStart=//' || true; }
+
+# Drop-ins are read by name; ours comes before most of its owner's.
+debian_own_final_action() {
+  local file
+  file="$({ grep -ls '^ExecStart=' "$HOST_ROOT"/etc/systemd/system/kdump-tools-dump.service.d/*.conf || true; } | tail -n 1)"
+  if [[ -n "$file" && "$file" != "$HOST_ROOT$DEBIAN_DROP_IN" ]]; then echo "the lines ExecStart= from ${file#"$HOST_ROOT"}"; fi
+}
+
+# Without KDUMP_FAIL_CMD a dump that failed ends as one that was saved. Its words are run without a shell: of
+# "echo failed; reboot -f" only echo runs, with the rest as its arguments, and nothing follows it.
 debian_failure_action() {
   local command
   command="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_FAIL_CMD)"
-  if [[ -n "$command" ]]; then debian_action_of "$command"; fi
+  if [[ -z "$command" ]]; then return 0; fi
+  if [[ "$command" == *[\;\&\|\<\>\`\$\"\']* ]]; then echo nothing; else debian_action_of "$command"; fi
+}
+
+debian_failure_remedy() {
+  echo "in $DEBIAN_CONFIGURATION write KDUMP_FAIL_CMD=\"reboot -f\" for KDUMP_FAIL_CMD=\"$(assignment "$DEBIAN_CONFIGURATION" KDUMP_FAIL_CMD)\", whose words kdump-tools runs without a shell"
 }
 
 # What the host ends with: of "…; /bin/bash; reboot -f" the shell, for which nobody is there.

@@ -22,7 +22,7 @@ redhat_knows_command() { grep -qs "^[[:space:]]*$1)" "$(command -v kdumpctl)"; }
 # EL9 and later; the wait is for another kdumpctl, which holds its lock as long as it builds an initramfs.
 redhat_suggested_crashkernel() {
   if redhat_knows_command get-default-crashkernel; then
-    { timeout 300 kdumpctl get-default-crashkernel kdump </dev/null 2>/dev/null 3>&- 9>&- || true; } | tail -n 1
+    { detached timeout 300 kdumpctl get-default-crashkernel kdump 2>/dev/null || true; } | tail -n 1
   fi
 }
 
@@ -79,33 +79,13 @@ redhat_configure_dump() {
   if redhat_knows_option auto_reset_crashkernel; then options+=(auto_reset_crashkernel "auto_reset_crashkernel no"); fi
   edit_kdump_conf "$target" "${options[@]}"
   redhat_relabel "$KDUMP_CONF"
-  redhat_drop_irqpoll
-  redhat_order_service "$(mount_unit "$1")"
-  if ! is_service_enabled kdump.service; then
-    systemctl enable kdump.service 3>&- 9>&-
-    note_change "kdump.service enabled"
-  fi
+  set_crash_arguments "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND "$(assignment "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND)"
+  redhat_relabel "$REDHAT_SYSCONFIG"
+  # At boot nothing waits for a mount with nofail, and kdump refuses a target that is not mounted: when a new kernel needs a new
+  # initramfs the host would be left without its crash kernel.
+  order_after_mount "$REDHAT_DROP_IN" "$1"
+  enable_service kdump.service
   redhat_reload_stale_crash_kernel
-}
-
-# At boot nothing waits for a mount with nofail, and kdump refuses a target that is not mounted: when a new kernel needs a new
-# initramfs the host would be left without its crash kernel. Wants, as a host without its dump volume has to boot.
-redhat_order_service() {
-  printf '%s\n' "# Written by Hangdump." "[Unit]" "Wants=$1" "After=$1" >"$WORK_DIR/drop-in"
-  write_if_changed "$REDHAT_DROP_IN" <"$WORK_DIR/drop-in"
-  systemctl daemon-reload
-}
-
-# On Graviton irqpoll keeps PCI devices from being unplugged; kdumpctl leaves it out itself since 2022 only.
-redhat_drop_irqpoll() {
-  local arguments
-  arguments=" $(assignment "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND) "
-  if [[ "$(architecture)" == aarch64 && "$arguments" == *" irqpoll "* ]]; then
-    arguments="${arguments/ irqpoll / }"
-    arguments="${arguments# }"
-    set_assignments "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND "\"${arguments% }\""
-    redhat_relabel "$REDHAT_SYSCONFIG"
-  fi
 }
 
 # kdump.conf is copied into the crash initramfs: one that is loaded already dumps as it was told when it was made.
@@ -113,7 +93,7 @@ redhat_reload_stale_crash_kernel() {
   is_crash_kernel_loaded || return 0
   if redhat_is_initramfs_stale || changes | grep -qxF "$REDHAT_SYSCONFIG"; then
     log "making the crash initramfs anew"
-    systemctl restart kdump.service 3>&- 9>&- || log "that failed; journalctl -u kdump.service says why"
+    detached systemctl restart kdump.service || log "that failed; journalctl -u kdump.service says why"
     note_change "crash initramfs"
   fi
 }
@@ -128,12 +108,12 @@ redhat_is_initramfs_stale() {
 redhat_prepare_crash_kernel() {
   if ! redhat_is_initramfs_stale || ! redhat_knows_command rebuild; then return 0; fi
   log "making the crash initramfs"
-  kdumpctl rebuild </dev/null >"$WORK_DIR/kdumpctl" 2>&1 3>&- 9>&- ||
+  detached kdumpctl rebuild >"$WORK_DIR/kdumpctl" 2>&1 ||
     fail ConfigurationFailed "kdumpctl rebuild failed, so the crash kernel could not be loaded after the reboot either: $(tail -n 3 "$WORK_DIR/kdumpctl")"
 }
 
 # start waits for a start that is under way already; restart is for a unit that is active without its crash kernel.
 redhat_load_crash_kernel() {
-  systemctl start kdump.service 3>&- 9>&- || true
-  is_crash_kernel_loaded || systemctl restart kdump.service 3>&- 9>&-
+  detached systemctl start kdump.service || true
+  is_crash_kernel_loaded || detached systemctl restart kdump.service
 }

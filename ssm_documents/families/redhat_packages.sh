@@ -9,7 +9,7 @@ redhat_dnf() {
   local attempt tool
   tool="$(redhat_package_manager)"
   for ((attempt = 0; attempt < 60; attempt++)); do
-    if "$tool" -y -q --setopt=exit_on_lock=1 "$@" </dev/null >"$WORK_DIR/dnf" 2>&1 3>&- 9>&-; then return 0; fi
+    if detached "$tool" -y -q --setopt=exit_on_lock=1 "$@" >"$WORK_DIR/dnf" 2>&1; then return 0; fi
     if ! grep -Eqi 'already locked by|holding the [a-z]+ lock|transaction lock|[.]rpm[.]lock' "$WORK_DIR/dnf"; then
       cat "$WORK_DIR/dnf" >&2
       return 1
@@ -23,7 +23,7 @@ redhat_dnf() {
 redhat_install() {
   if redhat_dnf install "$@"; then return 0; fi
   if redhat_dnf clean expire-cache && redhat_dnf install "$@"; then return 0; fi
-  fail PackageUnavailable "$* could not be installed: $(tail -n 4 "$WORK_DIR/dnf"). Give the instance a repository that has it, or install it in its image, and run again."
+  package_unavailable "$*" "$WORK_DIR/dnf"
 }
 
 redhat_install_tool() {

@@ -4,7 +4,8 @@
 
 redhat_crash_initrd() {
   local release path
-  release="$(kernel_release)"
+  release="$(assignment "$REDHAT_SYSCONFIG" KDUMP_KERNELVER)"
+  release="${release:-$(kernel_release)}"
   for path in "$HOST_ROOT/boot/initramfs-${release}kdump.img" "$HOST_ROOT"/boot/*/"$release"/initrdkdump \
     "$HOST_ROOT/var/lib/kdump/initramfs-${release}kdump.img"; do
     if [[ -e "$path" ]]; then
@@ -33,7 +34,7 @@ redhat_crash_initrd_modules() {
 # Only of an initramfs that is as it should be: kdumpctl estimate would make it anew otherwise.
 redhat_estimated_mib() {
   if redhat_is_initramfs_stale || ! is_crash_kernel_loaded || ! redhat_knows_command estimate; then return 0; fi
-  { timeout 120 kdumpctl estimate </dev/null 2>/dev/null 3>&- 9>&- || true; } | sed -nE 's/^Recommended crashkernel:[[:space:]]*([0-9]+)M.*/\1/p'
+  { detached timeout 120 kdumpctl estimate 2>/dev/null || true; } | sed -nE 's/^Recommended crashkernel:[[:space:]]*([0-9]+)M.*/\1/p'
 }
 
 redhat_dump_level() {
@@ -54,6 +55,11 @@ redhat_failure_action() {
   action="$(kdump_conf_value 'failure_action|default')"
   echo "${action:-reboot}"
 }
+
+redhat_own_final_action() { :; }
+redhat_failure_remedy() { echo "run configure_kdump"; }
+
+redhat_pinned_kernel() { kernel_pinned_in "$REDHAT_SYSCONFIG"; }
 
 # With Secure Boot kdumpctl adds -s by itself.
 redhat_uses_kexec_file_load() {

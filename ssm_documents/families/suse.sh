@@ -4,10 +4,11 @@
 # shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
 SUSE_CONFIGURATION=/etc/sysconfig/kdump
 SUSE_DROP_IN=/etc/systemd/system/kdump.service.d/hangdump.conf
-# The initrd holds the host's sysctl.d: in the crash kernel a second NMI must not end the dump, a panic must not hang.
-SUSE_PRESCRIPT="echo 0 >/proc/sys/kernel/unknown_nmi_panic; echo 10 >/proc/sys/kernel/panic"
-# kdump-save itself can only reboot; what is set as its post-script runs before that, and a reboot follows if it fails.
-SUSE_POSTSCRIPT="umount -a; poweroff -f"
+# The initrd holds the host's sysctl.d, so a script resets the triggers. kdump itself can only reboot; its post-script runs
+# before that, and a reboot follows if it fails.
+SUSE_PRESCRIPT=/etc/hangdump/kdump-prescript.sh
+SUSE_POSTSCRIPT=/etc/hangdump/kdump-postscript.sh
+SUSE_POWEROFF="umount -a; poweroff -f"
 
 suse_is_this_host() { command -v zypper >/dev/null && grep -Eqsi '^ID(_LIKE)?=.*(suse|sles)' "$HOST_ROOT/etc/os-release"; }
 
@@ -24,12 +25,12 @@ suse_is_installed() { rpm -q --quiet "$1" 2>/dev/null; }
 suse_install() {
   local attempt
   for ((attempt = 0; attempt < 5; attempt++)); do
-    ZYPP_LOCK_TIMEOUT=300 zypper --non-interactive --no-color install --no-recommends "$1" </dev/null >"$WORK_DIR/zypper" 2>&1 3>&- 9>&- || true
+    ZYPP_LOCK_TIMEOUT=300 detached zypper --non-interactive --no-color install --no-recommends "$1" >"$WORK_DIR/zypper" 2>&1 || true
     if suse_is_installed "$1"; then return 0; fi
     # Its own time-out ended, or the lists are old.
     if ! grep -q 'System management is locked' "$WORK_DIR/zypper"; then
       if ((attempt > 0)); then break; fi
-      zypper --non-interactive refresh </dev/null >&2 3>&- 9>&- || true
+      detached zypper --non-interactive refresh || true
     fi
   done
   cat "$WORK_DIR/zypper" >&2

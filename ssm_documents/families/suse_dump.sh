@@ -43,49 +43,62 @@ suse_refuse_unknown_format() {
   fi
 }
 
-# suse_script KEY OURS [ON]: the value of KEY with our commands after the owner's, in the owner's quotes; without ON, without ours.
+# The owner's value of KDUMP_PRESCRIPT or KDUMP_POSTSCRIPT ($1), with its quotes: as it stands in the configuration or, replaced
+# by our script $2, in that. Versions before the script appended commands.
+suse_owners_script() {
+  local line="s/^[[:space:]]*$1=//p" value
+  value="$(sed -n "$line" "$HOST_ROOT$SUSE_CONFIGURATION" | tail -n 1)"
+  if [[ "$value" == "\"$2\"" ]]; then value="$(text_of "$2" | sed -n "$line")"; fi
+  sed -E 's#(; )?(echo 0 >/proc/sys/kernel/unknown_nmi_panic; echo 10 >/proc/sys/kernel/panic|'"$SUSE_POWEROFF"')(["'\'']?)$#\3#' <<<"$value"
+}
+
+# suse_script KEY SCRIPT COMMANDS: the new value of KEY. In SLES 15 SP6 and SP7 kdump runs the words of the value without a shell
+# (no eval before kdump 2.1.1), so it is one program, which runs the owner's commands before ours. Without ours, it is theirs.
 suse_script() {
-  local value quote='"'
-  value="$(sed -n "s/^[[:space:]]*$1=//p" "$HOST_ROOT$SUSE_CONFIGURATION" | tail -n 1)"
-  if [[ "$value" == \'*\' ]]; then quote="'"; fi
-  value="${value#[\"\']}" value="${value%[\"\']}"
-  value="${value%"$2"}" value="${value%; }"
-  if [[ "${3:-}" == on ]]; then value="${value:+$value; }$2"; fi
-  printf '%s\n' "$quote$value$quote"
+  local owners
+  owners="$(suse_owners_script "$1" "$2")"
+  if [[ -z "$3" ]]; then
+    rm -f "$HOST_ROOT$2"
+    echo "${owners:-\"\"}"
+    return
+  fi
+  {
+    printf '%s\n' "#!/bin/bash" "# Written by Hangdump."
+    if [[ -n "${owners//[\"\']/}" ]]; then printf '%s\n' "$1=$owners" "eval \"\$$1\""; fi
+    echo "$3"
+  } | write_if_changed "$2"
+  chmod 0755 "$HOST_ROOT$2"
+  echo "\"$2\""
 }
 
 # KDUMP_KEEP_OLD_DUMPS other than 0 deletes dumps nobody has collected; KDUMP_FREE_DISK_SIZE deletes the new one when little
 # space is left. A shell (no immediate reboot, or on an error) means that the instance never comes back.
 suse_write_configuration() {
-  local programs switch=off
+  local program programs needed="$SUSE_PRESCRIPT" last=""
+  if [[ "$2" == poweroff ]]; then needed+=" $SUSE_POSTSCRIPT poweroff" last="$SUSE_POWEROFF"; fi
   programs="$(suse_setting KDUMP_REQUIRED_PROGRAMS)"
-  if [[ "$2" == poweroff ]]; then
-    switch=on
-    if [[ " $programs " != *poweroff* ]]; then programs="${programs:+$programs }poweroff"; fi
-  fi
+  if [[ -z "$last" ]]; then programs="${programs/ $SUSE_POSTSCRIPT/}"; fi
+  for program in $needed; do
+    if [[ " $programs " != *" $program "* ]]; then programs="${programs:+$programs }$program"; fi
+  done
   set_assignments "$SUSE_CONFIGURATION" KDUMP_SAVEDIR "\"file://$1\"" KDUMP_DUMPLEVEL "$LEVEL" KDUMP_DUMPFORMAT "\"$FORMAT\"" \
     MAKEDUMPFILE_OPTIONS "\"$OPTIONS\"" KDUMP_KEEP_OLD_DUMPS 0 KDUMP_FREE_DISK_SIZE 0 KDUMP_IMMEDIATE_REBOOT '"true"' \
     KDUMP_CONTINUE_ON_ERROR '"true"' KDUMP_REQUIRED_PROGRAMS "\"$programs\"" \
-    KDUMP_PRESCRIPT "$(suse_script KDUMP_PRESCRIPT "$SUSE_PRESCRIPT" on)" \
-    KDUMP_POSTSCRIPT "$(suse_script KDUMP_POSTSCRIPT "$SUSE_POSTSCRIPT" "$switch")"
+    KDUMP_PRESCRIPT "$(suse_script KDUMP_PRESCRIPT "$SUSE_PRESCRIPT" "$(crash_kernel_commands)")" \
+    KDUMP_POSTSCRIPT "$(suse_script KDUMP_POSTSCRIPT "$SUSE_POSTSCRIPT" "$last")"
 }
 
 # $1: mount point, $2: core collector, $3: final action.
 suse_configure_dump() {
-  local unit FORMAT LEVEL OPTIONS
+  local FORMAT LEVEL OPTIONS
   suse_refuse_foreign_target
   suse_read_collector "$2"
   suse_refuse_unknown_format
   suse_write_configuration "$1" "$3"
   suse_pin_crashkernel
-  unit="$(mount_unit "$1")"
   # A boot that builds the initrd anew must not do so before the volume is there: it would be built for the root file system.
-  printf '%s\n' "# Written by Hangdump." "[Unit]" "Wants=$unit" "After=$unit" | write_if_changed "$SUSE_DROP_IN"
-  systemctl daemon-reload
-  if ! is_service_enabled kdump.service; then
-    systemctl enable kdump.service 3>&- 9>&-
-    note_change "kdump.service enabled"
-  fi
+  order_after_mount "$SUSE_DROP_IN" "$1"
+  enable_service kdump.service
   # What is loaded holds the configuration of the moment it was built in.
   if is_crash_kernel_loaded && ! suse_is_initrd_current "$1"; then
     suse_load_crash_kernel || fail ConfigurationFailed "kdump.service could not load the crash kernel with its new configuration. Look at: journalctl -u kdump.service"
@@ -94,12 +107,29 @@ suse_configure_dump() {
 }
 
 suse_final_action() {
-  if [[ "$(suse_setting KDUMP_POSTSCRIPT)" == *poweroff* ]]; then
+  local script
+  script="$(suse_setting KDUMP_POSTSCRIPT)"
+  # Without a shell nothing but the first command of a list runs, with the rest as its arguments.
+  if [[ "$script" == *\;* ]] && suse_runs_scripts_without_shell; then script=""; fi
+  if [[ "$script" == *poweroff* ]] || grep -qs poweroff "$HOST_ROOT${script:-/none}"; then
     echo poweroff
   else
     suse_action_if "$(suse_setting KDUMP_IMMEDIATE_REBOOT)"
   fi
 }
+
+# kdump 1.9 to 2.1.0, as in SLES 15 SP6 and SP7.
+suse_runs_scripts_without_shell() { grep -qsxE '[[:space:]]*\$\{KDUMP_POSTSCRIPT\}' "$HOST_ROOT"/usr/lib/dracut/modules.d/*kdump*/kdump-save; }
+
+suse_own_final_action() {
+  local script
+  script="$(suse_setting KDUMP_POSTSCRIPT)"
+  if [[ "$script" == *poweroff* && "$script" != *"$SUSE_POWEROFF" ]]; then echo "poweroff from KDUMP_POSTSCRIPT='$script' in $SUSE_CONFIGURATION"; fi
+}
+
+suse_failure_remedy() { echo "run configure_kdump"; }
+
+suse_pinned_kernel() { kernel_pinned_in "$SUSE_CONFIGURATION"; }
 
 suse_failure_action() { suse_action_if "$(suse_setting KDUMP_CONTINUE_ON_ERROR)"; }
 

@@ -4,8 +4,9 @@
 
 # Where kdump 2 puts it, else kdump 1.
 suse_crash_initrd() {
-  local path
-  for path in /var/lib/kdump/initrd "/boot/initrd-$(kernel_release)-kdump"; do
+  local path release
+  release="$(suse_setting KDUMP_KERNELVER)"
+  for path in /var/lib/kdump/initrd "/boot/initrd-${release:-$(kernel_release)}-kdump"; do
     if [[ -f "$HOST_ROOT$path" ]]; then
       echo "$path"
       return 0
@@ -32,16 +33,16 @@ suse_mounts_another() {
 suse_is_initrd_current() {
   local path
   path="$(suse_crash_initrd)"
-  [[ -n "$path" && "$HOST_ROOT$path" -nt "$HOST_ROOT$SUSE_CONFIGURATION" ]] && ! suse_mounts_another "$1"
+  [[ -n "$path" && "$HOST_ROOT$path" -nt "$HOST_ROOT$SUSE_CONFIGURATION" && "$HOST_ROOT$path" -nt "$HOST_ROOT$SUSE_PRESCRIPT" ]] && ! suse_mounts_another "$1"
 }
 
 suse_prepare_crash_kernel() {
   if suse_is_initrd_current "$SSM_mountPoint"; then return 0; fi
   log "making the crash kernel's initrd"
-  mkdumprd -f </dev/null >&2 3>&- 9>&- || log "that failed; kdump.service tries again at the next boot"
+  detached mkdumprd -f || log "that failed; kdump.service tries again at the next boot"
 }
 
 suse_load_crash_kernel() {
   suse_prepare_crash_kernel
-  systemctl restart kdump.service 3>&- 9>&-
+  detached systemctl restart kdump.service
 }

@@ -21,7 +21,7 @@ bytes_of() {
 
 # As the kernel does since 5.x: memory is rounded up to 128 MiB before ranges are compared.
 rounded_memory_bytes() {
-  local step=$((128 * 1024 * 1024))
+  local step=$((128 << 20))
   echo $((($(memory_bytes) + step - 1) / step * step))
 }
 

@@ -31,6 +31,25 @@ write_if_changed() {
   note_change "$1"
 }
 
+# $1: the packages, $2: what the package manager said.
+package_unavailable() {
+  fail PackageUnavailable "$1 could not be installed: $(tail -n 4 "$2"). Give the instance a repository that has it, or install it in its image, and run again."
+}
+
+# The drop-in $1 makes its service wait for the mount at $2. Wants, as a host without its dump volume has to boot.
+order_after_mount() {
+  local unit
+  unit="$(mount_unit "$2")"
+  printf '%s\n' "# Written by Hangdump." "[Unit]" "Wants=$unit" "After=$unit" | write_if_changed "$1"
+  systemctl daemon-reload
+}
+
+enable_service() {
+  if is_service_enabled "$1"; then return 0; fi
+  detached systemctl enable "$1"
+  note_change "$1 enabled"
+}
+
 # Keeps the owner's file from before the first edit, once.
 keep_backup() {
   if [[ -e "$HOST_ROOT$1" && ! -e "$HOST_ROOT$1.hangdump-backup" ]]; then
@@ -43,10 +62,10 @@ set_assignments() {
   local file="$1"
   shift
   keep_backup "$file"
-  { cat "$HOST_ROOT$file" 2>/dev/null || true; } >"$WORK_DIR/assignments"
+  text_of "$file" >"$WORK_DIR/assignments"
   while (($# >= 2)); do
     KEY="$1" VALUE="$2" awk '
-      $0 ~ "^[ \t]*" ENVIRON["KEY"] "=" { if (!done++) print ENVIRON["KEY"] "=" ENVIRON["VALUE"]; next }
+      $0 ~ "^[ \t]*(export[ \t]+)?" ENVIRON["KEY"] "=" { if (!done++) print ENVIRON["KEY"] "=" ENVIRON["VALUE"]; next }
       { print }
       END { if (!done) print ENVIRON["KEY"] "=" ENVIRON["VALUE"] }' "$WORK_DIR/assignments" >"$WORK_DIR/assignments.new"
     mv "$WORK_DIR/assignments.new" "$WORK_DIR/assignments"
@@ -55,7 +74,8 @@ set_assignments() {
   write_if_changed "$file" <"$WORK_DIR/assignments"
 }
 
-# The last value of KEY in FILE, without quotes.
+# The last value of KEY in FILE, without quotes and without a comment after it.
 assignment() {
-  sed -n "s/^[[:space:]]*$2=//p" "$HOST_ROOT$1" 2>/dev/null | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'$/\1/"
+  sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$2=//p" "$HOST_ROOT$1" 2>/dev/null | tail -n 1 |
+    sed -E -e "/^[\"']/!s/(^|[[:space:]]+)(#.*)?$//" -e 's/^"(.*)"[[:space:]]*(#.*)?$/\1/' -e "s/^'(.*)'[[:space:]]*(#.*)?$/\1/"
 }

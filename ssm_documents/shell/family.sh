@@ -9,7 +9,7 @@ find_family() {
       return
     fi
   done
-  fail UnsupportedFamily "No family of distributions that Hangdump knows ($(compgen -A function | sed -n 's/_is_this_host$//p' | paste -s -d ' ')) fits this host: $(sed -n 's/^PRETTY_NAME=//p' "$HOST_ROOT/etc/os-release" 2>/dev/null || true). Configure kdump by hand, or add the family."
+  fail UnsupportedFamily "No family of distributions that Hangdump knows ($(compgen -A function | sed -n 's/_is_this_host$//p' | paste -s -d ' ')) fits this host: $(assignment /etc/os-release PRETTY_NAME). Configure kdump by hand, or add the family."
 }
 
 # family VERB [ARGUMENT]...: calls the function of this host's family.

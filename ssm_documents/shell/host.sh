@@ -1,6 +1,16 @@
 #!/bin/bash
 # Facts about the running host that several documents report: kernel, boot, memory, reservation.
 
+# A remedy where KDUMP_KERNELVER in $1 names another kernel for crashes than the running one.
+kernel_pinned_in() {
+  local release
+  release="$(assignment "$1" KDUMP_KERNELVER)"
+  if [[ -n "$release" && "$release" != "$(kernel_release)" ]]; then echo "write KDUMP_KERNELVER=\"\" for KDUMP_KERNELVER=\"$release\" in $1"; fi
+}
+
+# Of a file that may not be there.
+text_of() { cat "$HOST_ROOT$1" 2>/dev/null || true; }
+
 kernel_release() { cat "$HOST_ROOT/proc/sys/kernel/osrelease"; }
 architecture() { uname -m; }
 boot_id() { cat "$HOST_ROOT/proc/sys/kernel/random/boot_id"; }
@@ -17,7 +27,7 @@ booted_at() {
 # Bytes that the running kernel reserves for the crash kernel; 0 without a reservation.
 reserved_bytes() { cat "$HOST_ROOT/sys/kernel/kexec_crash_size" 2>/dev/null || echo 0; }
 
-is_crash_kernel_loaded() { [[ "$(cat "$HOST_ROOT/sys/kernel/kexec_crash_loaded" 2>/dev/null)" == 1 ]]; }
+is_crash_kernel_loaded() { [[ "$(text_of /sys/kernel/kexec_crash_loaded)" == 1 ]]; }
 
 # MemTotal excludes the reservation and the some 2 % that the kernel itself takes at boot.
 memory_bytes() {
@@ -32,6 +42,15 @@ free_bytes() {
   local path="$HOST_ROOT$1"
   while [[ ! -e "$path" ]]; do path="$(dirname "$path")"; done
   df -B1 --output=avail "$path" | tail -n 1 | tr -d ' '
+}
+
+# Of the units that load the crash kernel and that dump, those that are masked: nothing starts them, and `systemctl enable`
+# refuses them. Hardening guides mask kdump.
+masked_units() {
+  local unit
+  for unit in "$(family kdump_service)" kdump-tools-dump.service; do
+    if [[ "$(systemctl is-enabled "$unit" 2>/dev/null)" == masked* ]]; then echo "$unit"; fi
+  done | paste -s -d ' '
 }
 
 is_service_enabled() { systemctl is-enabled --quiet "$1" 2>/dev/null; }

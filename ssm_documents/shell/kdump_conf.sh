@@ -7,7 +7,7 @@ KDUMP_CONF_TARGETS='ext[234]|xfs|btrfs|minix|virtiofs|raw|nfs4?|net|ssh'
 
 # The value of option $1 (an extended regular expression) as kdump reads it: the last line without comments.
 kdump_conf_value() {
-  { sed -nE "s/^[[:space:]]*($1)[[:space:]]+//p" "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } |
+  text_of "$KDUMP_CONF" | sed -nE "s/^[[:space:]]*($1)[[:space:]]+//p" |
     sed -E -e 's/[[:space:]]*(#.*)?$//' -e 's/^"(.*)"$/\1/' | tail -n 1
 }
 
@@ -20,14 +20,14 @@ kdump_conf_wanted_target() {
 
 # The lines that set the dump target.
 kdump_conf_targets() {
-  { cat "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } | TARGETS="$KDUMP_CONF_TARGETS" awk '
+  text_of "$KDUMP_CONF" | TARGETS="$KDUMP_CONF_TARGETS" awk '
     $1 ~ "^(" ENVIRON["TARGETS"] ")$" { print $1 " " $2 }
     $1 == "dracut_args" && /--mount/ { print }'
 }
 
 # Lines that send dumps elsewhere than to target $1, or hide a change from the crash kernel. They are never removed.
 kdump_conf_foreign_lines() {
-  { cat "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } | MARK="$KDUMP_CONF_MARK" TARGETS="$KDUMP_CONF_TARGETS" WANTED="$1" awk '
+  text_of "$KDUMP_CONF" | MARK="$KDUMP_CONF_MARK" TARGETS="$KDUMP_CONF_TARGETS" WANTED="$1" awk '
     $0 == ENVIRON["MARK"] { ours = NR + 1; next }
     $1 ~ "^(" ENVIRON["TARGETS"] ")$" && NR != ours && $1 " " $2 != ENVIRON["WANTED"] { print }
     $1 == "dracut_args" && /--mount/ { print }
@@ -52,7 +52,7 @@ edit_kdump_conf() {
     fail ConfigurationFailed "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
   fi
   keep_backup "$KDUMP_CONF"
-  { grep -vxF "$KDUMP_CONF_MARK" "$HOST_ROOT$KDUMP_CONF" 2>/dev/null || true; } >"$WORK_DIR/kdump.conf"
+  text_of "$KDUMP_CONF" | { grep -vxF "$KDUMP_CONF_MARK" || true; } >"$WORK_DIR/kdump.conf"
   kdump_conf_put "$KDUMP_CONF_TARGETS" "$KDUMP_CONF_MARK"$'\n'"$target"
   while (($# >= 2)); do
     kdump_conf_put "$1" "$2"

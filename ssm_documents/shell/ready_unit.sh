@@ -12,7 +12,7 @@ ready_config_files() {
 # The ID of the configuration: 16 digits of the SHA-256 of its files, as READY_SCRIPT computes it.
 config_id() {
   local file
-  while read -r file; do cat "$HOST_ROOT$file" 2>/dev/null || true; done < <(ready_config_files) | sha256sum | cut -c 1-16
+  while read -r file; do text_of "$file"; done < <(ready_config_files) | sha256sum | cut -c 1-16
 }
 
 install_ready_unit() {
@@ -36,12 +36,8 @@ ExecStart=/bin/sh $READY_SCRIPT
 [Install]
 WantedBy=multi-user.target
 EOF
-  if ! is_service_enabled hangdump-ready.service; then
-    systemctl daemon-reload
-    systemctl enable hangdump-ready.service 3>&- 9>&-
-    note_change "hangdump-ready.service enabled"
-  fi
+  enable_service hangdump-ready.service
 }
 
 # For the boot that is running; later ones say it by themselves.
-say_ready() { systemctl restart hangdump-ready.service 3>&- 9>&- || true; }
+say_ready() { detached systemctl restart hangdump-ready.service || true; }

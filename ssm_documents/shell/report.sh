@@ -96,8 +96,11 @@ is_allowed() {
   return 1
 }
 
+# Runs a program that may outlive the script: it must inherit neither 9 (the lock) nor 3 (the agent waits until stdout is
+# closed), and gets no stdin.
+detached() { "$@" </dev/null 3>&- 9>&-; }
+
 # Only one document at a time changes this host; a run that lost its connection may still be at work.
-# Children that may outlive the script must inherit neither 9 (the lock) nor 3 (the agent waits until stdout is closed).
 take_lock() {
   mkdir -p "$HOST_ROOT/run/lock"
   exec 9>"$HOST_ROOT/run/lock/hangdump-$1.lock"

@@ -28,6 +28,12 @@ choose_dump() {
   done <"$WORK_DIR/dumps"
 }
 
+# kdump-tools gives such a dump the compression's extension: dump.202611230400.gz
+compressed_dump() {
+  { find "$HOST_ROOT$SSM_mountPoint" -mindepth 2 -maxdepth 3 -type f -regex '.*/\(dump\|vmcore\)\.[0-9]*\.\(gz\|xz\|bz2\|lz4\)' 2>/dev/null || true; } |
+    sort | tail -n 1 | sed "s|^$HOST_ROOT||"
+}
+
 vmcore_json() {
   printf '{"path":%s,"sizeBytes":%s,"modifiedEpoch":%s' "$(json_string "$(reported_path "$VMCORE")")" "$(size_of "$VMCORE")" \
     "$(modified_epoch_of "$VMCORE")"
@@ -48,11 +54,13 @@ dmesg_json() {
 }
 
 find_vmcore() {
-  local vmcore dmesg after="" young=""
+  local vmcore dmesg after="" young="" packed
   choose_dump
   if [[ -z "$VMCORE" ]]; then
     [[ "$SSM_since" == none ]] || after=" written after $(TZ=UTC printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$SSM_since")"
     [[ -z "$TOO_YOUNG" ]] || young=" $(reported_path "$TOO_YOUNG") was written after this boot, so it is not this crash's."
+    packed="$(compressed_dump)"
+    [[ -z "$packed" ]] || fail VmcoreNotFound "$packed is compressed as a whole, by KDUMP_COMPRESSION in /etc/default/kdump-tools. Unpack it in its directory (gunzip, unxz, bunzip2 or unlz4), and collect again; configure_kdump empties the setting."
     fail VmcoreNotFound "There is no dump$after below $SSM_mountPoint.$young The console output of the crash kernel says what became of it; was the dump volume mounted?"
   fi
   vmcore="$(vmcore_json)"

@@ -71,6 +71,11 @@ def _run_a_newer_kernel(root: FakeRoot) -> None:
     root.write("makedumpfile-version", "1.7.6\n")
 
 
+def _disable_kexec_before_loading(root: FakeRoot) -> None:
+    root.write("proc/sys/kernel/kexec_load_disabled", "1\n")
+    root.write("sys/kernel/kexec_crash_loaded", "0\n")
+
+
 EVERYWHERE: dict[str, Spoil] = {
     "nothing-reserved": Spoil(
         "reservation-missing", lambda root: root.boot(cmdline="ro crashkernel=192M", reserved_mib=0)
@@ -80,6 +85,15 @@ EVERYWHERE: dict[str, Spoil] = {
     "not-rebooted-yet": Spoil("reboot-pending", lambda root: root.boot(cmdline="ro quiet", reserved_mib=0)),
     "not-loaded": Spoil("crash-kernel-not-loaded", lambda root: root.write("sys/kernel/kexec_crash_loaded", "0\n")),
     "initramfs-older-than-its-kernel": Spoil("crash-initramfs-stale", _renew_kernel),
+    "service-masked": Spoil("service-disabled", lambda root: root.write(f"units/{root.host.service}", "masked\n")),
+    "no-crash-kernel-may-be-loaded": Spoil(
+        "kexec-load-disabled",
+        lambda root: root.write("etc/sysctl.d/60-hardening.conf", "kernel.kexec_load_disabled = 1\n"),
+    ),
+    "no-crash-kernel-may-be-loaded-now": Spoil("kexec-load-disabled", _disable_kexec_before_loading),
+    "no-other-crash-kernel-may-be-loaded": Spoil(
+        "kexec-load-disabled", lambda root: root.write("proc/sys/kernel/kexec_load_disabled", "1\n"), is_note=True
+    ),
     "service-disabled": Spoil("service-disabled", lambda root: root.write(f"units/{root.host.service}", "disabled\n")),
     "not-in-fstab": Spoil(
         "fstab-entry-missing", lambda root: replace(root, _VOLUME, "UUID=0a1b2c3d", "# UUID=0a1b2c3d")
@@ -111,6 +125,14 @@ EVERYWHERE: dict[str, Spoil] = {
     "sysctl-overridden-later": Spoil(
         "sysctl-not-persistent",
         lambda root: root.write("etc/sysctl.d/99-sysctl.conf", "kernel.unknown_nmi_panic=0\n"),
+    ),
+    "sysctl-overridden-later-if-it-can-be": Spoil(
+        "sysctl-not-persistent",
+        lambda root: root.write("etc/sysctl.d/99-sysctl.conf", "-kernel.unknown_nmi_panic = 0\n"),
+    ),
+    "sysctl-overridden-by-a-local-file": Spoil(
+        "sysctl-not-persistent",
+        lambda root: root.write("usr/local/lib/sysctl.d/zz.conf", "kernel/unknown_nmi_panic=0\n"),
     ),
     "detector-of-a-trigger-off": Spoil("detector-off", _switch_off_a_detector_that_panics),
     "soft-lockups-undetected": Spoil(

@@ -21,6 +21,11 @@ def _lock_down(root: FakeRoot) -> None:
     root.write("sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
 
 
+def _take_memory_in_the_crash_kernel(root: FakeRoot) -> None:
+    root.write("etc/sysctl.d/90-database.conf", "vm.nr_hugepages=2048\n")
+    (root.path / "etc/systemd/system/systemd-sysctl.service.d/hangdump.conf").unlink()
+
+
 SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
     "estimate-grew": ("reservation-too-small", lambda root: root.write("kdump-config-estimate", "215M\n")),
     "initrd-of-another-kernel": ("crash-initramfs-stale", _link_initrd_of_another_kernel),
@@ -47,6 +52,25 @@ SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
             root, CONFIGURATION, "KDUMP_FAIL_CMD=\"echo 'makedumpfile FAILED.'; /bin/bash; reboot -f\""
         ),
     ),
+    "no-reboot-after-a-failed-dump": (
+        "failure-action",
+        lambda root: add_line(root, CONFIGURATION, 'KDUMP_FAIL_CMD="sync; reboot -f"'),
+    ),
+    "kernel-pinned": (
+        "crash-initramfs-stale",
+        lambda root: replace(
+            root,
+            CONFIGURATION,
+            "KDUMP_KERNEL=/var/lib/kdump/vmlinuz",
+            "KDUMP_KERNEL=/boot/vmlinuz-6.1.0-28-cloud-amd64",
+        ),
+    ),
+    "compressed-as-a-whole": (
+        "family-configuration-missing",
+        lambda root: add_line(root, CONFIGURATION, "KDUMP_COMPRESSION=gzip # saves room"),
+    ),
+    "dump-unit-masked": ("service-disabled", lambda root: root.write("units/kdump-tools-dump.service", "masked\n")),
+    "memory-taken-by-sysctl-d": ("drop-in-missing", _take_memory_in_the_crash_kernel),
     "drop-in-gone": ("drop-in-missing", lambda root: (root.path / DROP_INS / "hangdump.conf").unlink()),
     "kdump-switched-off": (
         "family-configuration-missing",

@@ -193,7 +193,9 @@ def test_irqpoll_is_taken_from_the_crash_kernel_on_arm64(root: FakeRoot) -> None
     root.write("machine", "aarch64\n")
     (root.path / "proc/sys/kernel/unknown_nmi_panic").unlink()
     root.run("configure_kdump")
-    expected = 'KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 usbcore.nousb"'
+    expected = (
+        'KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 usbcore.nousb panic=10"'
+    )
     assert expected in root.read(CONFIGURATION).splitlines()
     assert root.run("configure_kdump").result["changes"] == []
 
@@ -203,7 +205,7 @@ def test_irqpoll_that_its_owner_wrote_is_taken_out_of_the_rest_on_arm64(root: Fa
     root.write("machine", "aarch64\n")
     root.write(CONFIGURATION, root.read(CONFIGURATION) + 'KDUMP_CMDLINE_APPEND="irqpoll nr_cpus=2 irqpoll2"\n')
     root.run("configure_kdump", unknown_nmi_panic="0")
-    assert 'KDUMP_CMDLINE_APPEND="nr_cpus=2 irqpoll2"' in root.read(CONFIGURATION).splitlines()
+    assert 'KDUMP_CMDLINE_APPEND="nr_cpus=2 irqpoll2 panic=10"' in root.read(CONFIGURATION).splitlines()
 
 
 def test_sysctl_that_the_kernel_lacks_is_an_error_when_wanted(root: FakeRoot) -> None:

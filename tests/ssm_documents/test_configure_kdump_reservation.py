@@ -162,6 +162,26 @@ def test_estimate_that_is_known_only_after_the_first_boot_is_reserved_by_a_secon
     assert root.run("configure_kdump", reboot="true").result["crashkernel"] == "384M"
 
 
+@pytest.mark.parametrize(
+    ("unpacked_mib", "estimate_mib", "reserved_mib"), [(160, 341, 384), (60, 230, 256), (10, 150, 192)]
+)
+def test_estimate_is_foreseen_so_that_one_reboot_is_enough(
+    root: FakeRoot, unpacked_mib: int, estimate_mib: int, reserved_mib: int
+) -> None:
+    """kdump-config 1.10 shows it after the first boot with kdump only: "can't find early boot memory info"."""
+    root.write("var/lib/apt/kdump-unpacked-mib", f"{unpacked_mib}\n")
+    with root.write(f"boot/vmlinuz-{root.host.kernel}", "").open("wb") as kernel:
+        kernel.truncate(14 * MIB)
+    root.write(
+        "kdump-config-estimate", "Unknown (can't find early boot memory info, it's only available after a reboot)\n"
+    )
+    assert root.run("configure_kdump", reboot="true").exit_code == 194
+    root.reboot()
+    root.write("kdump-config-estimate", f"{estimate_mib}M\n")
+    assert root.run("configure_kdump", reboot="true").result["status"] == "configured"
+    assert root.read("sys/kernel/kexec_crash_size") == f"{reserved_mib * MIB}\n"
+
+
 def test_estimate_below_the_table_is_not_taken(root: FakeRoot) -> None:
     root.write("kdump-config-estimate", "150M\n")
     assert (

@@ -167,26 +167,6 @@ def test_loaded_crash_kernel_is_loaded_again_when_its_configuration_changes(sles
     assert (result["status"], "crash kernel loaded again" in result["changes"]) == ("configured", True)
 
 
-def test_poweroff_is_a_post_script_and_is_taken_back(sles: FakeRoot) -> None:
-    sles.run("configure_kdump", finalAction="poweroff")
-    assert settings(sles)["KDUMP_POSTSCRIPT"] == "umount -a; poweroff -f"
-    assert settings(sles)["KDUMP_REQUIRED_PROGRAMS"] == "poweroff"
-    sles.run("configure_kdump")
-    assert settings(sles)["KDUMP_POSTSCRIPT"] == ""
-
-
-@pytest.mark.parametrize("quote", ['"', "'"])
-def test_scripts_of_the_owner_run_before_ours(sles: FakeRoot, quote: str) -> None:
-    sles.run("configure_kdump")
-    text = sles.read(CONFIGURATION).replace(
-        'KDUMP_POSTSCRIPT=""', f"KDUMP_POSTSCRIPT={quote}/usr/bin/tell $HOME{quote}"
-    )
-    sles.write(CONFIGURATION, text)
-    for _ in range(2):
-        sles.run("configure_kdump", finalAction="poweroff")
-    assert f"KDUMP_POSTSCRIPT={quote}/usr/bin/tell $HOME; umount -a; poweroff -f{quote}\n" in sles.read(CONFIGURATION)
-
-
 @pytest.mark.parametrize(
     "line",
     [
