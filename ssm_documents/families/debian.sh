@@ -19,7 +19,8 @@ debian_estimated_mib() {
 }
 
 # The same sum before the first boot with kdump, which saves a second reboot. One summand is not known until then: the memory
-# used early in boot, here 80 MiB (inferred, not measured). On arm64 the kernel counts four times, not six: this is more. Versions that do not estimate keep no size of the unpacked initrd.
+# used early in boot, here 80 MiB (inferred, not measured). On arm64 the kernel counts four times, not six: this is more.
+# Versions that do not estimate keep no size of the unpacked initrd.
 debian_estimate_before_kdump() {
   local kernel initrd unpacked
   debian_prepare_crash_kernel >&2

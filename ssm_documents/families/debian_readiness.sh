@@ -4,7 +4,7 @@
 
 # Findings that only this family can have. $1: mount point.
 debian_find_faults() {
-  local unit switch core wanted release directory="$HOST_ROOT/var/lib/kdump"
+  local unit switch core wanted value release directory="$HOST_ROOT/var/lib/kdump"
   if ! debian_is_installed kdump-tools || ! debian_is_installed makedumpfile; then
     finding family-configuration-missing "the packages kdump-tools and makedumpfile are not both installed" "run configure_kdump"
     return 0
