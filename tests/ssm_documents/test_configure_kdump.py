@@ -65,6 +65,8 @@ def test_foreign_lines_survive_and_ours_are_replaced_in_place(root: FakeRoot) ->
     assert root.read(CONFIGURATION) == (
         '# our settings\nUSE_KDUMP=1\nKDUMP_NUM_DUMPS=3\nKDUMP_COREDIR="/var/crash"\n'
         'MAKEDUMP_ARGS="-l --message-level 7 -d 31"\n'
+        'KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb'
+        ' panic=10"\n'
     )
     assert "USE_KDUMP=0" in root.read(f"{CONFIGURATION}.hangdump-backup")
 
