@@ -120,7 +120,7 @@ def bucket_policy(wanted: Wanted) -> Created:
 
 
 def topic_policy(wanted: Wanted) -> Created:
-    """moto: no such type. Stored, not enforced."""
+    """moto: no such type."""
     for topic_arn in wanted.properties["Topics"]:
         policy = json.dumps(wanted.properties["PolicyDocument"])
         wanted.backend("sns").set_topic_attribute(topic_arn, "policy", policy)

@@ -14,14 +14,15 @@ from lab.aws.state import AccountState, utc_now
 
 # Real: CloudWatch evaluates once a minute.
 EVALUATION_SECONDS = 60
-ALARMS_PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
+# Who invokes a function, and who publishes to a topic.
+ALARMS_PRINCIPAL, PUBLISHING_PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com", "cloudwatch.amazonaws.com"
 _UNCHECKED = "Unchecked: Initial alarm creation"
 
 
 def install(
     patches: Patches, state: AccountState, *, invoke: Invoke, publish: Publish, notify: Notify
 ) -> "AlarmActions":
-    """`publish(topic_arn, subject, message)` sends to SNS; `notify` publishes to EventBridge."""
+    """`publish` sends to SNS; `notify` publishes to EventBridge."""
     actions = AlarmActions(state, invoke, publish, notify)
     _install_update_state(patches, state, actions)
     _install_put_metric_alarm(patches)
@@ -176,7 +177,8 @@ class AlarmActions:
             for _ in range(self._state.alarm_deliveries):
                 self._invoke(action, event, ALARMS_PRINCIPAL, alarm.alarm_arn)
         elif service == "sns":
-            self._publish(action, f'{alarm.state_value}: "{alarm.name}"', {"AlarmName": alarm.name, **data})
+            subject, message = f'{alarm.state_value}: "{alarm.name}"', {"AlarmName": alarm.name, **data}
+            self._publish(action, subject, message, PUBLISHING_PRINCIPAL, alarm.alarm_arn)
         else:
             self._state.events.emit("cloudwatch", alarm.name, f"action {action} is not emulated: nothing done")
 

@@ -14,7 +14,8 @@ PRINCIPAL = "events.amazonaws.com"
 
 # invoke(function_arn, payload, principal, source_arn)
 Invoke = Callable[[str, dict[str, Any], str, str], None]
-Publish = Callable[[str, str, dict[str, Any]], None]
+# publish(topic_arn, subject, message, principal, source_arn) sends to SNS, for a service or the role of a function
+Publish = Callable[[str, str, dict[str, Any], str, str], None]
 # notify(source, detail_type, detail, resources) publishes an event of AWS's own
 Notify = Callable[[str, str, dict[str, Any], list[str]], None]
 
@@ -56,7 +57,7 @@ def install(patches: Patches, *, invoke: Invoke, publish: Publish) -> None:
                 if target["Arn"].split(":")[2] == "lambda":
                     invoke(target["Arn"], payload, PRINCIPAL, rule.arn)
                 else:
-                    publish(target["Arn"], event["detail-type"], payload)
+                    publish(target["Arn"], event["detail-type"], payload, PRINCIPAL, rule.arn)
             others = [target for target in rule.targets if target not in ours]
             if others:
                 kept, rule.targets = rule.targets, others

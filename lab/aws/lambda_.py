@@ -3,23 +3,19 @@
 import fnmatch
 import json
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda_simple.models import LambdaSimpleBackend
 
+from lab.aws.eventbridge import Publish
 from lab.aws.lambda_pool import FunctionSpec, LambdaPool, Outcome
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState
 
 # Real: an asynchronous invocation that fails is tried again after one and after two more minutes.
 ASYNC_RETRY_SECONDS = (60, 120)
-
-
-# publish(topic_arn, subject, message) sends to SNS
-Publish = Callable[[str, str, dict[str, Any]], None]
 
 
 class FunctionFailed(Exception):
@@ -93,7 +89,7 @@ class Functions:
             "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
             "responsePayload": json.loads(outcome.payload),
         }
-        self.publish(destination, "", record)
+        self.publish(destination, "", record, self._function(spec.arn).role, spec.arn)
 
     def _invoke_config(self, spec: FunctionSpec) -> dict[str, Any]:
         configs = self._function(spec.arn).event_invoke_config

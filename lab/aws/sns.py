@@ -31,7 +31,13 @@ class Outbox:
         self._state = state
         self.notifications: list[Notification] = []
 
-    def publish(self, topic_arn: str, subject: str, message: dict[str, Any]) -> None:
+    def publish(self, topic_arn: str, subject: str, message: dict[str, Any], principal: str, source_arn: str) -> None:
+        """Sends what a service, or Lambda in the role of a function, has to say. Real: where the topic's policy or its
+        key's does not let it, nothing is sent, and nobody is told."""
+        denied = self._state.permissions.denied_to_publish(principal, source_arn, topic_arn)
+        if denied is not None:
+            self._state.events.emit("iam", principal, f"denied: {denied} for {source_arn}")
+            return
         self._state.backend("sns").publish(
             json.dumps(message, default=str), arn=topic_arn, subject=subject[:_MOST_SUBJECT_CHARACTERS]
         )

@@ -80,6 +80,8 @@ class CallGate(Protocol):
         forward: Callable[[], Any],
     ) -> Any: ...
 
+    def denied_to_publish(self, principal: str, source_arn: str, topic_arn: str) -> str | None: ...
+
 
 class AccountState:
     """One emulated account in one Region."""

@@ -88,6 +88,10 @@ class AccountFacts:
         # AWS's own key lets everybody of the account use it through SNS.
         return "" if key.endswith("alias/aws/sns") else key
 
+    def topic_policy(self, topic_arn: str) -> dict[str, Any]:
+        """The topic's policy; without one of its own it has AWS's default, for what the account's services send."""
+        return _parsed(self._state.backend("sns").topics[topic_arn].policy)
+
     def group_arn(self, name: str) -> str:
         group = self._group(name)
         tail = f"autoScalingGroup:*:autoScalingGroupName/{name}"

@@ -87,6 +87,29 @@ class Permissions:
                 break
         return answer
 
+    def denied_to_publish(self, principal: str, source_arn: str, topic_arn: str) -> str | None:
+        """Why a service (cloudwatch.amazonaws.com), or Lambda in a function's role, may not publish for that source."""
+        is_role = principal.startswith("arn:")
+        facts = self._facts
+        context = {
+            "aws:SourceArn": source_arn,
+            "aws:SourceAccount": facts.account_id,
+            "aws:SecureTransport": "true",
+            **({"aws:PrincipalArn": principal} if is_role else {"aws:SourceOwner": facts.account_id}),
+        }
+        identity = facts.policies_of(principal) if is_role else []
+        asked_of = [("sns:Publish", topic_arn, facts.topic_policy(topic_arn))]
+        if key := facts.key_of_topic(topic_arn):
+            policy = facts.key_policy(key)
+            asked_of += [("kms:GenerateDataKey", key, policy), ("kms:Decrypt", key, policy)]
+        for action, resource, policy in asked_of:
+            needs_resource = not is_role or action.startswith("kms:")
+            policies = Policies(identity=identity, resource=policy, must_resource_agree=needs_resource)
+            denied = decide(Request(action, resource, context, principal), policies)
+            if denied is not None:
+                return f"{action} on {resource} {denied.reason}"
+        return None
+
     def _hide_what_is_missing(
         self, caller: Caller, service: str, operation: str, parameters: Mapping[str, Any], error: ClientError
     ) -> None:

@@ -151,6 +151,36 @@ def test_a_topic_as_action_is_told(account: LabAccount) -> None:
     assert eventually(lambda: any("hangdump-topic" in n.subject for n in account.notifications))
 
 
+def _policy(principal: str, action: str) -> str:
+    allowed = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": action, "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+
+
+@pytest.mark.parametrize(
+    ("topic_lets_in", "key_lets_in", "denied"),
+    [
+        ("cloudwatch.amazonaws.com", "cloudwatch.amazonaws.com", ""),
+        ("events.amazonaws.com", "cloudwatch.amazonaws.com", "sns:Publish"),
+        ("cloudwatch.amazonaws.com", "events.amazonaws.com", "kms:GenerateDataKey"),
+    ],
+    ids=["both let it in", "not the topic's policy", "not the key's policy"],
+)
+def test_an_alarm_publishes_only_where_the_policies_of_topic_and_key_let_it_in(
+    account: LabAccount, topic_lets_in: str, key_lets_in: str, denied: str
+) -> None:
+    alarm = f"hangdump-encrypted-{denied or 'allowed'}".replace(":", "-")
+    key = account.client("kms").create_key(Policy=_policy(key_lets_in, "kms:*"))["KeyMetadata"]["Arn"]
+    attributes = {"KmsMasterKeyId": key, "Policy": _policy(topic_lets_in, "sns:Publish")}
+    topic = account.client("sns").create_topic(Name=alarm, Attributes=attributes)["TopicArn"]
+    account.client("cloudwatch").put_metric_alarm(**_alarm(alarm, "i-nothing", topic))
+    account.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="test")
+    if denied:
+        account.events.wait_for("iam", f"denied: {denied}", timeout_seconds=5)
+        assert not any(alarm in n.subject for n in account.notifications)
+    else:
+        assert eventually(lambda: any(alarm in n.subject for n in account.notifications))
+
+
 def test_an_alarm_on_a_metric_of_ones_own_is_evaluated(account: LabAccount) -> None:
     cloudwatch = account.client("cloudwatch")
     alarm = {
