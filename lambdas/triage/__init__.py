@@ -41,7 +41,8 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
     machine = lines if lines is seen else seen + lines
     release = read_machine.kernel_release(machine) or _last_said(reports, "release")
     blocked, blocked_count = blocked_tasks(reports)
-    seen_cpus, memory = cpus(reports, culprit), read_machine.memory(lines)
+    seen_cpus = cpus(reports, culprit)
+    memory = read_machine.memory(lines, is_out=culprit.crash_class == CrashClass.OUT_OF_MEMORY)
     both = (culprit.report, culprit.end) if culprit.is_on_cpu else (culprit.end, culprit.report)
     known = [report for report in both if report is not None]
     trace = culprit.where.trace[:_MOST_FRAMES]

@@ -11,7 +11,7 @@ _PLUMBING = re.compile(
     r"(?:__)?(?:dump_stack(?:_lvl)?|dump_backtrace|show_stack|show_trace_log_lvl|show_regs|v?panic|nmi_panic|panic_other_cpu|die|oops_end"
     r"|_?printk|crash_kexec|panic_print_sys_info|dump_header|check_panic_on_warn|sched_show_task|show_stack_log_lvl|warn_slowpath_\w+|__warn"
     r"|report_bug|rcu_dump_cpu_stacks|rcu_check_gp_kthread_starvation|nmi_trigger_cpumask_backtrace|nmi_cpu_backtrace|dump_cpu_task"
-    r"|spl_panic|spl_dumpstack|lbug_with_loc|libcfs_\w+)"
+    r"|spl_panic|spl_dumpstack|v?cmn_err|zfs_panic_recover|lbug_with_loc|libcfs_\w+|panic_unhandled)"
     r"(?:\.\w+)*"
 )
 # Entries of interrupts and exceptions into the kernel: the frames below were interrupted.
@@ -67,7 +67,13 @@ def _where(report: Report, *, is_interruption: bool) -> Where:
     inner = next(((before, pointer) for before, pointer in report.pointers), None)
     if inner is not None:
         return _from(inner[1], report.frames[inner[0] :])
-    return _interrupted(report)
+    return Where() if _is_stale(report) else _interrupted(report)
+
+
+def _is_stale(report: Report) -> bool:
+    """A running task has its registers in its CPU: from another, its stack shows only where it last slept."""
+    first = next((frame.symbol for frame in report.frames if frame.is_reliable), "")
+    return report.state == "R" and first in ("__switch_to", "__schedule")
 
 
 def _from(pointer: InstructionPointer, frames: list[Frame]) -> Where:

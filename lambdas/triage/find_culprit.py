@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
-from lambdas.triage.blame import is_idle, is_waiting, waits_for_device
+from lambdas.triage.blame import is_idle, is_waiting, waits_for_device, waits_for_lock
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
@@ -18,11 +18,16 @@ _INTERRUPTIONS = {
     CrashClass.SOFT_LOCKUP,
     CrashClass.RCU_STALL,
     CrashClass.WATCHDOG,
+    CrashClass.MACHINE_CHECK,
 }
 # A lockup detector's report this long before the interrupt still belongs to the hang.
 _HANG_SECONDS = 1800
 # rcu: 	1-....: (5249 ticks this GP) idle=74c/1/0x4000000000000000 softirq=8041/8041 fqs=2576
 _STALLED_CPU = re.compile(r"(?:rcu: )?\s{0,8}(\d{1,5})-[.!oOS?D]{1,8}[:!]")
+# rcu: 	Tasks blocked on level-0 rcu_node (CPUs 0-3): P4120 P811/1:b..l
+_READERS = re.compile(
+    r"(?:rcu: )?\s{0,8}Tasks blocked on level-\d+ rcu_node \(CPUs [\d-]{1,12}\): (?P<readers>.{1,300})"
+)
 _STALL_LINES = 40
 _IDLE = re.compile(r"swapper(?:/\d+)?")
 # Oopses within this time of each other are one trouble.
@@ -54,7 +59,7 @@ class Culprit:
     @property
     def is_on_cpu(self) -> bool:
         """Whether the fault was on `cpu`: a blocked task is on none."""
-        return self.report is not None and not self.report.state and self.interrupted is None
+        return self.report is not None and not self.report.is_off_cpu and self.interrupted is None
 
 
 def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
@@ -77,7 +82,9 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     else:
         sysrq = _last(reports, titles.SYSRQ)
         return _described(CrashClass.SYSRQ, sysrq, sysrq, detail="") if sysrq else Culprit()
-    return replace(found, earlier=_earlier_fault(before, found), lock_owner=_owner_awaited_by(found.task, reports))
+    return replace(
+        found, earlier=_earlier_fault(before, found), lock_owner=_lock_owners(reports).get(_waiter(found.task))
+    )
 
 
 def _first_of_the_last_oopses(before: list[Report]) -> Report | None:
@@ -106,10 +113,13 @@ def _earlier_fault(before: list[Report], found: Culprit) -> Report | None:
     return None
 
 
-def _owner_awaited_by(task: Task | None, reports: list[Report]) -> Report | None:
-    waiter = f"{task.name}:{task.pid}" if task else ""
-    owners = [each for each in reports if (title := each.has(titles.LOCK_OWNER)) and title.detail == waiter]
-    return owners[-1] if owners else None
+def _lock_owners(reports: list[Report]) -> dict[str, Report]:
+    """By waiter, the last report of the task that likely holds its lock."""
+    return {title.detail: each for each in reports if (title := each.has(titles.LOCK_OWNER)) is not None}
+
+
+def _waiter(task: Task | None) -> str:
+    return f"{task.name}:{task.pid}" if task else ""
 
 
 def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lines: list[Line]) -> Culprit:
@@ -142,13 +152,13 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
 
 def _described(crash_class: CrashClass, end: Report, shown: Report, *, detail: str) -> Culprit:
     is_oops = shown.has(titles.OOPS) is not None
-    is_interruption = crash_class in _INTERRUPTIONS and not shown.state and not is_oops
+    is_interruption = crash_class in _INTERRUPTIONS and shown.state in ("", "R") and not is_oops
     title = next((each for each in shown.titles if each.task or each.seconds), None)
     # "[spin:777]" in the title names the task too, if the line below it is lost.
     task = shown.task or (title.task if title else None)
     is_panic = end.has(titles.PANIC)
     # A task that is blocked, or dead since its oops, is on no CPU: use the CPU of the end.
-    is_gone = crash_class == CrashClass.NMI_HANG and shown is not end and (is_oops or bool(shown.state))
+    is_gone = crash_class == CrashClass.NMI_HANG and shown is not end and (is_oops or shown.is_off_cpu)
     return Culprit(
         crash_class,
         is_panic.text if is_panic else end.titles[0].text if end.titles else detail,
@@ -213,17 +223,21 @@ def _first_to_blame(before: list[Report]) -> Report | None:
     blocked = [each for each in before if each.has(titles.HUNG_TASK) or each.state == "D"]
     longest = max((_blocked_seconds(each) for each in blocked), default=0)
     candidates = [each for each in blocked if _blocked_seconds(each) == longest]
-    return min(candidates, key=lambda each: _distance_to_the_cause(each, before), default=None)
+    owners = _lock_owners(before)
+    return min(candidates, key=lambda each: _distance_to_the_cause(each, owners), default=None)
 
 
 def _blocked_seconds(report: Report) -> int:
     return (title.seconds or 0) if (title := report.has(titles.HUNG_TASK)) else 0
 
 
-def _distance_to_the_cause(blocked: Report, reports: list[Report]) -> int:
-    if waits_for_device(exception_trace(blocked, is_interruption=False).trace):
+def _distance_to_the_cause(blocked: Report, owners: dict[str, Report]) -> int:
+    trace = exception_trace(blocked, is_interruption=False).trace
+    if waits_for_device(trace):
         return 0
-    return 2 if _owner_awaited_by(blocked.task, reports) else 1
+    if _waiter(blocked.task) in owners:
+        return 3
+    return 2 if waits_for_lock(trace) else 1
 
 
 def _stalled(before: list[Report], lines: list[Line]) -> Report | None:
@@ -239,11 +253,24 @@ def _stalled(before: list[Report], lines: list[Line]) -> Report | None:
         return named[0]
     if title and "self-detected" in title.text and stall.is_begun:
         return stall
-    return next((each for each in later if not _is_idle(each)), None)
+    preempted = _preempted_reader(stall, before, lines)
+    return preempted or next((each for each in later if not _is_idle(each)), None)
+
+
+def _preempted_reader(stall: Report, before: list[Report], lines: list[Line]) -> Report | None:
+    """On a kernel that preempts readers, the one that lets no grace period end may be on no CPU."""
+    said = [found["readers"] for line in _near(stall, lines) if (found := _READERS.match(line.text)) is not None]
+    pids = {int(pid) for pid in re.findall(r"\bP(\d{1,10})", " ".join(said))}
+    shown = (each for each in before if each.index >= stall.index and each.state and each.task is not None)
+    return next((each for each in shown if each.task is not None and each.task.pid in pids), None)
+
+
+def _near(stall: Report, lines: list[Line]) -> list[Line]:
+    return lines[stall.index + 1 : stall.index + 1 + _STALL_LINES]
 
 
 def _stalled_cpus(stall: Report, lines: list[Line]) -> set[int]:
-    near = lines[stall.index + 1 : stall.index + 1 + _STALL_LINES]
+    near = _near(stall, lines)
     return {int(found[1]) for line in near if (found := _STALLED_CPU.match(line.text)) is not None}
 
 

@@ -26,17 +26,20 @@ _RIP = re.compile(
 # pc : spin+0x8/0x20 [mod] · PC is at spin+0x8/0x20 [mod] · pc : 0000ffff8a0b1c2c
 _PC = re.compile(rf"(?:pc : |PC is at )(?:\[?<?[0-9a-f]{{8,16}}>?\]?$|{_SYMBOL}{_MODULE})")
 # CPU: 0 UID: 0 PID: 602 Comm: spin Kdump: loaded Tainted: G        W  OE      6.1.0-56-amd64 #1  Debian 6.1.192-2
+# Pid: 2101, comm: mdt00_003 4.18.0-553.el8.x86_64 #1 SMP (Lustre)
 _WHO = re.compile(
     r"(?:CPU: (?P<cpu>\d{1,5}) )?(?:UID: \d{1,10} )?[Pp][Ii][Dd]: (?P<pid>\d{1,10}),? [Cc]omm: (?P<comm>.{0,40}?)"
     r" (?:Kdump: loaded )?"
-    r"(?:(?P<clean>Not tainted)|Tainted: (?P<taint>[A-Z][A-Z -]{0,60}?))[ -]{1,40}(?P<release>\d\S{0,80})"
+    r"(?:(?:(?P<clean>Not tainted)|Tainted: (?P<taint>[A-Z][A-Z -]{0,60}?))[ -]{1,40}|(?=\d+\.\d+\.\d\S{0,80} #\d))"
+    r"(?P<release>\d\S{0,80})"
 )
 _HARDWARE = re.compile(r"Hardware name: (.{1,200})")
 # task:jbd2/nvme1n1-8 state:D stack:0     pid:211   tgid:211   ppid:2      flags:0x00004000
 _TASK = re.compile(r"task:(?P<comm>.{1,40}?)\s+state:(?P<state>[A-Z])\b.{0,40}? pid: {0,5}(?P<pid>\d{1,10})")
-# kworker/0:1     D    0   123      2 0x80000000 · swapper/0       R  running task        0     0      0 0x00000002
+# kworker/0:1     D    0   123      2 0x80000000 · swapper/0       R  running task        0     0      0 0x00000002 ·
+# mysqld          D ffff8a1b3fc1bdfa     0  4410      1 0x00000080 (EL7)
 _OLD_TASK = re.compile(
-    r"(?P<comm>\S.{0,14}?) +(?P<state>[RSDTtXZPIKW]) (?: running task   | [0-9a-f]{16}|)"
+    r"(?P<comm>\S.{0,14}?) +(?P<state>[RSDTtXZPIKW]) {1,2}(?:running task {1,4}|[0-9a-f]{16})?"
     r" +\d{1,8} +(?P<pid>\d{1,10}) +\d{1,10} +0x[0-9a-f]{8,16}"
 )
 
@@ -93,7 +96,7 @@ def read_who(text: str) -> Who | None:
     if found is None:
         return None
     # The dashes stand for the unsupported hardware and the like of Red Hat's kernels.
-    taint = found["clean"] or " ".join(found["taint"].replace("-", " ").split())
+    taint = found["clean"] or " ".join((found["taint"] or "").replace("-", " ").split())
     cpu = int(found["cpu"]) if found["cpu"] else None
     return Who(cpu, Task(name=found["comm"], pid=int(found["pid"])), taint, found["release"])
 

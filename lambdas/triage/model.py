@@ -96,7 +96,7 @@ class ProcessMemory(_Part):
 
 
 class Memory(_Part):
-    """The last Mem-Info of the log, in bytes."""
+    """The last Mem-Info of the log, in bytes; or the limit and the processes of the cgroup that was out of memory."""
 
     total_bytes: int | None = None
     free_bytes: int | None = None

@@ -94,9 +94,11 @@ def _printable(raw: str) -> str:
 
 
 def _read_line(raw: str, previous: Line | None) -> Line:
-    head = _SYSLOG.match(raw) or _DECODED.match(raw)
+    # Most lines begin with the kernel's own stamp.
+    is_plain = raw.startswith("[")
+    head = None if is_plain else _SYSLOG.match(raw) or _DECODED.match(raw)
     body = raw[head.end() :] if head else raw
-    record = _RECORD.match(body)
+    record = None if is_plain else _RECORD.match(body)
     if record is not None:
         return Line(
             body[record.end() :].rstrip()[:LONGEST_LINE], int(record["microseconds"]) / 1e6, record["caller"] or ""

@@ -12,8 +12,11 @@ from lambdas.triage.reports import Report
 
 # Where a title turns to addresses and numbers.
 _DETAILS = re.compile(
-    r",| (?:at|for|in) (?:virtual |non-canonical )?(?:address|\S{0,40}[0-9a-f]{8})|: ?[0-9a-f]{4,16}\b|: \[#| \[#"
+    r", (?:probably|maybe|address|error_code|code|ESR)"
+    r"| (?:at|for|in) (?:virtual |non-canonical )?(?:address|\S{0,40}[0-9a-f]{8})|: ?[0-9a-f]{4,16}\b|: \[#| \[#"
 )
+# LustreError: 2101:0:(osd_handler.c:2017:osd_object_release()) LBUG
+_BEFORE_THE_FAULT = re.compile(r"BUG: |Oops: |LustreError: \d{1,10}:\d{1,10}:\(.{1,200}?\)\) ")
 _WORDS = {
     CrashClass.NMI_HANG: "The machine hung: {hang}{others}{waiting}{idle}.",
     CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}{earlier}.",
@@ -33,6 +36,7 @@ _WORDS = {
     CrashClass.UNKNOWN: "",
 }
 _NOBODY_BLOCKED = "Hung task: the kernel named no task, since kernel.hung_task_warnings was used up{earlier}."
+_READER_PREEMPTED = "RCU stall: {task} let no grace period end, preempted{below}{earlier}."
 _INIT_ENDED = "The first process, {task}, was ended by {cause}, and the kernel cannot run without it{earlier}."
 
 
@@ -48,10 +52,13 @@ def put_in_words(
     words = _WORDS[culprit.crash_class]
     if culprit.crash_class == CrashClass.HUNG_TASK and culprit.task is None:
         words = _NOBODY_BLOCKED
+    elif culprit.crash_class == CrashClass.RCU_STALL and culprit.report and culprit.report.is_off_cpu:
+        words = _READER_PREEMPTED
     elif culprit.init_ended_by:
         words = _INIT_ENDED
     stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
-    others = [each for each in blocked if culprit.task is None or each.pid != culprit.task.pid]
+    named = {culprit.task.pid if culprit.task else None, _owner_pid(culprit.lock_owner)} - {None}
+    others = [each for each in blocked if each.pid not in named]
     others_count = blocked_count - (len(blocked) - len(others))
     return words.format(
         cpu=_cpu(culprit.cpu),
@@ -110,7 +117,9 @@ def _fault(report: Report, end: Report | None) -> str:
     """A fault that the kernel survived: 301 s before, general protection fault in example_purge of x (pid 9)"""
     ago = f"{end.at - report.at:.0f} s before, " if end and end.at is not None and report.at is not None else ""
     # "general protection fault, probably for …", "BUG: unable to handle page fault for address: …": what, not where
-    what = _DETAILS.split(report.titles[0].text.removeprefix("BUG: ").removeprefix("Oops: "))[0][:80]
+    title = report.titles[0].text
+    prefix = _BEFORE_THE_FAULT.match(title)
+    what = _DETAILS.split(title[prefix.end() :] if prefix else title)[0][:80]
     return f"{ago}{what} in {_running(exception_trace(report, is_interruption=False), report.task)}"
 
 
@@ -125,6 +134,11 @@ def _owner(report: Report | None) -> str:
     blamed = blamed_frame(exception_trace(report, is_interruption=False).trace)
     where = f", in {_place(blamed)}," if blamed else ""
     return f" on a lock that {_task(title.task if title else None)}{where} likely holds"
+
+
+def _owner_pid(report: Report | None) -> int | None:
+    title = report.has(titles.LOCK_OWNER) if report else None
+    return title.task.pid if title and title.task else None
 
 
 def _place(at: Frame | InstructionPointer) -> str:

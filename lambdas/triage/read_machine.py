@@ -23,10 +23,12 @@ _RELEASE_SUFFIX = re.compile(r"[.-](x86_64|amd64|aarch64|arm64)\b")
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 # Lines that only one architecture prints, at boot or with its registers.
 # "Linux version 6.8.0-1019-aws (buildd@host) (x86_64-linux-gnu-gcc-13 …" holds it as well.
-_X86 = re.compile(r"Linux version .{1,200}\(x86_64-linux-gnu-gcc|BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}")
+_X86 = re.compile(
+    r"Linux version .{1,200}\(x86_64-linux-gnu-gcc|BIOS-e820: |x86/|RIP: 00|RAX: [0-9a-f]{16}|Call Trace:"
+)
 _ARM = re.compile(
     r"Linux version .{1,200}\(aarch64-linux-gnu-gcc|Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : "
-    r"|x29: [0-9a-f]{16}|CPU features: detected"
+    r"|x29: [0-9a-f]{16}|CPU features: detected|Call trace:"
 )
 
 # active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
@@ -38,6 +40,8 @@ _PAGES_OF_RAM = re.compile(r"(\d{1,14}) pages RAM")
 # The columns differ between kernels: [  pid  ]   uid  tgid total_vm      rss … oom_score_adj name
 _PROCESS_HEADER = re.compile(r"\[ {1,3}pid {1,3}\]((?: +\w{2,20}){3,20}) +name$")
 _PROCESS = re.compile(r"\[ {0,8}(\d{1,10})\](?: +-?\d{1,14}){3,20} .{1,40}")
+# memory: usage 1048576kB, limit 1048576kB, failcnt 811: a cgroup's, without a Mem-Info
+_OF_CGROUP = re.compile(r"memory: usage \d{1,15}kB, limit (?P<limit>\d{1,13})kB, failcnt ")
 _COUNTED = re.compile(r"-?[0-9]{1,14}")
 _MOST_PROCESSES = 10
 _PAGE_BYTES = (4096, 16384, 65536)
@@ -90,11 +94,23 @@ def modules(lines: list[Line]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_MODULE.findall(text)))[:_MOST_MODULES]
 
 
-def memory(lines: list[Line]) -> Memory | None:
-    """The last Mem-Info, which the out-of-memory killer or sysrq-m print; None without one."""
-    place = next((at for at in range(len(lines) - 1, -1, -1) if lines[at].text.startswith("Mem-Info:")), None)
+def memory(lines: list[Line], *, is_out: bool = False) -> Memory | None:
+    """The last Mem-Info, which the out-of-memory killer or sysrq-m print; None without one. `is_out`: a cgroup that was
+    out of memory counts too, and its limit is then the total."""
+    place = next(
+        (
+            at
+            for at in range(len(lines) - 1, -1, -1)
+            if lines[at].text.startswith("Mem-Info:") or (is_out and _OF_CGROUP.match(lines[at].text))
+        ),
+        None,
+    )
     if place is None:
         return None
+    cgroup = _OF_CGROUP.match(lines[place].text)
+    if cgroup is not None:
+        limit_bytes = int(cgroup["limit"]) * 1024
+        return Memory(total_bytes=limit_bytes, processes=_processes(lines[place + 1 :], _PAGE_BYTES[0]))
     pages, page_bytes, total = _counts(lines[place + 1 :])
 
     def bytes_of(*names: str) -> int | None:

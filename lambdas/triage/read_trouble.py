@@ -30,6 +30,8 @@ _TROUBLE = re.compile(
             r"(?:NMI )?watchdog: (?:BUG|CPU|Watchdog detected)|NETDEV WATCHDOG|Kernel panic|traps: .{0,60}trap",
             r"clocksource: timekeeping watchdog|sched: RT throttling|perf: interrupt took|hrtimer: interrupt took",
             r"workqueue: .{0,60}hogged|list_(?:add|del) corruption|refcount_t: |usercopy: ",
+            # BUG kmalloc-128 (Tainted: G    B      OE     ): Poison overwritten
+            r"BUG \S{1,60} \(",
             # memory and hardware
             r"(?:Out of memory|Memory cgroup out of memory): |.{0,60}(?:invoked oom-killer|page allocation failure)",
             r"(?:mce: )?\[Hardware Error\]|EDAC .{0,40}(?:CE|UE) |Uncorrect",
@@ -59,7 +61,7 @@ def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
         is_old = ended is not None and report.at is not None and ended - report.at > _RECENT_SECONDS
         # The task of an oops that the kernel survived is dead.
         is_gone = report is culprit.earlier or (report is culprit.report and not culprit.is_on_cpu)
-        if report.cpu is None or report.state or is_old or is_gone or len(seen) >= _MOST_CPUS - 1:
+        if report.cpu is None or report.is_off_cpu or is_old or is_gone or len(seen) >= _MOST_CPUS - 1:
             continue
         cpu = _cpu(report, report.cpu)
         if cpu is not None:

@@ -14,6 +14,8 @@ from lambdas.triage.titles import Title, read_title
 
 # show_trace prints no more than a stack of 16 KiB holds; a longer one is no trace.
 _MOST_FRAMES = 256
+# What follows is not the trace of the fault: KASAN tells where the memory came from.
+_ENDS = ("---[ end trace", "Allocated by task ", "Freed by task ", "Last potentially related work creation:")
 
 
 @dataclass(slots=True)
@@ -46,6 +48,11 @@ class Report:
     def is_begun(self) -> bool:
         """Whether the report has more than titles."""
         return bool(self.frames or self.pointers or self.task)
+
+    @property
+    def is_off_cpu(self) -> bool:
+        """Whether the task was shown asleep or preempted. The dump of a stalled CPU shows its task in state R."""
+        return self.state != "" and (self.state != "R" or self.cpu is None)
 
 
 def read_reports(lines: list[Line]) -> list[Report]:
@@ -92,7 +99,7 @@ class _Reader:
             report = self._for(index, line, is_new=lambda _: False)
             if not report.is_closed:
                 report.pointers.append((len(report.frames), pointer))
-        elif text.startswith("---[ end trace"):
+        elif text.startswith(_ENDS):
             if self._current:
                 self._current.is_closed = True
         else:

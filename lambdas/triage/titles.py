@@ -67,10 +67,12 @@ _PATTERNS = (
     (OOPS, r"Internal error: .{1,200}"),
     (OOPS, r"Insufficient stack space to handle exception!"),
     # Until Linux 5.3, and: Bad mode in Error handler detected on CPU3, code 0xbf000002 -- SError
-    (OOPS, r"PANIC: double fault.{0,100}"),
-    (OOPS, r"Bad mode in .{1,200}"),
-    # ZFS: VERIFY3(0 == error) failed (0 == 5) · PANIC at dmu.c:12:dmu_write()
-    (OOPS, r"VERIFY\d?[A-Z]{0,2}\(.{1,200}\) failed.{0,80}|PANIC at .{1,200}"),
+    (OOPS, r"(?:traps: )?PANIC: double fault.{0,100}"),
+    (OOPS, r"Bad mode in .{1,60} detected(?: on CPU(?P<cpu>\d{1,5}))?.{0,100}"),
+    # Unhandled 64-bit el1h sync exception on CPU1, ESR 0x0000000002000000 -- Unknown/Uncategorized (Linux 5.14)
+    (OOPS, r"Unhandled .{1,60} exception on CPU(?P<cpu>\d{1,5}), ESR .{0,100}"),
+    # ZFS: VERIFY3(0 == error) failed (0 == 5) · PANIC at dmu.c:12:dmu_write() · PANIC: zfs: adding segment …
+    (OOPS, r"VERIFY\d?[A-Z]{0,2}\(.{1,200}\) failed.{0,80}|PANIC(?: at|:) .{1,200}"),
     # LustreError: 2101:0:(osd_handler.c:2017:osd_object_release()) LBUG
     (OOPS, r"LustreError: .{1,200}\) (?:LBUG|ASSERTION\(.{1,200})"),
     # Oops: general protection fault, probably for non-canonical address 0x6b6b6b6b6b6b6b6b: 0000 [#1] PREEMPT SMP
@@ -85,7 +87,7 @@ _KINDS = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 _HINT = re.compile(
     r"Kernel panic|BUG|LOCKUP|INFO: |NMI backtrace|ump (?:where|for)|grace-period|invoked oom|[sS]ys[rR]q"
     r"|Hardware Error|SError|Unable to handle|Internal error|Insufficient stack|\[#|corrupted stack"
-    r"|buffer overflow|WARNING: |PANIC|Bad mode|VERIFY|LustreError"
+    r"|buffer overflow|WARNING: |PANIC|Bad mode|Unhandled|VERIFY|LustreError"
 )
 
 # Linux's numbers, the same on x86_64 and arm64; the machine that runs this may have others.
@@ -123,7 +125,10 @@ _MESSAGES = _table(
     (CrashClass.WATCHDOG, r"An NMI occurred"),
 )
 # "Fatal exception" and the like only end an oops; the oops itself says more.
-_AFTER_OOPS = re.compile(r"(?:.{1,80}: )?Fatal exception|Attempted to kill|Aiee, killing|Machine halted|Oops|LBUG")
+_AFTER_OOPS = re.compile(
+    r"(?:.{1,80}: )?Fatal exception|Attempted to kill|Aiee, killing|Machine halted|Oops|LBUG|bad mode"
+    r"|Unhandled exception"
+)
 # Attempted to kill init! exitcode=0x00000007
 _INIT = re.compile(r"Attempted to kill (?:init|the idle task)!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
 # A report after which the kernel goes on as before, and which is seldom why it stops.
@@ -136,7 +141,7 @@ _OOPSES = _table(
     (CrashClass.NULL_DEREFERENCE, r"NULL pointer dereference"),
     (CrashClass.PAGE_FAULT, r"unable to handle (?:page fault|kernel paging request)|Unable to handle kernel"),
     (CrashClass.BUG, r"kernel BUG at|Oops - BUG|KASAN|KFENCE|KCSAN|UBSAN|sleeping function|scheduling while atomic"),
-    (CrashClass.BUG, r"BRK handler|^VERIFY|^PANIC at|LBUG"),
+    (CrashClass.BUG, r"BRK handler|^VERIFY|^PANIC(?: at|:(?! double fault))|LBUG"),
     (CrashClass.BUG, r"Bad page|workqueue lockup|spinlock|Bad rss|buffer overflow"),
     (CrashClass.MACHINE_CHECK, r"machine check|SError|synchronous (?:external abort|parity)"),
 )

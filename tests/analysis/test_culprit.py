@@ -5,16 +5,18 @@ from types import SimpleNamespace
 import pytest
 
 from analysis.culprit import blamed_frame, class_by_log, class_by_stack
-from lambdas.triage import CrashClass
 from tests.lambdas.triage.triage_cases import CASES, read
 
-OOPSES = {
-    *(CrashClass.NULL_DEREFERENCE, CrashClass.PAGE_FAULT, CrashClass.BUG, CrashClass.STACK_OVERFLOW),
-    CrashClass.OOPS,
-}
+# Elsewhere the stack of the dying task tells the class (class_by_stack), which comes first.
+BY_ITS_WORDS = (
+    *("bug-in-softirq", "bug-real-guest", "double-fault-redhat8", "general-protection-fault", "list-del-corruption"),
+    *("null-dereference", "null-dereference-arm64", "null-dereference-real-guest", "oops-and-a-second-title"),
+    *("page-fault-real-guest", "page-fault-without-time-stamps", "stack-overflow", "stack-overflow-real-guest"),
+    *("call-through-a-bad-pointer", "memcpy-beyond-a-page-arm64", "kernel-bug-arm64", "softirq-crash-arm64"),
+)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.crash_class in OOPSES])
+@pytest.mark.parametrize("name", BY_ITS_WORDS)
 def test_reads_the_class_of_an_oops_as_triage_does(name: str) -> None:
     assert class_by_log(read(name)) == CASES[name].crash_class
 

@@ -61,6 +61,25 @@ def test_takes_time_in_proportion_to_the_log(piece: str) -> None:
     assert large < 9 * max(small, 0.02)
 
 
+@pytest.mark.parametrize("end", ["hung_task: blocked tasks", "NMI: Not continuing"])
+def test_takes_time_in_proportion_to_the_blocked_tasks(end: str) -> None:
+    """Each of them is compared with the others: with all of their reports, it would be sixteen times as long."""
+    task = (
+        "[  9.1] INFO: task a:{0} blocked for more than 9 seconds.\ntask:a state:D stack:0 pid:{0} ppid:2 flags:0x0\n"
+        " schedule+0x1/0x2\n __mutex_lock+0x1/0x2\nINFO: task a:{0} is blocked on a mutex likely owned by task b:1.\n"
+    )
+
+    def seconds(tasks: int) -> float:
+        log = "".join(task.format(pid) for pid in range(tasks))
+        log += f"[  9.5] Kernel panic - not syncing: {end}\nCPU: 0 PID: 0 Comm: swapper/0 Not tainted 6.16.3 #1\n"
+        began = time.process_time()
+        triage(log)
+        return time.process_time() - began
+
+    small, large = min(seconds(500) for _ in range(3)), min(seconds(2000) for _ in range(2))
+    assert large < 9 * max(small, 0.02)
+
+
 def test_of_a_log_without_end_the_beginning_and_the_end_are_read() -> None:
     log = read("sysrq-c")
     told = triage(log.splitlines()[0] + "\n" + "[    9.000000] noise\n" * 200_000 + log)
