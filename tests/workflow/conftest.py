@@ -66,14 +66,20 @@ class Stack(Deployment):
         return self.account.wait_for_execution(execution, timeout_seconds=EXECUTION_SECONDS)
 
     def collection_of(self, instance_id: str) -> str:
-        """Waits until an alarm has started CollectVmcore for an instance; the execution's ARN."""
+        """Waits until an alarm has started CollectVmcore for an instance; the execution's ARN. Raises TimeoutError with
+        what was decided instead."""
         states = self.account.client("stepfunctions")
 
         def find() -> str:
             listed = states.list_executions(stateMachineArn=self.outputs["CollectVmcoreArn"])["executions"]
             return next((each["executionArn"] for each in listed if each["name"].endswith(instance_id)), "")
 
-        return wait_until(find, what="CollectVmcore starts", timeout_seconds=60)
+        try:
+            return wait_until(find, what="CollectVmcore starts", timeout_seconds=60)
+        except TimeoutError as error:
+            lines = [line for written in list(self.account.logs.values()) for line in list(written)]
+            decided = [line for line in lines if (instance_id in line and "Decision" in line) or "ERROR" in line]
+            raise TimeoutError(f"{error}; {len(lines)} lines, the last decisions: {decided[-4:]}") from error
 
     def wait_until_online(self, instance_id: str) -> None:
         """Until Systems Manager has heard of it; raises TimeoutError."""

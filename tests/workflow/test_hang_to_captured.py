@@ -91,7 +91,8 @@ def _say_all_the_rest(stack: Stack, instance_id: str) -> None:
     ):
         with pytest.raises(FunctionFailed):
             stack.account.invoke(f"Hangdump-{function}", wrong)
-    assert stack.run("CollectVmcore", instanceId=instance_id, interrupt=True)["error"] == "refused"
+    ended = stack.run("CollectVmcore", instanceId=instance_id, interrupt=True)
+    assert ended["error"] == "refused", ended
 
 
 def _findings(stack: Stack, swept: dict[str, Any]) -> list[dict[str, Any]]:
