@@ -1,4 +1,4 @@
-"""DynamoDB: moto's, without its copies of the whole table. Owns no behaviour."""
+"""DynamoDB: moto's, with isolated transactions, and without its copies of the whole table."""
 
 import copy
 import threading
@@ -11,8 +11,31 @@ from moto.dynamodb.models.table import Table
 
 from lab.aws.patches import Patches
 
+# All that writes; a transaction calls the others.
+_WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")
+
 
 def install(patches: Patches) -> None:
+    _install_small_copies(patches)
+    _install_isolation(patches)
+
+
+def _install_isolation(patches: Patches) -> None:
+    """Real: a transaction that fails changes nothing. moto: undoes also what others wrote to the table meanwhile."""
+    lock = threading.RLock()
+
+    def make(original: Any) -> Any:
+        def write(*args: Any, **kwargs: Any) -> Any:
+            with lock:
+                return original(*args, **kwargs)
+
+        return write
+
+    for name in _WRITES:
+        patches.replace(DynamoDBBackend, name, make)
+
+
+def _install_small_copies(patches: Patches) -> None:
     """moto copies the table once for each item of a transaction, to undo it. Here: only the items that it names.
 
     With some hundred items in the table, its copies were the most of what a test took.
