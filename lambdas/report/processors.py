@@ -1,6 +1,6 @@
 """The CPUs by what they did, and the blocked tasks by what they wait in. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lambdas.report.analysis_model import Analysis
@@ -153,9 +153,8 @@ def draw_processors(triage: Triage | None, analysis: Analysis) -> Processors:
         task = Task(name=found.task.name, pid=found.task.pid)
         known = cpus.get(found.cpu)
         is_user_space = known is not None and known.doing == USER_SPACE
-        frames = [LoggedFrame(symbol=frame.function or "?") for frame in found.backtrace]
-        trace = tuple(_analysed(frame) for frame in found.backtrace)
-        cpus[found.cpu] = replace(_cpu(found.cpu, task, frames, is_user_space=is_user_space), trace=trace)
+        drawn = _cpu(found.cpu, task, _unlogged(found.backtrace), is_user_space=is_user_space)
+        cpus[found.cpu] = replace(drawn, trace=tuple(map(_analysed, found.backtrace)))
     return _group([cpus[number] for number in sorted(cpus)[:_MOST_CPUS]], marked, triage)
 
 
@@ -199,45 +198,58 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(first) if first == last else f"{first}\u2013{last}" for first, last in spans)
 
 
+@dataclass(frozen=True)
+class _BlockedTask:
+    """From the log or from the analysis; `seconds` -1: unknown."""
+
+    name: str
+    pid: int | None
+    seconds: float
+    where: str
+    trace: tuple[Line, ...]
+
+
 def draw_blocked(triage: Triage | None, analysis: Analysis) -> Blocked:
     """The blocked tasks by name and function; the group with the longest wait first."""
-    tasks: list[tuple[str, int | None, float | None, Sequence[LoggedFrame], tuple[Line, ...]]]
     if analysis.blocked_tasks:
-        count = len(analysis.blocked_tasks)
         tasks = [
-            (
-                each.name,
-                each.pid,
-                each.seconds,
-                [LoggedFrame(symbol=frame.function or "?") for frame in each.backtrace],
-                tuple(_analysed(frame) for frame in each.backtrace),
-            )
+            _blocked_task(each.name, each.pid, each.seconds, _unlogged(each.backtrace), map(_analysed, each.backtrace))
             for each in analysis.blocked_tasks
         ]
+        count = len(tasks)
     else:
-        logged = triage.blocked_tasks if triage else ()
-        count = max(triage.blocked_task_count if triage else 0, len(logged))
         tasks = [
-            (each.name, each.pid, each.blocked_seconds, each.call_trace, tuple(_logged(f) for f in each.call_trace))
-            for each in logged
+            _blocked_task(each.name, each.pid, each.blocked_seconds, each.call_trace, map(_logged, each.call_trace))
+            for each in (triage.blocked_tasks if triage else ())
         ]
-    groups: dict[tuple[str, str], list[tuple[str, int | None, float, tuple[Line, ...]]]] = {}
-    for name, pid, seconds, frames, lines in tasks:
-        blamed = blamed_frame(frames)
-        where = clip(blamed.symbol, _LONGEST_SYMBOL) if blamed else ""
-        waited = seconds if seconds is not None else -1.0
-        groups.setdefault((without_digits(name), where), []).append((name, pid, waited, lines))
-    drawn = sorted(groups.items(), key=lambda each: (-max(task[2] for task in each[1]), -len(each[1])))
-    shown = tuple(_blocked_group(where, members) for (_, where), members in drawn[:_MOST_GROUPS])
+        count = max(triage.blocked_task_count if triage else 0, len(tasks))
+    groups: dict[tuple[str, str], list[_BlockedTask]] = {}
+    for task in tasks:
+        groups.setdefault((without_digits(task.name), task.where), []).append(task)
+    drawn = sorted(groups.values(), key=lambda each: (-max(task.seconds for task in each), -len(each)))
+    shown = tuple(map(_blocked_group, drawn[:_MOST_GROUPS]))
     return Blocked(shown, count, count - sum(group.count for group in shown))
 
 
-def _blocked_group(where: str, members: Sequence[tuple[str, int | None, float, tuple[Line, ...]]]) -> BlockedGroup:
-    longest = max(members, key=lambda each: each[2])
-    pids = [str(pid) for _, pid, _, _ in members if pid is not None]
+def _blocked_task(
+    name: str, pid: int | None, seconds: float | None, frames: Sequence[LoggedFrame], lines: Iterable[Line]
+) -> _BlockedTask:
+    blamed = blamed_frame(frames)
+    where = clip(blamed.symbol, _LONGEST_SYMBOL) if blamed else ""
+    return _BlockedTask(name, pid, seconds if seconds is not None else -1.0, where, tuple(lines))
+
+
+def _blocked_group(tasks: Sequence[_BlockedTask]) -> BlockedGroup:
+    longest = max(tasks, key=lambda each: each.seconds)
+    pids = [str(task.pid) for task in tasks if task.pid is not None]
     listed = ", ".join(pids[:_MOST_PIDS]) + (", \u2026" if len(pids) > _MOST_PIDS else "")
-    waited = duration(longest[2]) if longest[2] >= 0 else ""
-    return BlockedGroup(longest[0], len(members), listed, waited, where, longest[3])
+    waited = duration(longest.seconds) if longest.seconds >= 0 else ""
+    return BlockedGroup(longest.name, len(tasks), listed, waited, longest.where, longest.trace)
+
+
+def _unlogged(frames: Sequence[AnalysedFrame]) -> list[LoggedFrame]:
+    """The functions of the analysis, for what decides by their names."""
+    return [LoggedFrame(symbol=frame.function or "?") for frame in frames]
 
 
 def draw_trace(triage: Triage | None) -> tuple[Line, ...]:

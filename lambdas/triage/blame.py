@@ -57,14 +57,13 @@ _WAITS = re.compile(
 )
 _CALLED_FOR_OTHERS = _any_of(
     # sleeping
-    r"__switch_to(?:_asm)?|context_switch|finish_task_switch|(?:preempt_)?(?:__)?schedule(?:_\w+)?|io_schedule(?:_\w+)?",
+    r"__switch_to(?:_asm)?|context_switch|finish_task_switch|(?:preempt_)?(?:__)?schedule(?:_\w+)?",
     r"(?:do_|__)?wait_for_common(?:_\w+)?|wait_for_completion\w*|(?:out_of_line_|__)?wait_on_bit\w*|bit_wait\w*|wait_woken",
-    r"(?:folio_)?wait_(?:bit|on_page_bit|on_page)\w*|folio_wait_\w+|(?:__)?wait_on_buffer|do_nanosleep|hrtimer_nanosleep",
+    r"(?:folio_)?wait_(?:bit|on_page_bit|on_page)\w*|do_nanosleep|hrtimer_nanosleep",
     r"(?:m|u|s)sleep\w*|__?const_udelay|(?:__)?[un]?delay(?:_\w+)?|prepare_to_wait\w*|finish_wait|(?:s|rcu)wait_\w+",
     r"(?:__)?cv_(?:timed)?wait\w*|(?:__)?filemap_fdatawait\w*|file(?:map)?_write_and_wait\w*|napi_(?:disable|synchronize)\w*",
     # waiting for other CPUs, tasks and grace periods
-    r"smp_call_\w+|(?:__)?generic_exec_single|on_each_cpu\w*|(?:__)?csd_lock_\w+|csd_lock|stop_(?:one_cpu|two_cpus|cpus|machine)\w*",
-    r"multi_cpu_stop|native_flush_tlb_\w+|kick_all_cpus_sync|(?:__)?flush_(?:work|workqueue|delayed_work|scheduled_work)\w*",
+    r"on_each_cpu\w*|csd_lock|native_flush_tlb_\w+|kick_all_cpus_sync|(?:__)?flush_(?:work|workqueue|delayed_work|scheduled_work)\w*",
     r"(?:__)?cancel_(?:delayed_)?work\w*|drain_workqueue|kthread_(?:stop|park|flush_\w+|cancel_\w+)|(?:try_to_)?del_timer_sync",
     r"timer_(?:delete|shutdown)_sync|hrtimer_cancel\w*|tasklet_(?:kill|unlock_wait)\w*|synchronize_\w+|(?:__)?synchronize_srcu\w*",
     r"_?(?:s?rcu|rcu_tasks)_barrier\w*|(?:__)?wait_rcu_gp\w*|cond_synchronize_\w+|rcu_exp_\w+|(?:async_)?synchronize_(?:full|cookie)\w*",
@@ -131,11 +130,17 @@ def telling_names(trace: Sequence[Frame]) -> list[str]:
     them, and what an interrupt interrupted, do not count."""
     if is_idle(trace):
         return []
-    names = [function_name(frame.symbol) for frame in trace if frame.is_reliable]
-    own = list(takewhile(lambda name: _INTERRUPTS.fullmatch(name) is None, names)) or names
-    acting = [name for name in own if not _is_machinery(name) and not _PER_PROGRAM.fullmatch(name)]
+    sure = [frame for frame in trace if frame.is_reliable]
+    own = list(takewhile(lambda frame: not is_of_interrupt(frame), sure)) or sure
+    names = [function_name(frame.symbol) for frame in own]
+    acting = [name for name in names if not _is_machinery(name) and not _PER_PROGRAM.fullmatch(name)]
     telling = [name for name in acting if not _ENTRIES.fullmatch(name)] or acting
     return [name for place, name in enumerate(telling) if place == 0 or name != telling[place - 1]]
+
+
+def is_of_interrupt(frame: Frame) -> bool:
+    """Whether only an interrupt calls this: below it is what was interrupted."""
+    return _INTERRUPTS.fullmatch(function_name(frame.symbol)) is not None
 
 
 def is_idle(trace: Sequence[Frame]) -> bool:

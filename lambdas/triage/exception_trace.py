@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from lambdas.triage.blame import is_of_interrupt
 from lambdas.triage.model import Frame, InstructionPointer
 from lambdas.triage.reports import Report
 
@@ -23,11 +24,6 @@ _ENTRY = re.compile(
 # </NMI> · <<EOE>> · <EOI> · </IRQ>: the end of an interrupt's stack
 _END_OF_STACK = re.compile(r"/(?!TASK).+|EOE|EOI")
 _INTERRUPT_BEGINS, _INTERRUPT_ENDS = {"IRQ", "SOFTIRQ"}, {"/IRQ", "/SOFTIRQ", "EOI"}
-# Callers that only an interrupt has; arm64 prints no markers.
-_INTERRUPT = re.compile(
-    r"(?:__)?irq_exit(?:_rcu)?|do_softirq_own_stack|(?:asm_)?sysvec_\w+|(?:asm_)?common_interrupt|do_IRQ|smp_apic_timer_interrupt"
-    r"|el1h?_(?:64_)?irq(?:_handler)?|gic_handle_irq|call_on_irq_stack|do_interrupt_handler"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,8 @@ def exception_trace(report: Report, *, is_interruption: bool) -> Where:
 
 def _is_in_interrupt(report: Report, where: Where) -> bool:
     sure = [frame for frame in where.trace if frame.is_reliable]
-    if any(_INTERRUPT.fullmatch(frame.symbol) for frame in sure):
+    # arm64 prints no markers.
+    if any(is_of_interrupt(frame) for frame in sure):
         return True
     first = next((place for place, frame in enumerate(report.frames) if sure[1:] and frame is sure[1]), None)
     if first is None:
