@@ -6,11 +6,11 @@ MINISTACK_VENV := .venv-ministack
 # Only what a deployment needs: on any machine with Python, a Mac as well.
 DEPLOY_VENV := .venv-deploy
 RUN := $(VENV)/bin/python
-# In the order of the folders: a stack that is deployed for a folder stays until all of the folder have run. First those
-# that wait in real time: one of them at the end would leave a processor idle.
-WAITING := tests/workflow/ tests/simulator/
-TESTS := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WAITING) \
-	$(filter-out $(WAITING),$(wildcard tests/*/)) $(wildcard tests/test_*.py)
+# In the order of the folders: a stack that is deployed for a folder stays until all of the folder have run. The longest
+# come first: one of them at the end would leave a processor idle. tests/workflow/ waits in real time.
+PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+NOT_WAITING := tests/simulator/ $(filter-out tests/workflow/ tests/simulator/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
+TESTS := $(PYTEST) tests/workflow/ $(NOT_WAITING)
 INTO_LOG = > .cache/guest-tests.log 2>&1; code=$$?; cat .cache/guest-tests.log; exit $$code
 DEPLOY := $(DEPLOY_VENV)/bin/python
 # Node and npm come with the requirements.
@@ -27,7 +27,7 @@ REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all all-other-tests all-guest-tests check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all all-workflow-tests all-other-tests all-guest-tests check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -61,11 +61,15 @@ guest-test: image setup
 	@$(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py $(INTO_LOG)
 
 test-all: packages ## Every night: all tests, with every guest
+	@# What is held to seconds has the processors first: the workflows alone, then the guests before all the rest.
+	@$(MAKE) --no-print-directory -j2 image all-workflow-tests
 	@$(MAKE) --no-print-directory -j2 all-guest-tests all-other-tests
 
-# The guests come first: they are held to seconds.
-all-other-tests: lint $(MINISTACK_VENV)/.stamp
-	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 nice $(TESTS) -m "not guest"
+all-workflow-tests: lint
+	$(PYTEST) tests/workflow/ -m "not guest"
+
+all-other-tests: setup $(MINISTACK_VENV)/.stamp
+	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 nice $(PYTEST) $(NOT_WAITING) -m "not guest"
 
 all-guest-tests: image setup
 	@$(RUN) -m pytest -m guest tests/guest $(INTO_LOG)
