@@ -13,7 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from lambdas.runtime.errors import HangdumpError
+from lambdas.runtime.errors import AwsUnavailable, HangdumpError
 
 # Errors that pass by themselves, by the classes of the SDK for Java that Step Functions uses; a test compares them with
 # the models of the API. `<Service>Exception` is any error without a class of its own, such as EC2's
@@ -104,6 +104,9 @@ def task(
     """A Task with retries on transient errors; its result goes to result_path, or is discarded."""
     service, classes = _TRANSIENT[call.service]
     errors = [f"{service}.{each}" for each in ("SdkClientException", *classes.split())]
+    if isinstance(call, FunctionCall):
+        # What a function's own calls met.
+        errors.append(AwsUnavailable.__name__)
     retry = [{"ErrorEquals": errors, **_RETRY}]
     return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path or DISCARD}, comment)
 

@@ -1,5 +1,6 @@
 """Comes between whoever calls AWS and the account, and makes one call, or all of its kind, go wrong."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from lab.aws.patches import Patches
 from lab.simulator.one_thread_account import Died
 from lab.simulator.scheduler import scheduler
 
+_SERVERS_FAULT = re.compile("Internal|Unavailable|Service(Exception|Fault)")
 # Beyond every time-out of a state and of a function.
 FOR_EVER = 7200.0
 
@@ -126,7 +128,7 @@ def _error(client: BaseClient, site: Site, code: str) -> ClientError:
 def _response(code: str) -> Any:
     return {
         "Error": {"Code": code, "Message": f"{code}, as injected"},
-        "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "injected"},
+        "ResponseMetadata": {"HTTPStatusCode": 500 if _SERVERS_FAULT.search(code) else 400, "RequestId": "injected"},
         "CancellationReasons": [],
     }
 

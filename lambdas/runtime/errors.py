@@ -364,6 +364,12 @@ class AttachmentLate(HangdumpError):
     next_step = "Check the volume's state in EC2, then run ProvisionDumpVolume again."
 
 
+class AwsUnavailable(HangdumpError):
+    """AWS throttled a function's call, failed or did not answer it, in every attempt of some minutes."""
+
+    next_step = "Find out who uses up the account's request rates, or wait until the service is well; then start again."
+
+
 class ProvisioningInProgress(HangdumpError):
     """Another execution is provisioning the same instance."""
 

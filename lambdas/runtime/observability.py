@@ -6,19 +6,36 @@ Events and results are never logged or traced: they can hold presigned URLs.
 import functools
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
-from lambdas.runtime.errors import HangdumpError
+from lambdas.runtime.errors import AwsUnavailable, HangdumpError
 from lambdas.runtime.telemetry_names import NAMESPACE, SERVICE, SERVICE_DIMENSION, LogField, Metric
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 # A person may have typed the id.
 _LONGEST_ID = 100
+# How services say that there were too many requests.
+_THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 
 # ASCII only: text of a console or an alarm's name must not turn the lines of whoever reads the log.
 logger = Logger(service=SERVICE, json_serializer=functools.partial(json.dumps, default=str, separators=(",", ":")))
@@ -34,7 +51,10 @@ def entry_point(handler: Handler) -> Handler:
 
 
 def _log_and_count_errors(handler: Handler) -> Handler:
-    """A HangdumpError is expected: a state machine catches it by name. Any other error is a fault, and is counted."""
+    """A HangdumpError is expected: a state machine catches it by name. So is AWS's being busy, which its state retries.
+
+    Any other error is a fault, and is counted.
+    """
 
     @functools.wraps(handler)
     def run(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -45,12 +65,27 @@ def _log_and_count_errors(handler: Handler) -> Handler:
             logger.warning("%s", error, extra={LogField.ERROR: type(error).__name__})
             raise
         except Exception as error:
+            if busy := _busy(error):
+                logger.warning("%s", busy, extra={LogField.ERROR: type(busy).__name__})
+                raise busy from error
             # Log only the name: the message of a foreign error may quote secrets from its input.
             logger.error("Unexpected error", extra={LogField.ERROR: type(error).__name__})
             count(Metric.UNEXPECTED_ERRORS, function=context.function_name)
             raise
 
     return run
+
+
+def _busy(error: Exception) -> AwsUnavailable | None:
+    """What an error of botocore says that passes by itself, None for any other; the client has retried it."""
+    if isinstance(error, (NoConnectionError, HTTPClientError)):
+        return AwsUnavailable(f"AWS did not answer ({type(error).__name__}).", AwsUnavailable.next_step)
+    if not isinstance(error, ClientError):
+        return None
+    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+    if code not in _THROTTLED and status != HTTPStatus.TOO_MANY_REQUESTS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    return AwsUnavailable(f"AWS answered {error.operation_name} with {code}.", AwsUnavailable.next_step)
 
 
 def identity(event: object) -> dict[str, str]:

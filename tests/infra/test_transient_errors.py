@@ -75,3 +75,14 @@ def test_an_invocation_that_is_not_there_yet_is_retried_under_both_names(machine
         if state["Resource"].endswith(":getCommandInvocation"):
             (retrier,) = state["Retry"]
             assert {"Ssm.InvocationDoesNotExist", "Ssm.InvocationDoesNotExistException"} <= set(retrier["ErrorEquals"])
+
+
+def test_a_function_that_was_throttled_is_called_again(machine: Machine) -> None:
+    """Except the interrupt: a second attempt may be a second interrupt."""
+    once = {
+        name
+        for name, state in machine.tasks().items()
+        if not SDK.match(state["Resource"])
+        and not any({"AwsUnavailable", "States.ALL"} & set(each["ErrorEquals"]) for each in state.get("Retry", []))
+    }
+    assert once <= {"Send diagnostic interrupt"}
