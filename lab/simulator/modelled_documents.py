@@ -70,7 +70,10 @@ def _configure_kdump(host: BareHost, environment: Mapping[str, str]) -> Complete
 
 def _check_kdump(host: BareHost, _: Mapping[str, str]) -> Completed:
     finding = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "0", "remedy": "load it"}
-    return _success(ready=host.is_ready, findings=[] if host.is_ready else [finding], kernel=_KERNEL, configId=_CONFIG)
+    findings = [] if host.is_ready else [finding]
+    return _success(
+        ready=host.is_ready, findings=findings, kernel=_KERNEL, configId=_CONFIG, crashKernelLoaded=host.is_ready
+    )
 
 
 def _mount_dump_copy(host: BareHost, environment: Mapping[str, str]) -> Completed:

@@ -83,6 +83,8 @@ class KdumpCheck(FromInstance):
     family: Line = ""
     boot_id: Line = ""
     booted_at: Line = ""
+    # None: the document is of an older release, which is being replaced.
+    crash_kernel_loaded: bool | None = None
     crashkernel_bytes: Bytes = 0
     memory_bytes: Bytes = 0
     free_bytes: Bytes = 0

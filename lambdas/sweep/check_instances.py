@@ -85,7 +85,14 @@ def _with_readiness(seen: Checked, answer: Answer | None, time_left: TimeLeft) -
         time_left.unseen.append(f"readiness of {seen.instance_id}: {check}")
         return seen
     faults = {each.code: each.observed for each in check.findings if each.severity == "error"}
-    return replace(seen, is_ready=check.ready, kernel=check.kernel, config=check.config_id, faults=faults)
+    return replace(
+        seen,
+        is_ready=check.ready,
+        is_crash_kernel_loaded=check.crash_kernel_loaded,
+        kernel=check.kernel,
+        config=check.config_id,
+        faults=faults,
+    )
 
 
 def _with_dump(seen: Checked, answer: Answer | None, time_left: TimeLeft) -> Checked:

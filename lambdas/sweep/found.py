@@ -101,12 +101,13 @@ class InStandby:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The answers of an instance tagged ready; `is_ready` None and `uncollected` "": no answer."""
+    """The answers of an instance tagged ready; None, and `uncollected` "": no answer."""
 
     instance_id: str
     is_reachable: bool
     ping_status: str = ""
     is_ready: bool | None = None
+    is_crash_kernel_loaded: bool | None = None
     kernel: str = ""
     # Its kdump configuration, as hangdump-ready.service prints it.
     config: str = ""

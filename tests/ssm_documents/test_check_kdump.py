@@ -71,6 +71,7 @@ def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
         "kernel": KERNEL,
         "bootId": "00000000-0000-4000-8000-000000000001",
         "bootedAt": "2026-11-23T02:13:20Z",
+        "crashKernelLoaded": True,
         "crashkernelBytes": 192 * MIB,
         "memoryBytes": 985 * MIB,
         "freeBytes": 7 << 30,

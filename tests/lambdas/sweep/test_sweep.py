@@ -23,6 +23,7 @@ KEY = "vmcores/123456789012/eu-west-1/{instance}/{incident}/vmcore"
 CONFIG = "0123456789abcdef"
 READY: dict[str, Any] = {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64", "configId": CONFIG}
 KERNEL = READY["kernel"]
+NOT_READY = READY | {"ready": False}
 NOT_LOADED = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "kexec_crash_loaded is 0"}
 # By moto's clock, which dates what is made.
 RESCUED_NOW: dict[str, Any] = {
@@ -239,17 +240,24 @@ def test_reports_an_incident_that_never_ended(account: Account, launch: Launch, 
     assert account.interrupts == []
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(NOT_LOADED, id="the-consequence-alone"),
+        pytest.param(NOT_LOADED | {"code": "kexec-load-disabled"}, id="its-cause"),
+    ],
+)
 def test_takes_the_mark_from_an_instance_that_could_not_dump(
-    account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
+    account: Account, launch: Launch, run: Sweep, answers: dict[str, Any], fault: dict[str, str]
 ) -> None:
     host = launch()
-    answers["check"] = {"ready": False, "findings": [NOT_LOADED], "kernel": KERNEL, "configId": CONFIG}
+    answers["check"] = NOT_READY | {"findings": [fault], "crashKernelLoaded": False}
 
     run()
 
     tags = clients.ec2().describe_tags(Filters=[{"Name": "resource-id", "Values": [host]}])["Tags"]
     assert [tag["Key"] for tag in tags] == ["hangdump:enrolled"]
-    assert "crash-kernel-not-loaded" in account.messages[0]
+    assert fault["code"] in account.messages[0]
 
 
 @pytest.mark.parametrize(("collects", "started"), [("false", False), ("true", True)])
@@ -325,7 +333,7 @@ def test_long_findings_leave_the_notification_readable(
     account: Account, launch: Launch, run: Sweep, answers: dict[str, Any]
 ) -> None:
     findings = [NOT_LOADED | {"code": f"fault-{number}", "observed": "x" * 380} for number in range(36)]
-    answers["check"] = {"ready": False, "findings": findings, "kernel": KERNEL, "configId": CONFIG}
+    answers["check"] = NOT_READY | {"findings": findings}
     for _ in range(60):
         launch()
 
@@ -441,9 +449,7 @@ def test_an_instance_that_is_seen_ready_is_marked_so_with_its_kernel(run: Sweep,
 @pytest.mark.parametrize(
     "check",
     [
-        pytest.param(
-            {"ready": False, "findings": [NOT_LOADED], "kernel": "6.1.0-28", "configId": CONFIG}, id="not-ready"
-        ),
+        pytest.param(NOT_READY | {"findings": [NOT_LOADED]}, id="not-ready"),
         pytest.param({"ready": True, "findings": []}, id="kernel-unknown"),
         pytest.param(None, id="no-answer"),
     ],

@@ -74,7 +74,8 @@ UPLOAD = Upload(
 )
 ALARM = Alarm(name=f"hangdump-{HOST}", instance_id=HOST, updated_at=OLD)
 CHECKED = Checked(instance_id=HOST, is_reachable=True, ping_status="Online", is_ready=True)
-UNREADY = replace(CHECKED, is_ready=False, faults={"crash-kernel-not-loaded": "kexec_crash_loaded is 0"})
+NOT_LOADED = {"crash-kernel-not-loaded": "kexec_crash_loaded is 0"}
+UNREADY = replace(CHECKED, is_ready=False, is_crash_kernel_loaded=False, faults=NOT_LOADED)
 DUMP = replace(CHECKED, uncollected="/var/crash/1/dump (37 MiB)", is_complete=True)
 ALIVE = {HOST: "running"}
 
@@ -249,7 +250,8 @@ def test_an_instance_that_could_not_dump_loses_its_mark() -> None:
 
 
 def test_a_fault_that_may_be_the_sweeps_own_misunderstanding_is_only_reported() -> None:
-    elsewhere = replace(UNREADY, faults={"dump-target-not-mounted": "nothing is mounted on /var/crash"})
+    no_target = {"dump-target-not-mounted": "nothing is mounted on /var/crash"}
+    elsewhere = replace(UNREADY, is_crash_kernel_loaded=True, faults=no_target)
     assert judged(Found(checked=(elsewhere,))) == [("not-ready", "report")]
 
 
