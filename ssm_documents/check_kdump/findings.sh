@@ -1,6 +1,6 @@
 #!/bin/bash
 # Collects the findings. One cause gives one finding: its consequences are left out.
-# docs/readiness.md lists every code with its meaning and its remedy.
+# findings.yaml says what each code means; docs/readiness.md is made of it.
 
 # finding CODE OBSERVED REMEDY: the host could not dump, or the dump would be lost.
 finding() { add_finding error "$@"; }

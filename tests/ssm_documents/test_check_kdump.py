@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from ssm_documents.assemble import HERE as DOCUMENTS
 from tests.ssm_documents.fake_root import KERNEL, MIB, VOLUME_ID, FakeRoot
 from tests.ssm_documents.hosts import host
 from tests.ssm_documents.spoiling import add_line, replace
@@ -229,30 +228,3 @@ def test_half_a_dump_is_not_noted(armed_root: FakeRoot) -> None:
 def test_panic_on_nmi_is_not_missed_where_the_kernel_knows_none(armed_root: FakeRoot) -> None:
     (armed_root.path / "proc/sys/kernel/unknown_nmi_panic").unlink()
     assert _codes(armed_root) == []
-
-
-# --- the documented list
-
-
-def _codes_in_shell() -> set[str]:
-    text = "\n".join(
-        file.read_text()
-        for folder in ("check_kdump", "families", "shell")
-        for file in DOCUMENTS.glob(f"{folder}/**/*.sh")
-    )
-    return set(re.findall(r"\b(?:note_)?finding ([a-z][a-z-]+) ", text))
-
-
-def test_every_code_is_documented_and_every_documented_code_exists() -> None:
-    # | `reboot-pending` | …
-    documented = re.findall(r"^\| `([a-z-]+)` \|", (DOCUMENTS.parent / "docs/readiness.md").read_text(), re.MULTILINE)
-    assert sorted(documented) == sorted(_codes_in_shell())
-
-
-@pytest.mark.parametrize(
-    ("family", "elsewhere"),
-    # Only kdump-tools names dumps by 12 digits.
-    [("debian", set()), ("redhat", {"dump-removed-by-cron"}), ("suse", {"dump-removed-by-cron"})],
-)
-def test_every_code_has_a_fault_that_shows_it(family: str, elsewhere: set[str]) -> None:
-    assert {spoil.code for spoil in spoils_of(family).values()} | elsewhere == _codes_in_shell()
