@@ -61,11 +61,16 @@ static noinline int hangdump_read_for_ever(void *unused)
 	return 0;
 }
 
-/* Its own processor cannot tell of the stall: another one does. */
+/*
+ * Its own processor cannot tell of the stall: another one does. That one tells only of a grace period that has begun,
+ * and soon waits for this one too, so that it can begin none. Begun in here, a grace period cannot end.
+ */
 static noinline int hangdump_read_with_interrupts_off(void *unused)
 {
 	hangdump_let_insmod_end();
 	rcu_read_lock();
+	start_poll_synchronize_rcu();
+	mdelay(1000);
 	local_irq_disable();
 	while (hangdump_rounds != ULONG_MAX)
 		cpu_relax();
