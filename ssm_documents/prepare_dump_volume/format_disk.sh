@@ -34,12 +34,25 @@ wait_for_partition() {
   fail ConfigurationFailed "The kernel does not show the new partition on $DISK. Run again; nothing needs to be undone."
 }
 
+# mkfs.xfs of 6.18 and later turns on what Linux before 6.10 does not mount, and a rescue reads the volume on such a one.
+# The usage, which it prints when no device is given, says whether it knows them.
+without_new_xfs_features() {
+  local usage
+  usage="$(mkfs.xfs 2>&1 || true)"
+  if [[ "$usage" == *parent=* ]]; then echo "-n parent=0"; fi
+  if [[ "$usage" == *exchange=* ]]; then echo "-i exchange=0"; fi
+}
+
 # Without -f or -F, so that mkfs itself refuses a device that holds data.
 make_file_system() {
   local device="$HOST_ROOT/dev/$PARTITION"
   log "making a $SSM_fileSystem file system on $PARTITION"
   case "$SSM_fileSystem" in
-    xfs) mkfs.xfs -q -L HANGDUMP "$device" ;;
+    xfs)
+      # Each option is two words.
+      # shellcheck disable=SC2046
+      mkfs.xfs -q $(without_new_xfs_features) -L HANGDUMP "$device"
+      ;;
     ext4) mkfs.ext4 -q -L HANGDUMP -m 0 "$device" </dev/null ;;
   esac
   FOUND_FILE_SYSTEM="$SSM_fileSystem"

@@ -55,6 +55,26 @@ def test_second_run_changes_nothing(root_with_volume: FakeRoot) -> None:
     assert _writes(root_with_volume) == writes
 
 
+@pytest.mark.parametrize(
+    ("usage", "options"),
+    [
+        pytest.param("/* naming */\t\t[-n size=num,version=2|ci,ftype=0|1]\n", "", id="before-6.10"),
+        pytest.param(
+            "projid32bit=0|1,sparse=0|1,nrext64=0|1,\n\t\t\texchange=0|1]\n/* naming */\t[-n ftype=0|1,parent=0|1]]\n",
+            "-n parent=0 -i exchange=0 ",
+            id="since-6.10",
+        ),
+    ],
+)
+def test_xfs_gets_no_feature_that_a_collectors_kernel_may_not_know(
+    root_with_volume: FakeRoot, usage: str, options: str
+) -> None:
+    root_with_volume.write("mkfs-usage", usage)
+    root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID)
+    (made,) = root_with_volume.called("mkfs.xfs")
+    assert made.startswith(f"mkfs.xfs -q {options}-L HANGDUMP /")
+
+
 def test_ext4_when_asked(root_with_volume: FakeRoot) -> None:
     result = root_with_volume.run("prepare_dump_volume", volumeId=VOLUME_ID, fileSystem="ext4").result
     assert result["fileSystem"] == "ext4"
