@@ -101,15 +101,18 @@ class _Arm64:
         if bits is None or offset is None or begin is None or image is None or not 36 <= bits <= 52:
             raise MemoryUnreadable("VMCOREINFO does not say where arm64 has its memory")
         self._image_offset, self._memory_begin = offset, begin
-        # Linux 5.4 swapped the halves.
-        self._half = 1 << (bits - 1)
-        is_image_above = image >= _TOP - self._half
-        self._linear = _TOP - 2 * self._half if is_image_above else _TOP - self._half
+        # Linux 5.4 swapped the halves. A kernel of 52 bits runs on a processor of 48 as well: there, only the upper
+        # half of 48 bits is not of the linear map, which begins where it would with 52.
+        half = 1 << (bits - 1)
+        is_image_above = image >= _TOP - half
+        self._linear = _TOP - 2 * half if is_image_above else _TOP - half
+        self._linear_end = _TOP - (1 << (min(bits, 48) - 1)) if is_image_above else _TOP
 
     def translate(self, address: int) -> tuple[int, int]:
         """The physical address, and how many bytes may follow there."""
-        if self._linear <= address < self._linear + self._half:
-            physical = address - self._linear + self._memory_begin
+        if self._linear <= address < self._linear_end:
+            # PHYS_OFFSET can be below 0: where the linear map would begin.
+            physical = (address - self._linear + self._memory_begin) % _TOP
         else:
             physical = address - self._image_offset
         if physical < 0:
