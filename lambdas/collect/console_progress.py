@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 from lambdas.incident.record import ConsoleBaseline
-from lambdas.instance.console_lines import BANNER, COMMAND_LINE, DUMPING, SAVED, STEP, is_of_crash_kernel
+from lambdas.instance.console_lines import BANNER, COMMAND_LINE, CRASH_KERNEL, DUMPING, SAVED, STEP
 
 Phase = Literal["waiting", "crash-kernel", "dumping", "saved", "booting"]
 
@@ -40,7 +40,7 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
     if saved := SAVED.search(since):
         is_booting = BANNER.search(since, saved.end()) is not None
         return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "reboots soon."))
-    if not all(is_of_crash_kernel(match) for match in COMMAND_LINE.finditer(since)):
+    if any(COMMAND_LINE.search(boot) and not _is_of_crash_kernel(boot) for _, boot in _boots(since)):
         return Progress("booting", "The crash kernel ended without reporting a saved vmcore; the instance boots.")
     steps = list(STEP.finditer(since))
     if steps:
@@ -53,7 +53,7 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
 def count_crash_kernels(console: str, *, seen: ConsoleBaseline | None) -> int:
     """Counts the crash kernels that began to boot since the console was last seen.
 
-    Counts command lines: a kernel prints one of each name. If the end last seen has moved and occurs twice, the later
+    Counts what only a crash kernel says: it says each once. If the end last seen has moved and occurs twice, the later
     one counts, because a count too low is safer than one too high.
     """
     news = console
@@ -61,8 +61,7 @@ def count_crash_kernels(console: str, *, seen: ConsoleBaseline | None) -> int:
         is_unmoved = console[: seen.length].endswith(seen.end)
         found = seen.length - len(seen.end) if is_unmoved else console.rfind(seen.end)
         news = console if found < 0 else console[found + len(seen.end) :]
-    names = Counter(match["name"] for match in COMMAND_LINE.finditer(news) if is_of_crash_kernel(match))
-    return max(names.values(), default=0)
+    return max(Counter(match["said"] for match in CRASH_KERNEL.finditer(news)).values(), default=0)
 
 
 def mark_end(console: str) -> ConsoleBaseline | None:
@@ -96,11 +95,18 @@ def _without_banner(news: str) -> str:
 
 
 def _crash_kernel_start(text: str) -> int | None:
-    """The start of the last crash kernel's boot: its command line has elfcorehdr=."""
-    start = None
-    banners = [match.start() for match in BANNER.finditer(text)]
-    for banner, following in pairwise([*banners, len(text)]):
-        command_line = COMMAND_LINE.search(text, banner, following)
-        if command_line and is_of_crash_kernel(command_line):
-            start = banner
-    return start
+    """The start of the last crash kernel's boot whose banner is there."""
+    starts = [start for start, boot in _boots(text) if BANNER.match(boot) and _is_of_crash_kernel(boot)]
+    return starts[-1] if starts else None
+
+
+def _is_of_crash_kernel(boot: str) -> bool:
+    """It says so by its command line at the latest. What is printed later may be the log of another boot."""
+    command_line = COMMAND_LINE.search(boot)
+    return CRASH_KERNEL.search(boot, 0, command_line.end() if command_line else len(boot)) is not None
+
+
+def _boots(text: str) -> list[tuple[int, str]]:
+    """Where each boot starts, and its text; the first may lack its beginning."""
+    starts = [0, *(match.start() for match in BANNER.finditer(text) if match.start())]
+    return [(start, text[start:end]) for start, end in pairwise([*starts, len(text)])]

@@ -28,6 +28,10 @@ SAVED = re.compile(
 )
 
 
-def is_of_crash_kernel(command_line: re.Match[str]) -> bool:
-    """Whether a match of COMMAND_LINE comes from a crash kernel: only kexec after a panic passes elfcorehdr."""
-    return re.search(r"(?:^| )elfcorehdr=", command_line["arguments"]) is not None
+# Only kexec after a panic says where the crashed kernel's memory is: on the command line, or on Arm in the device tree.
+# [    0.000000] OF: fdt: Reserving 1 KiB of memory at 0x6a7fe000 for elfcorehdr
+CRASH_KERNEL = re.compile(
+    r"(?:^|\] )(?P<said>Command line|Kernel command line|OF: fdt)"
+    r": (?:.* )?(?:elfcorehdr=|Reserving \d+ KiB of memory at 0x[0-9a-f]+ for elfcorehdr)",
+    re.MULTILINE,
+)

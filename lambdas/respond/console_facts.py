@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from lambdas.instance.console_lines import BANNER, COMMAND_LINE, DUMPING, SAVED, STEP, is_of_crash_kernel
+from lambdas.instance.console_lines import BANNER, CRASH_KERNEL, DUMPING, SAVED, STEP
 from lambdas.respond.complaints import HUNG_TASK, LOCKUP, Complaint
 
 # ESC[0;32m · ESC[?25l · ESC(B · ESC]0;title BEL, and control characters that move nothing to another line
@@ -161,10 +161,6 @@ class _Reader:
         self.boot.has_banner = self.boot.is_visible = True
         self.boot.know(kernel=match["release"], is_crash_kernel=False)
 
-    def command_line(self, match: re.Match[str]) -> None:
-        if is_of_crash_kernel(match):
-            self.boot.know(is_crash_kernel=True)
-
     def dated(self, match: re.Match[str]) -> None:
         epoch = _booted_epoch(match)
         if epoch:
@@ -197,7 +193,7 @@ _ACTS: tuple[tuple[re.Pattern[str], Callable[[_Reader, re.Match[str]], None]], .
     (_BOOT_LOADER, _Reader.boot_loader),
     (_RESTART, _Reader.restart),
     (BANNER, _Reader.banner),
-    (COMMAND_LINE, _Reader.command_line),
+    (CRASH_KERNEL, _Reader.crash),
     (_LOGIN, _Reader.login),
     (_LOGIN_PROMPT, _Reader.login),
     (_DATED, _Reader.dated),

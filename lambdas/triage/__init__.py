@@ -20,8 +20,11 @@ _MOST_FRAMES = 64
 _BANNER = "Linux version "
 # arm64 prints a few lines before the banner; the command line follows the banner.
 _BANNER_LINES = 20
-# Only a crash kernel has the crashed kernel's memory on its command line: "… elfcorehdr=0x6b000000 …"
-_CRASH_KERNEL = re.compile(r"(?:Kernel c|C)ommand line: .*\belfcorehdr=")
+# Only a crash kernel is told where the crashed kernel's memory is: "… elfcorehdr=0x6b000000 …" on its command line, or
+# on arm64 in the device tree.
+_CRASH_KERNEL = re.compile(
+    r"(?:Kernel c|C)ommand line: .*\belfcorehdr=|OF: fdt: Reserving \d+ KiB of memory at 0x[0-9a-f]+ for elfcorehdr"
+)
 
 
 def triage(text: str, console: str = "") -> Triage:

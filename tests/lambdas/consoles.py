@@ -13,6 +13,25 @@ CRASH_KERNEL = """\
 [    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/nvme0n1p1 reset_devices nr_cpus=1 elfcorehdr=0x3b000000
 [    0.000000] x86/fpu: x87 FPU will use FXSAVE
 """
+# The device tree says where the crashed kernel's memory is, not the command line.
+ARM_BEFORE = """\
+[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x413fd0c1]
+[    0.000000] Linux version 6.1.0-28-cloud-arm64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP Debian 6.1.119-1
+[    0.000000] efi: EFI v2.7 by EDK II
+[    0.000000] Kernel command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-28-cloud-arm64 ro console=ttyAMA0 crashkernel=192M
+
+Debian GNU/Linux 12 guest ttyAMA0
+
+guest login: """
+ARM_CRASH_KERNEL = """\
+[  300.123456] Starting crashdump kernel...
+[  300.234567] Bye!
+[    0.000000] Booting Linux on physical CPU 0x0000000001 [0x413fd0c1]
+[    0.000000] Linux version 6.1.0-28-cloud-arm64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP Debian 6.1.119-1
+[    0.000000] efi: EFI v2.7 by EDK II
+[    0.000000] OF: fdt: Reserving 1 KiB of memory at 0x7e1ff000 for elfcorehdr
+[    0.000000] Kernel command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-28-cloud-arm64 ro reset_devices nr_cpus=1
+"""
 DEBIAN_DUMPING = """\
 [   20.123456] kdump-tools[217]: Starting kdump-tools:
 [   20.223456] kdump-tools[217]: running makedumpfile -F -l --message-level 7 -d 31 /proc/vmcore | compress > …

@@ -2,9 +2,11 @@
 
 import pytest
 
-from lambdas.collect.console_progress import read_progress
+from lambdas.collect.console_progress import count_crash_kernels, read_progress
 from lambdas.incident.record import ConsoleBaseline
 from tests.lambdas.consoles import (
+    ARM_BEFORE,
+    ARM_CRASH_KERNEL,
     BEFORE,
     CRASH_KERNEL,
     DEBIAN_DUMPING,
@@ -41,6 +43,29 @@ def test_phase(news: str, phase: str, percent: int | None) -> None:
     progress = read_progress(BEFORE + news, baseline=BASELINE)
     assert (progress.phase, progress.percent) == (phase, percent)
     assert progress.saw_crash_kernel == (phase != "waiting")
+
+
+@pytest.mark.parametrize(
+    ("news", "phase"),
+    [
+        pytest.param("", "waiting", id="nothing-new"),
+        pytest.param(ARM_CRASH_KERNEL, "crash-kernel", id="crash-kernel"),
+        pytest.param(ARM_CRASH_KERNEL + DEBIAN_DUMPING, "dumping", id="dumping"),
+        pytest.param(ARM_CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + ARM_BEFORE, "saved", id="saved"),
+        pytest.param(ARM_CRASH_KERNEL + DEBIAN_DUMPING + ARM_BEFORE, "booting", id="ended-without-a-word"),
+        pytest.param(ARM_BEFORE, "waiting", id="rebooted-without-crash-kernel"),
+    ],
+)
+def test_phase_on_arm64(news: str, phase: str) -> None:
+    assert read_progress(ARM_BEFORE + news, baseline=baseline_of(ARM_BEFORE)).phase == phase
+
+
+def test_crash_kernels_are_counted_on_arm64() -> None:
+    assert count_crash_kernels(ARM_BEFORE + 3 * ARM_CRASH_KERNEL, seen=baseline_of(ARM_BEFORE)) == 3
+
+
+def test_the_printed_log_of_an_earlier_crash_kernel_is_no_crash_kernel() -> None:
+    assert read_progress(BEFORE + BEFORE + CRASH_KERNEL.splitlines()[1] + "\n", baseline=BASELINE).phase == "waiting"
 
 
 COPYING = "".join(f"Copying data : [ {tenth / 10:.1f} %] - eta: 9m\n" for tenth in range(900))

@@ -6,6 +6,7 @@ import pytest
 
 from lambdas.respond.complaints import Complaint
 from lambdas.respond.console_facts import ConsoleFacts, Ready, has_text, read_console_facts
+from tests.lambdas.consoles import ARM_BEFORE, ARM_CRASH_KERNEL
 
 BANNER = "[    0.000000] Linux version {} (builder@host) (gcc 12.2.0) #1 SMP\n"
 COMMAND_LINE = "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=/dev/nvme0n1p1 crashkernel=256M\n"
@@ -120,6 +121,8 @@ PANIC = "[ 1234.567890] Kernel panic - not syncing: NMI: Not continuing\n"
     [
         pytest.param(QUIET_BOOT + PANIC + CRASH_BOOT, True, id="boots-the-crash-kernel"),
         pytest.param(QUIET_BOOT + PANIC, True, id="has-panicked"),
+        pytest.param(ARM_BEFORE + ARM_CRASH_KERNEL, True, id="boots-the-crash-kernel-of-arm64"),
+        pytest.param(ARM_CRASH_KERNEL + ARM_BEFORE, False, id="boot-after-the-dump-of-arm64"),
         pytest.param(PROGRESS * 900, True, id="progress-has-pushed-out-the-banner"),
         pytest.param(QUIET_BOOT + PROGRESS, True, id="quiet-crash-kernel-dumps"),
         pytest.param(CRASH_BOOT + PROGRESS + QUIET_BOOT, False, id="quiet-boot-after-the-dump"),

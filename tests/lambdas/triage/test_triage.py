@@ -5,6 +5,7 @@ import re
 import pytest
 
 from lambdas.triage import CrashClass, Triage, triage
+from tests.lambdas.consoles import ARM_BEFORE, ARM_CRASH_KERNEL
 from tests.lambdas.triage.triage_cases import CASES, LOGS, Case, read
 
 # Each class, each form of a report, both architectures: what a log came through changes nothing else.
@@ -200,6 +201,11 @@ def test_the_crash_kernels_own_boot_is_not_taken_for_the_crashed_one() -> None:
     boot = "[    0.000000] Linux version {} (builder) #1 SMP\n[    0.000000] Command line: ro {}\n"
     console = boot.format("6.1.9-crashed", "") + boot.format("6.1.9-crash-kernel", "elfcorehdr=0x6b000000")
     assert triage("", console=console + boot.format("6.1.9-after", "")).kernel_release == "6.1.9-crashed"
+
+
+def test_the_crash_kernel_of_arm64_is_not_taken_for_the_crashed_boot() -> None:
+    crashed = ARM_BEFORE.replace("6.1.0-28", "6.1.0-27")
+    assert triage("", console=crashed + ARM_CRASH_KERNEL).kernel_release == "6.1.0-27-cloud-arm64"
 
 
 def test_knows_nothing_of_an_empty_log() -> None:
