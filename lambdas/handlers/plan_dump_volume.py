@@ -20,8 +20,16 @@ from lambdas.provision.choose_volume import (
     plan_size_gib,
     read_dump_volumes,
 )
-from lambdas.provision.provision_input import IN_GUEST_TRIGGERS, Parameters, ProvisionInput, document_parameters
+from lambdas.provision.provision_input import (
+    IN_GUEST_TRIGGERS,
+    X86_SYSCTLS,
+    Parameters,
+    ProvisionInput,
+    document_parameters,
+    without_x86_sysctls,
+)
 from lambdas.provision.reboot import why_not_reboot
+from lambdas.runtime.document_settings import DocumentSettings
 from lambdas.runtime.environment import Provisioning, RecordKeeping
 from lambdas.runtime.errors import (
     InvalidInput,
@@ -55,8 +63,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     is_reboot_allowed = settings.allow_reboot if given.reboot is None else given.reboot
     why_not = why_not_reboot(instance) if is_reboot_allowed else ""
     reboot = is_reboot_allowed and not why_not
+    own = settings.document_settings
+    if not instance_type.takes_interrupt:
+        own = without_x86_sysctls(own)
     parameters = document_parameters(
-        settings.document_settings.overridden_by(given), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
+        own.overridden_by(given), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
     )
     require_survival(instance, final_action=parameters.configure["finalAction"][0])
     logger.info("Plan for %s: %s", instance.instance_id, choice)
@@ -70,7 +81,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "checkParameters": parameters.check,
         "reboot": reboot,
         "whyNotReboot": why_not,
-        "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure),
+        "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure, settings.document_settings),
         "conflictingAlarms": _conflicting_alarms(instance.instance_id),
     }
 
@@ -80,15 +91,20 @@ def _conflicting_alarms(instance_id: str) -> list[str]:
     return sorted({str(rival) for metric in METRICS for rival in read_rival_alarms(instance_id, metric)})
 
 
-def _diagnostic_interrupt(instance_type: InstanceType, configured: Parameters) -> dict[str, str]:
-    """Whether EC2 can interrupt this instance."""
+def _diagnostic_interrupt(
+    instance_type: InstanceType, configured: Parameters, of_fleet: DocumentSettings
+) -> dict[str, str]:
+    """Whether EC2 can interrupt this instance, and what happens instead."""
     if instance_type.takes_interrupt:
         return {"status": "supported", "detail": "EC2 can interrupt the instance when it hangs."}
     triggers = ", ".join(name for name in IN_GUEST_TRIGGERS if configured[name] == ["1"]) or "none"
+    wanted = of_fleet.panic_sysctls.model_dump()
+    left_out = ", ".join(name for name in X86_SYSCTLS if wanted[name] and configured[name] == ["0"])
     return {
         "status": "unsupported",
         "detail": f"EC2 sends no diagnostic interrupt to {', '.join(instance_type.architectures)}. These sysctls make"
-        f" the kernel panic instead: {triggers}. After such a dump, start CollectVmcore with its instanceId.",
+        f" the kernel panic instead: {triggers}. After such a dump, start CollectVmcore with its instanceId."
+        + (f" Of the settings, these are left out, which only x86_64 has: {left_out}." if left_out else ""),
     }
 
 

@@ -15,6 +15,9 @@ _LARGEST_VOLUME_GIB = 65_536
 # Not hung_task_panic: a task is blocked for minutes when a volume pauses, and then goes on.
 IN_GUEST_TRIGGERS = ("softlockup_panic", "panic_on_oops", "panic_on_rcu_stall")
 
+# Kernels of arm64 have no such sysctl, and configure_kdump refuses to set what a kernel lacks.
+X86_SYSCTLS = ("hardlockup_panic", "panic_on_io_nmi", "panic_on_unrecovered_nmi", "panic_on_stackoverflow")
+
 Parameters = dict[str, list[str]]
 
 
@@ -33,6 +36,14 @@ class DocumentParameters:
     prepare: Parameters
     configure: Parameters
     check: Parameters
+
+
+def without_x86_sysctls(settings: DocumentSettings) -> DocumentSettings:
+    """What the fleet's settings mean on arm64."""
+    sysctls = settings.panic_sysctls.model_dump(exclude_unset=True)
+    kept = {name: value for name, value in sysctls.items() if name not in X86_SYSCTLS}
+    values = settings.document_settings().model_dump(by_alias=True, exclude_unset=True)
+    return DocumentSettings.model_validate(values | {"panicSysctls": kept})
 
 
 def document_parameters(settings: DocumentSettings, *, reboot: bool, takes_interrupt: bool) -> DocumentParameters:

@@ -78,6 +78,25 @@ def test_setting_that_was_chosen_wins_over_what_graviton_gets_by_default(
     assert planned["configureParameters"]["unknown_nmi_panic"] == ["0"]
 
 
+def test_a_setting_of_the_fleet_that_only_x86_has_is_left_out_on_graviton_and_said(
+    launch: Launch, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"panicSysctls": {"hardlockup_panic": 1, "panic_on_io_nmi": 1, "hung_task_panic": 1}}
+    monkeypatch.setenv("DOCUMENT_SETTINGS", json.dumps(chosen))
+
+    planned = plan(context, launch(instance_type="t4g.micro"))
+
+    assert _sysctls_on(planned) == {*TRIGGERS, "hung_task_panic"}
+    assert (
+        "left out, which only x86_64 has: hardlockup_panic, panic_on_io_nmi."
+        in (planned["diagnosticInterrupt"]["detail"])
+    )
+    # What is asked for this very instance, its kernel must have: configure_kdump says so if not.
+    asked = plan(context, launch(instance_type="t4g.micro"), panicSysctls={"hardlockup_panic": 1})
+    assert asked["configureParameters"]["hardlockup_panic"] == ["1"]
+    assert plan(context, launch())["configureParameters"]["hardlockup_panic"] == ["1"]
+
+
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
