@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue
+from lambdas.conclude.rescue_verdict import RescueEnding, decide_rescue, explain_incomplete
 from lambdas.incident.record import Incident, Verdict
 from lambdas.respond.interrupt import verdict_of_refusal
 from lambdas.runtime.visible_text import one_line
@@ -38,6 +38,9 @@ class Ending:
     phase_detail: str = ""
     saw_crash_kernel: bool = False
     found_status: str = ""
+    # An incomplete vmcore has no byte; the kernel's log lies beside it.
+    is_empty: bool = False
+    has_log: bool = False
     is_verified: bool = False
     is_opened: bool = False
     # A sentence for the user: whether the instance can dump again.
@@ -66,7 +69,7 @@ def decide_verdict(ending: Ending, *, instance_id: str) -> Conclusion:
     if ending.error:
         return _of_error(ending, instance_id)
     if ending.found_status == "incomplete":
-        reason = "The crash kernel did not finish the vmcore, which stays on the instance. The log is in the bucket."
+        reason = explain_incomplete("the instance", is_empty=ending.is_empty, has_log=ending.has_log)
         return Conclusion(Verdict.INCOMPLETE, reason)
     return _of_phase(ending, instance_id)
 
@@ -100,6 +103,8 @@ def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
         error=ending.error,
         cause=ending.cause,
         found_status=ending.found_status,
+        is_empty=ending.is_empty,
+        has_log=ending.has_log,
         is_verified=ending.is_verified,
         is_opened=ending.is_opened,
         is_crash_expected=ending.is_crash_expected,
@@ -120,6 +125,8 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
         phase_detail=_text(watch, "detail"),
         saw_crash_kernel=watch.get("sawCrashKernel") is True,
         found_status=_text(found, "status"),
+        is_empty=_object(found, "vmcore").get("sizeBytes") == 0,
+        has_log=bool(_object(found, "dmesg")),
         is_verified=verified.get("verified") is True,
         is_opened=bool(_object(event, "opened").get("kernelRelease")),
         readiness=_readiness(_object(event, "kdump"), _object(event, "unchecked")),

@@ -15,6 +15,9 @@ class RescueEnding:
     error: str = ""
     cause: str = ""
     found_status: str = ""
+    # An incomplete vmcore has no byte; the kernel's log lies beside it.
+    is_empty: bool = False
+    has_log: bool = False
     is_verified: bool = False
     is_opened: bool = False
     is_crash_expected: bool = False
@@ -48,10 +51,19 @@ def _decide(ending: RescueEnding, instance_id: str, incident_id: str) -> tuple[V
         again += f' CollectVmcore with {{"instanceId": "{instance_id}"}}.'
         return Verdict.FAILED, f"Nothing was rescued. {message} The data on {volume} was not touched. {again}"
     if ending.found_status == "incomplete":
-        return Verdict.INCOMPLETE, (
-            f"The crash kernel did not finish the vmcore, which stays on {volume}. The log is in the bucket."
-        )
+        return Verdict.INCOMPLETE, explain_incomplete(volume, is_empty=ending.is_empty, has_log=ending.has_log)
     return Verdict.FAILED, f"The rescue ended before it had any result. The data on {volume} was not touched."
+
+
+def explain_incomplete(place: str, *, is_empty: bool, has_log: bool) -> str:
+    """Why nothing more is in the bucket, and what of it is there."""
+    log = "The log is in the bucket." if has_log else "There is no log beside it either; the console may tell more."
+    if is_empty:
+        return (
+            f"The crash kernel wrote nothing into the vmcore on {place}: makedumpfile failed there. {log} The next dump"
+            " fails the same way: check_kdump and docs/readiness.md help to find out why."
+        )
+    return f"The crash kernel did not finish the vmcore, which stays on {place}. {log}"
 
 
 def _of_verified(ending: RescueEnding, volume: str) -> tuple[Verdict, str]:

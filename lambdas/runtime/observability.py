@@ -82,7 +82,8 @@ def _busy(error: Exception) -> AwsUnavailable | None:
         return AwsUnavailable(f"AWS did not answer ({type(error).__name__}).", AwsUnavailable.next_step)
     if not isinstance(error, ClientError):
         return None
-    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+    code = error.response["Error"].get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code not in _THROTTLED and status != HTTPStatus.TOO_MANY_REQUESTS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return None
     return AwsUnavailable(f"AWS answered {error.operation_name} with {code}.", AwsUnavailable.next_step)

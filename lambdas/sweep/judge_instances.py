@@ -7,8 +7,8 @@ from lambdas.runtime.visible_text import clip
 from lambdas.sweep.case import Action, Case, Finding
 from lambdas.sweep.found import Checked, IncidentFacts, InStandby
 
-# This boot reserved too little memory for a crash kernel.
-_REBOOT_PENDING = "reboot-pending"
+# With a crash kernel loaded all the same: this boot reserved too little memory, or the last dump could not be written.
+_DUMP_IMPOSSIBLE = frozenset({"reboot-pending", "last-dump-failed"})
 # For the report and a line of the log; check_kdump on the instance says all.
 _LONGEST_FAULTS = 2_000
 
@@ -69,7 +69,7 @@ def judge_readiness(case: Case, checked: Checked) -> Iterator[Finding]:
     faults = clip("; ".join(f"{code}: {observed}" for code, observed in checked.faults.items()), _LONGEST_FAULTS)
     # The other faults depend on the mount point, which the sweep may not know: it checks with the deployment's setting,
     # and an execution's input can override that.
-    is_impossible = checked.is_crash_kernel_loaded is False or _REBOOT_PENDING in checked.faults
+    is_impossible = checked.is_crash_kernel_loaded is False or bool(_DUMP_IMPOSSIBLE & set(checked.faults))
     yield Finding(
         kind="not-ready",
         subject=checked.instance_id,

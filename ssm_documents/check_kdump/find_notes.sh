@@ -1,5 +1,5 @@
 #!/bin/bash
-# The notes: facts worth knowing although the host can dump.
+# The notes: facts worth knowing although the host can dump; and what the dumps that are there tell.
 # Since this version the agent passes parameters as environment variables; older ones put them into the script.
 ENV_VAR_AGENT=3.3.2746.0
 
@@ -22,10 +22,20 @@ find_old_agent() {
   fi
 }
 
+# The newest dump alone: whoever mends what made one fail removes it.
+find_failed_dump() {
+  local path
+  path="$(sed -n '1s/^[0-9]* //p' "$WORK_DIR/dumps")"
+  if [[ -n "$path" && ! -s "$path" ]]; then
+    finding last-dump-failed "${path#"$HOST_ROOT"} is empty: the crash kernel could not write the last dump" "find out why (the console of that crash, and makedumpfile's words in it), mend it, then remove ${path#"$HOST_ROOT"}"
+  fi
+}
+
 find_uncollected_dump() {
   local epoch path
   is_mounted "$SSM_mountPoint" || return 0
   dumps >"$WORK_DIR/dumps" || true
+  find_failed_dump
   while read -r epoch path; do
     if is_dump_complete "$path"; then
       note_finding uncollected-dump "${path#"$HOST_ROOT"}, $(($(size_of "$path") >> 20)) MiB, was written $(TZ=UTC printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$epoch") and is still here" "start CollectVmcore with this instance's id"

@@ -161,6 +161,9 @@ EVERYWHERE: dict[str, Spoil] = {
         lambda root: install_agent(root, "3.2.2303.0", "snap/amazon-ssm-agent/current/amazon-ssm-agent"),
         is_note=True,
     ),
+    "dump-without-a-byte": Spoil(
+        "last-dump-failed", lambda root: root.write("var/crash/202611230213/dump.202611230213", "")
+    ),
     "dump-left": Spoil("uncollected-dump", _leave_dump, is_note=True),
 }
 

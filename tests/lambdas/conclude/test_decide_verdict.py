@@ -65,7 +65,15 @@ CRASHED: dict[str, Any] = {"is_crash_expected": True, "is_crashed": True}
             "left no vmcore",
             id="the-error-knows-better-than-failed",
         ),
-        pytest.param(Ending(found_status="incomplete"), Verdict.INCOMPLETE, "did not finish", id="incomplete"),
+        pytest.param(
+            Ending(found_status="incomplete", has_log=True), Verdict.INCOMPLETE, "log is in the bucket", id="incomplete"
+        ),
+        pytest.param(
+            Ending(found_status="incomplete"), Verdict.INCOMPLETE, "did not finish", id="incomplete-without-log"
+        ),
+        pytest.param(
+            Ending(found_status="incomplete", is_empty=True), Verdict.INCOMPLETE, "wrote nothing into", id="empty"
+        ),
         pytest.param(
             Ending(error="VmcoreNotFound", cause="Nothing in /var/crash.", **CRASHED),
             Verdict.PANIC_NO_DUMP,

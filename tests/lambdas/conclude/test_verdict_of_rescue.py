@@ -56,7 +56,10 @@ LOST = replace(RESCUED, is_verified=False, is_opened=False)
         pytest.param(replace(LOST, error="VmcoreNotFound"), "failed", ["VmcoreNotFound"], id="no crash was seen"),
         pytest.param(replace(LOST, error="InstanceNotEnrolled"), "refused", ["InstanceNotEnrolled"], id="opted out"),
         pytest.param(
-            replace(LOST, found_status="incomplete"), "incomplete", ["stays on its dump volume"], id="incomplete"
+            replace(LOST, found_status="incomplete"),
+            "incomplete",
+            ["stays on its dump volume", "no log beside it"],
+            id="incomplete",
         ),
         pytest.param(
             RescueEnding(), "failed", ["was not collected from", "before it had any result"], id="nothing known"
