@@ -8,6 +8,7 @@ find_everything() {
   find_target_faults
   family find_faults "$SSM_mountPoint"
   find_loading_faults
+  find_arm64_faults
   find_initramfs_faults
   find_action_faults
   find_second_panic_path

@@ -71,6 +71,33 @@ def _run_a_newer_kernel(root: FakeRoot) -> None:
     root.write("makedumpfile-version", "1.7.6\n")
 
 
+def _run_on_arm64(root: FakeRoot, symbols: str) -> None:
+    """With the kernel symbols that it lists."""
+    root.write("machine", "aarch64\n")
+    (root.path / "proc/sys/kernel/unknown_nmi_panic").unlink(missing_ok=True)
+    # configure_kdump takes it out on arm64.
+    for configuration in root.path.glob("etc/default/kdump-tools"):
+        configuration.write_text(configuration.read_text().replace(" irqpoll", ""))
+    root.write("proc/kallsyms", symbols)
+    root.write("proc/kcore", "")
+    root.install("makedumpfile")
+
+
+def _list_no_text(root: FakeRoot) -> None:
+    # As of Debian 12: neither all symbols nor kexec_file_load.
+    _run_on_arm64(root, "ffff800008010000 T _stext\nffff800008010000 T __irqentry_text_start\n")
+    root.write(f"boot/config-{root.host.kernel}", "CONFIG_KEXEC=y\n# CONFIG_KEXEC_FILE is not set\n")
+
+
+def _have_addresses_that_makedumpfile_does_not_know(root: FakeRoot) -> None:
+    _run_on_arm64(root, "ffff800080000000 T _text\n")
+    root.write(
+        "makedumpfile-says",
+        "The kernel version is not supported.\nThe makedumpfile operation may be incomplete.\n"
+        "vaddr_to_paddr_arm64: Can't get a valid pgd.\n\nmakedumpfile Failed.\n",
+    )
+
+
 def _disable_kexec_before_loading(root: FakeRoot) -> None:
     root.write("proc/sys/kernel/kexec_load_disabled", "1\n")
     root.write("sys/kernel/kexec_crash_loaded", "0\n")
@@ -93,6 +120,10 @@ EVERYWHERE: dict[str, Spoil] = {
     "no-crash-kernel-may-be-loaded-now": Spoil("kexec-load-disabled", _disable_kexec_before_loading),
     "no-other-crash-kernel-may-be-loaded": Spoil(
         "kexec-load-disabled", lambda root: root.write("proc/sys/kernel/kexec_load_disabled", "1\n"), is_note=True
+    ),
+    "arm64-without-the-symbol-that-kexec-needs": Spoil("kernel-symbol-missing", _list_no_text),
+    "arm64-with-addresses-of-52-bits": Spoil(
+        "makedumpfile-cannot-read", _have_addresses_that_makedumpfile_does_not_know
     ),
     "service-disabled": Spoil("service-disabled", lambda root: root.write(f"units/{root.host.service}", "disabled\n")),
     "not-in-fstab": Spoil(
