@@ -140,15 +140,22 @@ def telling_names(trace: Sequence[Frame]) -> list[str]:
 
 def is_of_interrupt(frame: Frame) -> bool:
     """Whether only an interrupt calls this: below it is what was interrupted."""
-    return _INTERRUPTS.fullmatch(function_name(frame.symbol)) is not None
+    return _is_interrupt(function_name(frame.symbol))
 
 
 def is_idle(trace: Sequence[Frame]) -> bool:
     """Whether a CPU did nothing. A softirq of an idle CPU is not idle."""
-    names = [function_name(frame.symbol) for frame in trace if frame.is_reliable]
-    awake = [name for name in names if not _HALT.fullmatch(name)]
-    first = next((name for name in awake if _IDLE.fullmatch(name) or not _is_machinery(name)), "")
-    return bool(names) and (not awake or _IDLE.fullmatch(first) is not None)
+    is_halted = False
+    for frame in trace:
+        if not frame.is_reliable:
+            continue
+        name = function_name(frame.symbol)
+        is_halted = True
+        if _is_idle(name):
+            return True
+        if not _is_machinery(name):
+            return False
+    return is_halted and all(_HALT.fullmatch(function_name(frame.symbol)) for frame in trace if frame.is_reliable)
 
 
 def is_waiting(trace: Sequence[Frame]) -> bool:
@@ -181,3 +188,13 @@ def _is_machinery(name: str) -> bool:
     return any(
         pattern.fullmatch(name) for pattern in (_LOCKS, _CALLED_FOR_OTHERS, _DEVICE_WAITS, _CPU_WAITS, _HALT, _BOTTOM)
     )
+
+
+@lru_cache(maxsize=4096)
+def _is_idle(name: str) -> bool:
+    return _IDLE.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_interrupt(name: str) -> bool:
+    return _INTERRUPTS.fullmatch(name) is not None

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from lambdas.triage.blame import is_of_interrupt
 from lambdas.triage.model import Frame, InstructionPointer
@@ -36,6 +37,11 @@ class Where:
     is_in_interrupt: bool = False
 
 
+def sleeping_trace(report: Report) -> tuple[Frame, ...]:
+    """The trace of a task that sleeps, which no interrupt can have at fault."""
+    return _where(report, is_interruption=False).trace
+
+
 def exception_trace(report: Report, *, is_interruption: bool) -> Where:
     """is_interruption: an interrupt (NMI, watchdog, tick) made the report, so the code that it interrupted counts."""
     where = _where(report, is_interruption=is_interruption)
@@ -47,9 +53,11 @@ def _is_in_interrupt(report: Report, where: Where) -> bool:
     # arm64 prints no markers.
     if any(is_of_interrupt(frame) for frame in sure):
         return True
-    first = next((place for place, frame in enumerate(report.frames) if sure[1:] and frame is sure[1]), None)
-    if first is None:
+    if len(sure) < 2:
         return False
+    # The first may be the pointer's, which is no line of the report. The trace ends as the report does.
+    second = [place for place, frame in enumerate(where.trace) if frame.is_reliable][1]
+    first = len(report.frames) - len(where.trace) + second
     said = [marker for before, marker in report.markers if before <= first and marker.strip("/") != "NMI"]
     inside = [marker in _INTERRUPT_BEGINS for marker in said if marker in _INTERRUPT_BEGINS | _INTERRUPT_ENDS]
     return bool(inside) and inside[-1]
@@ -101,11 +109,15 @@ def _interrupted(report: Report) -> Where:
 
 
 def _without_plumbing(frames: list[Frame]) -> tuple[Frame, ...]:
-    places = [place for place, frame in enumerate(frames) if frame.is_reliable]
-    for place in places:
-        if not _PLUMBING.fullmatch(frames[place].symbol):
+    for place, frame in enumerate(frames):
+        if frame.is_reliable and not _is_plumbing(frame.symbol):
             return tuple(frames[place:])
     return ()
+
+
+@lru_cache(maxsize=4096)
+def _is_plumbing(symbol: str) -> bool:
+    return _PLUMBING.fullmatch(symbol) is not None
 
 
 def _without_doubtful_top(frames: list[Frame]) -> tuple[Frame, ...]:

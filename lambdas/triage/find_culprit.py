@@ -1,15 +1,24 @@
-"""Finds the class of a crash, and the report in the log that shows its cause. Pure."""
+"""Finds the class of a crash, and the report in the log that shows its cause: panics and oopses. Pure.
+
+find_hang.py has the rules for lockups, stalls and blocked tasks.
+"""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
-from lambdas.triage.blame import is_idle, is_waiting, waits_for_device, waits_for_lock
 from lambdas.triage.exception_trace import Where, exception_trace
+from lambdas.triage.find_hang import (
+    lock_owners,
+    report_of_the_hang,
+    report_of_the_hard_lockup,
+    report_of_the_stall,
+    task_to_blame,
+    waiter_of,
+)
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
-from lambdas.triage.reports import Report
+from lambdas.triage.reports import Report, last_of, reports_before
 
 # An interrupt reports these; the task at fault itself reports the others.
 _INTERRUPTIONS = {
@@ -20,16 +29,6 @@ _INTERRUPTIONS = {
     CrashClass.WATCHDOG,
     CrashClass.MACHINE_CHECK,
 }
-# A lockup detector's report this long before the interrupt still belongs to the hang.
-_HANG_SECONDS = 1800
-# rcu: 	1-....: (5249 ticks this GP) idle=74c/1/0x4000000000000000 softirq=8041/8041 fqs=2576
-_STALLED_CPU = re.compile(r"(?:rcu: )?\s{0,8}(\d{1,5})-[.!oOS?D]{1,8}[:!]")
-# rcu: 	Tasks blocked on level-0 rcu_node (CPUs 0-3): P4120 P811/1:b..l
-_READERS = re.compile(
-    r"(?:rcu: )?\s{0,8}Tasks blocked on level-\d+ rcu_node \(CPUs [\d-]{1,12}\): (?P<readers>.{1,300})"
-)
-_STALL_LINES = 40
-_IDLE = re.compile(r"swapper(?:/\d+)?")
 # Oopses within this time of each other are one trouble.
 _BURST_SECONDS = 30
 _TRAP = re.compile(r"(?:asm_)?exc_invalid_op|(?:do_)?invalid_op|(?:call_)?b(?:rk|ug)_(?:break_hook|handler)|el1_dbg")
@@ -66,7 +65,7 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     """Without a panic or an oops the class is unknown, whatever warnings there are."""
     # What follows the first panic is its consequence.
     panic = next((report for report in reports if report.has(titles.PANIC)), None)
-    before = _before(reports, panic)
+    before = reports_before(reports, panic)
     oops = _first_of_the_last_oopses(before)
     detail = title.detail if panic and (title := panic.has(titles.PANIC)) else ""
     crash_class = titles.class_of_panic(detail) if panic else None
@@ -80,10 +79,10 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     elif panic:
         found = _described(crash_class or CrashClass.PANIC, panic, _panic_report(panic, reports), detail=detail)
     else:
-        sysrq = _last(reports, titles.SYSRQ)
+        sysrq = last_of(reports, titles.SYSRQ)
         return _described(CrashClass.SYSRQ, sysrq, sysrq, detail="") if sysrq else Culprit()
     return replace(
-        found, earlier=_earlier_fault(before, found), lock_owner=_lock_owners(reports).get(_waiter(found.task))
+        found, earlier=_earlier_fault(before, found), lock_owner=lock_owners(reports).get(waiter_of(found.task))
     )
 
 
@@ -113,33 +112,24 @@ def _earlier_fault(before: list[Report], found: Culprit) -> Report | None:
     return None
 
 
-def _lock_owners(reports: list[Report]) -> dict[str, Report]:
-    """By waiter, the last report of the task that likely holds its lock."""
-    return {title.detail: each for each in reports if (title := each.has(titles.LOCK_OWNER)) is not None}
-
-
-def _waiter(task: Task | None) -> str:
-    return f"{task.name}:{task.pid}" if task else ""
-
-
 def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lines: list[Line]) -> Culprit:
-    before = _before(reports, panic)
+    before = reports_before(reports, panic)
     if crash_class == CrashClass.HUNG_TASK:
         # Who panics is the detector, and its trace says nothing.
-        blocked = _first_to_blame(before)
+        blocked = task_to_blame(before)
         return (
             _described(crash_class, panic, blocked, detail="")
             if blocked
             else Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
         )
     shown = {
-        CrashClass.SOFT_LOCKUP: lambda: _last(before, titles.SOFT_LOCKUP),
-        CrashClass.HARD_LOCKUP: lambda: _hard_locked(before),
-        CrashClass.RCU_STALL: lambda: _stalled(before, lines),
-        CrashClass.OUT_OF_MEMORY: lambda: _last(before, titles.OUT_OF_MEMORY),
-        CrashClass.MACHINE_CHECK: lambda: _last(before, titles.MACHINE_CHECK),
-        CrashClass.STACK_OVERFLOW: lambda: _last(before, titles.OOPS),
-        CrashClass.NMI_HANG: lambda: _seen_hanging(before, panic, lines),
+        CrashClass.SOFT_LOCKUP: lambda: last_of(before, titles.SOFT_LOCKUP),
+        CrashClass.HARD_LOCKUP: lambda: report_of_the_hard_lockup(before),
+        CrashClass.RCU_STALL: lambda: report_of_the_stall(before, lines),
+        CrashClass.OUT_OF_MEMORY: lambda: last_of(before, titles.OUT_OF_MEMORY),
+        CrashClass.MACHINE_CHECK: lambda: last_of(before, titles.MACHINE_CHECK),
+        CrashClass.STACK_OVERFLOW: lambda: last_of(before, titles.OOPS),
+        CrashClass.NMI_HANG: lambda: report_of_the_hang(before, panic, lines, oops=_first_of_the_last_oopses(before)),
     }.get(crash_class, lambda: None)()
     if shown is None:
         shown = panic
@@ -179,7 +169,7 @@ def _is_trapped(crash_class: CrashClass, shown: Report) -> bool:
 
 def _of_oops(oops: Report, panic: Report | None, reports: list[Report]) -> Culprit:
     crash_class = titles.class_of_oops(oops.titles)
-    sysrq = _last(_before(reports, oops, inclusive=True), titles.SYSRQ)
+    sysrq = last_of(reports_before(reports, oops, inclusive=True), titles.SYSRQ)
     where = exception_trace(oops, is_interruption=False)
     # Before Linux 5.7 sysrq-c crashed the kernel by a write to address 0.
     if where.pointer and where.pointer.symbol == "sysrq_handle_crash":
@@ -196,124 +186,8 @@ def _panic_report(panic: Report, reports: list[Report]) -> Report:
     """For panic_on_warn and KASAN the report before the panic shows the place, if there is one."""
     detail = title.text if (title := panic.has(titles.PANIC)) else ""
     if "panic_on_warn" in detail or "KASAN" in detail or "UBSAN" in detail:
-        before = _before(reports, panic)
-        shown = _last(before, titles.WARNING) or _last(before, titles.OOPS)
+        before = reports_before(reports, panic)
+        shown = last_of(before, titles.WARNING) or last_of(before, titles.OOPS)
         if shown is not None and shown.is_begun:
             return shown
     return panic
-
-
-def _hard_locked(before: list[Report]) -> Report | None:
-    locked = _last(before, titles.HARD_LOCKUP)
-    if locked is None:
-        return None
-    title = locked.has(titles.HARD_LOCKUP)
-    cpu = title.cpu if title else None
-    # The buddy detector (Linux 6.5) reports from another CPU; the right trace is the backtrace that it requested.
-    requested = [
-        each for each in before if each.index > locked.index and each.has(titles.NMI_BACKTRACE) and each.cpu == cpu
-    ]
-    own = locked.task is not None and locked.cpu == cpu
-    return locked if own or not requested else requested[-1]
-
-
-def _first_to_blame(before: list[Report]) -> Report | None:
-    """Of the tasks that were blocked longest, in whatever order they were found: the one that waits for a device or the
-    network, and not for another task."""
-    blocked = [each for each in before if each.has(titles.HUNG_TASK) or each.state == "D"]
-    longest = max((_blocked_seconds(each) for each in blocked), default=0)
-    candidates = [each for each in blocked if _blocked_seconds(each) == longest]
-    owners = _lock_owners(before)
-    return min(candidates, key=lambda each: _distance_to_the_cause(each, owners), default=None)
-
-
-def _blocked_seconds(report: Report) -> int:
-    return (title.seconds or 0) if (title := report.has(titles.HUNG_TASK)) else 0
-
-
-def _distance_to_the_cause(blocked: Report, owners: dict[str, Report]) -> int:
-    trace = exception_trace(blocked, is_interruption=False).trace
-    if waits_for_device(trace):
-        return 0
-    if _waiter(blocked.task) in owners:
-        return 3
-    return 2 if waits_for_lock(trace) else 1
-
-
-def _stalled(before: list[Report], lines: list[Line]) -> Report | None:
-    """The stalled CPU's backtrace; a self-detected stall's report has it itself."""
-    stall = _last(before, titles.RCU_STALL)
-    if stall is None:
-        return None
-    title = stall.has(titles.RCU_STALL)
-    cpus = _stalled_cpus(stall, lines) | {int(each) for each in (title.detail if title else "").split()}
-    later = [each for each in before if each.index > stall.index and each.has(titles.NMI_BACKTRACE) and each.task]
-    named = [each for each in later if each.cpu in cpus]
-    if named:
-        return named[0]
-    if title and "self-detected" in title.text and stall.is_begun:
-        return stall
-    preempted = _preempted_reader(stall, before, lines)
-    return preempted or next((each for each in later if not _is_idle(each)), None)
-
-
-def _preempted_reader(stall: Report, before: list[Report], lines: list[Line]) -> Report | None:
-    """On a kernel that preempts readers, the one that lets no grace period end may be on no CPU."""
-    said = [found["readers"] for line in _near(stall, lines) if (found := _READERS.match(line.text)) is not None]
-    pids = {int(pid) for pid in re.findall(r"\bP(\d{1,10})", " ".join(said))}
-    shown = (each for each in before if each.index >= stall.index and each.state and each.task is not None)
-    return next((each for each in shown if each.task is not None and each.task.pid in pids), None)
-
-
-def _near(stall: Report, lines: list[Line]) -> list[Line]:
-    return lines[stall.index + 1 : stall.index + 1 + _STALL_LINES]
-
-
-def _stalled_cpus(stall: Report, lines: list[Line]) -> set[int]:
-    near = _near(stall, lines)
-    return {int(found[1]) for line in near if (found := _STALLED_CPU.match(line.text)) is not None}
-
-
-def _seen_hanging(before: list[Report], panic: Report, lines: list[Line]) -> Report | None:
-    """The interrupt reaches one CPU. If that was idle, another report may show what hung: a lockup, a stall, the oops
-    of a task that never gave its locks back, or the task that others wait for."""
-    if not _is_idle(panic):
-        return panic
-    recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= _HANG_SECONDS]
-    for kind in (titles.HARD_LOCKUP, titles.SOFT_LOCKUP):
-        found = _hard_locked(recent) if kind == titles.HARD_LOCKUP else _last(recent, kind)
-        if found is not None and found.is_begun:
-            return found
-    stalled = _stalled(recent, lines)
-    if stalled is not None and not _is_idle(stalled):
-        return stalled
-    oops = _first_of_the_last_oopses(before)
-    if oops is not None and oops.is_begun and not titles.is_survivable(oops.titles):
-        return oops
-    # Of the CPUs that sysrq-l or the like showed: one that does not just wait for another.
-    busy = [each for each in recent if each.has(titles.NMI_BACKTRACE) and each.task and not _is_idle(each)]
-    if busy:
-        return min(busy, key=lambda each: is_waiting(exception_trace(each, is_interruption=True).trace))
-    return _first_to_blame(recent) or panic
-
-
-def _is_idle(report: Report) -> bool:
-    """Whether its CPU had nothing to do. In a softirq the idle task is only who was interrupted."""
-    if report.task is None or report.task.pid != 0 or not _IDLE.fullmatch(report.task.name):
-        return False
-    trace = exception_trace(report, is_interruption=True).trace
-    return not trace or is_idle(trace)
-
-
-def _last(reports: Iterable[Report], kind: str) -> Report | None:
-    found = None
-    for report in reports:
-        if report.has(kind):
-            found = report
-    return found
-
-
-def _before(reports: list[Report], end: Report | None, *, inclusive: bool = False) -> list[Report]:
-    if end is None:
-        return reports
-    return [each for each in reports if each.index < end.index or (inclusive and each is end)]

@@ -6,6 +6,7 @@ __show_regs and dump_backtrace_entry in arch/arm64/kernel, sched_show_task in ke
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lambdas.triage.model import Frame, InstructionPointer, Task
@@ -68,12 +69,16 @@ def read_marker(text: str) -> tuple[str, str]:
     return (found["name"], text[found.end() :]) if found else ("", text)
 
 
+@lru_cache(maxsize=8192)
 def read_frame(text: str) -> Frame | None:
-    """A line of a call trace."""
-    found = _FRAME.match(text) if "+0x" in text else None
-    if found is None:
-        return None
-    return Frame(**_place(found), is_reliable=found["doubt"] is None)
+    """A line of a call trace. The traces of one log have most of their lines in common: equal lines, one object."""
+    found = _FRAME.match(text)
+    return Frame(**_place(found), is_reliable=found["doubt"] is None) if found else None
+
+
+def is_frame(text: str) -> bool:
+    """Whether a line is one of a call trace."""
+    return _FRAME.match(text) is not None
 
 
 def read_instruction_pointer(text: str) -> InstructionPointer | None:
@@ -103,7 +108,7 @@ def read_who(text: str) -> Who | None:
 
 def read_hardware(text: str) -> str:
     """What the firmware calls the machine, or ""."""
-    found = _HARDWARE.match(text)
+    found = _HARDWARE.match(text) if text.startswith("Hardware name: ") else None
     return found[1].strip() if found else ""
 
 

@@ -30,6 +30,12 @@ _ARM = re.compile(
     r"Linux version .{1,200}\(aarch64-linux-gnu-gcc|Booting Linux on physical CPU|pstate: [0-9a-f]{8}|pc : "
     r"|x29: [0-9a-f]{16}|CPU features: detected|Call trace:"
 )
+# Their first letters, and those of the lines about CPUs: a fast check.
+_TELLING = (
+    *("Linux version ", "BIOS-e820: ", "x86/", "RIP: 00", "RAX: ", "Call ", "Booting Linux", "pstate: ", "pc : "),
+    *("x29: ", "CPU features: "),
+)
+_BRINGING_UP = ("smp: ", "x86: ", "Brought up ", "Booted up ")
 
 # active_anon:126 inactive_anon:484213 isolated_anon:0 (pages) · Node 0 active_anon:504kB inactive_anon:1936852kB …
 _COUNT = re.compile(r"\b(\w{2,30}):(\d{1,14})(?!\d)(kB)?")
@@ -51,8 +57,8 @@ _MOST_MODULES = 1024
 
 def kernel_release(lines: list[Line]) -> str:
     """The release in the last boot banner."""
-    found = [match[1] for line in lines if (match := _VERSION.match(line.text)) is not None]
-    return found[-1] if found else ""
+    banners = (line.text for line in reversed(lines) if line.text.startswith("Linux version "))
+    return next((match[1] for text in banners if (match := _VERSION.match(text)) is not None), "")
 
 
 def architecture(release: str, lines: list[Line]) -> str:
@@ -61,6 +67,8 @@ def architecture(release: str, lines: list[Line]) -> str:
     if suffix:
         return _ARCHITECTURES[suffix[1]]
     for line in lines:
+        if not line.text.startswith(_TELLING):
+            continue
         if _X86.match(line.text):
             return "x86_64"
         if _ARM.match(line.text):
@@ -70,13 +78,14 @@ def architecture(release: str, lines: list[Line]) -> str:
 
 def cpu_count(lines: list[Line]) -> int | None:
     """How many CPUs the kernel brought up at boot."""
-    found = [int(match[1]) for line in lines if (match := _CPUS.match(line.text)) is not None]
-    return found[-1] if found else None
+    last_first = (line.text for line in reversed(lines) if line.text.startswith(_BRINGING_UP))
+    return next((int(match[1]) for text in last_first if (match := _CPUS.match(text)) is not None), None)
 
 
 def hardware(lines: list[Line]) -> str:
     """The firmware's name for the machine, printed at boot."""
-    return next((match[1].strip() for line in lines if (match := _DMI.match(line.text)) is not None), "")
+    named = (line.text for line in lines if line.text.startswith("DMI: "))
+    return next((match[1].strip() for text in named if (match := _DMI.match(text)) is not None), "")
 
 
 def modules(lines: list[Line]) -> tuple[str, ...]:
@@ -101,7 +110,8 @@ def memory(lines: list[Line], *, is_out: bool = False) -> Memory | None:
         (
             at
             for at in range(len(lines) - 1, -1, -1)
-            if lines[at].text.startswith("Mem-Info:") or (is_out and _OF_CGROUP.match(lines[at].text))
+            if lines[at].text.startswith("Mem-Info:")
+            or (is_out and lines[at].text.startswith("memory: usage ") and _OF_CGROUP.match(lines[at].text))
         ),
         None,
     )
@@ -155,6 +165,8 @@ def _processes(lines: list[Line], page_bytes: int) -> tuple[ProcessMemory, ...]:
     found: list[ProcessMemory] = []
     columns: list[str] = []
     for line in lines:
+        if not line.text.startswith("["):
+            continue
         header = _PROCESS_HEADER.match(line.text)
         if header is not None:
             columns, found = header[1].split(), []

@@ -3,7 +3,7 @@
 import re
 
 from lambdas.triage import titles
-from lambdas.triage.exception_trace import exception_trace
+from lambdas.triage.exception_trace import exception_trace, sleeping_trace
 from lambdas.triage.find_culprit import Culprit
 from lambdas.triage.model import BlockedTask, Cpu, Task, Trouble
 from lambdas.triage.printk import Line
@@ -33,7 +33,7 @@ _TROUBLE = re.compile(
             # BUG kmalloc-128 (Tainted: G    B      OE     ): Poison overwritten
             r"BUG \S{1,60} \(",
             # memory and hardware
-            r"(?:Out of memory|Memory cgroup out of memory): |.{0,60}(?:invoked oom-killer|page allocation failure)",
+            r"(?:Out of memory|Memory cgroup out of memory): ",
             r"(?:mce: )?\[Hardware Error\]|EDAC .{0,40}(?:CE|UE) |Uncorrect",
             # disks
             r"(?:blk_update_request: |print_req_error: )?(?:I/O error|critical \w{1,20} (?:allocation )?error)",
@@ -50,22 +50,24 @@ _TROUBLE = re.compile(
         )
     )
 )
+# The only one that may begin with anything, which is slow to look for.
+_ASKED_IN_VAIN = re.compile(r".{0,60}(?:invoked oom-killer|page allocation failure)")
 _NUMBERS = re.compile(r"\d+|\b0x[0-9a-f]+\b|\b[0-9a-f]{8,16}\b")
 
 
 def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
     """The last report on each CPU in the minutes before the crash, by number; the culprit's CPU shows the culprit."""
     ended = next((report.at for report in reversed(reports) if report.at is not None), None)
-    seen: dict[int, Cpu] = {}
+    last: dict[int, Report] = {}
     for report in reports:
         is_old = ended is not None and report.at is not None and ended - report.at > _RECENT_SECONDS
         # The task of an oops that the kernel survived is dead.
         is_gone = report is culprit.earlier or (report is culprit.report and not culprit.is_on_cpu)
-        if report.cpu is None or report.is_off_cpu or is_old or is_gone or len(seen) >= _MOST_CPUS - 1:
+        if report.cpu is None or report.is_off_cpu or is_old or is_gone or len(last) >= _MOST_CPUS - 1:
             continue
-        cpu = _cpu(report, report.cpu)
-        if cpu is not None:
-            seen[report.cpu] = cpu
+        if _idling(report) or (report.task is not None and report.titles):
+            last[report.cpu] = report
+    seen = {number: _cpu(report, number) for number, report in last.items()}
     if culprit.is_on_cpu and culprit.cpu is not None and culprit.task:
         pointer, trace = culprit.where.pointer, culprit.where.trace
         symbol = pointer.symbol if pointer else trace[0].symbol if trace else ""
@@ -79,20 +81,23 @@ def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
     return tuple(seen[number] for number in sorted(seen))
 
 
-def _cpu(report: Report, number: int) -> Cpu | None:
+def _idling(report: Report) -> str:
+    """The function in which a backtrace found its CPU idle, or ""."""
     backtrace = report.has(titles.NMI_BACKTRACE)
     idling = _IDLING.search(backtrace.detail) if backtrace else None
-    if idling:
-        return Cpu(cpu=number, task=Task(name=f"swapper/{number}", pid=0), symbol=idling[1])
-    if report.task is None or not report.titles:
-        return None
+    return idling[1] if idling else ""
+
+
+def _cpu(report: Report, number: int) -> Cpu:
+    if idling := _idling(report):
+        return Cpu(cpu=number, task=Task(name=f"swapper/{number}", pid=0), symbol=idling)
     panic = report.has(titles.PANIC)
     is_interruption = _NMI_PANIC.match(panic.detail) is not None if panic else _is_interrupted(report)
     where = exception_trace(report, is_interruption=is_interruption)
     symbol = where.pointer.symbol if where.pointer else where.trace[0].symbol if where.trace else ""
     return Cpu(
         cpu=number,
-        task=report.task,
+        task=report.task or Task(),
         symbol=symbol,
         is_user_space=where.pointer is not None and where.pointer.is_user_space,
         call_trace=where.trace[:_MOST_FRAMES],
@@ -114,7 +119,7 @@ def blocked_tasks(reports: list[Report]) -> tuple[tuple[BlockedTask, ...], int]:
         key = (task.name, task.pid)
         before = found.get(key)
         seconds = max((hung.seconds or 0) if hung else 0, (before.blocked_seconds or 0) if before else 0)
-        trace = exception_trace(report, is_interruption=False).trace[:_MOST_FRAMES]
+        trace = sleeping_trace(report)[:_MOST_FRAMES]
         found[key] = BlockedTask(
             name=task.name,
             pid=task.pid,
@@ -131,8 +136,15 @@ def warnings(lines: list[Line], *, end: int) -> tuple[Trouble, ...]:
     alike: dict[str, list[tuple[int, Line]]] = {}
     for index, line in enumerate(lines[:end]):
         text = line.text.lstrip()
-        if _TROUBLE.match(text) or ((title := titles.read_title(text)) and title.kind == titles.OOPS):
+        if _is_trouble(text) or ((title := titles.read_title(text)) and title.kind == titles.OOPS):
             kept = alike.setdefault(_NUMBERS.sub("#", text[:200]), [])
             kept[min(len(kept), 1) :] = [(index, line)]
     chosen = sorted((each for kept in alike.values() for each in kept), key=lambda each: each[0])
     return tuple(Trouble(at=line.at, text=line.text.strip()[:300]) for _, line in chosen[-_MOST_WARNINGS:])
+
+
+def _is_trouble(text: str) -> bool:
+    if _TROUBLE.match(text) is not None:
+        return True
+    is_asking = "invoked oom-killer" in text or "page allocation failure" in text
+    return is_asking and _ASKED_IN_VAIN.match(text) is not None

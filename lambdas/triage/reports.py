@@ -4,7 +4,7 @@ If printk prints caller ids, each caller's lines are read separately: the report
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lambdas.triage import frames
@@ -42,7 +42,10 @@ class Report:
 
     def has(self, kind: str) -> Title | None:
         """The report's title of that kind."""
-        return next((title for title in self.titles if title.kind == kind), None)
+        for title in self.titles:
+            if title.kind == kind:
+                return title
+        return None
 
     @property
     def is_begun(self) -> bool:
@@ -57,74 +60,85 @@ class Report:
 
 def read_reports(lines: list[Line]) -> list[Report]:
     """In the order of their first lines."""
-    by_caller: dict[str, list[tuple[int, Line]]] = defaultdict(list)
+    by_caller: dict[str, _Reader] = defaultdict(_Reader)
     for index, line in enumerate(lines):
-        by_caller[line.caller].append((index, line))
-    found = [report for own in by_caller.values() for report in _Reader().read(own)]
+        by_caller[line.caller].read(index, line)
+    found = [report for reader in by_caller.values() for report in reader.reports]
     return sorted(found, key=lambda report: report.index)
 
 
+def last_of(reports: Iterable[Report], kind: str) -> Report | None:
+    """The last report with a title of that kind."""
+    found = None
+    for report in reports:
+        if report.has(kind):
+            found = report
+    return found
+
+
+def reports_before(reports: list[Report], end: Report | None, *, inclusive: bool = False) -> list[Report]:
+    """The reports that began before `end`, with it or without; all of them if there is no end."""
+    if end is None:
+        return reports
+    return [each for each in reports if each.index < end.index or (inclusive and each is end)]
+
+
 class _Reader:
+    """Reads the lines of one caller, each exactly once: what a line is not is told by its first letters."""
+
     def __init__(self) -> None:
-        self._reports: list[Report] = []
+        self.reports: list[Report] = []
         self._current: Report | None = None
 
-    def read(self, lines: list[tuple[int, Line]]) -> list[Report]:
-        for index, line in lines:
-            self._read(index, line)
-        return self._reports
-
-    def _read(self, index: int, line: Line) -> None:
-        marker, text = frames.read_marker(line.text)
-        if marker and self._current:
-            self._current.markers.append((len(self._current.frames), marker))
-        if text[:1] in (" ", "[", "?") or marker or (text and self._current and self._current.frames):
+    def read(self, index: int, line: Line) -> None:
+        text, current = line.text, self._current
+        marker = ""
+        if "<" in text[:10]:
+            marker, text = frames.read_marker(text)
+            if marker and current:
+                current.markers.append((len(current.frames), marker))
+        if "+0x" in text and (marker or text[0] in " [?" or (current and current.frames)):
+            # The rest of an endless trace is not kept.
+            is_full = current is not None and not current.is_closed and len(current.frames) >= _MOST_FRAMES
+            if is_full and frames.is_frame(text):
+                return
             frame = frames.read_frame(text)
             if frame is not None:
-                self._add_frame(index, line, frame)
+                self._for(index, line, is_new=current is not None and current.is_closed).frames.append(frame)
                 return
         self._read_header(index, line, text.lstrip())
 
     def _read_header(self, index: int, line: Line, text: str) -> None:
-        title = read_title(text)
-        who = frames.read_who(text)
-        pointer = frames.read_instruction_pointer(text)
-        if title is not None:
+        current = self._current
+        if (title := read_title(text)) is not None:
             self._titled(index, line, title)
-        elif who is not None:
-            report = self._for(index, line, is_new=lambda report: report.task is not None or bool(report.frames))
+        elif (who := frames.read_who(text)) is not None:
+            is_new = current is not None and (current.task is not None or bool(current.frames))
+            report = self._for(index, line, is_new=is_new)
             report.cpu = who.cpu if who.cpu is not None else report.cpu
             report.task, report.taint, report.release = who.task, who.taint, who.release
-        elif pointer is not None:
-            report = self._for(index, line, is_new=lambda _: False)
+        elif (pointer := frames.read_instruction_pointer(text)) is not None:
+            report = self._for(index, line, is_new=False)
             if not report.is_closed:
                 report.pointers.append((len(report.frames), pointer))
         elif text.startswith(_ENDS):
-            if self._current:
-                self._current.is_closed = True
-        else:
-            self._read_rest(index, line, text)
-
-    def _read_rest(self, index: int, line: Line, text: str) -> None:
-        task = frames.read_task(text)
-        if task is not None:
-            report = self._for(index, line, is_new=lambda report: report.is_begun)
+            if current:
+                current.is_closed = True
+        elif (task := frames.read_task(text)) is not None:
+            report = self._for(index, line, is_new=current is not None and current.is_begun)
             report.task, report.state = task.task, task.state
-        elif self._current and not self._current.hardware:
-            self._current.hardware = frames.read_hardware(text)
-
-    def _add_frame(self, index: int, line: Line, frame: Frame) -> None:
-        report = self._for(index, line, is_new=lambda report: report.is_closed)
-        if len(report.frames) < _MOST_FRAMES:
-            report.frames.append(frame)
+        elif current and not current.hardware:
+            current.hardware = frames.read_hardware(text)
 
     def _titled(self, index: int, line: Line, title: Title) -> None:
-        report = self._for(index, line, is_new=lambda report: report.is_begun or report.is_closed or title.is_apart)
+        current = self._current
+        is_new = current is not None and (title.is_apart or current.is_closed or current.is_begun)
+        report = self._for(index, line, is_new=is_new)
         report.titles.append(title)
         report.cpu = title.cpu if report.cpu is None else report.cpu
 
-    def _for(self, index: int, line: Line, *, is_new: Callable[[Report], bool]) -> Report:
-        if self._current is None or is_new(self._current):
+    def _for(self, index: int, line: Line, *, is_new: bool) -> Report:
+        if self._current is None or is_new:
             self._current = Report(index, line.at)
-            self._reports.append(self._current)
+            self.reports.append(self._current)
         return self._current

@@ -83,11 +83,11 @@ _PATTERNS = (
     (WARNING, r"WARNING: .{1,300}"),
 )
 _KINDS = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
-# Every title holds one of these, and most lines hold none: a fast check.
-_HINT = re.compile(
-    r"Kernel panic|BUG|LOCKUP|INFO: |NMI backtrace|ump (?:where|for)|grace-period|invoked oom|[sS]ys[rR]q"
-    r"|Hardware Error|SError|Unable to handle|Internal error|Insufficient stack|\[#|corrupted stack"
-    r"|buffer overflow|WARNING: |PANIC|Bad mode|Unhandled|VERIFY|LustreError"
+# A fast check, because most lines are no title. A title that does not begin so has "[#" or " invoked oom-killer: ".
+_BEGINS = re.compile(
+    r"Kernel panic|NMI |watchdog: |BUG: |CPU\d|Watchdog det|INFO: |rcu: |Stack dump|Task dump|RCU grace|[sS]ys[rR]q"
+    r"|mce: \[|\[Hardware E|SError I|kernel BUG|Unable to h|Internal error|Insufficient s|traps: P|PANIC|Bad mode in"
+    r"|Unhandled |VERIFY|LustreError: |corrupted stack|detected buffer|WARNING: "
 )
 
 # Linux's numbers, the same on x86_64 and arm64; the machine that runs this may have others.
@@ -166,9 +166,8 @@ class Title:
 
 def read_title(text: str) -> Title | None:
     """None for a line that begins no report."""
-    if _HINT.search(text) is None:
-        return None
-    for kind, pattern in _KINDS:
+    may_begin = _BEGINS.match(text) is not None or "[#" in text or " invoked oom-killer: " in text
+    for kind, pattern in _KINDS if may_begin else ():
         found = pattern.match(text)
         if found is not None:
             fields = found.groupdict()
@@ -181,6 +180,15 @@ def read_title(text: str) -> Title | None:
                 task=task,
                 seconds=_number(fields.get("seconds")),
             )
+    return _read_inside(text)
+
+
+def _read_inside(text: str) -> Title | None:
+    """The title behind another program's line without an end."""
+    # Written out: it runs for each line of the log.
+    is_possible = "BUG" in text or "Kernel panic" in text or "nable to handle" in text or "Internal error" in text
+    if not is_possible and "[#" not in text:
+        return None
     inside = _IN_MID_LINE.search(text, 1)
     return read_title(text[inside.start() :]) if inside is not None else None
 
