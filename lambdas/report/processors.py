@@ -223,11 +223,22 @@ def draw_blocked(triage: Triage | None, analysis: Analysis) -> Blocked:
             for each in (triage.blocked_tasks if triage else ())
         ]
         count = max(triage.blocked_task_count if triage else 0, len(tasks))
-    groups: dict[tuple[str, str], list[_BlockedTask]] = {}
+    alike: dict[tuple[str, str], list[_BlockedTask]] = {}
     for task in tasks:
-        groups.setdefault((without_digits(task.name), task.where), []).append(task)
-    drawn = sorted(groups.values(), key=lambda each: (-max(task.seconds for task in each), -len(each)))
-    shown = tuple(map(_blocked_group, drawn[:_MOST_GROUPS]))
+        alike.setdefault((without_digits(task.name), task.where), []).append(task)
+    # The log had more tasks than triage.json lists: their groups count them.
+    counts: dict[tuple[str, str], int] = {}
+    for group in triage.blocked_groups if triage and not analysis.blocked_tasks else ():
+        place = clip(group.symbol, _LONGEST_SYMBOL)
+        key = (without_digits(group.name), place)
+        counts[key] = counts.get(key, 0) + group.count
+        seconds = group.blocked_seconds if group.blocked_seconds is not None else -1.0
+        alike.setdefault(key, [_BlockedTask(group.name, None, seconds, place, ())])
+    drawn = sorted(
+        ((max(task.seconds for task in each), max(len(each), counts.get(key, 0)), each) for key, each in alike.items()),
+        key=lambda each: (-each[0], -each[1]),
+    )
+    shown = tuple(_blocked_group(each, count) for _, count, each in drawn[:_MOST_GROUPS])
     return Blocked(shown, count, count - sum(group.count for group in shown))
 
 
@@ -239,12 +250,12 @@ def _blocked_task(
     return _BlockedTask(name, pid, seconds if seconds is not None else -1.0, where, tuple(lines))
 
 
-def _blocked_group(tasks: Sequence[_BlockedTask]) -> BlockedGroup:
+def _blocked_group(tasks: Sequence[_BlockedTask], count: int) -> BlockedGroup:
     longest = max(tasks, key=lambda each: each.seconds)
     pids = [str(task.pid) for task in tasks if task.pid is not None]
-    listed = ", ".join(pids[:_MOST_PIDS]) + (", \u2026" if len(pids) > _MOST_PIDS else "")
+    listed = ", ".join(pids[:_MOST_PIDS]) + (", \u2026" if pids and count > min(len(pids), _MOST_PIDS) else "")
     waited = duration(longest.seconds) if longest.seconds >= 0 else ""
-    return BlockedGroup(longest.name, len(tasks), listed, waited, longest.where, longest.trace)
+    return BlockedGroup(longest.name, count, listed, waited, longest.where, longest.trace)
 
 
 def _unlogged(frames: Sequence[AnalysedFrame]) -> list[LoggedFrame]:

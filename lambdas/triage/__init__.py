@@ -43,7 +43,7 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
     # A wrapped log has lost its beginning; the console may still show it.
     machine = lines if lines is seen else seen + lines
     release = read_machine.kernel_release(machine) or _last_said(reports, "release")
-    blocked, blocked_count = blocked_tasks(reports)
+    blocked = blocked_tasks(reports)
     seen_cpus = cpus(reports, culprit)
     memory = read_machine.memory(lines, is_out=culprit.crash_class == CrashClass.OUT_OF_MEMORY)
     both = (culprit.report, culprit.end) if culprit.is_on_cpu else (culprit.end, culprit.report)
@@ -57,7 +57,9 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         uptime_seconds=_uptime(culprit, lines),
         panic_message=culprit.message[:300],
         crash_class=culprit.crash_class,
-        sentence=put_in_words(culprit, cpus=seen_cpus, blocked=blocked, blocked_count=blocked_count, memory=memory),
+        sentence=put_in_words(
+            culprit, cpus=seen_cpus, blocked=blocked.tasks, blocked_count=blocked.count, memory=memory
+        ),
         crashing_cpu=culprit.cpu,
         task=culprit.task,
         instruction_pointer=(culprit.interrupted or culprit.where).pointer,
@@ -67,8 +69,9 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         modules=read_machine.modules(lines),
         hardware=_last_said(reports, "hardware") or read_machine.hardware(machine),
         cpus=seen_cpus,
-        blocked_tasks=blocked,
-        blocked_task_count=blocked_count,
+        blocked_tasks=blocked.tasks,
+        blocked_task_count=blocked.count,
+        blocked_groups=blocked.groups,
         warnings=warnings(lines, end=_first_of_the_end(culprit, len(lines))),
         memory=memory,
         signature=sign(

@@ -80,6 +80,18 @@ class BlockedTask(_Part):
     call_trace: tuple[Frame, ...] = ()
 
 
+class BlockedGroup(_Part):
+    """Blocked tasks whose names differ only in digits and that wait in one function.
+
+    `name` and `blockedSeconds` are those of the task that was blocked longest.
+    """
+
+    name: str
+    symbol: str = ""
+    count: int
+    blocked_seconds: int | None = None
+
+
 class Trouble(_Part):
     """A line about a fault before the crash; `at` in seconds since boot."""
 
@@ -132,6 +144,8 @@ class Triage(_Part):
     # The longest blocked; of all there were `blocked_task_count`.
     blocked_tasks: tuple[BlockedTask, ...] = ()
     blocked_task_count: int = 0
+    # All of them, also those that the list above is too short for; the longest blocked first.
+    blocked_groups: tuple[BlockedGroup, ...] = ()
     warnings: tuple[Trouble, ...] = ()
     memory: Memory | None = None
     # Hexadecimal; the same for crashes with the same cause. "": too little is known.

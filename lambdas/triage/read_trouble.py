@@ -1,15 +1,20 @@
 """Reads what surrounds the crash in a log: each CPU's task, blocked tasks, earlier warnings. Pure."""
 
 import re
+from dataclasses import dataclass
 
 from lambdas.triage import titles
+from lambdas.triage.blame import blamed_frame
 from lambdas.triage.exception_trace import exception_trace, sleeping_trace
 from lambdas.triage.find_culprit import Culprit
-from lambdas.triage.model import BlockedTask, Cpu, Task, Trouble
+from lambdas.triage.model import BlockedGroup, BlockedTask, Cpu, Task, Trouble
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report
+from lambdas.triage.signature import without_digits
 
+# A task with its trace takes some 800 bytes of triage.json, a group 100.
 _MOST_BLOCKED_TASKS = 512
+_MOST_GROUPS = 200
 _MOST_FRAMES = 32
 # One of them is the culprit's.
 _MOST_CPUS = 1024
@@ -53,6 +58,15 @@ _TROUBLE = re.compile(
 # The only one that may begin with anything, which is slow to look for.
 _ASKED_IN_VAIN = re.compile(r".{0,60}(?:invoked oom-killer|page allocation failure)")
 _NUMBERS = re.compile(r"\d+|\b0x[0-9a-f]+\b|\b[0-9a-f]{8,16}\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The longest blocked tasks, all tasks by name and function, and how many there were."""
+
+    tasks: tuple[BlockedTask, ...]
+    groups: tuple[BlockedGroup, ...]
+    count: int
 
 
 def cpus(reports: list[Report], culprit: Culprit) -> tuple[Cpu, ...]:
@@ -108,8 +122,8 @@ def _is_interrupted(report: Report) -> bool:
     return any(title.kind in _INTERRUPTED for title in report.titles)
 
 
-def blocked_tasks(reports: list[Report]) -> tuple[tuple[BlockedTask, ...], int]:
-    """Each task in state D, the longest blocked first, and how many there were. By the detector or sysrq-w."""
+def blocked_tasks(reports: list[Report]) -> Blocked:
+    """Each task in state D, the longest blocked first. By the detector or sysrq-w."""
     found: dict[tuple[str, int | None], BlockedTask] = {}
     for report in reports:
         hung = report.has(titles.HUNG_TASK)
@@ -128,7 +142,20 @@ def blocked_tasks(reports: list[Report]) -> tuple[tuple[BlockedTask, ...], int]:
             call_trace=trace or (before.call_trace if before else ()),
         )
     longest_first = sorted(found.values(), key=lambda each: -(each.blocked_seconds or 0))
-    return tuple(longest_first[:_MOST_BLOCKED_TASKS]), len(found)
+    return Blocked(tuple(longest_first[:_MOST_BLOCKED_TASKS]), _grouped(longest_first), len(found))
+
+
+def _grouped(longest_first: list[BlockedTask]) -> tuple[BlockedGroup, ...]:
+    alike: dict[tuple[str, str], list[BlockedTask]] = {}
+    for task in longest_first:
+        blamed = blamed_frame(task.call_trace)
+        alike.setdefault((without_digits(task.name), blamed.symbol if blamed else ""), []).append(task)
+    groups = [
+        BlockedGroup(name=each[0].name, symbol=symbol, count=len(each), blocked_seconds=each[0].blocked_seconds)
+        for (_, symbol), each in alike.items()
+    ]
+    groups.sort(key=lambda group: (-(group.blocked_seconds or 0), -group.count))
+    return tuple(groups[:_MOST_GROUPS])
 
 
 def warnings(lines: list[Line], *, end: int) -> tuple[Trouble, ...]:

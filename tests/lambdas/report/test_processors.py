@@ -4,6 +4,7 @@ from lambdas.report import render
 from lambdas.report.analysis_model import read_analysis
 from lambdas.report.processors import draw_blocked, draw_processors
 from lambdas.triage import triage
+from lambdas.triage.model import BlockedGroup as TriagedGroup
 from lambdas.triage.model import Cpu, CrashClass, Frame, InstructionPointer, Task, Triage
 from tests.lambdas.report import incidents
 from tests.lambdas.triage.triage_cases import read
@@ -37,10 +38,30 @@ def test_blocked_tasks_are_counted_by_name_and_function() -> None:
     assert (drawn.count, drawn.left_out) == (27, 0)
 
 
-def test_blocked_tasks_that_no_list_can_show_are_counted() -> None:
-    drawn = draw_blocked(triage(incidents.blocked_log(5000)), NO_ANALYSIS)
-    assert drawn.count == 5000
-    assert drawn.left_out + sum(group.count for group in drawn.groups) == 5000
+def test_blocked_tasks_that_no_list_can_show_are_grouped_with_the_others() -> None:
+    told = triage(incidents.blocked_log(5000))
+    drawn = draw_blocked(told, NO_ANALYSIS)
+    assert len(told.blocked_tasks) < 5000
+    assert {(group.count, group.where) for group in drawn.groups} == {
+        (1, "jbd2_journal_commit_transaction"),
+        (3333, "jbd2_log_wait_commit"),
+        (1666, "wait_transaction_locked"),
+    }
+    assert (drawn.count, drawn.left_out) == (5000, 0)
+
+
+def test_a_group_of_which_no_task_is_listed_has_its_name_count_and_wait() -> None:
+    group = TriagedGroup(name="late-7", symbol="example_wait", count=31, blocked_seconds=125)
+    (drawn,) = draw_blocked(Triage(blocked_groups=(group,), blocked_task_count=31), NO_ANALYSIS).groups
+    assert (drawn.name, drawn.count, drawn.pids, drawn.where, drawn.trace) == ("late-7", 31, "", "example_wait", ())
+    assert drawn.waited
+
+
+def test_a_triage_of_before_there_were_groups_counts_the_tasks_that_it_lists() -> None:
+    told = triage(incidents.blocked_log(5000)).model_copy(update={"blocked_groups": ()})
+    drawn = draw_blocked(told, NO_ANALYSIS)
+    assert sum(group.count for group in drawn.groups) == len(told.blocked_tasks)
+    assert drawn.left_out == 5000 - len(told.blocked_tasks)
 
 
 def test_a_cpu_without_a_trace_is_not_in_user_space() -> None:
