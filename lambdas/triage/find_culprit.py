@@ -4,6 +4,7 @@ find_hang.py has the rules for lockups, stalls and blocked tasks.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
@@ -122,7 +123,7 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
             if blocked
             else Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
         )
-    shown = {
+    showing: dict[CrashClass, Callable[[], Report | None]] = {
         CrashClass.SOFT_LOCKUP: lambda: last_of(before, titles.SOFT_LOCKUP),
         CrashClass.HARD_LOCKUP: lambda: report_of_the_hard_lockup(before),
         CrashClass.RCU_STALL: lambda: report_of_the_stall(before, lines),
@@ -130,7 +131,8 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
         CrashClass.MACHINE_CHECK: lambda: last_of(before, titles.MACHINE_CHECK),
         CrashClass.STACK_OVERFLOW: lambda: last_of(before, titles.OOPS),
         CrashClass.NMI_HANG: lambda: report_of_the_hang(before, panic, lines, oops=_first_of_the_last_oopses(before)),
-    }.get(crash_class, lambda: None)()
+    }
+    shown = showing[crash_class]() if crash_class in showing else None
     if shown is None:
         shown = panic
     elif not shown.is_begun:
