@@ -8,8 +8,9 @@ import json
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from analysis.command_line import run
 
@@ -80,20 +81,35 @@ def analyze(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="Analyse a vmcore with the symbols of exactly its kernel.",
-        epilog="Also: `python -m analysis open INCIDENT_ID` downloads a vmcore and opens it; "
+        epilog="The JSON goes to standard output, a summary to standard error. "
+        "Also: `python -m analysis open INCIDENT_ID` downloads a vmcore and opens it; "
         "`python -m analysis compare VMCORE` holds its stacks against those of crash. Each has a --help.",
     )
     parser.add_argument("vmcore", type=Path, help="as downloaded; flattened dumps need no conversion")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the analysis here instead of printing it")
     add_debuginfo_options(parser)
     options = parser.parse_args(arguments)
-    text = json.dumps(analyze_file(options.vmcore, sources_of(options)), indent=1)
+    analysis = analyze_file(options.vmcore, sources_of(options))
+    text = json.dumps(analysis, indent=1)
     if options.json is None:
         print(text)
     else:
         options.json.write_text(text + "\n")
         print(options.json, file=sys.stderr)
+    sys.stdout.flush()
+    print_summary(analysis)
     return 0
+
+
+def print_summary(analysis: Mapping[str, Any]) -> None:
+    """On standard error, below the JSON. An analysis host has no `lambdas`, and gets no summary."""
+    try:
+        from analysis.summary import summarize  # noqa: PLC0415
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] != "lambdas":
+            print(f"No summary: {error}. Run `make setup` and use .venv/bin/python.", file=sys.stderr)
+        return
+    print("", *summarize(analysis), sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":
