@@ -42,6 +42,7 @@ def test_blocked_tasks_that_no_list_can_show_are_grouped_with_the_others() -> No
     told = triage(incidents.blocked_log(5000))
     drawn = draw_blocked(told, NO_ANALYSIS)
     assert len(told.blocked_tasks) < 5000
+    assert sum(group["count"] for group in told.as_json()["blockedGroups"]) == 5000
     assert {(group.count, group.where) for group in drawn.groups} == {
         (1, "jbd2_journal_commit_transaction"),
         (3333, "jbd2_log_wait_commit"),
