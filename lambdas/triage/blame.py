@@ -145,17 +145,17 @@ def is_of_interrupt(frame: Frame) -> bool:
 
 def is_idle(trace: Sequence[Frame]) -> bool:
     """Whether a CPU did nothing. A softirq of an idle CPU is not idle."""
-    is_halted = False
+    has_frames = False
     for frame in trace:
         if not frame.is_reliable:
             continue
         name = function_name(frame.symbol)
-        is_halted = True
+        has_frames = True
         if _is_idle(name):
             return True
         if not _is_machinery(name):
             return False
-    return is_halted and all(_HALT.fullmatch(function_name(frame.symbol)) for frame in trace if frame.is_reliable)
+    return has_frames and all(_HALT.fullmatch(function_name(frame.symbol)) for frame in trace if frame.is_reliable)
 
 
 def is_waiting(trace: Sequence[Frame]) -> bool:

@@ -109,8 +109,15 @@ def _interrupted(report: Report) -> Where:
 
 
 def _without_plumbing(frames: list[Frame]) -> tuple[Frame, ...]:
+    is_below_plumbing = False
     for place, frame in enumerate(frames):
-        if frame.is_reliable and not _is_plumbing(frame.symbol):
+        if not frame.is_reliable:
+            continue
+        if _is_plumbing(frame.symbol):
+            is_below_plumbing = True
+        # arm64 prints return addresses as they are: that of a call that never returns, such as panic(), can be the
+        # first byte of the function that follows the caller in memory.
+        elif frame.offset or not is_below_plumbing:
             return tuple(frames[place:])
     return ()
 

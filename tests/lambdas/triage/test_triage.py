@@ -208,6 +208,21 @@ def test_the_crash_kernel_of_arm64_is_not_taken_for_the_crashed_boot() -> None:
     assert triage("", console=crashed + ARM_CRASH_KERNEL).kernel_release == "6.1.0-27-cloud-arm64"
 
 
+def test_a_function_that_only_follows_panics_caller_in_memory_is_not_blamed() -> None:
+    """arm64: the call of panic() is the caller's last instruction, so the return address is the next function's."""
+    told = triage(
+        "[  300.1] Kernel panic - not syncing: example: out of slots\n"
+        "[  300.1] CPU: 0 PID: 600 Comm: exampled Not tainted 6.1.0-28-cloud-arm64 #1  Debian 6.1.119-1\n"
+        "[  300.1] Call trace:\n"
+        "[  300.1]  dump_stack_lvl+0x64/0x80\n"
+        "[  300.1]  panic+0x178/0x36c\n"
+        "[  300.1]  example_follows_in_memory+0x0/0xa0\n"
+        "[  300.1]  example_take_slot+0x8c/0x1a0\n"
+    )
+    assert told.blamed is not None
+    assert told.blamed.symbol == "example_take_slot"
+
+
 def test_knows_nothing_of_an_empty_log() -> None:
     told = triage("")
     assert told == Triage()
