@@ -109,6 +109,9 @@ class AccountState:
         self.callers: dict[str, Caller] = {}
         # Set by the account as it starts.
         self.permissions: CallGate
+        # A machine that fell silent is looked at more often than a minute would allow, so that its return is seen at
+        # once: a real agent reports in as soon as it starts.
+        self.silent_check_seconds = 2.0
         self.closing = threading.Event()
         self._threads: list[threading.Thread] = []
 

@@ -11,9 +11,6 @@ CHECK_PERIOD_SECONDS = 60
 PING_PERIOD_SECONDS = 300
 # A guest under software emulation with every processor busy may need seconds for an answer.
 ANSWER_TIMEOUT_SECONDS = 5.0
-# A machine that fell silent is looked at more often than a minute would allow, so that its return is seen at once:
-# a real agent reports in as soon as it starts.
-SILENT_CHECK_SECONDS = 2.0
 
 
 def watch(state: AccountState, computer: Computer, power: Power) -> None:
@@ -23,7 +20,7 @@ def watch(state: AccountState, computer: Computer, power: Power) -> None:
         period = state.clock.scaled(CHECK_PERIOD_SECONDS)
         with computer.lock:
             silent = computer.instance_check != "ok" or computer.is_agent_silent
-        if not state.pause(min(period, SILENT_CHECK_SECONDS) if silent else period):
+        if not state.pause(min(period, state.silent_check_seconds) if silent else period):
             return
 
 
