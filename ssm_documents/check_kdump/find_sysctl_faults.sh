@@ -5,10 +5,11 @@ SYSCTL_FILE=/etc/sysctl.d/99-kernel_panic.conf
 # "value file" of the last assignment of kernel.$1, or nothing.
 kernel_sysctl() { awk -v key="kernel.$1" '$1 == key { last = $2 " " $NF } END { if (last) print last }' "$WORK_DIR/assignments"; }
 
-# More patience of a detector than configure_kdump set is the owner's choice.
+# More patience of a detector than configure_kdump set is the owner's choice. kdump-tools panics on an oops whenever it has loaded
+# the crash kernel, also where sysctl.d has 0.
 is_as_wanted() {
   case "$1" in
-    watchdog_thresh | hung_task_timeout_secs | max_rcu_stall_to_panic) [[ "$2" =~ ^[0-9]+$ ]] && (($2 >= $3)) ;;
+    panic_on_oops | watchdog_thresh | hung_task_timeout_secs | max_rcu_stall_to_panic) [[ "$2" =~ ^[0-9]+$ ]] && (($2 >= $3)) ;;
     *) [[ "$2" == "$3" ]] ;;
   esac
 }

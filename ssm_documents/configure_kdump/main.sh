@@ -13,13 +13,15 @@ report() {
 \"crashkernel\":$(json_string "$CRASHKERNEL"),\"changes\":$(changes | json_list)}"
 }
 
+# What can be refused is asked before the first change: the family refuses an owner's dump target before it writes.
 configure() {
   family install_kdump
   check_compression
   choose_reservation
+  wanted_sysctls >"$WORK_DIR/sysctls"
+  family configure_dump "$SSM_mountPoint" "$SSM_coreCollector -d $SSM_dumpLevel" "$SSM_finalAction"
   set_sysctls
   set_guest_watchdog
-  family configure_dump "$SSM_mountPoint" "$SSM_coreCollector -d $SSM_dumpLevel" "$SSM_finalAction"
   install_ready_unit
   reserve_memory
 }

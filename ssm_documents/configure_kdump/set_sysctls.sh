@@ -69,9 +69,9 @@ foreign_sysctls() {
     !(key in ours) && !(is_below && key in below)'
 }
 
+# Of the lines of wanted_sysctls in $WORK_DIR/sysctls.
 set_sysctls() {
   local key value
-  wanted_sysctls >"$WORK_DIR/sysctls"
   {
     foreign_sysctls
     echo "$SYSCTL_HEADER"

@@ -51,11 +51,17 @@ debian_configure_reservation() { grub_configure_reservation "$1"; }
 # week, and so a dump that nobody has collected; one directory deeper it removes none.
 debian_core_directory() { if grep -qsF "$1" "$HOST_ROOT"/etc/cron.daily/*; then echo "$1/hangdump"; else echo "$1"; fi; }
 
+# Where dumps would go instead. Both the shell of kdump-config and systemd's EnvironmentFile= read that file.
+debian_remote_target() {
+  local key
+  for key in NFS SSH FTP; do assignment "$DEBIAN_CONFIGURATION" $key; done
+}
+
 # kdump-tools wants only makedumpfile's arguments, and adds -F itself. $1: mount point, $2: core collector, $3: final action.
 debian_configure_dump() {
   local remote arguments
-  remote="$(grep -E '^[[:space:]]*(NFS|SSH|FTP)=.' "$HOST_ROOT$DEBIAN_CONFIGURATION" || true)"
-  [[ -z "$remote" ]] || fail ConfigurationFailed "$DEBIAN_CONFIGURATION sends dumps elsewhere (${remote//$'\n'/ }). Remove that setting and run again."
+  remote="$(debian_remote_target)"
+  [[ -z "$remote" ]] || fail ConfigurationFailed "$DEBIAN_CONFIGURATION sends dumps to $remote. Remove that setting and run again."
   set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$(debian_core_directory "$1")\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
   # It gives the dump another name and another format, which no reader of dumps opens.
   if [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then set_assignments "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION '""'; fi

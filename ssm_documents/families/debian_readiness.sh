@@ -17,6 +17,8 @@ debian_find_faults() {
   fi
   if [[ "$switch $core" != "1 $wanted" ]]; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION has USE_KDUMP=$switch KDUMP_COREDIR=$core" "run configure_kdump with mountPoint $1"
+  elif [[ -n "$(debian_remote_target)" ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION sends dumps to $(debian_remote_target), by NFS=, SSH= or FTP=" "remove that line from $DEBIAN_CONFIGURATION"
   elif [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION has KDUMP_COMPRESSION=$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION): no reader opens a dump that is compressed as a whole" "run configure_kdump, which empties it"
   elif [[ "$(architecture)" == aarch64 ]] && debian_has_irqpoll; then

@@ -7,12 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from ssm_documents.assemble import assemble, script_of
+from ssm_documents.assemble import script_of
 from tests.ssm_documents.crashkernel import reserved_mib
+from tests.ssm_documents.document_run import Run, assembled
 from tests.ssm_documents.hosts import Host, host
 
 HERE = Path(__file__).parent
@@ -28,34 +27,6 @@ xargs"""
 SYSCTLS = """
 unknown_nmi_panic panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi
 panic_on_unrecovered_nmi panic_on_warn panic"""
-
-
-@cache
-def _assembled(verb_phrase: str) -> dict[str, Any]:
-    """Once a session: the files of a document do not change under its tests."""
-    return assemble(verb_phrase)
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a document ended; `report` is its stdout, parsed, or None when it printed nothing."""
-
-    exit_code: int
-    report: dict[str, Any] | None
-    stdout: str
-    stderr: str
-
-    @property
-    def error(self) -> str | None:
-        """The error's code, or None."""
-        return self.report.get("error") if self.report else None
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The report of a run that succeeded."""
-        assert self.exit_code == 0, f"{self.stdout}\n{self.stderr}"
-        assert self.report is not None
-        return self.report
 
 
 @dataclass
@@ -196,11 +167,68 @@ class FakeRoot:
             and file.name not in ("calls", "test-script")
         }
 
+    # --- what its owner does, in a way that differs on a real root
+
+    def set_unit(self, unit: str, state: str) -> None:
+        """The state that `systemctl is-enabled` prints: masked, disabled."""
+        self.write(f"units/{unit}", f"{state}\n")
+
+    def unmount_dump_volume(self) -> None:
+        """Nothing is mounted any more."""
+        self.write("proc/self/mountinfo", "")
+
+    def mount_read_only(self, *, whole_file_system: bool) -> None:
+        """Only the mount of the dump volume, or the file system as after an error."""
+        old, new = (
+            ("/dev/nvme1n1p1 rw", "/dev/nvme1n1p1 ro") if whole_file_system else ("/var/crash rw,", "/var/crash ro,")
+        )
+        mounts = self.read("proc/self/mountinfo")
+        assert old in mounts
+        self.write("proc/self/mountinfo", mounts.replace(old, new))
+
+    def leave_free(self, mib: int) -> None:
+        """The dump volume is full but for that."""
+        self.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {mib * MIB}\n")
+
+    def give_dump_volume_another_uuid(self) -> None:
+        """As mkfs would."""
+        file = self.path / "signatures/nvme1n1p1"
+        file.write_text(re.sub("(?m)^UUID=.*$", "UUID=ffffffff-0000-4000-8000-000000000001", file.read_text()))
+
+    def take_nvme_from_the_crash_kernel(self) -> None:
+        """Its initrd has no such module."""
+        for initrd in self.path.glob("var/lib/kdump/initrd.img-*"):
+            lines = initrd.read_text().splitlines(keepends=True)
+            initrd.write_text("".join(line for line in lines if "/nvme.ko" not in line))
+
+    def remove_kdump_package(self) -> None:
+        """With the package manager."""
+        self.write("var/lib/dpkg/installed", "")
+
     # --- commands
 
     def command(self, *arguments: str) -> int:
         """Call a stub as the host itself would; its exit code."""
-        return subprocess.run(arguments, env=self._environment(), capture_output=True, check=False).returncode
+        return subprocess.run(
+            self._inside(*arguments), env=self._environment(), capture_output=True, check=False
+        ).returncode
+
+    def shell(self, script: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a script on the host; its output, of both kinds, is in `stdout`."""
+        completed = subprocess.run(
+            self._inside("bash", "-c", script),
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert not check or completed.returncode == 0, f"{script}\n{completed.stdout}"
+        return completed
+
+    def _inside(self, *arguments: str) -> list[str]:
+        return [*arguments]
 
     def search_path(self) -> str:
         """The host's PATH."""
@@ -232,7 +260,7 @@ class FakeRoot:
     def _execute(
         self, verb_phrase: str, parameters: Mapping[str, str], *, search_path: str = "", is_text: bool = False
     ) -> Run:
-        content = _assembled(verb_phrase)
+        content = assembled(verb_phrase)
         values = {name: parameter["default"] for name, parameter in content.get("parameters", {}).items()}
         values |= parameters
         text = script_of(content)
@@ -241,14 +269,17 @@ class FakeRoot:
         script = self.path / "test-script"
         script.write_text(text)
         script.chmod(0o755)
-        completed = subprocess.run(
-            ["/bin/sh", "-c", str(script)],
-            env=self._environment(search_path)
-            | ({} if is_text else {f"SSM_{name}": value for name, value in values.items()}),
+        variables = {} if is_text else {f"SSM_{name}": value for name, value in values.items()}
+        completed = self._run_script(variables, search_path)
+        stdout = completed.stdout.decode()
+        report = json.loads(stdout) if stdout else None
+        return Run(completed.returncode, report, stdout, completed.stderr.decode())
+
+    def _run_script(self, variables: Mapping[str, str], search_path: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["/bin/sh", "-c", str(self.path / "test-script")],
+            env=self._environment(search_path) | variables,
             capture_output=True,
             timeout=120,
             check=False,
         )
-        stdout = completed.stdout.decode()
-        report = json.loads(stdout) if stdout else None
-        return Run(completed.returncode, report, stdout, completed.stderr.decode())

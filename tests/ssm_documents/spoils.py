@@ -7,10 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.ssm_documents import spoils_debian, spoils_redhat, spoils_suse
-from tests.ssm_documents.fake_root import MIB, FakeRoot
+from tests.ssm_documents.fake_root import FakeRoot
 from tests.ssm_documents.spoiling import replace
-
-_VOLUME = "etc/fstab"
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,10 @@ def install_agent(root: FakeRoot, version: str, path: str = "usr/sbin/amazon-ssm
     root.write(path, f"#!/bin/sh\n[ $1 = -version ] && echo 'SSM Agent version: {version}'\n").chmod(0o755)
 
 
+def _comment_out_of_fstab(root: FakeRoot) -> None:
+    root.write("etc/fstab", re.sub("(?m)^UUID=.* /var/crash ", r"# \g<0>", root.read("etc/fstab")))
+
+
 def _leave_dump(root: FakeRoot) -> None:
     root.write("var/crash/202611230213/dump.202611230213", "KDUMP   " + 100 * "x")
 
@@ -57,9 +59,11 @@ def _switch_off_a_detector_that_panics(root: FakeRoot) -> None:
 def run_kernel(root: FakeRoot, release: str) -> None:
     """As if the host had run that kernel all along: each file that is named after the old one, and links to them."""
     old = root.host.kernel
-    for path in sorted(root.path.rglob(f"*{old}*"), reverse=True):
+    folders = [root.path / folder for folder in ("boot", "lib/modules", "usr/lib/modules", "var/lib/kdump")]
+    for path in sorted((path for folder in folders for path in folder.rglob(f"*{old}*")), reverse=True):
         path.rename(path.with_name(path.name.replace(old, release)))
-    for link in (path for path in root.path.rglob("*") if path.is_symlink() and old in str(path.readlink())):
+    links = [path for folder in (folders[0], folders[-1]) for path in folder.rglob("*") if path.is_symlink()]
+    for link in (path for path in links if old in str(path.readlink())):
         target = str(link.readlink())
         link.unlink()
         link.symlink_to(target.replace(old, release))
@@ -112,7 +116,7 @@ EVERYWHERE: dict[str, Spoil] = {
     "not-rebooted-yet": Spoil("reboot-pending", lambda root: root.boot(cmdline="ro quiet", reserved_mib=0)),
     "not-loaded": Spoil("crash-kernel-not-loaded", lambda root: root.write("sys/kernel/kexec_crash_loaded", "0\n")),
     "initramfs-older-than-its-kernel": Spoil("crash-initramfs-stale", _renew_kernel),
-    "service-masked": Spoil("service-disabled", lambda root: root.write(f"units/{root.host.service}", "masked\n")),
+    "service-masked": Spoil("service-disabled", lambda root: root.set_unit(root.host.service, "masked")),
     "no-crash-kernel-may-be-loaded": Spoil(
         "kexec-load-disabled",
         lambda root: root.write("etc/sysctl.d/60-hardening.conf", "kernel.kexec_load_disabled = 1\n"),
@@ -125,30 +129,19 @@ EVERYWHERE: dict[str, Spoil] = {
     "arm64-with-addresses-of-52-bits": Spoil(
         "makedumpfile-cannot-read", _have_addresses_that_makedumpfile_does_not_know
     ),
-    "service-disabled": Spoil("service-disabled", lambda root: root.write(f"units/{root.host.service}", "disabled\n")),
-    "not-in-fstab": Spoil(
-        "fstab-entry-missing", lambda root: replace(root, _VOLUME, "UUID=0a1b2c3d", "# UUID=0a1b2c3d")
-    ),
-    "not-mounted": Spoil("dump-target-not-mounted", lambda root: root.write("proc/self/mountinfo", "")),
+    "service-disabled": Spoil("service-disabled", lambda root: root.set_unit(root.host.service, "disabled")),
+    "not-in-fstab": Spoil("fstab-entry-missing", _comment_out_of_fstab),
+    "not-mounted": Spoil("dump-target-not-mounted", lambda root: root.unmount_dump_volume()),
     "another-volume": Spoil(
         "dump-target-wrong-volume",
         lambda root: root.write("sys/block/nvme1n1/device/serial", "vol0fffffffffffffffe\n"),
     ),
-    "made-anew-by-its-owner": Spoil(
-        "dump-target-wrong-uuid", lambda root: replace(root, "signatures/nvme1n1p1", "UUID=0a1b2c3d", "UUID=ffffffff")
-    ),
-    "mounted-read-only": Spoil(
-        "dump-target-not-writable",
-        lambda root: replace(root, "proc/self/mountinfo", "/var/crash rw,", "/var/crash ro,"),
-    ),
+    "made-anew-by-its-owner": Spoil("dump-target-wrong-uuid", lambda root: root.give_dump_volume_another_uuid()),
+    "mounted-read-only": Spoil("dump-target-not-writable", lambda root: root.mount_read_only(whole_file_system=False)),
     "file-system-turned-read-only": Spoil(
-        "dump-target-not-writable",
-        lambda root: replace(root, "proc/self/mountinfo", "/dev/nvme1n1p1 rw", "/dev/nvme1n1p1 ro"),
+        "dump-target-not-writable", lambda root: root.mount_read_only(whole_file_system=True)
     ),
-    "nearly-full": Spoil(
-        "dump-target-too-small",
-        lambda root: root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {200 * MIB}\n"),
-    ),
+    "nearly-full": Spoil("dump-target-too-small", lambda root: root.leave_free(200)),
     "sysctl-off": Spoil("sysctl-off", lambda root: root.write("proc/sys/kernel/unknown_nmi_panic", "0\n")),
     "sysctl-file-gone": Spoil(
         "sysctl-not-persistent", lambda root: (root.path / "etc/sysctl.d/99-kernel_panic.conf").unlink()

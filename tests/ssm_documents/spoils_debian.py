@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.ssm_documents.fake_root import FakeRoot
-from tests.ssm_documents.spoiling import add_line, drop_lines, replace
+from tests.ssm_documents.spoiling import add_line, replace
 
 CONFIGURATION = "etc/default/kdump-tools"
 DROP_INS = "etc/systemd/system/kdump-tools-dump.service.d"
@@ -11,7 +11,7 @@ DROP_INS = "etc/systemd/system/kdump-tools-dump.service.d"
 
 def _link_initrd_of_another_kernel(root: FakeRoot) -> None:
     older = root.path / "var/lib/kdump/initrd.img-6.1.0-28-cloud-amd64"
-    older.write_text(root.read(f"var/lib/kdump/initrd.img-{root.host.kernel}"))
+    older.write_bytes((root.path / f"var/lib/kdump/initrd.img-{root.host.kernel}").read_bytes())
     link = root.path / "var/lib/kdump/initrd.img"
     link.unlink()
     link.symlink_to("/var/lib/kdump/initrd.img-6.1.0-28-cloud-amd64")
@@ -33,10 +33,7 @@ SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
         "crash-initramfs-stale",
         lambda root: add_line(root, "etc/kdump/sysctl.conf", "vm.swappiness=0"),
     ),
-    "initrd-without-nvme": (
-        "crash-initramfs-lacks-nvme",
-        lambda root: drop_lines(root, f"var/lib/kdump/initrd.img-{root.host.kernel}", "/nvme.ko"),
-    ),
+    "initrd-without-nvme": ("crash-initramfs-lacks-nvme", lambda root: root.take_nvme_from_the_crash_kernel()),
     "locked-down": ("lockdown-refuses-kexec", _lock_down),
     "addresses-hidden": ("kptr-restricted", lambda root: root.write("proc/sys/kernel/kptr_restrict", "2\n")),
     "halts-after-the-dump": (
@@ -69,7 +66,11 @@ SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
         "family-configuration-missing",
         lambda root: add_line(root, CONFIGURATION, "KDUMP_COMPRESSION=gzip # saves room"),
     ),
-    "dump-unit-masked": ("service-disabled", lambda root: root.write("units/kdump-tools-dump.service", "masked\n")),
+    "dumps-to-a-server": (
+        "family-configuration-missing",
+        lambda root: add_line(root, CONFIGURATION, 'export NFS="server:/dumps"'),
+    ),
+    "dump-unit-masked": ("service-disabled", lambda root: root.set_unit("kdump-tools-dump.service", "masked")),
     "memory-taken-by-sysctl-d": ("drop-in-missing", _take_memory_in_the_crash_kernel),
     "drop-in-gone": ("drop-in-missing", lambda root: (root.path / DROP_INS / "hangdump.conf").unlink()),
     "kdump-switched-off": (
@@ -84,5 +85,5 @@ SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
         "dump-removed-by-cron",
         lambda root: root.write("etc/cron.daily/apport", "find /var/crash -mtime +7 -exec rm -rf\n"),
     ),
-    "package-removed": ("family-configuration-missing", lambda root: root.write("var/lib/dpkg/installed", "")),
+    "package-removed": ("family-configuration-missing", lambda root: root.remove_kdump_package()),
 }

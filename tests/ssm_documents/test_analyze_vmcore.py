@@ -8,7 +8,8 @@ import pytest
 
 from lambdas.analyze.manifest import pack
 from tests.ssm_documents.bucket import Bucket
-from tests.ssm_documents.fake_root import FakeRoot, Run
+from tests.ssm_documents.document_run import Run
+from tests.ssm_documents.fake_root import FakeRoot
 
 SIGNATURE = "X-Amz-Signature=0123456789abcdef"
 DUMP = b"KDUMP   a dump" * 1000

@@ -139,6 +139,13 @@ def test_all_findings_together_fit_into_what_ssm_keeps(armed_root: FakeRoot) -> 
 # --- where a finding would be wrong
 
 
+def test_panic_on_an_oops_that_kdump_tools_itself_switches_on_is_no_finding(armed_root: FakeRoot) -> None:
+    assert armed_root.run("configure_kdump", panic_on_oops="0").exit_code == 0
+    armed_root.reboot()
+    assert armed_root.read("proc/sys/kernel/panic_on_oops") == "1\n"
+    assert _codes(armed_root) == []
+
+
 def test_estimate_that_the_next_boot_meets_asks_for_the_reboot_only(armed_root: FakeRoot) -> None:
     armed_root.write("kdump-config-estimate", "215M\n")
     replace(armed_root, "boot/grub/grub.cfg", "crashkernel=0-2G:192M", "crashkernel=0-2G:256M")

@@ -86,12 +86,21 @@ def test_dump_level_belongs_into_its_own_parameter(root: FakeRoot) -> None:
     assert root.run("configure_kdump", coreCollector="makedumpfile -l -d 1").error == "InvalidParameter"
 
 
-def test_host_that_dumps_to_a_server_is_not_redirected(root: FakeRoot) -> None:
+@pytest.mark.parametrize(
+    "line", ['NFS="server:/dumps"', "export NFS=server:/dumps", "\tSSH='kdump@server:/dumps' # ours"]
+)
+def test_host_that_dumps_to_a_server_is_not_redirected(root: FakeRoot, line: str) -> None:
     install_kdump(root)
-    root.write(CONFIGURATION, 'USE_KDUMP=1\nNFS="server:/dumps"\n')
+    root.write(CONFIGURATION, f"USE_KDUMP=1\n{line}\n")
     run = root.run("configure_kdump")
     assert run.error == "ConfigurationFailed"
     assert "server:/dumps" in run.stdout
+
+
+def test_server_that_is_empty_is_none(root: FakeRoot) -> None:
+    install_kdump(root)
+    root.write(CONFIGURATION, 'USE_KDUMP=1\nNFS=""\nSSH=\n#FTP="server:/dumps"\n')
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
 
 
 def test_works_on_a_prepared_volume_in_any_order(root_with_volume: FakeRoot) -> None:

@@ -22,8 +22,9 @@ from lab.s3_server.client import s3_client
 from lambdas.upload.part_plan import PartPlan
 from ssm_documents.assemble import assemble, script_of
 from tests.seeds import seeds
+from tests.ssm_documents.document_run import Run
 from tests.ssm_documents.dumps import CRASHED_AT, STAMP, VMCORE, digest_of, flattened, put
-from tests.ssm_documents.fake_root import MIB, FakeRoot, Run
+from tests.ssm_documents.fake_root import MIB, FakeRoot
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from tests.ssm_documents.bucket import Bucket
+from tests.ssm_documents.document_run import Run
 from tests.ssm_documents.dumps import VMCORE, digest_of
-from tests.ssm_documents.fake_root import MIB, FakeRoot, Run
+from tests.ssm_documents.fake_root import MIB, FakeRoot
 
 SIGNATURE = "X-Amz-Signature=5ec2e7"
 PART_BYTES = 8 * MIB
