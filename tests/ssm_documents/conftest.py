@@ -10,6 +10,7 @@ from tests.ssm_documents.bucket import Bucket, serve_bucket
 from tests.ssm_documents.dumps import STAMP, VMCORE, flattened, put
 from tests.ssm_documents.fake_root import MIB, VOLUME_ID, FakeRoot
 from tests.ssm_documents.hosts import host
+from tests.ssm_documents.real_root.story import Story, make_ready
 
 
 @pytest.fixture
@@ -62,6 +63,12 @@ def armed(armed_templates: Callable[[str], FakeRoot], tmp_path: Path) -> Callabl
 def armed_root(armed: Callable[[str], FakeRoot]) -> FakeRoot:
     """Debian, ready to dump."""
     return armed("debian12")
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A host with real packages that was made ready; only for tests with NEEDS_REAL_ROOT."""
+    return make_ready(tmp_path_factory.mktemp("real-root"))
 
 
 @pytest.fixture
