@@ -275,7 +275,7 @@ class FakeRoot:
         report = json.loads(stdout) if stdout else None
         return Run(completed.returncode, report, stdout, completed.stderr.decode())
 
-    def _run_script(self, variables: Mapping[str, str], search_path: str) -> subprocess.CompletedProcess[bytes]:
+    def _run_script(self, variables: dict[str, str], search_path: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             ["/bin/sh", "-c", str(self.path / "test-script")],
             env=self._environment(search_path) | variables,

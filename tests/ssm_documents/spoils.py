@@ -60,8 +60,10 @@ def run_kernel(root: FakeRoot, release: str) -> None:
     """As if the host had run that kernel all along: each file that is named after the old one, and links to them."""
     old = root.host.kernel
     folders = [root.path / folder for folder in ("boot", "lib/modules", "usr/lib/modules", "var/lib/kdump")]
-    for path in sorted((path for folder in folders for path in folder.rglob(f"*{old}*")), reverse=True):
-        path.rename(path.with_name(path.name.replace(old, release)))
+    # One after the other: /lib may be a link to /usr/lib.
+    for folder in folders:
+        for path in sorted(folder.rglob(f"*{old}*"), reverse=True):
+            path.rename(path.with_name(path.name.replace(old, release)))
     links = [path for folder in (folders[0], folders[-1]) for path in folder.rglob("*") if path.is_symlink()]
     for link in (path for path in links if old in str(path.readlink())):
         target = str(link.readlink())

@@ -212,7 +212,7 @@ def test_file_system_is_one_that_an_older_collector_can_mount(fresh: RealRoot, f
     [
         "mkfs.ext4 -q -F /dev/nvme1n1",
         "mkswap /dev/nvme1n1",
-        "echo data | dd of=/dev/nvme1n1 bs=1M seek=3000 conv=notrunc",
+        "echo data | dd of=/dev/nvme1n1 bs=1M seek=100 conv=notrunc",
     ],
     ids=["file-system", "swap", "bytes"],
 )

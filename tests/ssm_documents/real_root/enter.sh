@@ -69,7 +69,7 @@ main() {
     make_disk nvme0n1 259:1000
     make_disk nvme0n1p1 "$(number_of "$3")"
     make_disk nvme1n1 "$(number_of "$4")"
-    mount -t overlay -o "lowerdir=$trees,upperdir=$changes/upper,workdir=$changes/work" /dev/nvme0n1p1 "$stage"
+    mount -t overlay -o "lowerdir=$trees,upperdir=$changes/upper,workdir=$changes/work,redirect_dir=on" /dev/nvme0n1p1 "$stage"
     kernel=$(basename "$stage"/boot/vmlinuz-*)
     kernel=${kernel#vmlinuz-}
     mount -t tmpfs -o mode=755,nosuid tmpfs "$stage/run"

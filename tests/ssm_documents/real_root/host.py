@@ -6,7 +6,7 @@ kexec loads nothing.
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +51,9 @@ class RealRoot(FakeRoot):
         self.host = host
         self.memory_mib = memory_mib
 
+    def __repr__(self) -> str:
+        return f"RealRoot({self.path})"
+
     # --- what runs there
 
     def _inside(self, *arguments: str) -> list[str]:
@@ -65,7 +68,7 @@ class RealRoot(FakeRoot):
     def _environment(self, search_path: str = "") -> dict[str, str]:
         return {"PATH": search_path or SEARCH_PATH, "HOME": "/root"}
 
-    def _run_script(self, variables: Mapping[str, str], search_path: str) -> subprocess.CompletedProcess[bytes]:
+    def _run_script(self, variables: dict[str, str], search_path: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             self._inside("sh", "-c", "/test-script"),
             env=self._environment(search_path) | variables,
@@ -155,7 +158,7 @@ def running(start: Disks, host: Host, memory_mib: int, folder: Path) -> Iterator
     changes, end = folder / "changes", Disks((folder / "changes/upper", *start.trees), folder / "dump-volume")
     subprocess.run(["cp", "--sparse=always", start.dump_volume, end.dump_volume], check=True)
     trees = ":".join(map(str, start.trees))
-    command = [HERE / "start.sh", end.dump_volume, trees, changes, folder / "stage"]
+    command: list[str | Path] = [HERE / "start.sh", end.dump_volume, trees, changes, folder / "stage"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdin
         assert starter.stdout

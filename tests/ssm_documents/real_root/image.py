@@ -38,7 +38,17 @@ def _build(directory: Path, release: Release) -> None:
     (work / "sources.list").write_text("\n".join(host_sources(release)) + "\n")
     (work / "apt.conf").write_text("\n".join(host_proxy_options()) + "\n")
     # The mounts that mmdebstrap makes end with the namespace, however the build ends.
-    build = ["unshare", "--mount", "--propagation", "private", "--", HERE / "build.sh", work, LAB_IMAGE, release]
+    build: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        HERE / "build.sh",
+        work,
+        LAB_IMAGE,
+        release,
+    ]
     with (work / "build.log").open("w") as log:
         code = subprocess.run(build, stdout=log, stderr=subprocess.STDOUT, check=False, env=_environment()).returncode
     said = (work / "build.log").read_text()
