@@ -8,6 +8,8 @@ readonly HERE
 
 main() {
     local volume=$1 trees=$2 changes=$3 stage=$4 device root
+    # What ends the test by a signal to its group, as Ctrl-C does, must not end this before it has detached the devices.
+    trap '' HUP INT TERM
     mkdir -p "$changes"
     # mkinitramfs reads the superblock of the device that / is said to be on, and believes nothing else.
     mke2fs -q -F -t ext4 "$changes/superblock" 64M >/dev/null
