@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from moto.stepfunctions.exceptions import InvalidName
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
+from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
@@ -239,13 +239,14 @@ def _install_stop(patches: Patches) -> None:
     """Real: ABORTED at once. moto: when the running task returns, and an AttributeError before the first state."""
 
     def make(original: Any) -> Any:
-        def stop(execution: Execution, *args: Any, **kwargs: Any) -> None:
+        def stop(execution: Execution, stop_date: Any, error: str | None, cause: str | None) -> None:
             if execution.exec_status is not None and execution.status != "RUNNING":
                 return
             if execution.exec_worker is None or execution.exec_worker.env is None:
                 threading.Event().wait(0.2)
-            original(execution, *args, **kwargs)
-            execution.stop_date = utc_now()
+            original(execution, stop_date, error, cause)
+            execution.stop_date, execution.error, execution.cause = utc_now(), error, cause
+            execution.exec_status = ExecutionStatus.ABORTED
 
         return stop
 
@@ -267,12 +268,14 @@ def _install_start_time(patches: Patches) -> None:
 
 
 def _install_end(patches: Patches) -> None:
-    """Real: DescribeExecution shows an end whole. moto: FAILED for a moment without error and cause, SUCCEEDED without
-    output."""
+    """Real: DescribeExecution shows an end whole, and what was stopped stays ABORTED. moto: FAILED for a moment without
+    error and cause, SUCCEEDED without output; and FAILED when a call that was under way then runs out of time."""
 
     def make(original: Any) -> Any:
         def reflect(worker: Any) -> None:
             execution = worker.execution
+            if execution.status == "ABORTED":
+                return
             worker.execution = ended = copy.copy(execution)
             try:
                 original(worker)

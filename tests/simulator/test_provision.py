@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from lab.aws.iam.account_facts import CENTRAL_ACCOUNT, Variant
+from lab.simulator.injection import Fault, Site
+from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 
 
@@ -73,6 +75,19 @@ def test_refuses_by_name_and_creates_nothing(
     assert (ended["status"], ended["error"]) == ("FAILED", error)
     assert named in ended["cause"]
     assert world.volumes_of(instance_id) == []
+
+
+def test_what_was_stopped_in_a_call_without_an_answer_stays_aborted(world: World) -> None:
+    _, instance_id = world.add_host(is_reserved=True)
+    unanswered = Site("ProvisionDumpVolume / Create dump volume", "ec2:CreateVolume")
+    world.injection.begin([Fault(unanswered, "slow")])
+    execution = world.start("ProvisionDumpVolume", instanceId=instance_id)
+    scheduler.run(until=lambda: unanswered in world.injection.seen, seconds=600)
+
+    world.account.client("stepfunctions").stop_execution(executionArn=execution.exec_arn)
+    world.settle()
+
+    assert (execution.status, execution.error or "") == ("ABORTED", "")
 
 
 def test_removes_the_volume_that_it_made_and_could_not_use(world: World) -> None:
