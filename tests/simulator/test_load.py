@@ -10,7 +10,7 @@ from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from tests.simulator.faults.scenarios import SCENARIOS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 MANY = 60
 
