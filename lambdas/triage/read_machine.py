@@ -53,6 +53,8 @@ _MOST_PROCESSES = 10
 _PAGE_BYTES = (4096, 16384, 65536)
 # Distributions have some ten thousand modules to load and load some hundred.
 _MOST_MODULES = 1024
+# A process has 15 characters, a thread of the kernel up to 63. More is the line of another CPU behind it.
+_LONGEST_NAME = 64
 
 
 def kernel_release(lines: list[Line]) -> str:
@@ -176,5 +178,6 @@ def _processes(lines: list[Line], page_bytes: int) -> tuple[ProcessMemory, ...]:
             if len(values) <= len(columns) or not _COUNTED.fullmatch(values[columns.index("rss")]):
                 continue
             rss = int(values[columns.index("rss")])
-            found.append(ProcessMemory(name=values[-1].strip(), pid=int(row[1]), rss_bytes=max(0, rss) * page_bytes))
+            name = values[-1].strip()[:_LONGEST_NAME]
+            found.append(ProcessMemory(name=name, pid=int(row[1]), rss_bytes=max(0, rss) * page_bytes))
     return tuple(sorted(found, key=lambda each: -each.rss_bytes)[:_MOST_PROCESSES])

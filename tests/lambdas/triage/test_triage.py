@@ -186,6 +186,20 @@ def test_pages_of_64_kib_are_counted_as_such() -> None:
     assert memory.free_bytes == 12044 * 65536
 
 
+def test_a_line_behind_the_row_of_a_process_is_not_its_name() -> None:
+    told = triage(
+        "[  9.1] eater invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0\n"
+        "[  9.2] Mem-Info:\n"
+        "[  9.3] [  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name\n"
+        f"[  9.4] [    600]     0   600   100000    90000   800000        0             0 eater{' and more' * 60}\n"
+        "[  9.5] Kernel panic - not syncing: Out of memory: compulsory panic_on_oom is enabled\n"
+    )
+    assert told.memory is not None
+    (process,) = told.memory.processes
+    assert process.name.startswith("eater and more")
+    assert len(process.name) == 64
+
+
 def test_a_wrapped_log_is_said_to_be_truncated() -> None:
     assert triage(read("soft-lockup-arm64-wrapped")).is_truncated
     assert triage(read("sysrq-c")[:-20]).is_truncated
