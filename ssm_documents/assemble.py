@@ -34,9 +34,6 @@ WHY = re.compile(r"(?<=^# shellcheck disable=)(\S+) #.*")
 # cat <<'UNIT' · python - <<'PYTHON' || log …
 HERE_DOCUMENT = re.compile(r"(?<!<)<<(?P<quote>['\"]?)(?P<end>[A-Z]+)(?P=quote)(?= |$)")
 
-_PRELUDE_REASON = """\
-# Agents before 3.3.2746.0 put the parameter's text between these quotes; its pattern keeps out what would end them."""
-
 
 def document_name(verb_phrase: str) -> str:
     """The name under which the document is deployed."""
@@ -53,7 +50,8 @@ def assemble(verb_phrase: str, *, timeout_seconds: int | None = None) -> dict[st
     folder = HERE / verb_phrase
     content: dict[str, Any] = yaml.safe_load((folder / "document.yaml").read_text())
     step = content["mainSteps"][0]
-    step["inputs"]["runCommand"] = _by_file(without_unused_functions(list(_script_lines(folder, content))))
+    # One element: a line break within it takes two bytes of JSON, a break between two elements four.
+    step["inputs"]["runCommand"] = ["\n".join(without_unused_functions(list(_script_lines(folder, content))))]
     if timeout_seconds is not None:
         step["inputs"]["timeoutSeconds"] = str(timeout_seconds)
     if broken := broken_rules(content):
@@ -75,24 +73,14 @@ def _script_lines(folder: Path, content: Mapping[str, Any]) -> Iterator[str]:
         yield from _included(folder, line)
 
 
-def _by_file(lines: list[str]) -> list[str]:
-    """The lines of a file as one element, which the agent joins to the others: a line break within an element takes two
-    bytes of JSON, the break between two elements four."""
-    first = next((number for number, line in enumerate(lines) if line.startswith(FILE)), len(lines))
-    return lines[:first] + re.split(rf"\n(?={FILE})", "\n".join(lines[first:]))
-
-
 def _prelude(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Agents before 3.3.2746.0 put a parameter's text between the quotes; its pattern keeps out what would end them."""
     if not parameters:
         return
-    yield from _PRELUDE_REASON.splitlines()
     for name in parameters:
         yield f'if [ -z "${{SSM_{name}+x}}" ]; then export SSM_{name}="{{{{ {name} }}}}"; fi'
-    yield f"PARAMETER_NAMES=({' '.join(parameters)})"
-    yield "PARAMETER_PATTERNS=("
-    for parameter in parameters.values():
-        yield f"  '{parameter['allowedPattern']}'"
-    yield ")"
+    patterns = (f"[{name}]='{parameter['allowedPattern']}'" for name, parameter in parameters.items())
+    yield f"declare -A PARAMETER_PATTERNS=({' '.join(patterns)})"
 
 
 def _included(folder: Path, line: str) -> Iterator[str]:

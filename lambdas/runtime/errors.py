@@ -96,6 +96,12 @@ class NoCrashDumpSupport(HangdumpError):
     next_step = "Boot a kernel with CONFIG_CRASH_DUMP: the distribution's standard kernels have it."
 
 
+class ReadOnlyRoot(HangdumpError):
+    """The host's root is read-only, or managed by ostree, so that no document can configure kdump there."""
+
+    next_step = "Build kdump into the image as its distribution documents, or take an image whose root can be written to."
+
+
 class InsufficientMemory(HangdumpError):
     """The instance has too little memory for a crash kernel: less than 1 GiB, or than its distribution needs."""
 
@@ -384,6 +390,7 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         UnsupportedFamily,
         NotNitro,
         NoCrashDumpSupport,
+        ReadOnlyRoot,
         InsufficientMemory,
         InsufficientBootSpace,
         DumpVolumeNotFound,

@@ -32,6 +32,7 @@ main() {
   take_lock configuration 300
   check_mount_point "$SSM_mountPoint"
   find_family
+  refuse_read_only_root
   wait_for_mount "$SSM_mountPoint"
   check_preconditions
   configure

@@ -34,7 +34,7 @@ suse_install() {
     fi
   done
   cat "$WORK_DIR/zypper" >&2
-  fail PackageUnavailable "zypper could not install $1: $(tail -n 4 "$WORK_DIR/zypper"). Register the instance or give it a repository that has it (transactional systems: transactional-update pkg install $1, then reboot), and run again."
+  fail PackageUnavailable "zypper could not install $1: $(tail -n 4 "$WORK_DIR/zypper"). Register the instance or give it a repository that has it, and run again."
 }
 
 suse_install_tool() {

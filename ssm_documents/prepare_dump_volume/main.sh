@@ -88,6 +88,7 @@ main() {
   check_mount_point "$SSM_mountPoint"
   [[ "$SSM_volumeId" != none ]] || fail InvalidParameter "volumeId is missing: the dump volume is found only by its NVMe serial."
   find_family
+  refuse_read_only_root
   wait_for_disk "${SSM_volumeId//-/}"
   refuse_foreign_mount
   examine_disk

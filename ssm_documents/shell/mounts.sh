@@ -23,6 +23,16 @@ is_mounted_read_only() {
   awk -v point="$1" '$5 == point { options = $6 "," $NF } END { exit !("," options "," ~ /,ro,/) }' "$HOST_ROOT/proc/self/mountinfo"
 }
 
+# What is written beside such an image is refused, or gone after its next update.
+refuse_read_only_root() {
+  local point reason=""
+  for point in / /etc /usr /boot; do
+    if is_mounted_read_only "$point"; then reason="$point is mounted read-only"; fi
+  done
+  if [[ -e "$HOST_ROOT/run/ostree-booted" ]]; then reason="ostree manages its root"; fi
+  [[ -z "$reason" ]] || fail ReadOnlyRoot "Nothing on this host can be configured: $reason. Build kdump into its image, or take one with a writable root."
+}
+
 # Whether the last mount at $1 has every option of the list $2.
 has_mount_options() {
   awk -v point="$1" -v wanted="$2" '

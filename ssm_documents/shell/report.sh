@@ -66,35 +66,18 @@ finish_report() {
 # The API checks the patterns, but an agent's run from elsewhere (a copied script, a lab) does not. URLs are secrets.
 check_parameters() {
   local name variable value
-  for name in "${PARAMETER_NAMES[@]}"; do
+  for name in "${!PARAMETER_PATTERNS[@]}"; do
     variable="SSM_$name"
     value="${!variable}"
     if ! is_allowed "$name" "$value"; then
       [[ "$name" != *Url ]] || value="(not shown)"
-      fail InvalidParameter "$name is '${value:0:200}'; allowed is $(pattern_of "$name")"
+      fail InvalidParameter "$name is '${value:0:200}'; allowed is ${PARAMETER_PATTERNS[$name]}"
     fi
   done
 }
 
-pattern_of() {
-  local i
-  for ((i = 0; i < ${#PARAMETER_NAMES[@]}; i++)); do
-    if [[ "${PARAMETER_NAMES[i]}" == "$1" ]]; then printf '%s' "${PARAMETER_PATTERNS[i]}"; fi
-  done
-}
-
-# Whether the value $2 is valid for parameter $1. pattern_of would need a subshell for each parameter, a sixth of a short
-# run's forks.
-is_allowed() {
-  local i
-  for ((i = 0; i < ${#PARAMETER_NAMES[@]}; i++)); do
-    if [[ "${PARAMETER_NAMES[i]}" == "$1" ]]; then
-      [[ "$2" =~ ${PARAMETER_PATTERNS[i]} ]]
-      return
-    fi
-  done
-  return 1
-}
+# Whether the value $2 is valid for parameter $1.
+is_allowed() { [[ "$2" =~ ${PARAMETER_PATTERNS[$1]} ]]; }
 
 # Runs a program that may outlive the script: it must inherit neither 9 (the lock) nor 3 (the agent waits until stdout is
 # closed), and gets no stdin.

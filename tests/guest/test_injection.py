@@ -153,7 +153,7 @@ def by_text(content: Mapping[str, Any], name: str, values: list[str]) -> bytes:
     lines = ["#!/bin/bash", "set -euo pipefail"]
     for value in values:
         script = ssm_document.prepare(content, {**defaults, name: value}, AGENTS["text"]).script
-        prelude = script[: script.index("PARAMETER_NAMES=(")]
+        prelude = script[: script.index("declare -A PARAMETER_PATTERNS=")]
         lines.append(f"(\n{prelude}\nprintf '%s\\0' \"$SSM_{name}\"\n)")
     return "\n".join(lines).encode()
 

@@ -146,11 +146,9 @@ def test_older_agent_gets_parameters_by_text_and_newer_ones_by_environment() -> 
     assert 'if [ -z "${SSM_volumeId+x}" ]; then export SSM_volumeId="{{ volumeId }}"; fi' in lines
 
 
-def test_each_file_is_one_element_because_breaks_between_elements_take_more_bytes() -> None:
-    elements = assemble("check_kdump")["mainSteps"][0]["inputs"]["runCommand"]
-    files = [element for element in elements if element.startswith("# --- ")]
-    assert files == elements[-len(files) :]
-    assert not any("\n# --- " in element for element in files)
+def test_script_is_one_element_because_breaks_between_elements_take_more_bytes() -> None:
+    (script,) = assemble("check_kdump")["mainSteps"][0]["inputs"]["runCommand"]
+    assert "\n# --- check_kdump/main.sh\n" in script
 
 
 def test_timeout_can_be_set_at_deploy_time() -> None:
@@ -174,6 +172,14 @@ def _line(value: str) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["mainSteps"][0]["inputs"]["runCommand"].append(value)
 
 
+def _without(text: str) -> Callable[[dict[str, Any]], None]:
+    def spoil(content: dict[str, Any]) -> None:
+        lines = content["mainSteps"][0]["inputs"]["runCommand"]
+        lines[0] = lines[0].replace(text, "")
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "rule"),
     [
@@ -191,7 +197,7 @@ def _line(value: str) -> Callable[[dict[str, Any]], None]:
         (_line('echo "$SSM_typo"'), "parameters that do not exist"),
         (_line("x" * 65536), "leave no room"),
         (lambda content: content["mainSteps"][0]["inputs"]["runCommand"].insert(0, ""), "#!/bin/bash"),
-        (lambda content: content["mainSteps"][0]["inputs"]["runCommand"].remove("set -euo pipefail"), "set -euo"),
+        (_without("set -euo pipefail\n"), "set -euo"),
         (lambda content: content["mainSteps"][0]["inputs"].pop("timeoutSeconds"), "bounded timeoutSeconds"),
         (lambda content: content["mainSteps"][0].pop("precondition"), "limited to Linux"),
         (lambda content: content["mainSteps"].append({}), "exactly one"),

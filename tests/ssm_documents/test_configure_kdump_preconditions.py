@@ -1,5 +1,7 @@
 """What stops configure_kdump, by name, before anything is changed."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.ssm_documents.fake_root import KERNEL, MIB, VOLUME_ID, FakeRoot
@@ -38,6 +40,51 @@ def _with_a_full_boot(root: FakeRoot) -> None:
 
 def _with_a_full_var(root: FakeRoot) -> None:
     root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var {500 * MIB} {100 * MIB}\n")
+
+
+def _managed_by_ostree(root: FakeRoot) -> None:
+    root.write("run/ostree-booted", "")
+
+
+def _mounted(point: str, options: str) -> Callable[[FakeRoot], None]:
+    """The last mount at that point, as mountinfo shows it."""
+    line = f"61 25 259:9 / {point} {options} shared:9 - ext4 /dev/nvme0n1p9 rw\n"
+
+    def spoil(root: FakeRoot) -> None:
+        root.write("proc/self/mountinfo", root.read("proc/self/mountinfo") + line)
+
+    return spoil
+
+
+# Before anything on the host is touched, by the first document and by the second.
+@pytest.mark.parametrize("verb_phrase", ["prepare_dump_volume", "configure_kdump"])
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (_managed_by_ostree, "ostree"),
+        (_mounted("/", "ro,relatime"), "/ is mounted read-only"),
+        (_mounted("/usr", "ro,nodev"), "/usr is mounted read-only"),
+        (_mounted("/boot", "ro"), "/boot is mounted read-only"),
+    ],
+)
+def test_root_that_cannot_be_written_to_is_refused_by_name(
+    root_with_volume: FakeRoot, verb_phrase: str, spoil: Callable[[FakeRoot], None], word: str
+) -> None:
+    spoil(root_with_volume)
+    before = root_with_volume.tree()
+    given = {"volumeId": VOLUME_ID} if verb_phrase == "prepare_dump_volume" else {}
+    run = root_with_volume.run(verb_phrase, **given)
+    assert run.error == "ReadOnlyRoot"
+    assert word in run.stdout
+    assert root_with_volume.tree() == before
+
+
+@pytest.mark.parametrize(("point", "options"), [("/", "rw,relatime"), ("/boot/efi", "ro"), ("/opt", "ro")])
+def test_other_mounts_are_no_read_only_root(root_with_volume: FakeRoot, point: str, options: str) -> None:
+    _mounted("/", "ro")(root_with_volume)
+    _mounted("/", "rw")(root_with_volume)
+    _mounted(point, options)(root_with_volume)
+    assert root_with_volume.run("configure_kdump").result["status"] == "reboot-required"
 
 
 @pytest.mark.parametrize(

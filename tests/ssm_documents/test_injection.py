@@ -85,7 +85,7 @@ def test_text_put_into_the_prelude_arrives_as_it_is_and_executes_nothing(
             values = {**defaults, parameter.name: value}
             script = ssm_document.prepare(content, values, AGENTS["text"]).script
             # Up to the end of the prelude.
-            prelude = script[: script.index("PARAMETER_NAMES=(")]
+            prelude = script[: script.index("declare -A PARAMETER_PATTERNS=")]
             lines.append(f"(\n{prelude}\nprintf '%s\\0' \"$SSM_{parameter.name}\"\n)")
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -190,7 +190,7 @@ def test_a_value_that_no_pattern_stopped_would_be_seen(documents: dict[str, dict
     content = documents["upload_vmcore"]
     values = {name: each["default"] for name, each in content["parameters"].items()}
     script = ssm_document.prepare(content, values | {"action": f"$(>{CANARY})"}, AGENTS["text"]).script
-    (tmp_path / "script").write_text(script[: script.index("PARAMETER_NAMES=(")], encoding="utf-8")
+    (tmp_path / "script").write_text(script[: script.index("declare -A PARAMETER_PATTERNS=")], encoding="utf-8")
     subprocess.run(["bash", "script"], cwd=tmp_path, check=False)
     assert (tmp_path / CANARY).exists()
 

@@ -46,7 +46,7 @@ def test_lists_are_escaped(lines: str, told: list[str]) -> None:
 
 def _document(body: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     (tmp_path / "run").mkdir(exist_ok=True)
-    return _bash(f"HOST_ROOT={tmp_path}; PARAMETER_NAMES=(); start_report ConfigurationFailed; {body}")
+    return _bash(f"HOST_ROOT={tmp_path}; declare -A PARAMETER_PATTERNS=(); start_report ConfigurationFailed; {body}")
 
 
 def test_error_in_a_subshell_is_reported_once(tmp_path: Path) -> None:
