@@ -44,7 +44,7 @@ class FakeRoot:
         for tool in REAL_TOOLS.split():
             if found := shutil.which(tool):
                 (self.tools / tool).symlink_to(found)
-        shutil.copytree(self.host.files, self.path, symlinks=True, dirs_exist_ok=True)
+        self.host.put_files(self.path)
         for folder in ("run", "usr/sbin", "boot", "units", "signatures", "dev", "sys/kernel"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
         self.write("machine", self.host.machine + "\n")
