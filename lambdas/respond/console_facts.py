@@ -38,9 +38,11 @@ _DATED = re.compile(
     r"\w{3}, (?P<at>\d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2}) \+0000\."
     r"[^\n]{0,200}?\bUp (?P<up>\d{1,9})(?:\.\d+)? seconds"
 )
-# hangdump-ready boot=<boot id> kernel=<release> config=<id>, printed by hangdump-ready.service after kdump's service
+# hangdump-ready boot=<boot id> kernel=<release> config=<id> at=<epoch> up=<seconds>, printed by hangdump-ready.service
+# after kdump's service; without the times where an older configure_kdump installed it
 _READY = re.compile(
     r"hangdump-ready boot=[0-9a-f-]{36} kernel=(?P<release>\d[\w.+~-]{1,127}) config=(?P<config>[0-9a-f]{16})\b"
+    r"(?: at=(?P<at>\d{1,10}) up=(?P<up>\d{1,9})\b)?"
 )
 _PANIC = re.compile(r"\] Kernel panic - not syncing: ")
 # [   12.345678] text · with CONFIG_PRINTK_CALLER [   12.345678][    T1] text
@@ -165,7 +167,10 @@ class _Reader:
         epoch = _booted_epoch(match)
         if epoch:
             self.end_crash()
-            self.boot.is_dated, self._dated_epoch = True, epoch
+            self.date(epoch)
+
+    def date(self, epoch: int) -> None:
+        self.boot.is_dated, self._dated_epoch = True, epoch
 
     def login(self, match: re.Match[str]) -> None:
         self.end_crash()
@@ -176,6 +181,8 @@ class _Reader:
     def ready(self, match: re.Match[str]) -> None:
         self.end_crash()
         self.boot.know(ready=Ready(match["release"], match["config"]))
+        if match["at"] and 0 < (epoch := int(match["at"]) - int(match["up"])) < _LATEST_EPOCH:
+            self.date(epoch)
 
     def crash(self, _match: re.Match[str]) -> None:
         self.boot.know(is_crash_kernel=True)

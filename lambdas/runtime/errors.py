@@ -99,7 +99,7 @@ class NoCrashDumpSupport(HangdumpError):
 class ReadOnlyRoot(HangdumpError):
     """The host's root is read-only, or managed by ostree, so that no document can configure kdump there."""
 
-    next_step = "Build kdump into the image as its distribution documents, or take an image whose root can be written to."
+    next_step = "Build kdump into the image as its distribution documents, or take one with a writable root."
 
 
 class InsufficientMemory(HangdumpError):

@@ -14,7 +14,7 @@ wanted_crashkernel() {
     value="$(family crashkernel_table "$(architecture)")"
   elif (($(bytes_wanted_by "$value") == 0)); then
     # EL10 and Fedora reserve nothing below 2G: with less the kernel does not unpack the crash initramfs.
-    fail InsufficientMemory "This host has $(($(memory_bytes) >> 20)) MiB, but its distribution makes a crash kernel only from ${value%%-*} on (crashkernel=$value). Change to a type with at least ${value%%-*} of memory."
+    fail InsufficientMemory "This host has $(($(memory_bytes) >> 20)) MiB, but its distribution makes a crash kernel only from ${value%%-*} on (crashkernel=$value). Change to a type with at least ${value%%-*}."
   fi
   echo "$value"
 }

@@ -101,7 +101,7 @@ suse_configure_dump() {
   enable_service kdump.service
   # What is loaded holds the configuration of the moment it was built in.
   if is_crash_kernel_loaded && ! suse_is_initrd_current "$1"; then
-    suse_load_crash_kernel || fail ConfigurationFailed "kdump.service could not load the crash kernel with its new configuration. Look at: journalctl -u kdump.service"
+    suse_load_crash_kernel || fail ConfigurationFailed "kdump.service could not load the crash kernel with its new configuration. See: journalctl -u kdump.service"
     note_change "crash kernel loaded again"
   fi
 }

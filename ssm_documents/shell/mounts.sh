@@ -30,7 +30,7 @@ refuse_read_only_root() {
     if is_mounted_read_only "$point"; then reason="$point is mounted read-only"; fi
   done
   if [[ -e "$HOST_ROOT/run/ostree-booted" ]]; then reason="ostree manages its root"; fi
-  [[ -z "$reason" ]] || fail ReadOnlyRoot "Nothing on this host can be configured: $reason. Build kdump into its image, or take one with a writable root."
+  [[ -z "$reason" ]] || fail ReadOnlyRoot "Nothing here can be configured: $reason. Build kdump into the image, or take one with a writable root."
 }
 
 # Whether the last mount at $1 has every option of the list $2.

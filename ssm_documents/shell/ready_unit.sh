@@ -15,17 +15,20 @@ config_id() {
   while read -r file; do text_of "$file"; done < <(ready_config_files) | sha256sum | cut -c 1-16
 }
 
+# On each console: /dev/console is only the last of the kernel's command line, and EC2 shows the serial one. With the time,
+# as on such a host nothing else dates the boot there.
 install_ready_unit() {
   write_if_changed "$READY_SCRIPT" <<EOF
 #!/bin/sh
 # Written by Hangdump.
 [ "\$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || exit 0
 config="\$(cat $(ready_config_files | paste -s -d ' ') 2>/dev/null | sha256sum | cut -c 1-16)"
-echo "hangdump-ready boot=\$(cat /proc/sys/kernel/random/boot_id) kernel=\$(uname -r) config=\$config" >/dev/console
+line="hangdump-ready boot=\$(cat /proc/sys/kernel/random/boot_id) kernel=\$(uname -r) config=\$config at=\$(date +%s) up=\$(cut -d. -f1 /proc/uptime)"
+for tty in \$(cat /sys/class/tty/console/active || echo console); do echo "\$line" >/dev/\$tty; done
 EOF
   write_if_changed "$READY_UNIT" <<EOF
 [Unit]
-Description=Hangdump: say on the console that kdump is loaded
+Description=Hangdump: says that kdump is loaded
 After=$(family kdump_service)
 ConditionPathExists=!/proc/vmcore
 

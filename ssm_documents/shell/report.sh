@@ -87,5 +87,5 @@ detached() { "$@" </dev/null 3>&- 9>&-; }
 take_lock() {
   mkdir -p "$HOST_ROOT/run/lock"
   exec 9>"$HOST_ROOT/run/lock/hangdump-$1.lock"
-  flock -w "$2" 9 || fail "$UNFORESEEN_CODE" "Another run of Hangdump's '$1' step is still at work on this host after $2 s; wait for it and run again."
+  flock -w "$2" 9 || fail "$UNFORESEEN_CODE" "Another run of Hangdump's '$1' step is still at work after $2 s; wait for it and run again."
 }

@@ -7,7 +7,7 @@ need_boot_loader_tool() {
 }
 
 # $1: tool, $2: where it says why, if not on its stderr.
-boot_loader_tool_failed() { fail ConfigurationFailed "$1 failed; ${2:-its stderr} says why. Repair the boot loader's configuration and run again."; }
+boot_loader_tool_failed() { fail ConfigurationFailed "$1 failed; ${2:-its stderr} says why. Repair its configuration and run again."; }
 
 # $1: value, $2: tool, $3: the usual cause and its remedy.
 check_next_boot() {

@@ -164,6 +164,14 @@ def test_the_last_boot_says_itself_that_kdump_is_loaded() -> None:
     assert (facts.ready, facts.is_booting) == (ready, False)
 
 
+def test_the_ready_line_dates_a_boot_that_nothing_else_dates() -> None:
+    """cloud-init writes to /dev/console, which is the screen where console=tty0 stands last."""
+    boot = BANNER.format(KERNEL) + COMMAND_LINE
+    facts = read_console_facts(boot + READY_LINE.replace("\n", " at=1795406400 up=25\n"))
+    assert (facts.booted_epoch, facts.is_booting) == (1795406375, False)
+    assert read_console_facts(boot + READY_LINE.replace("\n", " at=25 up=9999\n")).booted_epoch == 0
+
+
 LOCKUP = "[  900.000000] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [x:1]\n"
 HUNG = "[ 1021.000000] INFO: task jbd2/nvme0n1p1-8:300 blocked for more than 120 seconds.\n"
 

@@ -2,4 +2,5 @@
 # Written by Hangdump.
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || exit 0
 config="$(cat /etc/default/kdump-tools /etc/sysctl.d/99-kernel_panic.conf 2>/dev/null | sha256sum | cut -c 1-16)"
-echo "hangdump-ready boot=$(cat /proc/sys/kernel/random/boot_id) kernel=$(uname -r) config=$config" >/dev/console
+line="hangdump-ready boot=$(cat /proc/sys/kernel/random/boot_id) kernel=$(uname -r) config=$config at=$(date +%s) up=$(cut -d. -f1 /proc/uptime)"
+for tty in $(cat /sys/class/tty/console/active || echo console); do echo "$line" >/dev/$tty; done
