@@ -20,7 +20,10 @@ from lambdas.runtime.observability import entry_point, logger
 
 @entry_point
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Takes an alarm's event, gives `{"incidentId","decision","reason","executionArn"?}`; raises InvalidInput."""
+    """Takes an alarm's event, gives `{"incidentId","decision","reason","executionArn"?}`.
+
+    Raises InvalidInput for what is no such event.
+    """
     alarm = alarm_event.resolve(alarm_event.parse(event), _describe_alarms)
     if alarm.state != "ALARM":
         logger.info("Alarm %s is %s: nothing to do", alarm.name, alarm.state)
@@ -30,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         instance_id = alarm.instance_id()
     except InvalidInput as problem:
         report_invalid_alarm(alarm, problem)
-        raise
+        return {"incidentId": "", "decision": "refuse", "reason": "invalid-alarm"}
     incident = incident_id(alarm.changed_at, instance_id)
     logger.append_keys(incident_id=incident, instance_id=instance_id)
     logger.info("Alarm %s since %s", alarm.name, moment.iso(alarm.changed_at))
@@ -39,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     taken = lease.take(table, incident, request_id=context.aws_request_id, now=moment.now(), seconds=seconds)
     if taken is Lease.HELD:
         logger.info("Another delivery of the same alarm is at work")
-        return resume_collection(incident)
+        return resume_collection(incident, holds_lease=False)
     return respond(incident, alarm, instance_id=instance_id, is_first=taken is Lease.FIRST)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 from lambdas.runtime import clients
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 # Nitro posts EBS metrics every five minutes, and with detailed monitoring every minute.
 _PERIOD = timedelta(minutes=5)
-_HISTORY = timedelta(hours=3)
+# A hang is judged again up to each hour, for as long as it lasts.
+_HISTORY = timedelta(hours=24)
 # Metric -> statistic
 _METRICS = {"EBSWriteOps": "Sum", "CPUCreditBalance": "Minimum"}
 # A period is published some minutes after its end: until then CloudWatch may have it in part.
@@ -29,12 +31,17 @@ class HypervisorMetrics:
     credits: float | None = None
 
     def writes_before(self, onset: datetime) -> int | None:
-        """The average of the periods that ended well before the onset; None: there is none."""
-        return _average([count for began, count in self.writes if began + _PERIOD <= onset - _LEAD])
+        """The median of the periods that ended well before the onset; None: there is none.
+
+        A backup at night is no measure of what the instance writes when it works.
+        """
+        counts = [count for began, count in self.writes if began + _PERIOD <= onset - _LEAD]
+        return round(median(counts)) if counts else None
 
     def writes_after(self, onset: datetime, now: datetime) -> int | None:
         """The average of the full periods since the onset; None: there is none yet."""
-        return _average([count for began, count in self.writes if onset <= began <= now - _PERIOD - _LAG])
+        counts = [count for began, count in self.writes if onset <= began <= now - _PERIOD - _LAG]
+        return round(mean(counts)) if counts else None
 
     def writes_lately(self, onset: datetime, now: datetime) -> int | None:
         """The most in a period since the onset that may not be published in full yet; None: there is none."""
@@ -83,7 +90,3 @@ def has_standard_credits(instance_id: str) -> bool:
     """Whether a burstable instance is slowed down without credits (`standard`), instead of charged (`unlimited`)."""
     answer = clients.ec2().describe_instance_credit_specifications(InstanceIds=[instance_id])
     return any(each.get("CpuCredits") == "standard" for each in answer["InstanceCreditSpecifications"])
-
-
-def _average(counts: list[float]) -> int | None:
-    return round(sum(counts) / len(counts)) if counts else None

@@ -4,19 +4,18 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
-from lambdas.incident.update_expression import serialize
+from lambdas.incident.update_expression import UpdateExpression, serialize
 from lambdas.respond.decision import PANICKED
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import KillSwitch, Notifications
 from lambdas.runtime.notification import publish, table
 
 _KEPT_SECONDS = 7 * 24 * 3600
-# watch_fleet has every silent instance checked. These reasons say that it does not hang, or are known already.
-_NO_NEWS = (
-    *("status-check-passes", "instance-responds", "agent-was-dead", "not-running", "incident-open", "cooldown"),
-    # Refused only when the crash kernel of a concluded incident never ends: its verdict has been told.
-    PANICKED,
-)
+# A hang is checked again at least every hour: what was refused for the same reason within this time is the same hang.
+_ONE_HANG_SECONDS = 2 * 3600
+# watch_fleet has every silent instance checked. These reasons say that it does not hang, or were told with the verdict:
+# a crash kernel that never ends.
+_NO_HANG = ("status-check-passes", "instance-responds", "not-running", PANICKED)
 
 
 def announce_once(incident: Incident, records: IncidentTable) -> None:
@@ -53,24 +52,38 @@ def _announce(incident: Incident) -> None:
 
 
 def is_news(table_name: str, refused: Incident) -> bool:
-    """Whether to record and notify a refusal of a check that watch_fleet started: once per hang and reason."""
-    if refused.reason in _NO_NEWS:
+    """Whether to record and notify a refusal: once per hang and reason, whoever started the check.
+
+    A hang is over when the agent has pinged, or when nobody has found it for two hours. Raises ClientError.
+    """
+    if refused.reason == "incident-open":
+        # The interrupt was announced.
         return False
-    item = {
-        "pk": f"told#{refused.hang}#{refused.reason}",
-        "incidentId": refused.incident_id,
-        "expiresAtEpoch": moment.epoch(moment.now()) + _KEPT_SECONDS,
-    }
+    if refused.hang and (refused.reason in _NO_HANG or _is_dead_agent(refused)):
+        return False
+    now = moment.epoch(moment.now())
+    key = f"told#{refused.instance_id}#{refused.reason}"
+    seen = {"seenEpoch": now, "expiresAtEpoch": now + _KEPT_SECONDS}
+    last_ping = int(refused.evidence.get("lastPingEpoch") or 0)
     try:
         clients.dynamodb().put_item(
             TableName=table_name,
-            Item=serialize(item),
+            Item=serialize({"pk": key, "incidentId": refused.incident_id} | seen),
             # A retry of the same check, whose first attempt crashed after this, still notifies.
-            ConditionExpression="attribute_not_exists(pk) OR incidentId = :mine",
-            ExpressionAttributeValues=serialize({":mine": refused.incident_id}),
+            ConditionExpression="attribute_not_exists(pk) OR incidentId = :mine OR seenEpoch < :over",
+            ExpressionAttributeValues=serialize(
+                {":mine": refused.incident_id, ":over": max(last_ping, now - _ONE_HANG_SECONDS)}
+            ),
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            return False
-        raise
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        again = UpdateExpression(seen).arguments()
+        clients.dynamodb().update_item(TableName=table_name, Key=serialize({"pk": key}), **again)
+        return False
     return True
+
+
+def _is_dead_agent(refused: Incident) -> bool:
+    """Its agent is dead and nothing else is wrong."""
+    return refused.reason == "agent-was-dead" and not refused.evidence.get("impairedEpoch")

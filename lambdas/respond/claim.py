@@ -136,6 +136,18 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     raise AssertionError("the loop returns or raises")
 
 
+def give_back(table: str, incident: Incident, place: Place, *, limits: InterruptLimits, claimed_at: datetime) -> None:
+    """Undoes a claim whose interrupt was certainly not sent: no cooldown, no budget charged. Raises ClientError.
+
+    What stopped it (a switch, Auto Scaling, a throttled call) may be gone in a minute, and the instance still hangs.
+    """
+    update = UpdateExpression({"lastInterruptEpoch": 0})
+    mine = f"{update.name('incidentId')} = {update.value(incident.incident_id)}"
+    items = [_member(table, f"instance#{incident.instance_id}", update, mine)]
+    items += [_charge(table, pk, None, limits, claimed_at) for pk in _budget_keys(place, limits, claimed_at)]
+    clients.dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=uuid.uuid4().hex)
+
+
 def last_crash(table: str, instance_id: str) -> Incident | None:
     """The incident of the instance's last interrupt or panic; None if there was none, or it was not sent."""
     key = _key(f"instance#{instance_id}")
@@ -182,12 +194,16 @@ def _start_cooldown(
     return _member(table, f"instance#{incident.instance_id}", update, condition)
 
 
-def _charge(table: str, pk: str, budget: int, limits: InterruptLimits, now: datetime) -> "TransactWriteItemTypeDef":
+def _charge(
+    table: str, pk: str, budget: int | None, limits: InterruptLimits, now: datetime
+) -> "TransactWriteItemTypeDef":
+    """One interrupt more, within the budget; without a budget, one less."""
     window = limits.fleet_budget_window_seconds
     update = UpdateExpression({"expiresAtEpoch": window_start(now, window) + window + _GRACE_SECONDS})
-    count, limit = update.name("count"), update.value(budget)
-    update.increase("count", 1)
-    return _member(table, pk, update, f"attribute_not_exists({count}) OR {count} < {limit}")
+    count, limit = update.name("count"), update.value(0 if budget is None else budget)
+    update.increase("count", -1 if budget is None else 1)
+    is_allowed = f"{count} > {limit}" if budget is None else f"attribute_not_exists({count}) OR {count} < {limit}"
+    return _member(table, pk, update, is_allowed)
 
 
 def _budget_keys(place: Place, limits: InterruptLimits, now: datetime) -> list[str]:

@@ -5,7 +5,7 @@ console_facts.py finds the lines of the last boot; proof_rules.py judges what is
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lambdas.incident.record import CLOCK_SLACK_SECONDS
 
@@ -32,6 +32,8 @@ _SCAN_SECONDS = 30
 RUN_SECONDS = 300
 # The guest's clock dates its boot, and printk counts from there without correction: both may be off, either way.
 GUEST_CLOCK_SECONDS = 2 * CLOCK_SLACK_SECONDS
+# A fast oscillator gains this part of the uptime.
+_DRIFT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,17 @@ def current_trouble(
     """Counts the last run of complaints since the agent's last ping.
 
     A ping shows that user space lived, and a long silence of the kernel that the trouble was over: what was said before
-    either is of another trouble. What is said to have been said in the future is not counted.
+    either is of another trouble. What is on the console has been said: a clock that is ahead of now by no more than it
+    can have gained is set back. What it says to be later is not counted.
     """
+    uptime = now_epoch - booted_epoch
+    latest = uptime + GUEST_CLOCK_SECONDS + round(uptime * _DRIFT)
+    said = sorted((each for each in complaints if each.seconds <= latest), key=lambda complaint: complaint.seconds)
+    ahead = max(0, said[-1].seconds - uptime) if said else 0
     earliest = last_ping_epoch - CLOCK_SLACK_SECONDS - booted_epoch
-    latest = now_epoch + GUEST_CLOCK_SECONDS - booted_epoch
     run: list[Complaint] = []
-    for each in sorted(complaints, key=lambda complaint: complaint.seconds):
-        if not earliest <= each.seconds <= latest:
+    for each in (replace(each, seconds=each.seconds - ahead) for each in said):
+        if each.seconds < earliest:
             continue
         # A task that has been blocked for longer was blocked all the while.
         if run and each.seconds - run[-1].seconds > max(RUN_SECONDS, each.blocked_seconds):

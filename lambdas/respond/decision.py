@@ -35,6 +35,8 @@ Reason = Literal[
     "still-works",
     "no-credits",
     "incident-open",
+    "kill-switch-off",
+    "kill-switch-unreadable",
     "alarm-muted",
     "maintenance-window",
     "other-alarm-acts",
@@ -107,6 +109,8 @@ class Evidence:
     overdue_in_zone: int | None = None
     # The agent's last ping; 0: Systems Manager does not know the instance.
     last_ping_epoch: int | None = None
+    # Whether CloudWatch answered: what it has no period of is unknown, what it was not asked may speak against a hang.
+    is_cloudwatch_read: bool | None = None
     # EBS writes per period before the onset, and in the full periods after it; None: CloudWatch has no such period.
     ebs_writes_before: int | None = None
     ebs_writes_after: int | None = None
@@ -114,6 +118,8 @@ class Evidence:
     ebs_writes_lately: int | None = None
     # A burstable instance in `standard` mode that has used up its CPU credits.
     is_out_of_credits: bool | None = None
+    # Why the kill switch stops interrupts; empty: it does not.
+    kill_switch: str | None = None
     # Why the alarm is muted; empty: it is not.
     mute: str | None = None
     # The open window; empty: none is open.

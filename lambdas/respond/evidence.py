@@ -30,6 +30,7 @@ from lambdas.respond.claim import PastInterrupts, Place, past_interrupts
 from lambdas.respond.complaints import current_trouble
 from lambdas.respond.console_facts import has_text, read_console_facts
 from lambdas.respond.decision import Evidence, Policy
+from lambdas.respond.kill_switch import why_stopped
 from lambdas.respond.maintenance_windows import open_window
 from lambdas.respond.proof_rules import CORRELATION_SECONDS
 from lambdas.runtime import clients, moment
@@ -91,6 +92,7 @@ def gather(
     facts = {
         "is_instance_known": instance is not None if answers.is_read("DescribeInstances") else None,
         "mute": (alarm.mute or answers.of("DescribeAlarms", str)) if alarm else None,
+        "kill_switch": answers.of("GetParameter", str),
         "maintenance_window": open_window(limits.maintenance_windows, now),
         **_of_instance(instance),
         **_of_type(answers.of("DescribeInstanceTypes", InstanceType)),
@@ -118,7 +120,7 @@ def _ask(
     known: Instance | None,
 ) -> "_Answers":
     """Makes all calls at once; those for the instance's type, zone and budgets start when the instance is known."""
-    threads = ThreadPoolExecutor(9 + len(METRICS), thread_name_prefix="gate")
+    threads = ThreadPoolExecutor(10 + len(METRICS), thread_name_prefix="gate")
     try:
         # boto3 does not create clients thread-safely, so only this thread creates them; calls of one client run while
         # it creates the next one.
@@ -135,6 +137,8 @@ def _ask(
             asked["DescribeAlarms"] = threads.submit(read_mute, instance_id, alarm.name)
         clients.ssm()
         asked["DescribeInstanceInformation"] = threads.submit(read_ping, instance_id)
+        clients.ssm_short_retry()
+        asked["GetParameter"] = threads.submit(why_stopped)
         clients.dynamodb()
         first = _Answers({} if known else described)
         instance = known or first.of("DescribeInstances", Instance)
@@ -275,7 +279,7 @@ def _of_zone(impairments: tuple[datetime, ...] | None, checks: StatusChecks | No
 
 def _of_metrics(answers: "_Answers", evidence: Evidence, now: datetime) -> dict[str, Any]:
     metrics = answers.of("GetMetricData", HypervisorMetrics)
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {"is_cloudwatch_read": metrics is not None}
     is_standard = answers.of(_CREDITS, bool) if answers.is_asked(_CREDITS) else False
     if is_standard is not None:
         # A balance that CloudWatch does not know leaves doubt.

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lambdas.incident.index_fields import index_fields
 from lambdas.incident.record import Incident, State, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.respond.claim import Place, claim
+from lambdas.respond.claim import Place, claim, give_back
 from lambdas.respond.decision import PANICKED, Evidence, Policy
 from lambdas.respond.evidence import Gathered
 from lambdas.respond.evidence_first import EvidenceFirst, Kept
@@ -89,7 +89,8 @@ def interrupt_once(
     `confirm` checks once more that the instance hangs, if Standby took long.
     """
     with EvidenceFirst(incident) as evidence:
-        refused = _claim(incident, place, table.name, limits, at=clock())
+        claimed_at = clock()
+        refused = _claim(incident, place, table.name, limits, at=claimed_at)
         if refused is not None:
             return refused
         evidence.store()
@@ -99,6 +100,8 @@ def interrupt_once(
         obstacle = obstacle or read_stop()
         outcome = _send(incident.instance_id, at=clock()) if obstacle is None else _stopped(obstacle, at=clock())
         _record(incident, outcome, kept, table, at=clock())
+        if outcome.kind == "refused":
+            _give_back(incident, place, table.name, limits, claimed_at)
     return outcome
 
 
@@ -137,6 +140,14 @@ def _get_ready(
     if obstacle is None and (clock() - began).total_seconds() > _RECHECK_AFTER_SECONDS:
         return confirm()
     return obstacle
+
+
+def _give_back(incident: Incident, place: Place, table: str, limits: InterruptLimits, claimed_at: datetime) -> None:
+    """Without it the cooldown holds off the next interrupt, which is safe."""
+    try:
+        give_back(table, incident, place, limits=limits, claimed_at=claimed_at)
+    except (ClientError, BotoCoreError):
+        logger.exception("The claim of the interrupt that was not sent stays")
 
 
 def _record(incident: Incident, outcome: Outcome, kept: Kept, table: IncidentTable, *, at: datetime) -> None:

@@ -1,6 +1,7 @@
 """Reads the switch that stops every interrupt in the account and Region: a Systems Manager parameter, `on` or `off`.
 
-interrupt.py reads it as its last step before the call.
+It is read with the evidence, so that an interrupt that it stops claims nothing, and again as the last step before the
+call.
 """
 
 from dataclasses import dataclass
@@ -30,14 +31,19 @@ def are_interrupts_on() -> bool:
 
 def read_stop() -> Obstacle | None:
     """None: the interrupt may be sent. A switch that cannot be read counts as off."""
-    name = KillSwitch.read().kill_switch_parameter
     try:
-        value = _read()
+        stop = why_stopped()
     except (ClientError, BotoCoreError) as error:
+        name = KillSwitch.read().kill_switch_parameter
         return Obstacle("kill-switch-unreadable", f"The parameter {name} could not be read: {error}.")
-    if value == _ON:
-        return None
-    return Obstacle("kill-switch-off", f"The parameter {name} is {value!r}, not {_ON!r}: nothing is interrupted.")
+    return Obstacle("kill-switch-off", stop) if stop else None
+
+
+def why_stopped() -> str:
+    """Empty: the switch is on. Raises ClientError or BotoCoreError when it cannot be read."""
+    value = _read()
+    name = KillSwitch.read().kill_switch_parameter
+    return "" if value == _ON else f"The parameter {name} is {value!r}, not {_ON!r}: nothing is interrupted."
 
 
 def _read() -> str:

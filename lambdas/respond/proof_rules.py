@@ -5,6 +5,7 @@ docs/safety.md has them as a table. A person who requests an interrupt has seen 
 
 from typing import Literal
 
+from lambdas.incident.record import CLOCK_SLACK_SECONDS
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 from lambdas.runtime import moment
 
@@ -67,6 +68,15 @@ def _impairment(evidence: Evidence, policy: Policy) -> Decision | None:
     return None
 
 
+def _agent_since_boot(evidence: Evidence, _: Policy) -> Decision | None:
+    """Refuses if the agent has not lived in this boot: the instance may have booted without its network."""
+    pinged, booted = evidence.last_ping_epoch, evidence.booted_epoch
+    if pinged and pinged < booted - CLOCK_SLACK_SECONDS:
+        at, since = (moment.iso(moment.at_epoch(each)) for each in (pinged, booted))
+        return refusal("agent-was-dead", f"Its agent pinged last at {at}, and the instance booted at {since}.")
+    return None
+
+
 def _agent(evidence: Evidence, policy: Policy) -> Decision | None:
     """Refuses unless the agent fell silent at the onset. A later ping shows life; an earlier death proves nothing."""
     if not evidence.last_ping_epoch:
@@ -118,12 +128,17 @@ def _correlated_silence(evidence: Evidence) -> Decision | None:
 
 def _work(evidence: Evidence, policy: Policy) -> Decision | None:
     """Refuses if the instance still writes to EBS. The hypervisor counts the writes even if the network is down."""
+    if not evidence.is_cloudwatch_read:
+        return missing("the instance's EBS writes", evidence)
     before, after, lately = evidence.ebs_writes_before, evidence.ebs_writes_after, evidence.ebs_writes_lately
     most = max(after or 0, lately or 0)
-    if before is not None and most > 0 and most >= _WORKING_SHARE * before:
-        detail = f"It wrote {most} times to EBS in a period after the onset, and {before} times before."
+    # Without an earlier period nobody knows how much it wrote when it worked, unless its kernel says that it does not.
+    is_doubtful = before is not None or not evidence.is_reported_by_kernel
+    if is_doubtful and most > 0 and most >= _WORKING_SHARE * (before or 0):
+        earlier = "nobody knows how often" if before is None else f"{before} times"
+        detail = f"It wrote {most} times to EBS in a period after the onset, and {earlier} before."
         return refusal("still-works", detail)
-    if policy.is_hypervisor_evidence_required and (before is None or after is None):
+    if policy.is_hypervisor_evidence_required and after is None:
         return missing("the EBS writes in a full period after the onset", evidence)
     return None
 
@@ -152,4 +167,4 @@ def _is_silent(evidence: Evidence, policy: Policy) -> bool:
 
 
 # _symptom comes before the rules that use the facts it requires; _proof is last, after all that speaks against a hang.
-RULES = (_scheduled_event, _credits, _symptom, _agent, _correlation, _work, _proof)
+RULES = (_scheduled_event, _credits, _symptom, _agent_since_boot, _agent, _correlation, _work, _proof)

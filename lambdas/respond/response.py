@@ -19,7 +19,7 @@ from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
 from lambdas.respond.announcement import announce_once, is_news
 from lambdas.respond.budget_notice import notify_once
-from lambdas.respond.claim import BUDGETS_SPENT, DUPLICATE
+from lambdas.respond.claim import BUDGETS_SPENT, COOLDOWN, DUPLICATE
 from lambdas.respond.decision import PANICKED, Evidence, Policy
 from lambdas.respond.evidence import Gathered, gather, policy
 from lambdas.respond.interrupt import confirm_in_standby, interrupt_once, prepared_meanwhile, verdict_of_refusal
@@ -113,16 +113,21 @@ def _collect_panic(
     return _start_collection(_reread(opened.incident_id, records), records, decision="collect", reason=PANICKED)
 
 
-def resume_collection(incident: str) -> dict[str, Any]:
+def resume_collection(incident: str, *, holds_lease: bool) -> dict[str, Any]:
     """Starts the collection if the incident's interrupt may have been sent but its collection is not concluded.
 
-    Called for a delivery that does not hold the lease, and for one that finds a record.
+    A delivery that does not hold the lease leaves the announcement to the holder, whose claimed interrupt may yet be
+    refused.
     """
     records = IncidentTable(RecordKeeping.read().table_name)
     known = records.read(incident)
-    if known is not None and known.is_crashed and known.state != State.CONCLUDED:
-        return _start_collection(known, records, decision="duplicate", reason="already-interrupted")
-    return {"incidentId": incident, "decision": "duplicate", "reason": "already-in-progress"}
+    if known is None or not known.is_crashed or known.state == State.CONCLUDED:
+        return {"incidentId": incident, "decision": "duplicate", "reason": "already-in-progress"}
+    if not holds_lease and known.state == State.INTERRUPTING:
+        return _result(known, decision="duplicate", reason="already-in-progress")
+    return _start_collection(
+        known, records, decision="duplicate", reason="already-interrupted", is_announced=holds_lease
+    )
 
 
 def report_invalid_alarm(alarm: Alarm, problem: InvalidInput) -> None:
@@ -152,7 +157,7 @@ def _resume(known: Incident, records: IncidentTable) -> dict[str, Any]:
     if known.state in (State.REFUSED, State.DRY_RUN, State.INTERRUPT_REFUSED):
         _notify_refusal(known, records)
         return _result(known, decision="duplicate", reason=known.reason or "")
-    return resume_collection(known.incident_id)
+    return resume_collection(known.incident_id, holds_lease=True)
 
 
 def _probe_and_gather(
@@ -187,6 +192,8 @@ def _after_refused_claim(opened: Incident, reason: str, records: IncidentTable) 
     if reason == DUPLICATE:
         return _resume(_reread(opened.incident_id, records), records)
     detail = "Another interrupt was claimed while this one was decided."
+    if reason == COOLDOWN:
+        reason = "incident-open"
     refused = opened.model_copy(update={"decision": "refuse", "reason": reason, "detail": detail})
     return _record_refusal(refused, records)
 
@@ -194,7 +201,7 @@ def _after_refused_claim(opened: Incident, reason: str, records: IncidentTable) 
 def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
     state = State.DRY_RUN if refused.decision == "dry-run" else State.REFUSED
     reason = refused.reason or ""
-    if refused.hang and not is_news(records.name, refused):
+    if not is_news(records.name, refused):
         logger.info("Not recorded again: %s", reason)
         return _result(refused, decision="refuse", reason=reason)
     entry = timeline_entry(moment.now(), state.value, f"{reason}: {refused.detail}")
@@ -210,7 +217,8 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
     """Notifies once. After a crash between sending and recording, the retry sends again: twice is better than never."""
     ask_for_return(refused)
     reason = refused.reason or ""
-    if refused.notified_at is None:
+    # What was refused after its claim has a record already.
+    if refused.notified_at is None and is_news(records.name, refused):
         verdict = verdict_of_refusal(reason).value
         count(Metric.INCIDENTS, verdict=verdict)
         count(Metric.REFUSALS, reason=reason)
@@ -239,7 +247,9 @@ def _refusal_lines(refused: Incident) -> list[str]:
     ]
 
 
-def _start_collection(known: Incident, records: IncidentTable, *, decision: str, reason: str) -> dict[str, Any]:
+def _start_collection(
+    known: Incident, records: IncidentTable, *, decision: str, reason: str, is_announced: bool = True
+) -> dict[str, Any]:
     """Starts one execution per incident: its name is the incident's id, so a second start is refused."""
     machine = Collection.read().collect_vmcore_arn
     execution = machine.replace(":stateMachine:", ":execution:") + f":{known.incident_id}"
@@ -251,7 +261,8 @@ def _start_collection(known: Incident, records: IncidentTable, *, decision: str,
             logger.info("The collection already runs: %s", execution)
         entry = timeline_entry(moment.now(), "collection-started")
         records.update(known.incident_id, {"executionArn": execution}, timeline=[entry])
-    announce_once(known, records)
+    if is_announced:
+        announce_once(known, records)
     return _result(known, decision=decision, reason=reason) | {"executionArn": execution}
 
 

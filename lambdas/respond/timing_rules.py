@@ -7,6 +7,12 @@ from lambdas.respond import instance_rules, proof_rules
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 
 
+def _kill_switch(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.kill_switch is None:
+        return refusal("kill-switch-unreadable", f"The switch could not be read. {' '.join(evidence.notes)}".strip())
+    return refusal("kill-switch-off", evidence.kill_switch) if evidence.kill_switch else None
+
+
 def _mute(evidence: Evidence, policy: Policy) -> Decision | None:
     if policy.is_requested:
         return None
@@ -84,23 +90,18 @@ def _probe(evidence: Evidence, _: Policy) -> Decision | None:
     return None
 
 
-_TIMING_RULES = (
-    _mute,
-    _maintenance_window,
-    _other_alarms,
-    _cooldown,
-    _fleet_budget,
-    _zone_budget,
-    _group_budget,
-)
-RULES: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (*instance_rules.RULES, *_TIMING_RULES)
-# A person who requests the interrupt has seen the hang. The probe is last because it takes most of a minute.
-PROOF: tuple[Callable[[Evidence, Policy], Decision | None], ...] = (*proof_rules.RULES, _probe)
+Rules = tuple[Callable[[Evidence, Policy], Decision | None], ...]
+RULES: Rules = (*instance_rules.RULES, _kill_switch, _mute, _maintenance_window, _other_alarms)
+# A person who requests the interrupt has seen the hang.
+PROOF: Rules = proof_rules.RULES
+# They come after the proof, so that what they refuse is a hang.
+LIMITS: Rules = (_cooldown, _fleet_budget, _zone_budget, _group_budget)
 
 
 def decide(evidence: Evidence, policy: Policy) -> Decision:
     """The first rule that objects refuses; when none does: interrupt, or dry-run if that is the policy."""
-    for rule in RULES if policy.is_requested else RULES + PROOF:
+    # The probe is last because it takes most of a minute.
+    for rule in (*RULES, *LIMITS) if policy.is_requested else (*RULES, *PROOF, *LIMITS, _probe):
         objection = rule(evidence, policy)
         if objection is not None:
             return objection

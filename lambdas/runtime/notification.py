@@ -59,13 +59,14 @@ _NEXT_STEP = {
     " the alarm.",
     "evidence-missing": "Fix the read that failed. If the instance surely hangs, start CollectVmcore with"
     " interrupt: true.",
-    "kill-switch-off": "To allow interrupts again, set the parameter to on: see Operate in the README.",
+    "kill-switch-off": "To allow interrupts, set the parameter to on (Operate in the README): what still hangs is"
+    " checked again within the hour.",
     "kill-switch-unreadable": "Check the parameter and the function's role: without it no interrupt is sent.",
     "standby-unavailable": "Without Standby the Auto Scaling group could replace the instance during the dump:"
     " docs/auto-scaling.md lists what Standby needs. Or set autoScalingStandby to preferred.",
     "dry-run": "To send interrupts, set dryRun to false and deploy.",
     "UnauthorizedOperation": "Check the role's policy, the tag condition and the organization's policies.",
-    "RequestLimitExceeded": "If it still hangs, start CollectVmcore with interrupt: true after the cooldown.",
+    "RequestLimitExceeded": "Nothing: if it still hangs, it is checked again within the hour.",
 }
 
 

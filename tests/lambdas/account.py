@@ -179,6 +179,7 @@ class Account:
         results = []
         for query in parameters["MetricDataQueries"]:
             points = known.get(query["MetricStat"]["Metric"]["MetricName"], {at: 1.0})
+            points = {began: value for began, value in points.items() if began >= parameters["StartTime"]}
             results.append({"Id": query["Id"], "Timestamps": list(points), "Values": list(points.values())})
         return {"MetricDataResults": results}
 

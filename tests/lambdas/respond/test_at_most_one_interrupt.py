@@ -1,5 +1,6 @@
 """Invariant 1: at most one interrupt per incident, whatever is repeated, concurrent, or dies half-way."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -184,7 +185,31 @@ def test_two_alarms_for_one_instance_at_the_same_moment_send_one_interrupt(
     with ThreadPoolExecutor(2) as threads:
         answers = list(threads.map(lambda event: respond_to_hang.handler(event, context), events))
     assert account.interrupts == [instance_id]
-    assert sorted(answer["reason"] for answer in answers) == ["cooldown", "kernel-deaf"]
+    assert sorted(answer["reason"] for answer in answers) == ["incident-open", "kernel-deaf"]
+    (message,) = account.messages
+    assert "was interrupted" in message
+
+
+def test_a_second_delivery_says_nothing_of_an_interrupt_that_may_yet_be_refused(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    """The first one has claimed, and waits for Auto Scaling."""
+    event = alarm_action(query(instance_id))
+    answers = []
+
+    def deliver_again() -> None:
+        answers.append(respond_to_hang.handler(event, Context(aws_request_id="another")))
+        account.interrupts_switch = "off"
+
+    # Read for the last time after the claim.
+    reads = itertools.count()
+    account.meetings["GetParameter"] = lambda: deliver_again() if next(reads) == 2 else None
+    assert respond_to_hang.handler(event, context)["reason"] == "kill-switch-off"
+    (second,) = answers
+    assert (second["decision"], second["reason"]) == ("duplicate", "already-in-progress")
+    assert account.executions == []
+    (message,) = account.messages
+    assert "refused (kill-switch-off)" in message
 
 
 @pytest.mark.usefixtures("no_lease")

@@ -28,6 +28,7 @@ def hung(*seconds: int, tasks: str = "abc", blocked: int = 120) -> list[Complain
 
 
 DAYS = 864_000
+YEAR = 31_536_000
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,11 @@ DAYS = 864_000
         pytest.param(lockups(900, 1200), 1201, 800, (2, 0, 0, 900, 1200), id="five-minutes-apart"),
         pytest.param(lockups(900, 1201), 1202, 800, (1, 0, 0, 1201, 1201), id="further-apart"),
         pytest.param(hung(900, 1500, blocked=600), 1510, 800, (0, 3, 2, 900, 1500), id="scans-every-ten-minutes"),
-        pytest.param(lockups(900, 920), 800, 700, (2, 0, 0, 900, 920), id="guest-clock-is-ahead"),
+        pytest.param(lockups(900, 920), 800, 700, (2, 0, 0, 780, 800), id="guest-clock-is-ahead"),
+        pytest.param(
+            lockups(YEAR + 1580, YEAR + 1600), YEAR, YEAR - 300, (2, 0, 0, YEAR - 20, YEAR), id="gained-in-a-year"
+        ),
+        pytest.param(lockups(YEAR + 4000), YEAR, YEAR - 300, (0, 0, 0, 0, 0), id="gained-more-than-a-clock-can"),
         pytest.param(lockups(900, 920, 999_999_999), 930, 800, (2, 0, 0, 900, 920), id="a-word-of-the-future"),
         pytest.param([], 930, 800, (0, 0, 0, 0, 0), id="nothing"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lambdas.respond import timing_rules
 from lambdas.respond.decision import Evidence, Policy
-from lambdas.respond.timing_rules import PROOF, RULES, decide, is_probe_needed
+from lambdas.respond.timing_rules import LIMITS, PROOF, RULES, decide, is_probe_needed
 
 NOW = 1_795_406_400
 CONFIG = "0123456789abcdef"
@@ -47,9 +47,11 @@ HUNG = Evidence(
     scheduled_events=(),
     impaired_in_zone=1,
     last_ping_epoch=NOW - 500,
+    is_cloudwatch_read=True,
     ebs_writes_before=300,
     ebs_writes_after=0,
     is_out_of_credits=False,
+    kill_switch="",
     mute="",
     maintenance_window="",
     rival_alarms=(),
@@ -115,6 +117,8 @@ REFUSALS = [
     pytest.param(changed(console_booted_epoch=NOW + 30), "boot-grace", id="booted-by-a-fast-clock"),
     pytest.param(changed(is_booting=True), "boot-grace", id="boots"),
     pytest.param(changed(is_crash_kernel=True), "dump-under-way", id="dumps-already"),
+    pytest.param(changed(kill_switch="The parameter is 'off'."), "kill-switch-off", id="switched-off"),
+    pytest.param(changed(kill_switch=None), "kill-switch-unreadable", id="switch-unread"),
     pytest.param(changed(mute="its actions are disabled"), "alarm-muted", id="muted"),
     pytest.param(changed(maintenance_window="sat 02:00-04:00"), "maintenance-window", id="maintenance"),
     pytest.param(
@@ -137,6 +141,16 @@ REFUSALS = [
     pytest.param(changed(PASSES, last_ping_epoch=NOW - 1_728_000), "agent-was-dead", id="agent-died-days-ago"),
     pytest.param(changed(PASSES, last_ping_epoch=0), "agent-was-dead", id="never-registered"),
     pytest.param(changed(last_ping_epoch=NOW - 240 - 721), "agent-was-dead", id="agent-died-before-the-onset"),
+    pytest.param(
+        changed(console_booted_epoch=NOW - 400, console_ready_config=CONFIG, last_ping_epoch=NOW - 461),
+        "agent-was-dead",
+        id="has-not-pinged-since-its-boot",
+    ),
+    pytest.param(
+        changed(PASSES, console_booted_epoch=NOW - 3000, ready_epoch=NOW - 2000, last_ping_epoch=NOW - 3061),
+        "agent-was-dead",
+        id="silent-since-before-its-boot",
+    ),
     pytest.param(changed(last_ping_epoch=NOW - 240 + 61), "instance-responds", id="pinged-after-the-onset"),
     pytest.param(changed(impaired_in_zone=3), "correlated-failure", id="three-in-the-zone"),
     pytest.param(
@@ -154,6 +168,23 @@ REFUSALS = [
     pytest.param(changed(scheduled_events=("system-reboot",)), "scheduled-event", id="scheduled-reboot"),
     pytest.param(changed(ebs_writes_after=150), "still-works", id="still-writes-half"),
     pytest.param(changed(ebs_writes_lately=150), "still-works", id="wrote-half-in-a-part-of-a-period"),
+    pytest.param(changed(ebs_writes_before=None, ebs_writes_after=1), "still-works", id="writes-and-never-measured"),
+    pytest.param(
+        changed(ebs_writes_before=None, ebs_writes_after=None, ebs_writes_lately=1),
+        "still-works",
+        id="wrote-in-a-part-of-a-period-and-never-measured",
+    ),
+    pytest.param(
+        changed(is_cloudwatch_read=False, ebs_writes_before=None, ebs_writes_after=None),
+        "evidence-missing",
+        id="writes-cannot-be-read",
+    ),
+    pytest.param(changed(last_interrupt_epoch=NOW - 60, is_probe_answered=None), "cooldown", id="hangs-again"),
+    pytest.param(
+        changed(PASSES, last_ping_epoch=NOW - 60, last_interrupt_epoch=NOW - 60),
+        "status-check-passes",
+        id="interrupted-just-now-and-well",
+    ),
     pytest.param(
         changed(PASSES, last_ping_epoch=NOW - 721, ebs_writes_after=150), "still-works", id="silent-and-still-writes"
     ),
@@ -189,9 +220,9 @@ def test_refuses(evidence: Evidence, reason: str) -> None:
     assert decision.detail
 
 
-@pytest.mark.parametrize("rule", [*RULES, *PROOF], ids=lambda rule: rule.__name__.removeprefix("_"))
+@pytest.mark.parametrize("rule", [*RULES, *PROOF, *LIMITS], ids=lambda rule: rule.__name__.removeprefix("_"))
 def test_without_any_one_of_the_rules_something_is_decided_wrongly(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, rules in (("RULES", RULES), ("PROOF", PROOF)):
+    for name, rules in (("RULES", RULES), ("PROOF", PROOF), ("LIMITS", LIMITS)):
         monkeypatch.setattr(timing_rules, name, tuple(each for each in rules if each is not rule))
     decided: list[Any] = [case.values for case in REFUSALS]
     assert any(decide(evidence, POLICY).reason != reason for evidence, reason in decided)
@@ -210,6 +241,9 @@ def test_without_any_one_of_the_rules_something_is_decided_wrongly(rule: Any, mo
         pytest.param(changed(ebs_writes_after=149), id="writes-less-than-half"),
         pytest.param(changed(ebs_writes_before=None, ebs_writes_after=None), id="no-period-after-the-onset-yet"),
         pytest.param(SAYS, id="kernel-says-so-while-arp-answers"),
+        pytest.param(
+            changed(HUNG_TASKS, ebs_writes_before=None, ebs_writes_after=15), id="tasks-hang-and-never-measured"
+        ),
         pytest.param(HUNG_TASKS, id="tasks-hang-while-arp-answers"),
         pytest.param(changed(SAYS, console_trouble_epoch=NOW + 120), id="guest-clock-is-ahead"),
         pytest.param(changed(SAYS, console_trouble_epoch=NOW - 420), id="guest-clock-is-behind"),
@@ -228,7 +262,10 @@ def test_without_any_one_of_the_rules_something_is_decided_wrongly(rule: Any, mo
         pytest.param(changed(console_booted_epoch=0), id="console-dates-nothing"),
         pytest.param(changed(console_kernel=""), id="banner-scrolled-away"),
         pytest.param(changed(ready_kernel=""), id="kernel-was-not-noted"),
-        pytest.param(changed(ready_epoch=NOW - 300, launched_epoch=NOW - 300), id="ready-in-the-second-of-its-boot"),
+        pytest.param(
+            changed(ready_epoch=NOW - 300, launched_epoch=NOW - 300, last_ping_epoch=NOW - 290),
+            id="ready-in-the-second-of-its-boot",
+        ),
         pytest.param(changed(rival_alarms=("boot: reboot",)), id="rival-has-not-fired"),
     ],
 )
@@ -249,7 +286,9 @@ MAY_BE_MISSING = (
 FACTS = [
     field.name
     for field in fields(Evidence)
-    if field.name not in ("now_epoch", "notes", *MAY_BE_MISSING) and getattr(HUNG, field.name) is not None
+    # A switch that cannot be read has a reason of its own.
+    if field.name not in ("now_epoch", "notes", "kill_switch", *MAY_BE_MISSING)
+    and getattr(HUNG, field.name) is not None
 ]
 
 
@@ -316,11 +355,11 @@ def test_the_class_that_is_whole_is_the_reason() -> None:
     assert [decide(each, POLICY).reason for each in (HUNG, SAYS)] == ["kernel-deaf", "kernel-says-so"]
 
 
-@pytest.mark.parametrize("fact", ["ebs_writes_before", "ebs_writes_after"])
-def test_metrics_that_are_required_refuse_while_they_are_unknown(fact: str) -> None:
+def test_metrics_that_are_required_refuse_until_they_show_that_nothing_is_written() -> None:
     careful = replace(POLICY, is_hypervisor_evidence_required=True)
     assert decide(HUNG, careful).action == "interrupt"
-    assert decide(changed(**{fact: None}), careful).reason == "evidence-missing"
+    assert decide(changed(ebs_writes_after=None), careful).reason == "evidence-missing"
+    assert decide(changed(ebs_writes_before=None), careful).action == "interrupt"
 
 
 def test_readiness_does_not_age_and_outlives_boots_when_the_owner_says_so() -> None:
@@ -388,6 +427,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "ebs_writes_before": WRITES,
     "ebs_writes_after": WRITES,
     "ebs_writes_lately": WRITES,
+    "is_cloudwatch_read": FLAG,
+    "kill_switch": (None, "", "The parameter is 'off'."),
     "is_out_of_credits": FLAG,
     "ready_config": CONFIGS,
     "console_ready_config": CONFIGS,
@@ -495,10 +536,12 @@ def assert_nothing_speaks_against_a_hang(evidence: Evidence, policy: Policy) -> 
     assert alike < 3
     assert evidence.impaired_epoch or evidence.overdue_in_zone is not None
     before, after, lately = evidence.ebs_writes_before, evidence.ebs_writes_after, evidence.ebs_writes_lately
-    if before is not None:
-        assert not after or after < before / 2
-        assert not lately or lately < before / 2
-    assert not policy.is_hypervisor_evidence_required or None not in (before, after)
+    assert evidence.is_cloudwatch_read is True
+    if before is not None or not is_said(evidence):
+        assert not after or after < (before or 0) / 2
+        assert not lately or lately < (before or 0) / 2
+    assert not policy.is_hypervisor_evidence_required or after is not None
+    assert evidence.last_ping_epoch >= max(evidence.launched_epoch or 0, evidence.console_booted_epoch or 0) - 60
 
 
 @given(evidence=st.one_of(ANYTHING, NEARLY_HUNG), policy=POLICIES)
@@ -542,6 +585,7 @@ def assert_safe(evidence: Evidence, policy: Policy) -> None:
     assert evidence.system_status == "ok"
     assert evidence.attached_ebs_status in ("ok", "not-applicable")
     assert evidence.is_crash_kernel is False
+    assert evidence.kill_switch == ""
     assert evidence.fired_rival_alarms == ()
     assert_ready_and_booted(evidence, policy)
     assert_budgets_left(evidence, policy)

@@ -238,6 +238,40 @@ def test_an_instance_whose_network_is_down_and_that_still_writes_is_left_alone(
     assert (evidence["ebsWritesBefore"], evidence["ebsWritesAfter"]) == (240, 240)
 
 
+def test_what_an_instance_wrote_before_is_known_however_late_it_is_judged_again(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    onset = aws.NOW - timedelta(hours=9)
+    account.impaired_since, account.last_ping_at = onset, onset - timedelta(minutes=1)
+    account.ebs_writes = {aws.NOW - timedelta(minutes=minutes): 240.0 for minutes in range(600, 0, -5)}
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "still-works"
+
+
+def test_what_a_backup_wrote_at_night_is_no_measure_of_work(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.impaired_since, account.last_ping_at = aws.NOW - timedelta(minutes=12), aws.NOW - timedelta(minutes=13)
+    account.ebs_writes = {aws.NOW - timedelta(minutes=minutes): 500.0 for minutes in range(180, 0, -5)}
+    account.ebs_writes |= {aws.NOW - timedelta(minutes=minutes): 15_000.0 for minutes in (150, 145, 140, 135)}
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "still-works"
+
+
+def test_an_instance_that_booted_without_its_network_is_left_alone(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    config = "0123456789abcdef"
+    enrolled = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
+    instance_id = launch(tags=enrolled | {"hangdump:ready-config": config})
+    account.last_ping_at = aws.NOW - timedelta(minutes=10)
+    account.console = (
+        "Cloud-init v. 24.1 finished at Mon, 23 Nov 2026 03:53:40 +0000. Up 20 seconds\n"
+        f"hangdump-ready boot=00000000-0000-4000-8000-000000000000 kernel=6.1.0 config={config}\nweb-1 login: "
+    )
+    answer = deliver(alarm_action(query(instance_id)))
+    assert answer["reason"] == "agent-was-dead"
+    assert "the instance booted at" in (read_record(answer["incidentId"]).detail or "")
+
+
 def test_writes_that_ended_with_the_hang_do_not_speak_against_it(
     account: Account, deliver: Deliver, instance_id: str
 ) -> None:

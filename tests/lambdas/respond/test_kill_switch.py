@@ -1,5 +1,6 @@
 """One parameter stops every interrupt, at the last moment at which anything can."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from lambdas.incident.table import create_incident
 from lambdas.respond.kill_switch import read_stop
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.conftest import Deliver
+from tests.lambdas.conftest import Clock, Deliver
 from tests.lambdas.events import alarm_action, query
 
 
@@ -43,6 +44,30 @@ def test_it_is_read_anew_each_time(account: Account) -> None:
     assert read_stop() is None
     account.interrupts_switch = "off"
     assert read_stop() is not None
+
+
+def test_turned_off_it_claims_nothing_so_that_turned_on_again_the_hang_is_interrupted(
+    account: Account, deliver: Deliver, instance_id: str, clock: Clock
+) -> None:
+    account.interrupts_switch = "off"
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "kill-switch-off"
+    assert account.named("TransactWriteItems") == account.named("SendCommand") == []
+    account.interrupts_switch = "on"
+    clock.at += timedelta(minutes=2)
+    assert deliver(alarm_action(query(instance_id), at="2026-11-23T04:02:00.000+0000"))["decision"] == "interrupt"
+
+
+def test_a_claim_that_it_stopped_is_given_back(
+    account: Account, deliver: Deliver, instance_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_BUDGET", "1")
+    account.meetings["TransactWriteItems"] = lambda: setattr(account, "interrupts_switch", "off")
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "kill-switch-off"
+    account.meetings.clear()
+    account.interrupts_switch = "on"
+    clock.at += timedelta(minutes=2)
+    assert deliver(alarm_action(query(instance_id), at="2026-11-23T04:02:00.000+0000"))["decision"] == "interrupt"
+    assert account.interrupts == [instance_id]
 
 
 def test_turned_off_after_the_claim_it_still_stops_the_interrupt(

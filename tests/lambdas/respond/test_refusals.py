@@ -86,7 +86,10 @@ def test_a_healthy_instance_is_not_interrupted_for_the_users_own_metric(
 
 @pytest.mark.parametrize(
     "operation",
-    ["DescribeInstances", "DescribeInstanceTypes", "DescribeInstanceStatus", "SendCommand", "GetCommandInvocation"],
+    [
+        *("DescribeInstances", "DescribeInstanceTypes", "DescribeInstanceStatus", "GetMetricData"),
+        *("SendCommand", "GetCommandInvocation"),
+    ],
 )
 def test_a_fact_that_cannot_be_read_refuses(
     account: Account, deliver: Deliver, instance_id: str, operation: str

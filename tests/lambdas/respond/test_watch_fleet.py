@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from lambdas.handlers import respond_to_hang, watch_fleet
+from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Clock, Launch
+from tests.lambdas.events import alarm_action, query
 
 SINCE = aws.NOW - timedelta(minutes=3)
 
@@ -124,6 +126,80 @@ def test_silence_alone_is_told_once(account: Account, instance_id: str, context:
         clock.at += timedelta(minutes=1)
     (message,) = account.messages
     assert message.startswith(f"Hangdump: refused (suspected-hang) {instance_id}")
+
+
+def test_what_the_alarm_was_refused_the_watcher_tells_no_second_time(
+    account: Account, launch: Launch, context: Any
+) -> None:
+    account.attached_ebs_status = "impaired"
+    instance_id = launch()
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    respond_to_hang.handler(alarm_action(query(instance_id)), context)
+    watch(context)
+    assert [answer["reason"] for answer in respond(account, context)] == ["ebs-check-failed"]
+    (message,) = account.messages
+    assert "ebs-check-failed" in message
+
+
+def test_an_alarm_on_a_hang_that_the_watcher_has_interrupted_is_no_news(
+    account: Account, instance_id: str, context: Any
+) -> None:
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    watch(context)
+    (answer,) = respond(account, context)
+    refused = respond_to_hang.handler(alarm_action(query(instance_id)), context)
+    assert refused["reason"] == "incident-open"
+    assert IncidentTable(aws.TABLE).read(refused["incidentId"]) is None
+    (message,) = account.messages
+    assert "was interrupted" in message
+    assert answer["incidentId"] in message
+
+
+@pytest.mark.parametrize("is_over", ["agent-pinged", "nobody-asked-for-hours"])
+def test_the_next_hang_that_is_refused_for_the_same_reason_is_told_again(
+    account: Account, instance_id: str, context: Any, clock: Clock, is_over: str
+) -> None:
+    account.attached_ebs_status = "impaired"
+    respond_to_hang.handler(alarm_action(query(instance_id)), context)
+    clock.at += timedelta(hours=3 if is_over == "nobody-asked-for-hours" else 1)
+    if is_over == "agent-pinged":
+        account.last_ping_at = clock.at - timedelta(minutes=4)
+    at = f"{clock.at:%Y-%m-%dT%H:%M:%S}.000+0000"
+    respond_to_hang.handler(alarm_action(query(instance_id), at=at), context)
+    assert len(account.messages) == 2
+
+
+def test_a_second_hang_within_the_cooldown_is_told_once(
+    account: Account, instance_id: str, context: Any, clock: Clock
+) -> None:
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    watch(context)
+    (answer,) = respond(account, context)
+    IncidentTable(aws.TABLE).update(answer["incidentId"], {"state": "concluded", "verdict": "captured"})
+    clock.at += timedelta(hours=1)
+    account.last_ping_at = clock.at - timedelta(minutes=8)
+    account.impaired_since = clock.at - timedelta(minutes=5)
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    for _ in range(5):
+        watch(context)
+        assert {each["reason"] for each in respond(account, context)} <= {"cooldown"}
+        clock.at += timedelta(minutes=1)
+    assert [message.splitlines()[0] for message in account.messages] == [
+        f"Hangdump: {instance_id} was interrupted (kernel-deaf)",
+        f"Hangdump: refused (cooldown) {instance_id}",
+    ]
+
+
+def test_an_impaired_instance_whose_agent_was_dead_before_is_told_once(
+    account: Account, instance_id: str, context: Any, clock: Clock
+) -> None:
+    account.last_ping_at = account.impaired_since - timedelta(minutes=22)
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    for _ in range(5):
+        watch(context)
+        assert {each["reason"] for each in respond(account, context)} <= {"agent-was-dead"}
+        clock.at += timedelta(minutes=1)
+    assert len(account.messages) == 1
 
 
 def test_an_agent_that_died_long_ago_is_no_news(account: Account, instance_id: str, context: Any) -> None:
