@@ -195,10 +195,11 @@ def test_a_second_delivery_says_nothing_of_an_interrupt_that_may_yet_be_refused(
 ) -> None:
     """The first one has claimed, and waits for Auto Scaling."""
     event = alarm_action(query(instance_id))
+    other: Any = Context(aws_request_id="another")
     answers = []
 
     def deliver_again() -> None:
-        answers.append(respond_to_hang.handler(event, Context(aws_request_id="another")))
+        answers.append(respond_to_hang.handler(event, other))
         account.interrupts_switch = "off"
 
     # Read for the last time after the claim.
