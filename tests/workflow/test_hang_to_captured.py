@@ -85,8 +85,9 @@ def _say_all_the_rest(stack: Stack, instance_id: str) -> None:
     event, without_instance = (alarm_event(stack, alarm, each) for each in ({"InstanceId": instance_id}, {}))
     stack.account.client("cloudwatch").disable_alarm_actions(AlarmNames=[alarm])
     assert stack.account.invoke("Hangdump-respond_to_hang", event)["decision"] == "refuse"
+    assert stack.account.invoke("Hangdump-respond_to_hang", without_instance)["reason"] == "invalid-alarm"
     for function, wrong in (
-        ("respond_to_hang", without_instance),
+        ("respond_to_hang", {"source": "nobody"}),
         ("verify_vmcore", {"incident": {"incidentId": "none"}}),
     ):
         with pytest.raises(FunctionFailed):
