@@ -76,7 +76,10 @@ class HangdumpStack(cdk.Stack):
                 "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches a vmcore without its instance"),
                 "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
-                "RetireInstanceArn": (_arn(response.retire_instance), "Removes an instance's hang alarm and ready tag"),
+                "RetireInstanceArn": (
+                    _arn(response.retire_instance),
+                    "Removes a hang alarm and ready tags",
+                ),
                 "SweepArn": (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
             }
         )

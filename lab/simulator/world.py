@@ -217,7 +217,7 @@ class World(Deployment):
         return {tag["key"]: tag["value"] for tag in tags}
 
     def vmcores(self) -> dict[str, bytes]:
-        """All that the bucket holds, by key."""
+        """The vmcores in the bucket, by key."""
         listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {each["Key"]: self.content(each["Key"]) for each in listed if each["Key"].endswith("/vmcore")}
 

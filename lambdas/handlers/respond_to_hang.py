@@ -1,6 +1,7 @@
 """Responds to a CloudWatch alarm on a hung instance: gather evidence, decide, interrupt once, start CollectVmcore.
 
-lambdas/respond has the parts: lease.py separates deliveries, response.py orders the steps, timing_rules.py decides.
+lambdas/respond has the parts: lease.py separates deliveries, response.py orders the steps, and decide() in
+timing_rules.py applies all rules.
 """
 
 from collections.abc import Mapping, Sequence

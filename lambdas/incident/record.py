@@ -17,7 +17,7 @@ CLOCK_SLACK_SECONDS = 60
 
 
 class State(StrEnum):
-    """The state of an incident. An incident in a state of CRASHED never interrupts (again)."""
+    """The state of an incident. In a state of CRASHED the interrupt may have been sent, so that no other one is."""
 
     OPENED = "opened"
     INTERRUPTING = "interrupting"

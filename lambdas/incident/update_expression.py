@@ -39,8 +39,9 @@ class UpdateExpression:
 
     def arguments(self) -> dict[str, Any]:
         """Arguments for UpdateItem or for an Update of a transaction."""
+        changes = f"SET {', '.join(self._assignments)}" if self._assignments else ""
         return {
-            "UpdateExpression": f"SET {', '.join(self._assignments)}{self._add}",
+            "UpdateExpression": f"{changes}{self._add}".strip(),
             "ExpressionAttributeNames": self._names,
             "ExpressionAttributeValues": serialize(self._values),
         }

@@ -13,8 +13,8 @@ from lambdas.runtime.notification import publish, table
 _KEPT_SECONDS = 7 * 24 * 3600
 # A hang is checked again at least every hour: what was refused for the same reason within this time is the same hang.
 _ONE_HANG_SECONDS = 2 * 3600
-# watch_fleet has every silent instance checked. These reasons say that it does not hang, or were told with the verdict:
-# a crash kernel that never ends.
+# watch_fleet has every silent instance checked. Three of the reasons say that it does not hang; the last one, that its
+# crash kernel never ends, as the verdict did.
 _NO_HANG = ("status-check-passes", "instance-responds", "not-running", PANICKED)
 
 
@@ -51,8 +51,8 @@ def _announce(incident: Incident) -> None:
     )
 
 
-def is_news(table_name: str, refused: Incident) -> bool:
-    """Whether to record and notify a refusal: once per hang and reason, whoever started the check.
+def note_if_news(table_name: str, refused: Incident) -> bool:
+    """Whether to record and notify a refusal: once per hang and reason, whoever started the check. Notes that it was.
 
     A hang is over when the agent has pinged, or when nobody has found it for two hours. Raises ClientError.
     """
@@ -62,7 +62,7 @@ def is_news(table_name: str, refused: Incident) -> bool:
     if refused.hang and (refused.reason in _NO_HANG or _is_dead_agent(refused)):
         return False
     now = moment.epoch(moment.now())
-    key = f"told#{refused.instance_id}#{refused.reason}"
+    key = f"refusal-notice#{refused.instance_id}#{refused.reason}"
     seen = {"seenEpoch": now, "expiresAtEpoch": now + _KEPT_SECONDS}
     last_ping = int(refused.evidence.get("lastPingEpoch") or 0)
     try:

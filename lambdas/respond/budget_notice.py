@@ -1,7 +1,7 @@
 """Notifies once per window that a budget is spent or a zone fails, however many instances that refuses.
 
-An item told#<start of the window>#<what> elects the sender. A window has one notice for the first zone's or group's
-budget, one for the fleet's, which stops everything, and one for each failing zone.
+An item budget-notice#<start of the window>#<what> elects the sender. A window has one notice for the first zone's or
+group's budget, one for the fleet's, which stops everything, and one for each failing zone.
 """
 
 import json
@@ -30,7 +30,7 @@ def notify_once(table_name: str, refused: Incident) -> None:
     window = InterruptLimits.read().fleet_budget_window_seconds
     start = window_start(moment.parse(refused.opened_at or ""), window)
     which = _which(refused)
-    item = {"pk": f"told#{start}#{which}", "incidentId": refused.incident_id}
+    item = {"pk": f"budget-notice#{start}#{which}", "incidentId": refused.incident_id}
     expiry = {"expiresAtEpoch": start + window + _KEPT_SECONDS}
     if not _put(table_name, {**item, **expiry}, refused.incident_id):
         logger.info("The notice of the spent budget was already sent in this window")

@@ -36,7 +36,7 @@ _RETRIABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputEx
 _CLAIM_ATTEMPTS = 6
 # Several alarms can see one panic within this time. Later ones see the incident.
 _ONE_PANIC_SECONDS = 300
-# A margin: an item that expired too early would lose an interrupt.
+# A margin: if the table dropped a count too early, the budget would allow one interrupt too many.
 _GRACE_SECONDS = 7 * 24 * 3600
 # A panic is compared with the last crash.
 _CRASH_KEPT_SECONDS = 90 * 24 * 3600
@@ -52,7 +52,7 @@ class Place:
 
 @dataclass(frozen=True)
 class PastInterrupts:
-    """What the cooldown, the budgets and a dump under way depend on; last_interrupt_epoch 0: never."""
+    """The interrupts that count for the budgets of fleet, zone and group, and the instance's last one (0: never)."""
 
     last_interrupt_epoch: int
     in_window: int
@@ -144,7 +144,7 @@ def give_back(table: str, incident: Incident, place: Place, *, limits: Interrupt
     update = UpdateExpression({"lastInterruptEpoch": 0})
     mine = f"{update.name('incidentId')} = {update.value(incident.incident_id)}"
     items = [_member(table, f"instance#{incident.instance_id}", update, mine)]
-    items += [_charge(table, pk, None, limits, claimed_at) for pk in _budget_keys(place, limits, claimed_at)]
+    items += [_refund(table, pk) for pk in _budget_keys(place, limits, claimed_at)]
     clients.dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=uuid.uuid4().hex)
 
 
@@ -194,16 +194,18 @@ def _start_cooldown(
     return _member(table, f"instance#{incident.instance_id}", update, condition)
 
 
-def _charge(
-    table: str, pk: str, budget: int | None, limits: InterruptLimits, now: datetime
-) -> "TransactWriteItemTypeDef":
-    """One interrupt more, within the budget; without a budget, one less."""
+def _charge(table: str, pk: str, budget: int, limits: InterruptLimits, now: datetime) -> "TransactWriteItemTypeDef":
     window = limits.fleet_budget_window_seconds
     update = UpdateExpression({"expiresAtEpoch": window_start(now, window) + window + _GRACE_SECONDS})
-    count, limit = update.name("count"), update.value(0 if budget is None else budget)
-    update.increase("count", -1 if budget is None else 1)
-    is_allowed = f"{count} > {limit}" if budget is None else f"attribute_not_exists({count}) OR {count} < {limit}"
-    return _member(table, pk, update, is_allowed)
+    count, limit = update.name("count"), update.value(budget)
+    update.increase("count", 1)
+    return _member(table, pk, update, f"attribute_not_exists({count}) OR {count} < {limit}")
+
+
+def _refund(table: str, pk: str) -> "TransactWriteItemTypeDef":
+    update = UpdateExpression({})
+    update.increase("count", -1)
+    return _member(table, pk, update, f"{update.name('count')} > {update.value(0)}")
 
 
 def _budget_keys(place: Place, limits: InterruptLimits, now: datetime) -> list[str]:

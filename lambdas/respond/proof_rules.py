@@ -10,11 +10,11 @@ from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing
 from lambdas.runtime import moment
 
 TOO_YOUNG: Reason = "hang-too-young"
-# If the agent has been silent for so many times longer, and nothing else shows a hang, the agent is dead.
-_LONGEST_SILENCE = 5
+# If only the agent is silent, and for more than this many times silence_seconds, the agent is dead and not the kernel.
+_DEAD_AGENT_FACTOR = 5
 # Tolerance: EC2's check times and Systems Manager's ping times may differ by this much.
 _ONSET_SLACK_SECONDS = 60
-# Three instances in one zone that fail this close together have a common cause, rarely their kernels.
+# If three instances of a zone fail this close together, the cause is rarely their kernels.
 CORRELATION_SECONDS = 600
 _CORRELATED_INSTANCES = 3
 CORRELATED: Reason = "correlated-failure"
@@ -83,7 +83,7 @@ def _agent(evidence: Evidence, policy: Policy) -> Decision | None:
         return refusal("agent-was-dead", "Systems Manager does not know the instance: its silence shows nothing.")
     pinged_at = moment.iso(moment.at_epoch(evidence.last_ping_epoch))
     if evidence.is_only_silent:
-        if evidence.now_epoch - evidence.last_ping_epoch > _LONGEST_SILENCE * policy.silence_seconds:
+        if evidence.now_epoch - evidence.last_ping_epoch > _DEAD_AGENT_FACTOR * policy.silence_seconds:
             return refusal("agent-was-dead", f"Its agent pinged last at {pinged_at}, and nothing else shows a hang.")
         return None
     after = evidence.last_ping_epoch - evidence.onset_epoch
@@ -112,7 +112,7 @@ def _correlation(evidence: Evidence, _: Policy) -> Decision | None:
 def _correlated_silence(evidence: Evidence) -> Decision | None:
     """Agents that fell silent together have lost Systems Manager, and may have lost a file server with it.
 
-    Pings come minutes apart. Until most of those that were not heard since the onset are due, nobody can tell.
+    Pings are minutes apart: until the next ones of most of the unheard are due, nobody can tell.
     """
     unheard, overdue = evidence.unheard_in_zone, evidence.overdue_in_zone
     if unheard is None or overdue is None:
@@ -132,9 +132,9 @@ def _work(evidence: Evidence, policy: Policy) -> Decision | None:
         return missing("the instance's EBS writes", evidence)
     before, after, lately = evidence.ebs_writes_before, evidence.ebs_writes_after, evidence.ebs_writes_lately
     most = max(after or 0, lately or 0)
-    # Without an earlier period nobody knows how much it wrote when it worked, unless its kernel says that it does not.
-    is_doubtful = before is not None or not evidence.is_reported_by_kernel
-    if is_doubtful and most > 0 and most >= _WORKING_SHARE * (before or 0):
+    # If no earlier period is known, any write counts as work, unless the kernel itself reports the hang.
+    do_writes_count = before is not None or not evidence.is_reported_by_kernel
+    if do_writes_count and most > 0 and most >= _WORKING_SHARE * (before or 0):
         earlier = "nobody knows how often" if before is None else f"{before} times"
         detail = f"It wrote {most} times to EBS in a period after the onset, and {earlier} before."
         return refusal("still-works", detail)

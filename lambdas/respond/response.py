@@ -17,7 +17,7 @@ from lambdas.incident.record import Incident, State, incident_id, timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
-from lambdas.respond.announcement import announce_once, is_news
+from lambdas.respond.announcement import announce_once, note_if_news
 from lambdas.respond.budget_notice import notify_once
 from lambdas.respond.claim import BUDGETS_SPENT, COOLDOWN, DUPLICATE
 from lambdas.respond.decision import PANICKED, Evidence, Policy
@@ -56,7 +56,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
         *("Decision: %s, %s. %s", decision.action, decision.reason, decision.detail),
         extra={LogField.DECISION: decision.action, LogField.REASON: decision.reason},
     )
-    opened = _open(incident, alarm, instance_id, evidence).model_copy(
+    opened = _new_incident(incident, alarm, instance_id, evidence).model_copy(
         update={
             "decision": decision.action,
             "reason": decision.reason,
@@ -116,8 +116,7 @@ def _collect_panic(
 def resume_collection(incident: str, *, holds_lease: bool) -> dict[str, Any]:
     """Starts the collection if the incident's interrupt may have been sent but its collection is not concluded.
 
-    A delivery that does not hold the lease leaves the announcement to the holder, whose claimed interrupt may yet be
-    refused.
+    Without the lease it announces nothing: the holder may still refuse the interrupt that it has claimed.
     """
     records = IncidentTable(RecordKeeping.read().table_name)
     known = records.read(incident)
@@ -173,7 +172,7 @@ def _probe_and_gather(
     return replace(gathered, evidence=evidence)
 
 
-def _open(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> Incident:
+def _new_incident(incident: str, alarm: Alarm, instance_id: str, evidence: Evidence) -> Incident:
     return Incident(
         incident_id=incident,
         instance_id=instance_id,
@@ -201,7 +200,7 @@ def _after_refused_claim(opened: Incident, reason: str, records: IncidentTable) 
 def _record_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]:
     state = State.DRY_RUN if refused.decision == "dry-run" else State.REFUSED
     reason = refused.reason or ""
-    if not is_news(records.name, refused):
+    if not note_if_news(records.name, refused):
         logger.info("Not recorded again: %s", reason)
         return _result(refused, decision="refuse", reason=reason)
     entry = timeline_entry(moment.now(), state.value, f"{reason}: {refused.detail}")
@@ -217,8 +216,8 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
     """Notifies once. After a crash between sending and recording, the retry sends again: twice is better than never."""
     ask_for_return(refused)
     reason = refused.reason or ""
-    # What was refused after its claim has a record already.
-    if refused.notified_at is None and is_news(records.name, refused):
+    # A refusal after the claim has a record already, so whether it is news was not asked yet.
+    if refused.notified_at is None and note_if_news(records.name, refused):
         verdict = verdict_of_refusal(reason).value
         count(Metric.INCIDENTS, verdict=verdict)
         count(Metric.REFUSALS, reason=reason)
