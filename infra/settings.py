@@ -243,7 +243,8 @@ class Settings(DocumentSettings):
 
     # ---- The sweep, retention, and notifications.
 
-    sweep_interval_hours: int = Field(24, ge=1, le=168, description="hours between two sweeps")
+    # The alarm on missing sweeps looks back two intervals, and an alarm with periods of an hour seven days at most.
+    sweep_interval_hours: int = Field(24, ge=1, le=84, description="hours between two sweeps")
     sweep_removes: bool = Field(
         True, description="a sweep removes what Hangdump created and nobody needs; false = it only reports it"
     )

@@ -30,7 +30,8 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 # Of AWS, Amazon EKS, Karpenter and Linux: our code does not use them.
 FOREIGN = {
     *("CopyVolumes", "DescribeStacks", "ListMultipartUploads", "PropagateAtLaunch", "ScheduledStop"),
-    *("StandbyInstances", "TransactWriteItems", "NodeRepair", "NotReady", "autoScalingGroups", "expireAfter"),
+    *("CreateLaunchTemplateVersion", "StandbyInstances", "TransactWriteItems", "NodeRepair", "NotReady"),
+    *("autoScalingGroups", "expireAfter"),
     *("nodeRepairConfig", "nodeRepairConfigOverrides", "el1h_64_irq", "srso_return_thunk", "hung_task_warnings"),
 }
 # lab/image/releases/, but neither /usr/lib nor tests/…/x.py

@@ -27,6 +27,7 @@ class VmcoreBucket(Construct):
             enable_key_rotation=True,
             removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
+        access_logs = self._access_logs(settings)
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -39,12 +40,16 @@ class VmcoreBucket(Construct):
             minimum_tls_version=1.2,
             versioned=True,
             lifecycle_rules=_lifecycle(settings),
-            server_access_logs_bucket=self._access_logs(settings),
+            server_access_logs_bucket=access_logs,
             server_access_logs_prefix="vmcore-bucket/",
             removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         acknowledge(self.bucket, OF_THE_VMCORES)
         self._deny_other_keys()
+        # What stays keeps its protection, and its log of readers.
+        for bucket in (self.bucket, access_logs):
+            if bucket.policy is not None:
+                bucket.policy.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
 
     def _access_logs(self, settings: Settings) -> s3.Bucket:
         bucket = s3.Bucket(

@@ -19,8 +19,6 @@ from infra.settings import Settings
 from lambdas.runtime.telemetry_names import Metric
 
 _CLOUDWATCH = "cloudwatch.amazonaws.com"
-# With periods of an hour an alarm can look back seven days at most.
-_LONGEST_LOOK_BACK_HOURS = 7 * 24
 
 
 class OwnAlarms(Construct):
@@ -103,7 +101,7 @@ class OwnAlarms(Construct):
             "A search or a removal of the sweep failed. Its notification says which.",
         )
         # Two intervals, because a sweep may end a little before or after its hour.
-        hours = min(2 * settings.sweep_interval_hours, _LONGEST_LOOK_BACK_HOURS)
+        hours = 2 * settings.sweep_interval_hours
         self._alarm(
             "no sweep",
             own_metric(Metric.SWEEPS, period=hour),

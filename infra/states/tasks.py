@@ -34,8 +34,13 @@ _TRANSIENT = {
     "cloudwatch": ("CloudWatch", "CloudWatchException InternalServiceException"),
     "sfn": ("Sfn", "SfnException KmsThrottlingException"),
     "sns": ("Sns", "SnsException InternalErrorException KmsThrottlingException ThrottledException"),
-    "lambda": ("Lambda", "AWSLambdaException ServiceException TooManyRequestsException"),
+    "lambda": (
+        "Lambda",
+        "AWSLambdaException ServiceException TooManyRequestsException ClientExecutionTimeoutException",
+    ),
 }
+# A function that ran out of time, or whose process died, under the names that Step Functions has given these.
+_DIED = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"]
 # A throttle of a few minutes ends in success: further attempts after 2, 5, 12, 31, 60 and 60 s, 170 s in all. Without
 # jitter, which would halve the mean wait: few executions run at once, and a throttle lets some through each time.
 _RETRY = {"IntervalSeconds": 2, "BackoffRate": 2.5, "MaxDelaySeconds": 60, "MaxAttempts": 6}
@@ -107,8 +112,11 @@ def task(
     if isinstance(call, FunctionCall):
         # What a function's own calls met.
         errors.append(AwsUnavailable.__name__)
-    retry = [{"ErrorEquals": errors, **_RETRY}]
-    return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path or DISCARD}, comment)
+    retries = [{"ErrorEquals": errors, **_RETRY}]
+    if isinstance(call, FunctionCall):
+        # What killed it may do so each time, and a function can have a quarter of an hour.
+        retries.append({"ErrorEquals": _DIED, **_RETRY, "MaxAttempts": 2})
+    return _state(scope, name, {**call.state(), "Retry": retries, "ResultPath": result_path or DISCARD}, comment)
 
 
 def task_retrying_all_errors(

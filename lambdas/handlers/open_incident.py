@@ -13,9 +13,16 @@ from lambdas.incident.table import IncidentTable
 from lambdas.instance.facts import read_instance, read_ping
 from lambdas.runtime import moment
 from lambdas.runtime.environment import DumpDeadline, RecordKeeping
-from lambdas.runtime.errors import InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
+from lambdas.runtime.errors import (
+    InstanceNotEnrolled,
+    InstanceNotFound,
+    InstanceNotManaged,
+    InstanceNotRunning,
+    InvalidInput,
+)
 from lambdas.runtime.execution_input import ExecutionInput, IncidentId, read_input
 from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import ENROLLED_TAG
 
 
 class CollectInput(ExecutionInput):
@@ -80,6 +87,12 @@ def _require_instance(given: CollectInput) -> None:
         )
     if given.interrupt:
         return
+    if not instance.is_enrolled:
+        # IAM compares the keys of tags without case.
+        raise InstanceNotEnrolled(
+            f"{given.instance_id} is not tagged {ENROLLED_TAG}=true.",
+            "If its owner agrees that its memory is copied, tag it, then run CollectVmcore again.",
+        )
     if instance.state != "running":
         raise InstanceNotRunning(
             f"{given.instance_id} is {instance.state}, but only the instance itself can upload its vmcore.",

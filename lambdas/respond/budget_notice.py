@@ -1,7 +1,8 @@
-"""Notifies once per window that a budget is spent or a zone fails, however many instances that refuses.
+"""Keeps down the number of messages about refusals, however many instances are refused at once.
 
-An item budget-notice#<start of the window>#<what> elects the sender. A window has one notice for the first zone's or
-group's budget, one for the fleet's, which stops everything, and one for each failing zone.
+A window has one message for the first zone's or group's budget, one for the fleet's, which stops everything, one for
+each failing zone, and ten for all other refusals of a zone. The items budget-notice#<start of the window>#<what> elect
+the sender, and refusal-count#<start of the window>#<zone> count.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident
-from lambdas.incident.update_expression import serialize
+from lambdas.incident.update_expression import UpdateExpression, deserialize, serialize
 from lambdas.respond.claim import FLEET_BUDGET_SPENT, window_start
 from lambdas.respond.proof_rules import CORRELATED
 from lambdas.runtime import clients, moment
@@ -18,6 +19,7 @@ from lambdas.runtime.environment import InterruptLimits, Notifications
 from lambdas.runtime.notification import next_step, publish, table
 from lambdas.runtime.observability import logger
 
+MOST_MESSAGES = 10
 # The table drops the item this long after its window.
 _KEPT_SECONDS = 7 * 24 * 3600
 
@@ -37,6 +39,33 @@ def notify_once(table_name: str, refused: Incident) -> None:
         return
     publish(Notifications.read().topic_arn, subject=_subject(refused), lines=_lines(refused, ends_epoch=start + window))
     _put(table_name, {**item, **expiry, "toldAt": moment.iso(moment.now())}, refused.incident_id)
+
+
+def is_told_apart(table_name: str, refused: Incident) -> bool:
+    """Whether a refusal has a message of its own: in each window the first ten of a zone have.
+
+    With a zone, hundreds of hosts fail, or hundreds of reads. The tenth message says that more are only recorded.
+    """
+    window = InterruptLimits.read().fleet_budget_window_seconds
+    start = window_start(moment.now(), window)
+    update = UpdateExpression({"expiresAtEpoch": start + window + _KEPT_SECONDS})
+    update.increase("count", 1)
+    key = {"pk": f"refusal-count#{start}#{refused.evidence.get('availabilityZone')}"}
+    answer = clients.dynamodb().update_item(
+        TableName=table_name, Key=serialize(key), ReturnValues="UPDATED_NEW", **update.arguments()
+    )
+    count = int(deserialize(answer["Attributes"])["count"])
+    if count == MOST_MESSAGES:
+        publish(
+            Notifications.read().topic_arn,
+            subject=f"Hangdump: more refusals in {refused.evidence.get('availabilityZone')} ({refused.region})",
+            lines=[
+                f"{count} instances of this zone were refused since {moment.iso(moment.at_epoch(start))}. Until",
+                f"{moment.iso(moment.at_epoch(start + window))} further refusals there are recorded without a message.",
+                "See reports/index.html of the bucket, or the incident table.",
+            ],
+        )
+    return count < MOST_MESSAGES
 
 
 def _which(refused: Incident) -> str:

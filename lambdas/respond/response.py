@@ -18,7 +18,7 @@ from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
 from lambdas.respond.announcement import announce_once, note_if_news
-from lambdas.respond.budget_notice import notify_once
+from lambdas.respond.budget_notice import is_told_apart, notify_once
 from lambdas.respond.claim import BUDGETS_SPENT, COOLDOWN, DUPLICATE
 from lambdas.respond.decision import PANICKED, Evidence, Policy
 from lambdas.respond.evidence import Gathered, gather, policy
@@ -224,8 +224,9 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
         if reason in (*BUDGETS_SPENT, CORRELATED):
             notify_once(records.name, refused)
             return _result(refused, decision="refuse", reason=reason)
-        subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
-        publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
+        if is_told_apart(records.name, refused):
+            subject = f"Hangdump: {verdict} ({reason}) {refused.instance_id}"
+            publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
         records.update(refused.incident_id, {"notifiedAt": moment.iso(moment.now())})
     return _result(refused, decision="dry-run" if refused.state == State.DRY_RUN else "refuse", reason=reason)
 

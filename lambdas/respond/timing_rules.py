@@ -91,11 +91,12 @@ def _probe(evidence: Evidence, _: Policy) -> Decision | None:
 
 
 Rules = tuple[Callable[[Evidence, Policy], Decision | None], ...]
-RULES: Rules = (*instance_rules.RULES, _kill_switch, _mute, _maintenance_window, _other_alarms)
+RULES: Rules = (*instance_rules.RULES, _kill_switch, _mute, _maintenance_window)
 # A person who requests the interrupt has seen the hang.
 PROOF: Rules = proof_rules.RULES
-# They come after the proof, so that what they refuse is a hang.
-LIMITS: Rules = (_cooldown, _fleet_budget, _zone_budget, _group_budget)
+# They come after the proof, so that what they refuse is a hang. If a zone fails, the reads of alarms are throttled: its
+# failure must be found before that.
+LIMITS: Rules = (_other_alarms, _cooldown, _fleet_budget, _zone_budget, _group_budget)
 
 
 def decide(evidence: Evidence, policy: Policy) -> Decision:

@@ -46,7 +46,9 @@ def test_it_is_a_service_control_policy() -> None:
         assert set(statement) == {"Sid", "Effect", "Action", "Resource", "Condition"}
         assert statement["Effect"] == "Deny"
         assert re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"])
-        assert all(re.fullmatch(r"(autoscaling|ec2|iam):[A-Z]\w+", each) for each in _list(statement["Action"]))
+        assert all(
+            re.fullmatch(r"(autoscaling|ec2|iam|lambda|states):[A-Z]\w+", each) for each in _list(statement["Action"])
+        )
         assert all(each == "*" or each.startswith("arn:aws:") for each in _list(statement["Resource"]))
         assert set(statement["Condition"]["ArnNotLike"]) == {"aws:PrincipalArn"}
     assert len({each["Sid"] for each in POLICY["Statement"]}) == len(POLICY["Statement"])
@@ -124,7 +126,7 @@ def test_every_tag_that_the_code_goes_by_is_kept() -> None:
     kept = {
         tag
         for statement in POLICY["Statement"]
-        for tag in statement["Condition"].get("ForAnyValue:StringEquals", {}).get("aws:TagKeys", [])
+        for tag in statement["Condition"].get("ForAnyValue:StringEqualsIgnoreCase", {}).get("aws:TagKeys", [])
     }
     assert used == kept
 
@@ -132,3 +134,33 @@ def test_every_tag_that_the_code_goes_by_is_kept() -> None:
 def test_no_role_of_the_stack_has_a_name_that_the_policy_would_not_know(template: Template) -> None:
     """CloudFormation names a role <stack>-<logical id>-<random> as long as the template does not."""
     assert [name for name, role in template.of_type("AWS::IAM::Role").items() if "RoleName" in role] == []
+
+
+def test_whoever_is_exempted_is_protected_as_well() -> None:
+    """Otherwise a developer takes a name that may do what he may not."""
+    exempted = {
+        arn.replace("cfn-exec-role-*", "*")
+        for statement in POLICY["Statement"]
+        for arn in _list(statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"])
+    }
+    for role in (arn.rpartition("/")[2].replace("*", "x") for arn in exempted):
+        for action in ("iam:CreateRole", "iam:PassRole", "iam:UpdateAssumeRolePolicy"):
+            assert is_denied(action, f"arn:aws:iam::123456789012:role/{role}", DEVELOPER), (action, role)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:123456789012:function:Hangdump-respond_to_hang"),
+        ("states:UpdateStateMachine", "arn:aws:states:eu-west-1:123456789012:stateMachine:CollectVmcore"),
+        ("states:UpdateStateMachine", "arn:aws:states:eu-west-1:123456789012:stateMachine:ProvisionDumpVolume"),
+    ],
+)
+def test_only_the_deployment_changes_what_runs_as_hangdump(action: str, resource: str) -> None:
+    assert is_denied(action, resource, DEVELOPER)
+    assert not is_denied(action, resource, "cdk-hnb659fds-cfn-exec-role-123456789012-eu-west-1")
+
+
+@pytest.mark.parametrize("tag", ["Hangdump:Enrolled", "HANGDUMP:READY"])
+def test_another_case_of_a_tag_is_the_same_tag(tag: str) -> None:
+    assert is_denied("ec2:CreateTags", INSTANCE, DEVELOPER, (tag,))

@@ -60,6 +60,10 @@ def test_every_task_but_the_interrupt_is_retried_on_named_errors(machine: Machin
 def test_every_retry_outlasts_a_throttle_of_two_minutes_and_ends_within_five(machine: Machine) -> None:
     for name, state in machine.tasks().items():
         for retrier in state.get("Retry", []):
+            if "Sandbox.Timedout" in retrier["ErrorEquals"]:
+                # No throttle: what killed a function may do so again.
+                assert retrier["MaxAttempts"] == 2
+                continue
             waits = [
                 min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, retrier["MaxDelaySeconds"])
                 for attempt in range(retrier["MaxAttempts"])

@@ -114,7 +114,7 @@ def test_evidence_outlives_the_stack(template: Template) -> None:
         for resource in template.resources.values()
         if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) == ("RetainExceptOnCreate", "Retain")
     }
-    assert kept == {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::DynamoDB::Table"}
+    assert kept == {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::DynamoDB::Table"}
 
 
 def test_the_table_has_the_key_that_the_functions_use(template: Template) -> None:

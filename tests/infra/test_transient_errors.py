@@ -8,7 +8,8 @@ from botocore import xform_name
 from botocore.model import Shape
 
 from lab.aws.stepfunctions import SERVICE_NAMES, java_exception
-from tests.infra.template import Machine
+from lambdas.runtime import clients
+from tests.infra.template import Machine, Template
 from tests.infra.test_state_machine_calls import SDK
 
 # A limit that is no rate (LimitExceeded, ItemCollectionSizeLimitExceeded) does not pass by itself.
@@ -75,6 +76,30 @@ def test_an_invocation_that_is_not_there_yet_is_retried_under_both_names(machine
         if state["Resource"].endswith(":getCommandInvocation"):
             (retrier,) = state["Retry"]
             assert {"Ssm.InvocationDoesNotExist", "Ssm.InvocationDoesNotExistException"} <= set(retrier["ErrorEquals"])
+
+
+# "Handle transient Lambda service exceptions" in Step Functions' best practices, and the names of a function that died.
+LAMBDA = {
+    *("Lambda.ClientExecutionTimeoutException", "Lambda.ServiceException", "Lambda.AWSLambdaException"),
+    *("Lambda.SdkClientException", "Lambda.TooManyRequestsException"),
+    *("Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"),
+}
+
+
+def test_a_function_that_is_not_reached_or_dies_is_called_again(machine: Machine) -> None:
+    for name, state in machine.tasks().items():
+        retried = {error for retrier in state.get("Retry", []) for error in retrier["ErrorEquals"]}
+        if not SDK.match(state["Resource"]) and name != "Send diagnostic interrupt":
+            assert "States.ALL" in retried or retried >= LAMBDA, name
+
+
+def test_a_call_that_is_never_answered_fails_before_its_function_runs_out_of_time(template: Template) -> None:
+    functions = template.of_type("AWS::Lambda::Function").values()
+    # CDK's own, for the deployment, has three seconds.
+    timeouts = [each["Timeout"] for each in functions if "FunctionName" in each]
+    config = clients._DEFAULT
+    attempts, waits = config.retries["total_max_attempts"], 1 + 2 + 4
+    assert (config.connect_timeout + config.read_timeout) * attempts + waits <= min(timeouts)
 
 
 def test_a_function_that_was_throttled_is_called_again(machine: Machine) -> None:

@@ -8,9 +8,17 @@ from lambdas.handlers import open_incident
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import create_incident
 from lambdas.runtime import clients
-from lambdas.runtime.errors import HangdumpError, InstanceNotFound, InstanceNotManaged, InstanceNotRunning, InvalidInput
+from lambdas.runtime.errors import (
+    HangdumpError,
+    InstanceNotEnrolled,
+    InstanceNotFound,
+    InstanceNotManaged,
+    InstanceNotRunning,
+    InvalidInput,
+)
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.conftest import Launch
 
 ID = "i-0123456789abcdef0"
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:CollectVmcore:by-hand"
@@ -195,3 +203,13 @@ def test_a_fetch_needs_an_instance_that_answers(
 def test_an_interrupt_by_hand_needs_no_answering_instance(account: Account, instance_id: str, context: Any) -> None:
     account.ping_status = "ConnectionLost"
     assert start(context, {"instanceId": instance_id, "interrupt": True})["interruptRequested"] is True
+
+
+@pytest.mark.parametrize("tags", [{}, {"Hangdump:Enrolled": "true"}, {"hangdump:enrolled": "TRUE"}])
+def test_nothing_is_fetched_from_an_instance_whose_owner_did_not_opt_in(
+    account: Account, launch: Launch, context: Any, tags: dict[str, str]
+) -> None:
+    """IAM would take another case of the tag's name."""
+    instance_id = launch(tags=tags)
+    with pytest.raises(InstanceNotEnrolled):
+        start(context, {"instanceId": instance_id})

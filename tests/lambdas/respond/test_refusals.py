@@ -122,3 +122,22 @@ def test_an_impossible_interrupt_has_the_verdict_unsupported(
     answer = deliver(alarm_action(query(launch(instance_type="t4g.micro"))))
     assert read_record(answer["incidentId"]).verdict == Verdict.UNSUPPORTED
     assert account.messages[0].startswith("Hangdump: unsupported (unsupported-architecture)")
+
+
+def test_a_zone_whose_hosts_fail_is_told_ten_times_and_no_more(
+    account: Account, deliver: Deliver, launch: Launch
+) -> None:
+    account.system_status = "impaired"
+    zone = [launch() for _ in range(30)]
+    for instance_id in zone:
+        assert deliver(alarm_action(query(instance_id)))["reason"] == "system-check-failed"
+    assert len(account.messages) == 10
+    assert "more refusals in eu-west-1" in account.messages[-1].splitlines()[0]
+
+
+def test_a_failing_zone_is_recognised_when_the_reads_of_alarms_are_throttled(
+    account: Account, deliver: Deliver, instance_id: str
+) -> None:
+    account.impaired_in_zone = [account.impaired_since] * 7
+    account.fail("DescribeAlarmsForMetric", "ThrottlingException")
+    assert deliver(alarm_action(query(instance_id)))["reason"] == "correlated-failure"
