@@ -1,6 +1,7 @@
 """Every transient error that AWS models for a call is in the Retry of the tasks that make it."""
 
 import re
+from typing import Any
 
 import botocore.session
 import pytest
@@ -97,7 +98,7 @@ def test_a_call_that_is_never_answered_fails_before_its_function_runs_out_of_tim
     functions = template.of_type("AWS::Lambda::Function").values()
     # CDK's own, for the deployment, has three seconds.
     timeouts = [each["Timeout"] for each in functions if "FunctionName" in each]
-    config = clients._DEFAULT
+    config: Any = clients._DEFAULT
     attempts, waits = config.retries["total_max_attempts"], 1 + 2 + 4
     assert (config.connect_timeout + config.read_timeout) * attempts + waits <= min(timeouts)
 

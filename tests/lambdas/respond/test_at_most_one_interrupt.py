@@ -11,7 +11,7 @@ import pytest
 from lambdas.handlers import respond_to_hang, send_diagnostic_interrupt
 from lambdas.incident.record import CRASHED, Incident, State
 from lambdas.incident.table import IncidentTable, create_incident
-from lambdas.respond import lease
+from lambdas.respond import budget_notice, lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
 from tests.lambdas.conftest import Context, Launch
@@ -33,6 +33,7 @@ def record(instance_id: str) -> Incident:
 def large_budget(variables: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for budget in ("FLEET_BUDGET", "ZONE_BUDGET"):
         monkeypatch.setenv(budget, "1000")
+    monkeypatch.setattr(budget_notice, "MOST_MESSAGES", 1000)
 
 
 @pytest.fixture
