@@ -88,6 +88,8 @@ class KdumpCheck(FromInstance):
     crashkernel_bytes: Bytes = 0
     memory_bytes: Bytes = 0
     free_bytes: Bytes = 0
+    # Of a dump now, before its compression, as makedumpfile counts pages; 0: it cannot tell.
+    expected_dump_bytes: Bytes = 0
 
 
 class MountedCopy(FromInstance):

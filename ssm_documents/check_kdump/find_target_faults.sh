@@ -24,7 +24,9 @@ find_target_faults() {
     finding dump-target-not-writable "a file cannot be written in $SSM_mountPoint" "look at dmesg for errors of that disk; unmount, check and mount the file system"
     return 0
   fi
-  if ((FREE_BYTES < $(bytes_needed))); then
+  if ((FREE_BYTES < EXPECTED_BYTES)); then
+    finding dump-target-too-small "$((FREE_BYTES >> 20)) MiB are free in $SSM_mountPoint, a dump would have $((EXPECTED_BYTES >> 20)) MiB now (makedumpfile --mem-usage)" "remove dumps that were collected, or give a larger dump volume"
+  elif ((FREE_BYTES < $(bytes_needed))); then
     finding dump-target-too-small "$((FREE_BYTES / 1024 / 1024)) MiB are free in $SSM_mountPoint, a dump may need $(($(bytes_needed) / 1024 / 1024)) MiB" "remove dumps that were collected, or give a larger dump volume"
   fi
 }

@@ -25,11 +25,12 @@ main() {
   MEMORY_BYTES="$(memory_bytes)"
   FREE_BYTES=0
   if is_mounted "$SSM_mountPoint"; then FREE_BYTES="$(free_bytes "$SSM_mountPoint")"; fi
+  measure_dump
   find_everything
   succeed "{\"ready\":$(is_ready && echo true || echo false),\"findings\":[$(findings)],\"family\":\"$FAMILY\",\
 \"kernel\":$(json_string "$(kernel_release)"),\"bootId\":$(json_string "$(boot_id)"),\"bootedAt\":$(json_string "$(booted_at)"),\
 \"configId\":\"$(config_id)\",\"crashKernelLoaded\":$(is_crash_kernel_loaded && echo true || echo false),\
-\"crashkernelBytes\":$(reserved_bytes),\"memoryBytes\":$MEMORY_BYTES,\"freeBytes\":$FREE_BYTES}"
+\"crashkernelBytes\":$(reserved_bytes),\"memoryBytes\":$MEMORY_BYTES,\"freeBytes\":$FREE_BYTES,\"expectedDumpBytes\":$EXPECTED_BYTES}"
 }
 
 if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi

@@ -74,6 +74,7 @@ def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
         "crashkernelBytes": 192 * MIB,
         "memoryBytes": 985 * MIB,
         "freeBytes": 7 << 30,
+        "expectedDumpBytes": 0,
     }
 
 
