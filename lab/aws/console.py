@@ -1,5 +1,7 @@
 """What EC2 shows of an instance's console: its text and its picture."""
 
+import re
+
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
@@ -9,6 +11,8 @@ from lab.aws.patches import Patches
 from lab.aws.state import AccountState, Computer, utc_now
 
 CONSOLE_BYTES = 64 * 1024
+# The time that hangdump-ready.service prints.
+_READY_AT = re.compile(r"(?<= config=[0-9a-f]{16}) at=(\d+)")
 # Eight by eight white pixels.
 PICTURE = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////"
@@ -34,6 +38,8 @@ def _install_output(patches: Patches, state: AccountState) -> None:
         computer = computer_of(state, instance.id)
         latest = response._get_bool_param("Latest", False)
         text = computer.machine.console() if latest else computer.posted_console
+        moved_seconds = round(computer.boot_moved_back.total_seconds())
+        text = _READY_AT.sub(lambda at: f" at={int(at[1]) - moved_seconds}", text)
         tail = text.encode("utf-8", "replace")[-CONSOLE_BYTES:].decode("utf-8", "ignore")
         return ActionResult(
             {

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.awslambda_simple.models import lambda_simple_backends
@@ -49,6 +49,8 @@ class Computer:
     is_agent_silent: bool = False
     last_ping: datetime | None = None
     posted_console: str = ""
+    # By so much stretch_past has moved its boot back; the console says when it was.
+    boot_moved_back: timedelta = timedelta()
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property

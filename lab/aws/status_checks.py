@@ -1,6 +1,6 @@
 """Watches each machine from outside, as EC2's status checks and the SSM agent's pings do. Owns no API."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from lab.aws.ec2 import Power
@@ -98,6 +98,10 @@ def stretch_past(state: AccountState, computer: Computer) -> None:
             computer.impaired_since = stretched(computer.impaired_since)
         if computer.last_ping is not None:
             computer.last_ping = stretched(computer.last_ping)
+    instance = state.backend("ec2").get_instance(computer.instance_id)
+    launched_at = instance.launch_time.replace(tzinfo=UTC)
+    computer.boot_moved_back += launched_at - stretched(launched_at)
+    instance.launch_time = stretched(launched_at).replace(tzinfo=None)
     for datum in list(state.backend("cloudwatch").metric_data):
         is_its = any(each.value == computer.instance_id for each in datum.dimensions)
         if is_its and datum.namespace == "AWS/EC2":

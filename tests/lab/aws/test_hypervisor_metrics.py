@@ -1,5 +1,6 @@
 """EC2's own metrics: what the hypervisor counts, by AWS's periods and as late, and a past at its full length."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,6 +84,7 @@ def test_a_past_that_is_stretched_is_as_long_as_awss_periods_make_it(account: La
     assert eventually(lambda: _age(_last_ping(account, instance_id)) > 4, timeout_seconds=20)
     before = _series(account, instance_id, "EBSWriteOps", "Sum")
     pinged_at = _last_ping(account, instance_id)
+    machine.say(f"hangdump-ready boot=x kernel=6 config=0123456789abcdef at={int(time.time())} up=1")
 
     account.stretch_past(instance_id)
 
@@ -90,6 +92,13 @@ def test_a_past_that_is_stretched_is_as_long_as_awss_periods_make_it(account: La
     assert [value for _, value in stretched[: len(before)]] == [value for _, value in before]
     assert (stretched[1][0] - stretched[0][0]).total_seconds() == pytest.approx(300, abs=1)
     assert _age(_last_ping(account, instance_id)) == pytest.approx(_age(pinged_at) * 100, rel=0.5)
+    # It had booted before, and says so on the console.
+    ec2 = account.client("ec2")
+    (instance,) = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"]
+    assert instance["LaunchTime"] < _last_ping(account, instance_id)
+    console = ec2.get_console_output(InstanceId=instance_id, Latest=True)["Output"]
+    said_at = int(console.partition(" at=")[2].partition(" ")[0])
+    assert time.time() - said_at > 300
 
 
 def _age(at: datetime) -> float:
