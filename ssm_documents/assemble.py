@@ -25,7 +25,7 @@ DOCUMENTS: tuple[str, ...] = (
 )
 # %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z0-9_/*]+\.sh)%%$")
-FILE = "# --- "
+FILE = "# "
 # A line that is nothing but a comment (or the shebang of an included file), and is not "# shellcheck disable=SC2016".
 # SC2317 and SC2329, of functions that only family() calls, are for a family's file by itself.
 COMMENT = re.compile(r"^\s*#(?! shellcheck (?!disable=SC2317))")

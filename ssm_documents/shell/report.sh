@@ -45,17 +45,22 @@ succeed() { printf '%s' "$1" >"$WORK_DIR/report"; }
 
 fail() {
   log "$1: $2"
-  [[ -s "$WORK_DIR/report" ]] || printf '{"error":"%s","message":%s}' "$1" "$(json_string "$2")" >"$WORK_DIR/report"
+  [[ -s "$WORK_DIR/report" ]] || report_failure "$1" "$2"
   exit 1
+}
+
+# Whoever reads it must know where to look.
+report_failure() {
+  local left=""
+  if [[ -s "$WORK_DIR/changes" ]]; then left=" Touched: $(sort -u "$WORK_DIR/changes" | paste -s -d ,)."; fi
+  printf '{"error":"%s","message":%s}' "$1" "$(json_string "$2$left")" >"$WORK_DIR/report"
 }
 
 finish_report() {
   local exit_code=$?
   trap - EXIT
   if ((exit_code != 0 && exit_code != 194)) && [[ ! -s "$WORK_DIR/report" ]]; then
-    printf '{"error":"%s","message":"%s"}' "$UNFORESEEN_CODE" \
-      "The script stopped with exit code $exit_code at a step that should not fail; its stderr says which. It may be run again." \
-      >"$WORK_DIR/report"
+    report_failure "$UNFORESEEN_CODE" "The script stopped with exit code $exit_code at a step that should not fail; stderr says which. It may be run again."
   fi
   # Exit code 194 makes the agent reboot and run the script again: only the second run reports.
   if ((exit_code != 194)); then cat "$WORK_DIR/report" >&3; fi
@@ -87,5 +92,5 @@ detached() { "$@" </dev/null 3>&- 9>&-; }
 take_lock() {
   mkdir -p "$HOST_ROOT/run/lock"
   exec 9>"$HOST_ROOT/run/lock/hangdump-$1.lock"
-  flock -w "$2" 9 || fail "$UNFORESEEN_CODE" "Another run of Hangdump's '$1' step is still at work after $2 s; wait for it and run again."
+  flock -w "$2" 9 || fail "$UNFORESEEN_CODE" "Another run of Hangdump's '$1' step is still at work after $2 s; wait and run again."
 }

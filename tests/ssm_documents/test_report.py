@@ -110,3 +110,12 @@ def test_run_that_is_still_at_work_is_waited_for_and_then_named(root_with_volume
     assert run.error == "ConfigurationFailed"
     assert "still at work" in run.stdout
     assert root_with_volume.calls == ["flock -w 300 9"]
+
+
+def test_failed_run_says_what_it_has_touched(tmp_path: Path) -> None:
+    changes = "note_change /etc/default/kdump-tools; note_change 'kernel.panic_on_oops = 1'"
+    for end in ("fail ConfigurationFailed 'update-grub failed.'", "false"):
+        run = _document(f'note_change() {{ echo "$1" >>"$WORK_DIR/changes"; }}; {changes}; {end}', tmp_path)
+        report = json.loads(run.stdout)
+        assert report["error"] == "ConfigurationFailed"
+        assert report["message"].endswith(" Touched: /etc/default/kdump-tools,kernel.panic_on_oops = 1.")
