@@ -29,6 +29,7 @@ from lab.image.build import check_tools
 # Bounds, not measurements: several times what the machine needs, so that only a real fault ends the demo here.
 PROVISION_SECONDS = 900
 ALARM_SECONDS = 300
+AGENT_SECONDS = 120
 COLLECT_SECONDS = 900
 # Command → the Debian package that brings it.
 _TOOLS = {
@@ -125,7 +126,19 @@ class Story:
         zone = availability_zone_of(account, instance_id)
         guest.identify(instance_id=instance_id, availability_zone=zone)
         self._timeline.add("ec2", f"{instance_id} runs in {zone}, tagged hangdump:enrolled=true")
+        self._wait_for_agent(account, instance_id)
         return instance_id, outputs
+
+    def _wait_for_agent(self, account: LabAccount, instance_id: str) -> None:
+        """Until Systems Manager knows it: ProvisionDumpVolume refuses an instance before that."""
+        ssm = account.client("ssm")
+        names = [{"Key": "InstanceIds", "Values": [instance_id]}]
+
+        def is_online() -> bool:
+            known = ssm.describe_instance_information(Filters=names)["InstanceInformationList"]
+            return [each["PingStatus"] for each in known] == ["Online"]
+
+        wait_until(is_online, what="the agent is online", timeout_seconds=AGENT_SECONDS)
 
     def _provision(self, account: LabAccount, instance_id: str) -> None:
         wanted = {"instanceId": instance_id, "reboot": True, **self._variant.provision_input()}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 # Most functions have a minute: a call that is never answered must have failed by then, to be heard as AwsUnavailable.
-_DEFAULT = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=10)
+_DEFAULT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=2, read_timeout=7)
 # botocore must not retry SendDiagnosticInterrupt: a second one can kill the dump that the first one started. A second
 # EnterStandby or ExitStandby fails because the first one worked.
 # The read timeout is longer than any expected answer: after a timeout nobody knows whether the interrupt was sent.

@@ -99,7 +99,7 @@ def test_a_call_that_is_never_answered_fails_before_its_function_runs_out_of_tim
     # CDK's own, for the deployment, has three seconds.
     timeouts = [each["Timeout"] for each in functions if "FunctionName" in each]
     config: Any = clients._DEFAULT
-    attempts, waits = config.retries["total_max_attempts"], 1 + 2 + 4
+    attempts, waits = config.retries["total_max_attempts"], 1 + 2 + 4 + 8
     assert (config.connect_timeout + config.read_timeout) * attempts + waits <= min(timeouts)
 
 
