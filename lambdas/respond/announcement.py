@@ -5,9 +5,10 @@ from botocore.exceptions import ClientError
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.incident.update_expression import UpdateExpression, serialize
+from lambdas.respond.claim import COOLDOWN
 from lambdas.respond.decision import PANICKED
 from lambdas.runtime import clients, moment
-from lambdas.runtime.environment import KillSwitch, Notifications
+from lambdas.runtime.environment import InterruptLimits, KillSwitch, Notifications
 from lambdas.runtime.notification import publish, table
 
 _KEPT_SECONDS = 7 * 24 * 3600
@@ -59,7 +60,7 @@ def note_if_news(table_name: str, refused: Incident) -> bool:
     if refused.reason == "incident-open":
         # The interrupt was announced.
         return False
-    if refused.hang and (refused.reason in _NO_HANG or _is_dead_agent(refused)):
+    if refused.hang and (refused.reason in _NO_HANG or _is_dead_agent(refused) or _follows_an_incident(refused)):
         return False
     now = moment.epoch(moment.now())
     key = f"refusal-notice#{refused.instance_id}#{refused.reason}"
@@ -82,6 +83,13 @@ def note_if_news(table_name: str, refused: Incident) -> bool:
         clients.dynamodb().update_item(TableName=table_name, Key=serialize({"pk": key}), **again)
         return False
     return True
+
+
+def _follows_an_incident(refused: Incident) -> bool:
+    """It was interrupted a while ago, and its verdict is known; a second hang is refused as `cooldown`."""
+    last = int(refused.evidence.get("lastInterruptEpoch") or 0)
+    since = moment.epoch(moment.now()) - last
+    return refused.reason != COOLDOWN and last > 0 and since <= InterruptLimits.read().cooldown_seconds
 
 
 def _is_dead_agent(refused: Incident) -> bool:

@@ -190,6 +190,21 @@ def test_a_second_hang_within_the_cooldown_is_told_once(
     ]
 
 
+def test_an_instance_that_boots_in_a_loop_after_its_dump_is_no_news(
+    account: Account, instance_id: str, context: Any, clock: Clock
+) -> None:
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    watch(context)
+    (answer,) = respond(account, context)
+    IncidentTable(aws.TABLE).update(answer["incidentId"], {"state": "concluded", "verdict": "rescued"})
+    account.console = "[    0.000000] Linux version 6.1.0-28-cloud-amd64 (builder@host)\n"
+    for _ in range(5):
+        clock.at += timedelta(minutes=1)
+        watch(context)
+        assert {each["reason"] for each in respond(account, context)} <= {"boot-grace"}
+    assert len(account.messages) == 1
+
+
 def test_an_impaired_instance_whose_agent_was_dead_before_is_told_once(
     account: Account, instance_id: str, context: Any, clock: Clock
 ) -> None:
