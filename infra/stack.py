@@ -76,10 +76,7 @@ class HangdumpStack(cdk.Stack):
                 "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches a vmcore without its instance"),
                 "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
                 "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
-                "RetireInstanceArn": (
-                    _arn(response.retire_instance),
-                    "Removes a hang alarm and ready tags",
-                ),
+                "RetireInstanceArn": (_arn(response.retire_instance), "Removes a hang alarm and ready tags"),
                 "SweepArn": (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
             }
         )

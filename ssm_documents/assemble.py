@@ -25,7 +25,6 @@ DOCUMENTS: tuple[str, ...] = (
 )
 # %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z0-9_/*]+\.sh)%%$")
-FILE = "# "
 # A line that is nothing but a comment (or the shebang of an included file), and is not "# shellcheck disable=SC2016".
 # SC2317 and SC2329, of functions that only family() calls, are for a family's file by itself.
 COMMENT = re.compile(r"^\s*#(?! shellcheck (?!disable=SC2317))")
@@ -92,7 +91,7 @@ def _included(folder: Path, line: str) -> Iterator[str]:
     if not paths:
         raise BrokenDocumentError(f"{folder.name}: {line} finds no file")
     for path in paths:
-        yield f"{FILE}{path.relative_to(HERE)}"
+        yield f"# {path.relative_to(HERE).with_suffix('')}"
         yield from _code(path.read_text())
 
 

@@ -26,7 +26,7 @@ check_space() {
   while read -r mib path; do
     free="$(free_bytes "$path")"
     if ((free < mib << 20)); then
-      fail InsufficientBootSpace "The file system of $path has $((free >> 20)) MiB free; $mib MiB are needed for the crash kernel. Remove old kernels or enlarge it, and run again."
+      fail InsufficientBootSpace "The file system of $path has $((free >> 20)) MiB free; $mib MiB are needed for the crash kernel. Remove old kernels or enlarge it."
     fi
   done <"$WORK_DIR/space-needed"
 }
@@ -64,7 +64,7 @@ check_preconditions() {
     fail InvalidParameter "guestWatchdog is true, but kernel $(kernel_release) has no module softdog. Set it to false, or install the kernel's extra modules."
   fi
   is_nitro || fail NotNitro "DMI says '$(text_of /sys/class/dmi/id/sys_vendor)', not a Nitro instance: EC2 could not deliver a diagnostic interrupt. Move to a Nitro type."
-  has_crash_dump_support || fail NoCrashDumpSupport "Kernel $(kernel_release) is built without CONFIG_CRASH_DUMP: it cannot dump. Boot the distribution's own kernel and run again."
+  has_crash_dump_support || fail NoCrashDumpSupport "Kernel $(kernel_release) is built without CONFIG_CRASH_DUMP: it cannot dump. Boot the distribution's own kernel."
   has_enough_memory || fail InsufficientMemory "This host has $(($(memory_bytes) >> 20)) MiB; kdump needs 1 GB, as it keeps a part for the crash kernel. Change it to a larger type."
   check_what_the_owner_forbids
   family space_needed >"$WORK_DIR/space-needed"

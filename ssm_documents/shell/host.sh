@@ -24,8 +24,17 @@ booted_at() {
   done <"$HOST_ROOT/proc/stat"
 }
 
-# Bytes that the running kernel reserves for the crash kernel; 0 without a reservation.
-reserved_bytes() { cat "$HOST_ROOT/sys/kernel/kexec_crash_size" 2>/dev/null || echo 0; }
+# Bytes that the running kernel reserves for the crash kernel; 0 without a reservation. While a crash kernel is being loaded,
+# Linux since 6.1 answers EBUSY.
+reserved_bytes() {
+  local file="$HOST_ROOT/sys/kernel/kexec_crash_size" attempt
+  for attempt in {1..60}; do
+    [[ -e "$file" ]] || break
+    cat "$file" 2>/dev/null && return
+    sleep 1
+  done
+  echo 0
+}
 
 is_crash_kernel_loaded() { [[ "$(text_of /sys/kernel/kexec_crash_loaded)" == 1 ]]; }
 

@@ -1,7 +1,12 @@
 """crashkernel=: how much, where it is written, and when a reboot is asked for or refused."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from ssm_documents.assemble import HERE
 from tests.ssm_documents.fake_root import MIB, FakeRoot
 from tests.ssm_documents.host_states import GRUB_D, install_kdump
 
@@ -187,3 +192,28 @@ def test_estimate_below_the_table_is_not_taken(root: FakeRoot) -> None:
     assert (
         root.run("configure_kdump").result["crashkernel"] == "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"
     )
+
+
+@pytest.mark.parametrize(("loads", "told"), [(3, f"{192 * MIB}"), (60, "0")], ids=["for-a-moment", "for-ever"])
+def test_reservation_is_asked_again_while_the_kernel_loads_a_crash_kernel(
+    tmp_path: Path, loads: int, told: str
+) -> None:
+    """It answers EBUSY meanwhile, here as a directory does. Without its reservation a host has too little memory."""
+    (tmp_path / "sys/kernel/kexec_crash_size").mkdir(parents=True)
+    script = f"""
+      . {HERE / "shell/host.sh"}
+      naps=0
+      sleep() {{
+        naps=$((naps + 1))
+        ((naps < {loads})) || {{ rmdir "$HOST_ROOT/sys/kernel/kexec_crash_size"; echo {192 * MIB} >"$file"; }}
+      }}
+      reserved_bytes
+    """
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env={"HOST_ROOT": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == told

@@ -82,6 +82,24 @@ def respond(account: Account, context: Any) -> list[dict[str, Any]]:
     return answers
 
 
+def watch_for(minutes: int, account: Account, context: Any, clock: Clock) -> list[str]:
+    """The reasons of all answers in so many minutes."""
+    reasons: list[str] = []
+    for _ in range(minutes):
+        watch(context)
+        reasons += [answer["reason"] for answer in respond(account, context)]
+        clock.at += timedelta(minutes=1)
+    return reasons
+
+
+def conclude_the_interrupt_of(account: Account, instance_id: str, context: Any, verdict: str) -> None:
+    """The watcher finds the hang, and its incident has ended."""
+    account.impaired_fleet = {instance_id: account.impaired_since}
+    watch(context)
+    (answer,) = respond(account, context)
+    IncidentTable(aws.TABLE).update(answer["incidentId"], {"state": "concluded", "verdict": verdict})
+
+
 def test_a_hang_without_an_alarm_is_interrupted(account: Account, instance_id: str, context: Any) -> None:
     account.impaired_fleet = {instance_id: account.impaired_since}
     watch(context)
@@ -120,10 +138,7 @@ def test_silence_alone_is_told_once(account: Account, instance_id: str, context:
     account.instance_status = "ok"
     account.last_ping_at = aws.NOW - timedelta(minutes=13)
     account.silent_fleet = {instance_id: account.last_ping_at}
-    for _ in range(20):
-        watch(context)
-        assert {answer["reason"] for answer in respond(account, context)} <= {"suspected-hang"}
-        clock.at += timedelta(minutes=1)
+    assert set(watch_for(20, account, context, clock)) == {"suspected-hang"}
     (message,) = account.messages
     assert message.startswith(f"Hangdump: refused (suspected-hang) {instance_id}")
 
@@ -172,18 +187,12 @@ def test_the_next_hang_that_is_refused_for_the_same_reason_is_told_again(
 def test_a_second_hang_within_the_cooldown_is_told_once(
     account: Account, instance_id: str, context: Any, clock: Clock
 ) -> None:
-    account.impaired_fleet = {instance_id: account.impaired_since}
-    watch(context)
-    (answer,) = respond(account, context)
-    IncidentTable(aws.TABLE).update(answer["incidentId"], {"state": "concluded", "verdict": "captured"})
+    conclude_the_interrupt_of(account, instance_id, context, "captured")
     clock.at += timedelta(hours=1)
     account.last_ping_at = clock.at - timedelta(minutes=8)
     account.impaired_since = clock.at - timedelta(minutes=5)
     account.impaired_fleet = {instance_id: account.impaired_since}
-    for _ in range(5):
-        watch(context)
-        assert {each["reason"] for each in respond(account, context)} <= {"cooldown"}
-        clock.at += timedelta(minutes=1)
+    assert set(watch_for(5, account, context, clock)) == {"cooldown"}
     assert [message.splitlines()[0] for message in account.messages] == [
         f"Hangdump: {instance_id} was interrupted (kernel-deaf)",
         f"Hangdump: refused (cooldown) {instance_id}",
@@ -193,15 +202,9 @@ def test_a_second_hang_within_the_cooldown_is_told_once(
 def test_an_instance_that_boots_in_a_loop_after_its_dump_is_no_news(
     account: Account, instance_id: str, context: Any, clock: Clock
 ) -> None:
-    account.impaired_fleet = {instance_id: account.impaired_since}
-    watch(context)
-    (answer,) = respond(account, context)
-    IncidentTable(aws.TABLE).update(answer["incidentId"], {"state": "concluded", "verdict": "rescued"})
+    conclude_the_interrupt_of(account, instance_id, context, "rescued")
     account.console = "[    0.000000] Linux version 6.1.0-28-cloud-amd64 (builder@host)\n"
-    for _ in range(5):
-        clock.at += timedelta(minutes=1)
-        watch(context)
-        assert {each["reason"] for each in respond(account, context)} <= {"boot-grace"}
+    assert set(watch_for(5, account, context, clock)) == {"boot-grace"}
     assert len(account.messages) == 1
 
 
@@ -210,10 +213,7 @@ def test_an_impaired_instance_whose_agent_was_dead_before_is_told_once(
 ) -> None:
     account.last_ping_at = account.impaired_since - timedelta(minutes=22)
     account.impaired_fleet = {instance_id: account.impaired_since}
-    for _ in range(5):
-        watch(context)
-        assert {each["reason"] for each in respond(account, context)} <= {"agent-was-dead"}
-        clock.at += timedelta(minutes=1)
+    assert set(watch_for(5, account, context, clock)) == {"agent-was-dead"}
     assert len(account.messages) == 1
 
 
@@ -243,10 +243,7 @@ def test_agents_that_fall_silent_together_are_told_once(
     account.instance_status = "ok"
     account.last_ping_at = aws.NOW - timedelta(minutes=13)
     account.silent_fleet = dict.fromkeys([launch() for _ in range(8)], account.last_ping_at)
-    for _ in range(5):
-        watch(context)
-        assert {answer["reason"] for answer in respond(account, context)} <= {"correlated-failure"}
-        clock.at += timedelta(minutes=1)
+    assert set(watch_for(5, account, context, clock)) == {"correlated-failure"}
     (message,) = account.messages
     assert message.startswith("Hangdump STOPPED interrupting: correlated-failure")
 
