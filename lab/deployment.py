@@ -49,6 +49,13 @@ def deploy_hangdump(account: LabAccount, assembly: Callable[[], Path]) -> dict[s
     return account.deploy(template, folder)
 
 
+def is_online(account: LabAccount, instance_id: str) -> bool:
+    """Whether Systems Manager knows its agent, and hears from it."""
+    filters: Any = [{"Key": "InstanceIds", "Values": [instance_id]}]
+    known = account.client("ssm").describe_instance_information(Filters=filters)["InstanceInformationList"]
+    return [each["PingStatus"] for each in known] == ["Online"]
+
+
 @dataclass
 class Deployment:
     """The deployed stack as a user with credentials sees it."""

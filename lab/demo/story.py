@@ -19,7 +19,7 @@ from lab.demo.results import Results
 from lab.demo.tell import Teller
 from lab.demo.timeline import Timeline
 from lab.demo.variant import Observed, Variant, observe
-from lab.deployment import deploy_hangdump, synthesize_for_lab
+from lab.deployment import deploy_hangdump, is_online, synthesize_for_lab
 from lab.guest.deadline import wait_until
 from lab.guest.hang import SPINNER, hang
 from lab.guest.qemu_guest import QemuGuest
@@ -126,19 +126,9 @@ class Story:
         zone = availability_zone_of(account, instance_id)
         guest.identify(instance_id=instance_id, availability_zone=zone)
         self._timeline.add("ec2", f"{instance_id} runs in {zone}, tagged hangdump:enrolled=true")
-        self._wait_for_agent(account, instance_id)
+        # ProvisionDumpVolume refuses an instance that Systems Manager does not know yet.
+        wait_until(lambda: is_online(account, instance_id), what="the agent is online", timeout_seconds=AGENT_SECONDS)
         return instance_id, outputs
-
-    def _wait_for_agent(self, account: LabAccount, instance_id: str) -> None:
-        """Until Systems Manager knows it: ProvisionDumpVolume refuses an instance before that."""
-        ssm = account.client("ssm")
-        names = [{"Key": "InstanceIds", "Values": [instance_id]}]
-
-        def is_online() -> bool:
-            known = ssm.describe_instance_information(Filters=names)["InstanceInformationList"]
-            return [each["PingStatus"] for each in known] == ["Online"]
-
-        wait_until(is_online, what="the agent is online", timeout_seconds=AGENT_SECONDS)
 
     def _provision(self, account: LabAccount, instance_id: str) -> None:
         wanted = {"instanceId": instance_id, "reboot": True, **self._variant.provision_input()}

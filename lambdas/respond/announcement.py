@@ -5,7 +5,6 @@ from botocore.exceptions import ClientError
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.incident.update_expression import UpdateExpression, serialize
-from lambdas.respond.claim import COOLDOWN
 from lambdas.respond.decision import PANICKED
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits, KillSwitch, Notifications
@@ -17,6 +16,8 @@ _ONE_HANG_SECONDS = 2 * 3600
 # watch_fleet has every silent instance checked. Three of the reasons say that it does not hang; the last one, that its
 # crash kernel never ends, as the verdict did.
 _NO_HANG = ("status-check-passes", "instance-responds", "not-running", PANICKED)
+# It has not come back well from its dump, as the verdict said.
+_NOT_BACK = ("boot-grace", "ready-stale")
 
 
 def announce_once(incident: Incident, records: IncidentTable) -> None:
@@ -86,10 +87,9 @@ def note_if_news(table_name: str, refused: Incident) -> bool:
 
 
 def _follows_an_incident(refused: Incident) -> bool:
-    """It was interrupted a while ago, and its verdict is known; a second hang is refused as `cooldown`."""
     last = int(refused.evidence.get("lastInterruptEpoch") or 0)
-    since = moment.epoch(moment.now()) - last
-    return refused.reason != COOLDOWN and last > 0 and since <= InterruptLimits.read().cooldown_seconds
+    is_recent = moment.epoch(moment.now()) - last <= InterruptLimits.read().cooldown_seconds
+    return refused.reason in _NOT_BACK and is_recent
 
 
 def _is_dead_agent(refused: Incident) -> bool:

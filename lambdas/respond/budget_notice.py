@@ -42,9 +42,9 @@ def notify_once(table_name: str, refused: Incident) -> None:
 
 
 def is_told_apart(table_name: str, refused: Incident) -> bool:
-    """Whether a refusal has a message of its own: in each window the first ten of a zone have.
+    """Whether a refusal has a message of its own, as the first nine of a zone in each window have. Raises ClientError.
 
-    With a zone, hundreds of hosts fail, or hundreds of reads. The tenth message says that more are only recorded.
+    If a zone fails, hundreds of hosts fail, or hundreds of reads. The tenth message says that more are only recorded.
     """
     window = InterruptLimits.read().fleet_budget_window_seconds
     start = window_start(moment.now(), window)

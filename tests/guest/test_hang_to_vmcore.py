@@ -11,7 +11,7 @@ import pytest
 
 from lab.aws.account import LabAccount
 from lab.demo.proof import Proof, prove
-from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
+from lab.deployment import Deployment, deploy_hangdump, is_online, synthesize_for_lab
 from lab.guest import QemuGuest, hang, wait_until
 from lab.image import ensure_image
 
@@ -71,12 +71,6 @@ def ready(loop: Loop) -> dict[str, Any]:
     return loop.provision(reboot=True)
 
 
-def is_online(loop: Loop) -> bool:
-    filters = [{"Key": "InstanceIds", "Values": [loop.instance_id]}]
-    (told,) = loop.account.client("ssm").describe_instance_information(Filters=filters)["InstanceInformationList"]
-    return bool(told["PingStatus"] == "Online")
-
-
 @dataclass(frozen=True)
 class Captured:
     verdict: dict[str, Any]
@@ -121,7 +115,8 @@ def test_leaves_the_reboot_to_the_owner(loop: Loop) -> None:
 
     loop.guest.reboot()
     loop.guest.wait_until_answers()
-    wait_until(lambda: is_online(loop), what="Systems Manager hears of the guest again", timeout_seconds=120)
+    what = "Systems Manager hears of the guest again"
+    wait_until(lambda: is_online(loop.account, loop.instance_id), what=what, timeout_seconds=120)
     assert loop.provision()["status"] == "ready"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lab.aws.account import LabAccount
 from lab.aws.launches import Launch
-from lab.deployment import LAB_SETTINGS, Deployment, deploy_hangdump
+from lab.deployment import LAB_SETTINGS, Deployment, deploy_hangdump, is_online
 from lab.guest.deadline import wait_until
 from lab.machines.scripted_machine import ScriptedMachine
 from tests.conftest import synthesize_once
@@ -83,14 +83,8 @@ class Stack(Deployment):
 
     def wait_until_online(self, instance_id: str) -> None:
         """Until Systems Manager has heard of it; raises TimeoutError."""
-        names = [{"Key": "InstanceIds", "Values": [instance_id]}]
-        ssm = self.account.client("ssm")
-
-        def is_online() -> bool:
-            listed = ssm.describe_instance_information(Filters=names)["InstanceInformationList"]
-            return [each["PingStatus"] for each in listed] == ["Online"]
-
-        wait_until(is_online, what=f"{instance_id} is Online", timeout_seconds=60)
+        what = f"{instance_id} is Online"
+        wait_until(lambda: is_online(self.account, instance_id), what=what, timeout_seconds=60)
 
 
 @pytest.fixture(scope="package")
