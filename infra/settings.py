@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lambdas.respond.maintenance_windows import parse as parse_window
 from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.environment import DumpVolumeSizing
 
 # The time that respond_to_hang needs besides its waits for probes and Standby. Half of it may pass until a failing
 # check is trusted.
@@ -34,7 +35,14 @@ class Settings(DocumentSettings):
 
     # ---- The dump volume: what ProvisionDumpVolume creates and attaches.
 
-    dump_size_factor: float = Field(2.0, ge=0.1, le=10, description="dump volume size as a multiple of memory")
+    dump_volume_sizing: DumpVolumeSizing = Field(
+        "memory",
+        description="measured = a new dump volume is sized by what a dump of the instance would keep when it is "
+        "provisioned, and has at least 30 % of memory",
+    )
+    dump_size_factor: float = Field(
+        2.0, ge=0.1, le=10, description="dump volume size as a multiple of memory, or of what was measured"
+    )
     minimum_dump_volume_gib: int = Field(8, ge=1, le=65536, description="smallest dump volume, GiB")
     volume_throughput_mibs: int = Field(125, ge=125, le=2000, description="gp3 throughput of the dump volume, MiB/s")
     volume_iops: int = Field(3000, ge=3000, le=80000, description="gp3 IOPS of the dump volume")

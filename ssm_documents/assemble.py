@@ -15,6 +15,7 @@ from ssm_documents.unused_functions import without_unused_functions
 
 HERE = Path(__file__).parent
 DOCUMENTS: tuple[str, ...] = (
+    "measure_dump",
     "prepare_dump_volume",
     "configure_kdump",
     "check_kdump",

@@ -33,7 +33,7 @@ from lambdas.runtime.errors import InvalidInput, KdumpNotReady
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
-DOCUMENTS = ["prepare_dump_volume", "configure_kdump", "check_kdump"]
+DOCUMENTS = ["measure_dump", "prepare_dump_volume", "configure_kdump", "check_kdump"]
 
 
 class ProvisionDumpVolume(Construct):
@@ -72,6 +72,7 @@ class ProvisionDumpVolume(Construct):
             environment=[
                 self._parts.incidents.records,
                 environment.Provisioning(
+                    dump_volume_sizing=settings.dump_volume_sizing,
                     dump_size_factor=settings.dump_size_factor,
                     minimum_dump_volume_gib=settings.minimum_dump_volume_gib,
                     allow_reboot=settings.allow_reboot,
@@ -111,7 +112,7 @@ class ProvisionDumpVolume(Construct):
             self, "Note the request", {"input.$": "$", "instanceId.$": "$.instanceId", "volume": {}}, result_path="$"
         )
         lease = TakeLease(self, "Take provisioning lease", table=table, on_failure=on_failure)
-        plan = self._plan(on_failure)
+        plan = self._plan("Plan dump volume", {}, on_failure)
         create = CreateDumpVolume(
             self, "Create dump volume", table=table, settings=self._settings, on_failure=on_failure
         )
@@ -137,10 +138,18 @@ class ProvisionDumpVolume(Construct):
         is_attached = sfn.Choice(self, "Is the volume attached already?")
         is_attached.when(sfn.Condition.string_equals(action, "reuse"), prepare.start_state)
         is_attached.otherwise(create.wait_state)
-        choose = sfn.Choice(self, "Choose volume action")
-        choose.when(sfn.Condition.string_equals(action, "create"), create.start_state).otherwise(use_found)
+        measure = self._run("Measure dump", "measure_dump", on_failure)
+        measured = {"expectedDumpBytes.$": "$.measured.expectedDumpBytes"}
+        plan_measured = self._plan("Plan measured dump volume", measured, on_failure)
+        is_new = sfn.Condition.string_equals(action, "create")
+        choose = sfn.Choice(self, "Choose volume action").when(is_new, create.start_state)
+        choose.when(sfn.Condition.string_equals(action, "measure"), measure.start_state).otherwise(use_found)
+        # Another execution cannot come between: this one holds the lease.
+        is_still_new = sfn.Choice(self, "Is a new volume still planned?")
+        is_still_new.when(is_new, create.start_state).otherwise(use_found)
 
         connect(note_input, lease, plan, choose)
+        connect(measure, plan_measured, is_still_new)
         connect(create, attach, prepare, keep, self._arm(on_failure))
         use_found.next(is_attached)
 
@@ -194,18 +203,20 @@ class ProvisionDumpVolume(Construct):
         reboot_required.next(release)
         return configure.start_state
 
-    def _plan(self, on_failure: sfn.State) -> sfn.CustomState:
+    def _plan(self, title: str, more: dict[str, Any], on_failure: sfn.State) -> sfn.CustomState:
         payload = {
             "input.$": "$.input",
             "executionId.$": "$$.Execution.Id",
             "startTime.$": "$$.Execution.StartTime",
+            **more,
         }
-        plan = task(self, "Plan dump volume", FunctionCall(self._plan_dump_volume, payload), result_path="$.plan")
+        plan = task(self, title, FunctionCall(self._plan_dump_volume, payload), result_path="$.plan")
         plan.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         return plan
 
     def _run(self, title: str, verb_phrase: str, on_failure: sfn.State) -> RunDocument:
         parameters, result = {
+            "measure_dump": ("$.plan.measureParameters", "$.measured"),
             "prepare_dump_volume": (_with_volume("$.plan.prepareParameters"), "$.prepared"),
             "configure_kdump": ("$.plan.configureParameters", "$.configuration"),
             "check_kdump": (_with_volume("$.plan.checkParameters"), "$.kdump"),

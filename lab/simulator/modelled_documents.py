@@ -37,23 +37,30 @@ class ModelledHost(BareHost):
         return _ANSWERS[name](self, environment)
 
 
+# The first of these parameters that a script has says which document it is.
+_OWN_PARAMETER = {
+    "action": "upload_vmcore",
+    "timeoutSeconds": "analyze_vmcore",
+    "crashkernel": "configure_kdump",
+    "fileSystem": "prepare_dump_volume",
+    "finalAction": "check_kdump",
+    "dumpLevel": "measure_dump",
+    "volumeId": "mount_dump_copy",
+}
+
+
 def document_of(environment: Mapping[str, str]) -> str:
-    """Which document a script is, by the parameters that only it has."""
-    if "SSM_action" in environment:
-        return "upload_vmcore"
-    if "SSM_timeoutSeconds" in environment:
-        return "analyze_vmcore"
-    if "SSM_crashkernel" in environment:
-        return "configure_kdump"
-    if "SSM_fileSystem" in environment:
-        return "prepare_dump_volume"
-    if "SSM_finalAction" in environment:
-        return "check_kdump"
-    return "mount_dump_copy" if "SSM_volumeId" in environment else "probe_instance"
+    """Which document a script is."""
+    own = (document for name, document in _OWN_PARAMETER.items() if f"SSM_{name}" in environment)
+    return next(own, "probe_instance")
 
 
 def _probe_instance(host: BareHost, _: Mapping[str, str]) -> Completed:
     return _success(**_boot(host))
+
+
+def _measure_dump(host: BareHost, _: Mapping[str, str]) -> Completed:
+    return _success(expectedDumpBytes=6 * 2**30, method="makedumpfile" if host.is_reserved else "meminfo")
 
 
 def _prepare_dump_volume(_host: BareHost, _: Mapping[str, str]) -> Completed:
@@ -143,6 +150,7 @@ def _analyze_vmcore(host: BareHost, environment: Mapping[str, str]) -> Completed
 
 _ANSWERS = {
     "probe_instance": _probe_instance,
+    "measure_dump": _measure_dump,
     "prepare_dump_volume": _prepare_dump_volume,
     "configure_kdump": _configure_kdump,
     "check_kdump": _check_kdump,

@@ -3,6 +3,7 @@
 choose_volume.py chooses the volume; provision_input.py checks the input.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,9 +18,9 @@ from lambdas.provision.choose_volume import (
     Choice,
     choose_volume,
     client_token,
-    plan_size_gib,
     read_dump_volumes,
 )
+from lambdas.provision.plan_size import plan_size_gib
 from lambdas.provision.provision_input import (
     IN_GUEST_TRIGGERS,
     X86_SYSCTLS,
@@ -43,15 +44,27 @@ _LARGEST_VOLUME_GIB = 65_536
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"input", "executionId", "startTime"}`, gives the plan; raises a named error if it can never work."""
+    """Takes `{"input", "executionId", "startTime"}`, gives the plan; raises a named error if it can never work.
+
+    The volume's action is `measure` if a new volume is sized by what a dump would keep: run measure_dump, then call
+    this again with its `expectedDumpBytes` too.
+    """
     settings = Provisioning.read()
     given = read_input(ProvisionInput, event["input"])
     instance = find_instance(given.instance_id)
     instance_type = inspect(instance)
+    own = settings.document_settings
+    if not instance_type.takes_interrupt:
+        own = without_x86_sysctls(own)
+    for_documents = own.overridden_by(given)
+    sizing = given.dump_volume_sizing or settings.dump_volume_sizing
     size_gib = given.size_gib or plan_size_gib(
         instance_type.memory_mib,
+        sizing=sizing,
         factor=given.dump_size_factor or settings.dump_size_factor,
         minimum_gib=settings.minimum_dump_volume_gib,
+        dump_level=for_documents.dump_level,
+        expected_dump_bytes=event.get("expectedDumpBytes", 0),
     )
     if size_gib > _LARGEST_VOLUME_GIB:
         raise InvalidInput(
@@ -60,15 +73,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
     volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
     choice = choose_volume(instance, volumes, size_gib=size_gib)
+    is_size_known = sizing == "memory" or given.size_gib is not None or "expectedDumpBytes" in event
+    if choice.action == "create" and not is_size_known:
+        choice = replace(choice, action="measure")
     is_reboot_allowed = settings.allow_reboot if given.reboot is None else given.reboot
     why_not = why_not_reboot(instance) if is_reboot_allowed else ""
     reboot = is_reboot_allowed and not why_not
-    own = settings.document_settings
-    if not instance_type.takes_interrupt:
-        own = without_x86_sysctls(own)
-    parameters = document_parameters(
-        own.overridden_by(given), reboot=reboot, takes_interrupt=instance_type.takes_interrupt
-    )
+    parameters = document_parameters(for_documents, reboot=reboot, takes_interrupt=instance_type.takes_interrupt)
     require_survival(instance, final_action=parameters.configure["finalAction"][0])
     logger.info("Plan for %s: %s", instance.instance_id, choice)
     return {
@@ -76,6 +87,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "instanceType": instance.instance_type,
         "availabilityZone": instance.availability_zone,
         "volume": _volume(choice, instance, execution_id=event["executionId"]),
+        "measureParameters": parameters.measure,
         "prepareParameters": parameters.prepare,
         "configureParameters": parameters.configure,
         "checkParameters": parameters.check,

@@ -40,6 +40,14 @@ class Probed(FromInstance):
     kernel: Line = ""
 
 
+class Measured(FromInstance):
+    """The result of measure_dump: of a dump now, before its compression."""
+
+    expected_dump_bytes: Bytes
+    # makedumpfile counted pages · estimated from /proc/meminfo
+    method: Literal["makedumpfile", "meminfo"]
+
+
 class Prepared(FromInstance):
     """The result of prepare_dump_volume."""
 
@@ -159,6 +167,7 @@ class Analysed(FromInstance):
 # By document; those of upload_vmcore by action too.
 MODELS: dict[str, type[FromInstance]] = {
     "probe_instance": Probed,
+    "measure_dump": Measured,
     "prepare_dump_volume": Prepared,
     "configure_kdump": Configured,
     "check_kdump": KdumpCheck,

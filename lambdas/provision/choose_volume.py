@@ -5,7 +5,6 @@ do not prove that: whoever may tag could hand a host a volume of theirs, and get
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,9 +57,9 @@ class DumpVolume:
 
 @dataclass(frozen=True)
 class Choice:
-    """The action and its volume; volume_id is "" for a new one."""
+    """The action and its volume; volume_id is "" for a new one. measure: create one, when its size is known."""
 
-    action: Literal["create", "attach", "reuse"]
+    action: Literal["create", "attach", "reuse", "measure"]
     volume_id: str
     size_gib: int
     device: str
@@ -93,11 +92,6 @@ def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib
     if usable:
         return Choice("attach", usable[0].volume_id, usable[0].size_gib, device)
     return Choice("create", "", size_gib, device)
-
-
-def plan_size_gib(memory_mib: int, *, factor: float, minimum_gib: int) -> int:
-    """Factor times memory, rounded up to whole GiB, at least the minimum."""
-    return max(minimum_gib, math.ceil(factor * memory_mib / 1024))
 
 
 def client_token(execution_id: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.environment import DumpVolumeSizing
 from lambdas.runtime.execution_input import ExecutionInput
 
 # gp3's own limit
@@ -26,6 +27,7 @@ class ProvisionInput(DocumentSettings, ExecutionInput):
 
     reboot: bool | None = None
     size_gib: Annotated[int, Field(ge=1, le=_LARGEST_VOLUME_GIB)] | None = None
+    dump_volume_sizing: DumpVolumeSizing | None = None
     dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = None
 
 
@@ -33,6 +35,7 @@ class ProvisionInput(DocumentSettings, ExecutionInput):
 class DocumentParameters:
     """Parameters for SendCommand: every value is a list of one string. The state machine adds `volumeId`."""
 
+    measure: Parameters
     prepare: Parameters
     configure: Parameters
     check: Parameters
@@ -54,6 +57,7 @@ def document_parameters(settings: DocumentSettings, *, reboot: bool, takes_inter
     values |= {"reboot": reboot} | settings.panic_sysctls.model_dump()
     configure = {name: [_as_text(value)] for name, value in values.items()}
     return DocumentParameters(
+        measure={"dumpLevel": configure["dumpLevel"]},
         prepare={name: configure[name] for name in ("fileSystem", "mountPoint")},
         configure=configure,
         check={name: configure[name] for name in ("mountPoint", "finalAction")},

@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from lambdas.runtime.document_settings import DocumentSettings
 
 Seconds = Annotated[int, Field(ge=0)]
+# By the instance's memory, or by what a dump of it would keep.
+DumpVolumeSizing = Literal["memory", "measured"]
 # The environment holds this value as JSON text.
 FromJson = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
 
@@ -225,6 +227,7 @@ class DumpStall(Environment):
 class Provisioning(Environment):
     """How dump volumes are sized and instances are configured."""
 
+    dump_volume_sizing: DumpVolumeSizing
     dump_size_factor: Annotated[float, Field(gt=0)]
     minimum_dump_volume_gib: Annotated[int, Field(ge=1)]
     allow_reboot: bool

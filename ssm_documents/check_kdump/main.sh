@@ -25,7 +25,7 @@ main() {
   MEMORY_BYTES="$(memory_bytes)"
   FREE_BYTES=0
   if is_mounted "$SSM_mountPoint"; then FREE_BYTES="$(free_bytes "$SSM_mountPoint")"; fi
-  measure_dump
+  measure_dump "$(family dump_level)"
   find_everything
   succeed "{\"ready\":$(is_ready && echo true || echo false),\"findings\":[$(findings)],\"family\":\"$FAMILY\",\
 \"kernel\":$(json_string "$(kernel_release)"),\"bootId\":$(json_string "$(boot_id)"),\"bootedAt\":$(json_string "$(booted_at)"),\

@@ -27,8 +27,8 @@ booted_at() {
 # Bytes that the running kernel reserves for the crash kernel; 0 without a reservation. While a crash kernel is being loaded,
 # Linux since 6.1 answers EBUSY.
 reserved_bytes() {
-  local file="$HOST_ROOT/sys/kernel/kexec_crash_size" attempt
-  for attempt in {1..60}; do
+  local file="$HOST_ROOT/sys/kernel/kexec_crash_size"
+  for _ in {1..60}; do
     [[ -e "$file" ]] || break
     cat "$file" 2>/dev/null && return
     sleep 1

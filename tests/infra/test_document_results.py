@@ -14,6 +14,7 @@ from tests.infra.template import MACHINES, Machine, Template
 
 # Of each document the smallest result that is believed.
 SMALLEST: dict[str, dict[str, Any]] = {
+    "measure_dump": {"expectedDumpBytes": 2**30, "method": "meminfo"},
     "prepare_dump_volume": {"status": "prepared"},
     "configure_kdump": {"status": "configured"},
     "check_kdump": {"ready": True, "findings": [], "kernel": "6.1.0", "configId": "0123456789abcdef"},

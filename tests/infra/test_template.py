@@ -252,6 +252,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
         "Hangdump-configure_kdump",
         "Hangdump-check_kdump",
         "Hangdump-upload_vmcore",
+        "Hangdump-measure_dump",
         "Hangdump-mount_dump_copy",
         "Hangdump-analyze_vmcore",
         "Hangdump-probe_instance",

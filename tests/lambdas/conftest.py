@@ -73,6 +73,7 @@ VARIABLES = {
             check_document="Hangdump-check_kdump", upload_document="Hangdump-upload_vmcore", mount_point="/var/crash"
         ),
         environment.Provisioning(
+            dump_volume_sizing="memory",
             dump_size_factor=2,
             minimum_dump_volume_gib=8,
             allow_reboot=False,

@@ -24,6 +24,26 @@ def test_makes_an_instance_ready_with_an_encrypted_volume_of_its_own(world: Worl
     assert host.reboots == 1
 
 
+def test_a_measured_volume_has_room_for_twice_what_a_dump_would_keep(world: World) -> None:
+    host, instance_id = world.add_host()
+
+    ended = world.run("ProvisionDumpVolume", instanceId=instance_id, reboot=True, dumpVolumeSizing="measured")
+
+    assert (ended["output"]["status"], ended["output"]["volumeAction"]) == ("ready", "create")
+    assert [volume["Size"] for volume in world.volumes_of(instance_id)] == [12]
+    assert host.documents_run.count("measure_dump") == 1
+
+
+def test_an_instance_that_cannot_be_measured_keeps_no_volume(world: World) -> None:
+    host, instance_id = world.add_host()
+    host.fails_with["measure_dump"] = {"error": "ConfigurationFailed", "message": "There is no /proc/meminfo."}
+
+    ended = world.run("ProvisionDumpVolume", instanceId=instance_id, dumpVolumeSizing="measured")
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "ConfigurationFailed")
+    assert world.volumes_of(instance_id) == []
+
+
 def test_ends_in_reboot_required_and_reboots_nothing_unasked(world: World) -> None:
     host, instance_id = world.add_host()
 

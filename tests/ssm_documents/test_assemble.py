@@ -18,6 +18,7 @@ from ssm_documents.rules import broken_rules
 SCHEMA = json.loads((Path(__file__).parent / "document.schema.json").read_text())
 # What the other parts send: renaming a parameter breaks them.
 PARAMETERS = {
+    "measure_dump": "dumpLevel",
     "prepare_dump_volume": "volumeId fileSystem mountPoint",
     "configure_kdump": (
         "mountPoint crashkernel coreCollector dumpLevel finalAction fileSystem reboot guestWatchdog unknown_nmi_panic "

@@ -1,4 +1,4 @@
-"""check_kdump says how large a dump would be now, and whether the dump volume has room for it."""
+"""How large a dump would be now: measured, or estimated where nothing is reserved; and whether it has room."""
 
 from collections.abc import Callable
 
@@ -58,3 +58,48 @@ def test_size_is_unknown_where_makedumpfile_cannot_tell(armed_root: FakeRoot, wh
     assert result["expectedDumpBytes"] == 0
     assert "dump-target-too-small" not in [finding["code"] for finding in result["findings"]]
     assert result["freeBytes"] == 7168 * MIB
+
+
+KIB_OF_MEMINFO = {
+    "MemTotal": 900_000,
+    "MemFree": 300_000,
+    "Buffers": 10_000,
+    "Cached": 200_000,
+    "SwapCached": 5_000,
+    "AnonPages": 150_000,
+    "HugePages_Total": 20,
+    "Hugepagesize": 2_048,
+    "Hugetlb": 40_960,
+}
+
+
+def _with_meminfo(root: FakeRoot, *, without: str = "") -> FakeRoot:
+    lines = (f"{key}:  {value} kB\n" for key, value in KIB_OF_MEMINFO.items() if key != without)
+    root.write("proc/meminfo", "".join(lines))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("level", "left_out_kib"),
+    [
+        ("31", 300_000 + 215_000 + 190_960),
+        ("17", 300_000),
+        ("9", 190_960),
+        ("2", 215_000),
+        ("4", 215_000),
+        ("0", 0),
+    ],
+)
+def test_fresh_host_estimates_what_a_level_keeps(root: FakeRoot, level: str, left_out_kib: int) -> None:
+    result = _with_meminfo(root).run("measure_dump", dumpLevel=level).result
+    assert result == {"expectedDumpBytes": (900_000 - left_out_kib + 18_000) * 1024, "method": "meminfo"}
+
+
+def test_kernels_without_a_count_of_huge_pages_have_their_number(root: FakeRoot) -> None:
+    counted = _with_meminfo(root).run("measure_dump").result
+    assert _with_meminfo(root, without="Hugetlb").run("measure_dump").result == counted
+
+
+def test_host_that_reserves_memory_is_measured(armed_root: FakeRoot) -> None:
+    result = _measurable(armed_root).run("measure_dump", dumpLevel="31").result
+    assert result == {"expectedDumpBytes": PAGES[5] * PAGE_BYTES, "method": "makedumpfile"}

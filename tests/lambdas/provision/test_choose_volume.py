@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lambdas.instance.facts import Instance
-from lambdas.provision.choose_volume import Choice, DumpVolume, choose_volume, plan_size_gib
+from lambdas.provision.choose_volume import Choice, DumpVolume, choose_volume
 from lambdas.runtime.errors import DumpVolumeElsewhere, DumpVolumeUnfit, NoFreeDeviceName, SeveralDumpVolumes
 
 INSTANCE = Instance(
@@ -132,11 +132,3 @@ def test_no_free_device_name_is_an_error_before_anything_is_created() -> None:
 
 def test_a_full_instance_keeps_the_dump_volume_that_it_has() -> None:
     assert choose_volume(FULL, [HERE], size_gib=8).action == "reuse"
-
-
-@pytest.mark.parametrize(
-    ("memory_mib", "factor", "minimum_gib", "size_gib"),
-    [(1024, 2.0, 8, 8), (8192, 2.0, 8, 16), (8193, 1.0, 8, 9), (1024, 2.0, 1, 2), (512 * 1024, 0.1, 8, 52)],
-)
-def test_size(memory_mib: int, factor: float, minimum_gib: int, size_gib: int) -> None:
-    assert plan_size_gib(memory_mib, factor=factor, minimum_gib=minimum_gib) == size_gib

@@ -71,6 +71,36 @@ def test_sizes_the_volume(
     assert plan(context, launch(instance_type=instance_type), **given)["volume"]["sizeGib"] == size_gib
 
 
+@pytest.mark.parametrize(
+    ("given", "expected_gib", "size_gib"),
+    [
+        pytest.param({}, 5, 10, id="factor-of-the-settings"),
+        pytest.param({"dumpSizeFactor": 1.5}, 7, 11, id="factor-of-the-input-rounded-up"),
+        pytest.param({}, 0.5, 8, id="the-smallest-volume"),
+        pytest.param({"instance_type": "m5.4xlarge"}, 1, 20, id="a-share-of-memory-for-what-comes-later"),
+        pytest.param({"instance_type": "m5.4xlarge", "dumpLevel": 17}, 1, 64, id="all-memory-where-processes-are-kept"),
+    ],
+)
+def test_sizes_the_volume_by_what_a_dump_would_keep(
+    launch: Launch, context: Any, given: dict[str, Any], expected_gib: float, size_gib: int
+) -> None:
+    instance_id = launch(instance_type=given.pop("instance_type", "m5.large"))
+    given["dumpVolumeSizing"] = "measured"
+    assert plan(context, instance_id, **given)["volume"]["action"] == "measure"
+
+    measured = {"expectedDumpBytes": int(expected_gib * 2**30)}
+    volume = plan(context, instance_id, measured=measured, **given)["volume"]
+
+    assert (volume["action"], volume["sizeGib"]) == ("create", size_gib)
+
+
+def test_measures_nothing_for_a_size_of_the_input_or_a_volume_that_is_there(launch: Launch, context: Any) -> None:
+    instance_id = launch()
+    assert plan(context, instance_id, dumpVolumeSizing="measured", sizeGib=5)["volume"]["action"] == "create"
+    create_volume(instance_id)
+    assert plan(context, instance_id, dumpVolumeSizing="measured")["volume"]["action"] == "attach"
+
+
 def test_the_token_is_the_same_within_an_execution_and_another_in_the_next(launch: Launch, context: Any) -> None:
     instance_id = launch()
     first, again, other = (plan(context, instance_id, name)["volume"]["clientToken"] for name in ("a", "a", "b"))

@@ -14,6 +14,13 @@ def make_ready(world: World) -> None:
     world.settle()
 
 
+def make_ready_as_measured(world: World) -> None:
+    """The same with a dump volume of the size that a dump would need."""
+    world.host, world.instance_id = world.add_host()
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id, reboot=True, dumpVolumeSizing="measured")
+    world.settle()
+
+
 def fail_to_prepare(world: World) -> None:
     """Its volume cannot be prepared: what was made is removed again."""
     world.host, world.instance_id = world.add_host()
@@ -156,6 +163,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         false_alarm,
         sweep,
         make_ready,
+        make_ready_as_measured,
         fail_to_prepare,
         take_over,
     )
