@@ -4,6 +4,7 @@
 find_everything() {
   sysctl_assignments >"$WORK_DIR/assignments"
   find_reservation_faults
+  find_unreserved_entries
   find_service_faults
   find_target_faults
   family find_faults "$SSM_mountPoint"

@@ -32,6 +32,17 @@ def _shrink_reservation_of_the_next_boot(root: FakeRoot) -> None:
         entry.write_text(re.sub(r"crashkernel=[^ \n]*", "crashkernel=64m", entry.read_text()))
 
 
+def _add_entry_without_reservation(root: FakeRoot) -> None:
+    """Of an older kernel, which boots when somebody chooses it."""
+    entries = sorted(root.path.glob(root.host.boot_entries))
+    if entries[0].name.endswith(".conf"):
+        text = re.sub(r"(crashkernel=\S*|\$kernelopts)", "", entries[0].read_text())
+        entries[0].with_name("0123456789abcdef0123456789abcdef-1.0.conf").write_text(text)
+    else:
+        with entries[0].open("a") as file:
+            file.write("menuentry 'by hand' {\n\tlinux /boot/vmlinuz-1.0 root=LABEL=root ro console=ttyS0\n}\n")
+
+
 def _renew_kernel(root: FakeRoot) -> None:
     kernel = root.write(f"boot/vmlinuz-{root.host.kernel}", "another build of the same release\n")
     os.utime(kernel, (time.time() + 3600,) * 2)
@@ -116,6 +127,7 @@ EVERYWHERE: dict[str, Spoil] = {
     "not-reserved-after-the-next-boot": Spoil("reservation-missing", _forget_reservation),
     "less-reserved-after-the-next-boot": Spoil("reservation-too-small", _shrink_reservation_of_the_next_boot),
     "not-rebooted-yet": Spoil("reboot-pending", lambda root: root.boot(cmdline="ro quiet", reserved_mib=0)),
+    "entry-without-reservation": Spoil("boot-entry-unreserved", _add_entry_without_reservation, is_note=True),
     "not-loaded": Spoil("crash-kernel-not-loaded", lambda root: root.write("sys/kernel/kexec_crash_loaded", "0\n")),
     "initramfs-older-than-its-kernel": Spoil("crash-initramfs-stale", _renew_kernel),
     "service-masked": Spoil("service-disabled", lambda root: root.set_unit(root.host.service, "masked")),
