@@ -12,12 +12,12 @@ from pathlib import Path
 
 from analysis.command_line import UserError, run
 from lab.demo.results import RESULTS
-from lab.demo.variant import FILE_SYSTEMS, FINAL_ACTIONS, INSTANCE_TYPES, Variant
+from lab.demo.variant import FILE_SYSTEMS, FINAL_ACTIONS, HARDENED, INSTANCE_TYPES, Variant
 from lab.image.build import require_root
 from lab.image.release import RELEASES
 
 # What `make demo` takes: each is an option below. PYTHON is of every target.
-_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB")
+_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB", "HARDENED")
 _OF_EVERY_TARGET = ("PYTHON",)
 
 
@@ -76,12 +76,14 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="DIR",
         help="instead of the folder of its own: a new or empty one, or one of an earlier demo, which is replaced",
     )
+    choice("hardened", "give the guest hardening guides' sysctls, and huge pages, before it is enrolled", HARDENED)
     given = parser.parse_args(arguments)
     variant = Variant(
         release=given.release,
         file_system=given.file_system,
         final_action=given.final_action,
         memory_mib=given.memory_mib,
+        hardened=given.hardened,
     )
     return Options(given.results, variant)
 

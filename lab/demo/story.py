@@ -31,6 +31,7 @@ PROVISION_SECONDS = 900
 ALARM_SECONDS = 300
 AGENT_SECONDS = 120
 COLLECT_SECONDS = 900
+_HARDEN = Path(__file__).with_name("harden.sh").read_text()
 # Command → the Debian package that brings it.
 _TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -119,6 +120,8 @@ class Story:
             deployment = pool.submit(deploy_hangdump, account, lambda: synthesize_for_lab(self._scratch / "cdk.out"))
             guest.wait_until_answers()
             self._timeline.add("guest", f"booted {kernel_of(guest)}, answers")
+            if self._variant.hardened == "yes":
+                self._harden(guest)
             outputs = deployment.result()
         instance_id = account.add_instance(
             guest, instance_type=self._variant.instance_type, tags={"hangdump:enrolled": "true"}
@@ -129,6 +132,12 @@ class Story:
         # ProvisionDumpVolume refuses an instance that Systems Manager does not know yet.
         wait_until(lambda: is_online(account, instance_id), what="the agent is online", timeout_seconds=AGENT_SECONDS)
         return instance_id, outputs
+
+    def _harden(self, guest: QemuGuest) -> None:
+        done = guest.run(_HARDEN, environment={}, timeout_seconds=60)
+        if done.exit_code:
+            raise DemoFailed(f"harden.sh ended with {done.exit_code}: {done.stderr}")
+        self._timeline.add("guest", "its owner hardens it: sysctl.d, a quarter of memory as huge pages")
 
     def _provision(self, account: LabAccount, instance_id: str) -> None:
         wanted = {"instanceId": instance_id, "reboot": True, **self._variant.provision_input()}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 FileSystem = Literal["xfs", "ext4"]
 FinalAction = Literal["reboot", "poweroff"]
 FILE_SYSTEMS: tuple[FileSystem, ...] = get_args(FileSystem)
+# Whether its owner hardened it before it was enrolled, see harden.sh.
+Hardened = Literal["no", "yes"]
+HARDENED: tuple[Hardened, ...] = get_args(Hardened)
 FINAL_ACTIONS: tuple[FinalAction, ...] = get_args(FinalAction)
 # The dump volume is sized by what DescribeInstanceTypes says of the type: it must have the guest's memory.
 INSTANCE_TYPES: Mapping[int, str] = {1024: "t3.micro", 2048: "t3.small", 4096: "t3.medium", 8192: "t3.large"}
@@ -30,6 +33,7 @@ class Variant:
     file_system: FileSystem = "xfs"
     final_action: FinalAction = "reboot"
     memory_mib: int = 1024
+    hardened: Hardened = "no"
 
     @property
     def instance_type(self) -> str:
@@ -48,7 +52,11 @@ class Variant:
         return {key: value for key, value in own.items() if value != default[key]}
 
     def __str__(self) -> str:
-        return f"{self.release}, {self.file_system}, {self.final_action}, {self.memory_mib} MiB ({self.instance_type})"
+        hardened = ", hardened" if self.hardened == "yes" else ""
+        return (
+            f"{self.release}, {self.file_system}, {self.final_action}, {self.memory_mib} MiB ({self.instance_type})"
+            + hardened
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class Observed:
     reserved_mib: int
     memory_mib: int
     times_stopped: int
+    hardened: str = "no"
 
     def contradictions(self, variant: Variant) -> list[str]:
         """Where the run was of another variant than it claims."""
@@ -71,6 +80,7 @@ class Observed:
             f"the dump volume is {self.file_system}": self.file_system == variant.file_system,
             f"the instance was stopped {self.times_stopped} times, not {stops}": self.times_stopped == stops,
             f"the guest has {self.memory_mib} MiB": is_memory_right,
+            f"whether sysctl.d hardens it: {self.hardened}": self.hardened == variant.hardened,
         }
         return [claim for claim, holds in claims.items() if not holds]
 
@@ -78,7 +88,7 @@ class Observed:
 def observe(account: "LabAccount", guest: "QemuGuest") -> Observed:
     """Look, while the guest is up."""
     done = guest.run(_OBSERVE, environment={}, timeout_seconds=60)
-    release, file_system, reserved_bytes, total_kib = done.stdout.split()
+    release, file_system, reserved_bytes, total_kib, hardened = done.stdout.split()
     reserved_mib = int(reserved_bytes) // 2**20
     return Observed(
         release=release,
@@ -87,4 +97,5 @@ def observe(account: "LabAccount", guest: "QemuGuest") -> Observed:
         # MemTotal leaves the reservation out.
         memory_mib=int(total_kib) // 2**10 + reserved_mib,
         times_stopped=len(account.events.matching("ec2", "instance stopped")),
+        hardened=hardened,
     )

@@ -1,7 +1,7 @@
-"""The demo as `make demo` alone does not show it: ext4, poweroff, 4 GiB; on a real kernel.
+"""The demo as `make demo` alone does not show it: ext4, poweroff, 4 GiB, a hardened host; on a real kernel.
 
 With xfs, reboot and 1 GiB it is `make demo` itself; a run takes minutes, and the image of another release as many, so
-the further combinations are left to `make demo RELEASE=… FILE_SYSTEM=… FINAL_ACTION=… MEMORY_MIB=…`.
+the further combinations are left to `make demo RELEASE=… FILE_SYSTEM=… FINAL_ACTION=… MEMORY_MIB=… HARDENED=…`.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from lab.image.build import CACHE
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800)]
 
 VARIANTS = [
-    Variant(release="bookworm", file_system="ext4", final_action="poweroff", memory_mib=4096),
+    Variant(release="bookworm", file_system="ext4", final_action="poweroff", memory_mib=4096, hardened="yes"),
 ]
 # linux-image-cloud-amd64 of the release.
 KERNELS = {"bookworm": "6.1.", "trixie": "6.12."}
@@ -58,6 +58,10 @@ def test_the_vmcore_opens_and_holds_the_nmi_panic(outcome: Outcome) -> None:
 def test_the_dump_went_to_a_volume_with_the_file_system_asked_for(outcome: Outcome) -> None:
     assert outcome.observed.release == outcome.variant.release
     assert outcome.observed.file_system == outcome.variant.file_system
+
+
+def test_the_host_was_hardened_and_is_after_the_dump(outcome: Outcome) -> None:
+    assert outcome.observed.hardened == outcome.variant.hardened
 
 
 def test_an_instance_that_powers_off_was_stopped_once_and_is_back(outcome: Outcome) -> None:

@@ -48,12 +48,20 @@ def test_what_differs_from_the_settings_is_given_to_provisioning() -> None:
 
 
 def test_make_hands_its_variables_on() -> None:
-    values = {"RELEASE": "trixie", "FILE_SYSTEM": "ext4", "FINAL_ACTION": "poweroff", "MEMORY_MIB": "4096"}
+    values = {
+        "RELEASE": "trixie",
+        "FILE_SYSTEM": "ext4",
+        "FINAL_ACTION": "poweroff",
+        "MEMORY_MIB": "4096",
+        "HARDENED": "yes",
+    }
     rule = "show:; @echo $(DEMO_OPTIONS)"
     command = ["make", "-s", "-f", str(MAKEFILE), "--eval", rule, "show", *(f"{k}={v}" for k, v in values.items())]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     variant = options.parse(said).variant
-    assert variant == Variant(release="trixie", file_system="ext4", final_action="poweroff", memory_mib=4096)
+    assert variant == Variant(
+        release="trixie", file_system="ext4", final_action="poweroff", memory_mib=4096, hardened="yes"
+    )
 
 
 RIGHT = Observed(release="bookworm", file_system="xfs", reserved_mib=192, memory_mib=1000, times_stopped=0)
@@ -70,6 +78,7 @@ def test_a_run_of_its_variant_contradicts_nothing() -> None:
         ({"file_system": "ext4"}, "is ext4"),
         ({"times_stopped": 1}, "stopped 1 times, not 0"),
         ({"memory_mib": 3900}, "3900 MiB"),
+        ({"hardened": "yes"}, "hardens it: yes"),
     ],
 )
 def test_a_run_of_another_variant_is_seen(seen: dict[str, Any], said: str) -> None:
