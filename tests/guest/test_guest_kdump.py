@@ -7,6 +7,7 @@ import pytest
 
 from lab.guest import QemuGuest, hang, wait_until
 from lab.guest.saved_state import CannotSave, restored, save_state
+from tests.guest.agent import Agent
 from tests.guest.conftest import UploadSink
 
 pytestmark = pytest.mark.guest
@@ -46,6 +47,16 @@ def test_an_nmi_brings_a_hung_guest_through_the_crash_kernel_to_a_vmcore(armed_g
         "Kernel panic - not syncing: NMI: Not continuing"
         in armed_guest.run(_PANIC, environment={}, timeout_seconds=60).stdout
     )
+
+
+def test_estimate_of_a_dumps_size_is_near_what_makedumpfile_counts(armed_guest: QemuGuest) -> None:
+    """The estimate is for hosts without a reservation, on which makedumpfile refuses to count."""
+    agent = Agent(armed_guest)
+    measured = agent.run("measure_dump", dumpLevel="31")
+    agent.shell("mv /usr/bin/makedumpfile /root/")
+    estimated = agent.run("measure_dump", dumpLevel="31")
+    assert (measured["method"], estimated["method"]) == ("makedumpfile", "meminfo")
+    assert 0.5 < estimated["expectedDumpBytes"] / measured["expectedDumpBytes"] < 2, (measured, estimated)
 
 
 def test_two_guests_from_one_state_share_nothing(armed_state: Path, upload_sink: UploadSink, tmp_path: Path) -> None:
