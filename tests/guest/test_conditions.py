@@ -239,8 +239,10 @@ def test_agent_that_was_killed_days_ago_proves_nothing(case: Case) -> None:
 
 
 def test_agent_that_is_stopped_on_a_healthy_kernel_is_told_and_not_interrupted(case: Case) -> None:
+    guest = case.victim.guest
+    guest.spawn(_script("stop_idle_agent"), environment={"SECONDS_BEFORE": str(SILENCE_SECONDS)})
+    wait_until(lambda: not guest.answers(3), what="the agent is silent", timeout_seconds=SILENCE_SECONDS + 60)
     case.begin()
-    case.victim.guest.stop_agent()
     case.wait(SILENCE_SECONDS)
     case.region.account.stretch_past(case.victim.instance_id)
 
