@@ -38,15 +38,18 @@ debian_install_tool() {
   esac
 }
 
-debian_is_installed() { [[ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" == "install ok installed" ]]; }
+# kdump-tools makes the initrd by mkinitramfs, and none without it: with dracut, as of Ubuntu 25.10, it need not be there.
+DEBIAN_KDUMP=(kdump-tools makedumpfile initramfs-tools-core)
+
+debian_has_packages() { [[ "$(dpkg-query -W -f '${Status}\n' "${DEBIAN_KDUMP[@]}" 2>&1 | sort -u)" == "install ok installed" ]]; }
 
 debian_install_kdump() {
-  local packages=(kdump-tools makedumpfile)
-  if debian_is_installed kdump-tools && debian_is_installed makedumpfile; then return 0; fi
+  local more=()
+  if debian_has_packages; then return 0; fi
   # kexec-tools must not take part in ordinary reboots.
   printf '%s\n' "kdump-tools kdump-tools/use_kdump boolean true" "kexec-tools kexec-tools/load_kexec boolean false" | debconf-set-selections
   # Ubuntu's own name for the set; Debian has none of it.
-  if [[ -n "$(apt-cache search --names-only '^linux-crashdump$' 2>/dev/null)" ]]; then packages=(linux-crashdump "${packages[@]}"); fi
-  debian_install "${packages[@]}"
+  if [[ -n "$(apt-cache search --names-only '^linux-crashdump$' 2>/dev/null)" ]]; then more=(linux-crashdump); fi
+  debian_install "${more[@]}" "${DEBIAN_KDUMP[@]}"
   note_change "package kdump-tools"
 }

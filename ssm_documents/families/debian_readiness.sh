@@ -5,8 +5,8 @@
 # Findings that only this family can have. $1: mount point.
 debian_find_faults() {
   local unit switch core wanted value release directory="$HOST_ROOT/var/lib/kdump"
-  if ! debian_is_installed kdump-tools || ! debian_is_installed makedumpfile; then
-    finding family-configuration-missing "the packages kdump-tools and makedumpfile are not both installed" "run configure_kdump"
+  if ! debian_has_packages; then
+    finding family-configuration-missing "not all of the packages ${DEBIAN_KDUMP[*]} are installed" "run configure_kdump"
     return 0
   fi
   switch="$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP)" core="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)" || true

@@ -203,7 +203,7 @@ class FakeRoot:
 
     def remove_kdump_package(self) -> None:
         """With the package manager."""
-        self.write("var/lib/dpkg/installed", "")
+        self.write("var/lib/dpkg/installed", "initramfs-tools-core\n")
 
     # --- commands
 

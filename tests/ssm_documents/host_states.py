@@ -8,7 +8,7 @@ GRUB_D = "etc/default/grub.d/kdump-tools.cfg"
 
 def install_kdump(root: FakeRoot) -> None:
     """As its owner installed it earlier, with its own settings."""
-    root.write("var/lib/dpkg/installed", "kdump-tools\nmakedumpfile\n")
+    root.write("var/lib/dpkg/installed", "initramfs-tools-core\nkdump-tools\nmakedumpfile\n")
     root.install("makedumpfile")
     root.write(GRUB_D, 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M"\n')
     root.write("units/kdump-tools.service", "enabled\n")

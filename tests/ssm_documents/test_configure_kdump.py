@@ -222,7 +222,16 @@ def test_sysctl_that_the_kernel_lacks_is_an_error_when_wanted(root: FakeRoot) ->
 def test_ubuntu_gets_its_own_package_too(root: FakeRoot) -> None:
     root.write("var/lib/apt/ubuntu-archive", "")
     root.run("configure_kdump")
-    assert root.read("var/lib/dpkg/installed").split()[0] == "linux-crashdump"
+    assert root.read("var/lib/dpkg/installed").split()[1] == "linux-crashdump"
+
+
+def test_kdump_without_the_tool_that_makes_its_initrd_gets_it(root: FakeRoot) -> None:
+    """Ubuntu 26.04, whose own initrd is made by dracut: kdump-tools' hook makes none without mkinitramfs."""
+    install_kdump(root)
+    root.write("var/lib/dpkg/installed", "dracut\nkdump-tools\nmakedumpfile\n")
+    root.run("configure_kdump", reboot="true")
+    assert "initramfs-tools-core" in root.read("var/lib/dpkg/installed").split()
+    assert list(root.path.glob("var/lib/kdump/initrd.img-*"))
 
 
 def test_installs_without_a_question(root: FakeRoot) -> None:
@@ -234,7 +243,8 @@ def test_installs_without_a_question(root: FakeRoot) -> None:
 def test_old_package_lists_are_updated_once(root: FakeRoot) -> None:
     (root.path / "var/lib/apt/lists").unlink()
     assert root.run("configure_kdump").result["status"] == "reboot-required"
-    assert [call.split()[-1] for call in root.called("apt-get")] == ["makedumpfile", "update", "makedumpfile"]
+    last = "initramfs-tools-core"
+    assert [call.split()[-1] for call in root.called("apt-get")] == [last, "update", last]
 
 
 def test_waits_while_another_process_holds_the_dpkg_lock(root: FakeRoot) -> None:

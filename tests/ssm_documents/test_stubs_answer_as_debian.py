@@ -29,6 +29,8 @@ QUESTIONS = {
     "xfs-over-a-file-system": 'mkfs.xfs -q -L HANGDUMP "$HOST_ROOT/dev/nvme1n1p1" >/dev/null 2>&1',
     "ext4-over-a-file-system": 'mkfs.ext4 -q -L HANGDUMP -m 0 "$HOST_ROOT/dev/nvme1n1p1" </dev/null >/dev/null 2>&1',
     "package-that-is-installed": "dpkg-query -W -f '${Status}' kdump-tools",
+    "packages-that-are-installed": r"dpkg-query -W -f '${Status}\n' kdump-tools makedumpfile",
+    "one-of-two-packages-is-missing": r"dpkg-query -W -f '${Status}\n' kdump-tools none 2>&1 | sort",
     "package-that-is-missing": "dpkg-query -W -f '${Status}' none 2>&1",
     "set-of-ubuntu": "apt-cache search --names-only '^linux-crashdump$'",
     "gpt-of-sfdisk": "sfdisk --help 2>&1 | grep -q -e --label",

@@ -63,7 +63,7 @@ def test_later_file_that_appends_is_left_alone(ubuntu: FakeRoot) -> None:
 
 def test_set_of_packages_is_ubuntu_s_own(ubuntu: FakeRoot) -> None:
     ubuntu.run("configure_kdump")
-    assert ubuntu.called("apt-get")[0].endswith("install linux-crashdump kdump-tools makedumpfile")
+    assert ubuntu.called("apt-get")[0].endswith("install linux-crashdump kdump-tools makedumpfile initramfs-tools-core")
 
 
 def test_dumps_lie_where_apport_removes_none(ubuntu: FakeRoot) -> None:
