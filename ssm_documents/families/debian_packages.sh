@@ -39,9 +39,9 @@ debian_install_tool() {
 }
 
 # kdump-tools makes the initrd by mkinitramfs, and none without it: with dracut, as of Ubuntu 25.10, it need not be there.
-DEBIAN_KDUMP=(kdump-tools makedumpfile initramfs-tools-core)
+debian_for_kdump() { "$@" kdump-tools makedumpfile initramfs-tools-core; }
 
-debian_has_packages() { [[ "$(dpkg-query -W -f '${Status}\n' "${DEBIAN_KDUMP[@]}" 2>&1 | sort -u)" == "install ok installed" ]]; }
+debian_has_packages() { [[ "$(debian_for_kdump dpkg-query -W -f "\${Status}\n" 2>&1 | sort -u)" == "install ok installed" ]]; }
 
 debian_install_kdump() {
   local more=()
@@ -50,6 +50,6 @@ debian_install_kdump() {
   printf '%s\n' "kdump-tools kdump-tools/use_kdump boolean true" "kexec-tools kexec-tools/load_kexec boolean false" | debconf-set-selections
   # Ubuntu's own name for the set; Debian has none of it.
   if [[ -n "$(apt-cache search --names-only '^linux-crashdump$' 2>/dev/null)" ]]; then more=(linux-crashdump); fi
-  debian_install "${more[@]}" "${DEBIAN_KDUMP[@]}"
+  debian_for_kdump debian_install "${more[@]}"
   note_change "package kdump-tools"
 }

@@ -6,7 +6,7 @@
 debian_find_faults() {
   local unit switch core wanted value release directory="$HOST_ROOT/var/lib/kdump"
   if ! debian_has_packages; then
-    finding family-configuration-missing "not all of the packages ${DEBIAN_KDUMP[*]} are installed" "run configure_kdump"
+    finding family-configuration-missing "not all of the packages $(debian_for_kdump echo) are installed" "run configure_kdump"
     return 0
   fi
   switch="$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP)" core="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)" || true
