@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambdas.report.pages import sign_link
-from lambdas.report.text import console_link
 from lambdas.runtime.environment import Notifications, ReportLink
+from lambdas.runtime.links import console_link
 from lambdas.runtime.notification import publish, table
 
 _MOST_PROBLEMS = 5

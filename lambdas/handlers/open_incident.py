@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.incident.opening import new_incident, open_once
-from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident, Verdict, timeline_entry
+from lambdas.incident.record import Incident, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.facts import read_instance, read_ping
 from lambdas.runtime import moment
@@ -110,5 +110,5 @@ def _result(incident: Incident, given: CollectInput, *, deadline: int) -> dict[s
     # The interrupt is still to come: a vmcore from after the opening belongs to this incident.
     since = incident.since_epoch
     if given.interrupt:
-        since = moment.epoch(moment.parse(incident.opened_at or "")) - CLOCK_SLACK_SECONDS
+        since = moment.epoch(moment.parse(incident.opened_at or "")) - moment.CLOCK_SLACK_SECONDS
     return incident.facts(since_epoch=since) | {"interruptRequested": given.interrupt, "dumpDeadlineEpoch": deadline}

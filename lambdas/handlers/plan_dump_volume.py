@@ -20,7 +20,6 @@ from lambdas.provision.choose_volume import (
     client_token,
     read_dump_volumes,
 )
-from lambdas.provision.plan_size import plan_size_gib
 from lambdas.provision.provision_input import (
     IN_GUEST_TRIGGERS,
     X86_SYSCTLS,
@@ -30,6 +29,7 @@ from lambdas.provision.provision_input import (
     without_x86_sysctls,
 )
 from lambdas.provision.reboot import why_not_reboot
+from lambdas.provision.volume_size import plan_size_gib
 from lambdas.runtime.document_settings import DocumentSettings
 from lambdas.runtime.environment import Provisioning, RecordKeeping
 from lambdas.runtime.errors import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.incident.record import incident_id
+from lambdas.incident.object_keys import incident_id
 from lambdas.respond import alarm_event, lease
 from lambdas.respond.lease import Lease
 from lambdas.respond.response import report_invalid_alarm, respond, resume_collection

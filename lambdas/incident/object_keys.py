@@ -1,10 +1,19 @@
-"""The prefixes of the vmcore bucket, and the keys of an incident's objects."""
+"""The id of an incident, the prefixes of the vmcore bucket, and the keys of an incident's objects. Pure."""
+
+from datetime import datetime
+
+from lambdas.runtime import moment
 
 VMCORES = "vmcores/"
 MANIFESTS = "manifests/"
 DIGESTS = "digests/"
 SWEEPS = "sweeps/"
 REPORTS = "reports/"
+
+
+def incident_id(at: datetime, instance_id: str) -> str:
+    """20261123T040000Z-i-0123456789abcdef0. Each delivery of one state change gets the same id."""
+    return f"{moment.compact(at)}-{instance_id}"
 
 
 def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str) -> str:

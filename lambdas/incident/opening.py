@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from lambdas.incident.record import Incident, incident_id, timeline_entry
+from lambdas.incident.object_keys import incident_id
+from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InvalidInput

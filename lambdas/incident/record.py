@@ -12,9 +12,6 @@ from lambdas.incident.object_keys import key_prefix, keys
 from lambdas.runtime import moment
 from lambdas.runtime.visible_text import visible_line
 
-# How far the guest's clock, which dates its boot and its vmcore, may be behind AWS' clock.
-CLOCK_SLACK_SECONDS = 60
-
 
 class State(StrEnum):
     """The state of an incident. In a state of CRASHED the interrupt may have been sent, so that no other one is."""
@@ -199,12 +196,7 @@ class Incident(BaseModel):
     @property
     def since_epoch(self) -> int:
         """By the guest's clock. Only a later vmcore or boot belongs to this incident; 0: any vmcore does."""
-        return max(0, self.started_epoch - CLOCK_SLACK_SECONDS)
-
-
-def incident_id(at: datetime, instance_id: str) -> str:
-    """20261123T040000Z-i-0123456789abcdef0. Each delivery of one state change gets the same id."""
-    return f"{moment.compact(at)}-{instance_id}"
+        return max(0, self.started_epoch - moment.CLOCK_SLACK_SECONDS)
 
 
 def timeline_entry(at: datetime, event: str, detail: str = "") -> dict[str, str]:

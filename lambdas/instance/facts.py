@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lambdas.incident.record import ConsoleBaseline
-from lambdas.runtime import clients, moment
-from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
+from lambdas.runtime import clients
+from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, ENROLLED_TAG, is_enrolled, ready_epoch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceStatusTypeDef, InstanceTypeDef
 
 _NEVER = datetime.fromtimestamp(0, UTC)
-# Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
-_AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"
-
 _NETWORK = ("SubnetId", "SecurityGroups", "PublicIpAddress")
 
 # Long enough to find the console's end again in a later reading.
@@ -50,15 +47,12 @@ class Instance:
     @property
     def is_enrolled(self) -> bool:
         """Whether the owner opted in: exactly `true`, because any other spelling leaves doubt."""
-        return self.tags.get(ENROLLED_TAG) == "true"
+        return is_enrolled(self.tags)
 
     @property
     def ready_epoch(self) -> int:
         """When kdump was last seen ready, by ProvisionDumpVolume or a sweep; 0: never, or the tag is no time."""
-        try:
-            return moment.epoch(moment.parse(self.tags.get(READY_TAG, "")))
-        except ValueError:
-            return 0
+        return ready_epoch(self.tags)
 
     @property
     def is_burstable(self) -> bool:
@@ -68,7 +62,7 @@ class Instance:
     @property
     def auto_scaling_group(self) -> str:
         """The group's name; empty: the instance is in no group."""
-        return self.tags.get(_AUTO_SCALING_GROUP_TAG, "")
+        return self.tags.get(AUTO_SCALING_GROUP_TAG, "")
 
 
 @dataclass(frozen=True)

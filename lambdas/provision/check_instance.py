@@ -8,6 +8,7 @@ from lambdas.instance.facts import (
     read_ping,
     read_shutdown_behavior,
 )
+from lambdas.provision.volume_size import LEAST_MEMORY_MIB
 from lambdas.runtime.errors import (
     InstanceNotEnrolled,
     InstanceNotFound,
@@ -20,8 +21,6 @@ from lambdas.runtime.errors import (
     UnsupportedPlatform,
 )
 from lambdas.runtime.tags import ENROLLED_TAG
-
-_LEAST_MEMORY_MIB = 1024
 
 
 def find_instance(instance_id: str) -> Instance:
@@ -59,7 +58,7 @@ def inspect(instance: Instance) -> InstanceType:
         raise UnsupportedArchitecture(
             f"{name}, which is {', '.join(described.architectures)}.", "Only x86_64 and arm64 types can dump."
         )
-    if described.memory_mib < _LEAST_MEMORY_MIB:
+    if described.memory_mib < LEAST_MEMORY_MIB:
         raise InsufficientMemory(
             f"{name} with {described.memory_mib} MiB of memory; a crash kernel needs an instance of 1 GiB or more.",
             "Change it to a larger type.",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from lambdas.incident.record import Verdict
 from lambdas.report.facts import Facts
-from lambdas.report.text import argument, uri
-from lambdas.runtime.notification import next_step
+from lambdas.report.text import argument
+from lambdas.runtime.links import uri
+from lambdas.runtime.refusal_advice import next_step
 from lambdas.triage.blame import is_idle, waits_for_device
 from lambdas.triage.model import CrashClass, Triage
 

@@ -11,7 +11,8 @@ from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
 from lambdas.incident.record import Verdict
 from lambdas.report.bars import Bar
 from lambdas.report.facts import headline
-from lambdas.report.text import console_link, day, day_and_clock
+from lambdas.report.text import day, day_and_clock
+from lambdas.runtime.links import console_link
 from lambdas.runtime.visible_text import clip
 
 _LONGEST = 160

@@ -13,9 +13,11 @@ from lambdas.report.evidence_table import Row, cost_rows, custody_rows, evidence
 from lambdas.report.facts import Facts, Headline, headline
 from lambdas.report.index_page import Similar, draw_similar
 from lambdas.report.processors import Blocked, Line, Processors, draw_blocked, draw_processors, draw_trace, pointer_line
-from lambdas.report.text import console_link, day, duration, file_name, size, taint_in_words
+from lambdas.report.text import day, file_name, size, taint_in_words
 from lambdas.report.timeline import Timeline, draw_timeline, read_events
 from lambdas.runtime import moment
+from lambdas.runtime.links import console_link
+from lambdas.runtime.moment import duration
 from lambdas.runtime.visible_text import clip
 from lambdas.triage.model import CrashClass, Triage
 

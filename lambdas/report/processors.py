@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from lambdas.report.analysis_model import Analysis
 from lambdas.report.analysis_model import Frame as AnalysedFrame
-from lambdas.report.text import duration
+from lambdas.runtime.moment import duration
 from lambdas.runtime.visible_text import clip
 from lambdas.triage.blame import blamed_frame, is_idle, is_waiting
 from lambdas.triage.model import CrashClass, InstructionPointer, Task, Triage

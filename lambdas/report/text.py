@@ -1,23 +1,9 @@
 """Numbers as people read them: durations, sizes, times. Pure."""
 
-import re
 import shlex
 from datetime import datetime
-from urllib.parse import quote
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def duration(seconds: float) -> str:
-    """< 1 s · 54 s · 1 min 54 s · 2 h 3 min · 4 d 5 h"""
-    if seconds < 1:
-        return "< 1 s"
-    whole = round(seconds)
-    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller_size
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{whole} s"
 
 
 def size(count: float) -> str:
@@ -49,29 +35,10 @@ def day_and_clock(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else ""
 
 
-# eu-central-1
-_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
-_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
-
-
 def file_name(key: str) -> str:
     """The last part of a key, with `before/`: `before/console.txt` is not `console.txt`."""
     folder, _, name = key.rpartition("/")
     return f"before/{name}" if folder.endswith("/before") else name
-
-
-def uri(bucket: str, key: str) -> str:
-    """s3://bucket/key, or "" when one of them is unknown."""
-    return f"s3://{bucket}/{key}" if bucket and key else ""
-
-
-def console_link(*, bucket: str, region: str, key: str) -> str:
-    """The object's page in the console; "" if a part is unknown or the Region is invalid."""
-    if not bucket or not key or not _REGION.fullmatch(region):
-        return ""
-    domain = next((name for start, name in _CONSOLES.items() if region.startswith(start)), "console.aws.amazon.com")
-    path = f"s3/object/{quote(bucket, safe='', errors='replace')}"
-    return f"https://{region}.{domain}/{path}?region={region}&prefix={quote(key, safe='', errors='replace')}"
 
 
 def argument(text: str) -> str:

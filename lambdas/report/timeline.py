@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lambdas.report.facts import Facts
-from lambdas.report.text import clock, day_and_clock, duration
+from lambdas.report.text import clock, day_and_clock
+from lambdas.runtime.moment import duration
 
 # The event that ends a phase, and the phase's name, in the order of an incident. Other events are only listed.
 _PHASES = {

@@ -7,7 +7,7 @@ for that instance, and the resource must be younger.
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS
+from lambdas.runtime.moment import CLOCK_SLACK_SECONDS
 
 
 class Rescued(Protocol):

@@ -16,8 +16,9 @@ from lambdas.respond.claim import FLEET_BUDGET_SPENT, window_start
 from lambdas.respond.proof_rules import CORRELATED
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits, Notifications
-from lambdas.runtime.notification import next_step, publish, table
+from lambdas.runtime.notification import publish, table
 from lambdas.runtime.observability import logger
+from lambdas.runtime.refusal_advice import next_step
 
 MOST_MESSAGES = 10
 # The table drops the item this long after its window.

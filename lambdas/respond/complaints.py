@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS
+from lambdas.runtime.moment import CLOCK_SLACK_SECONDS
 
 # BUG: soft lockup - CPU#0 stuck for 67s! [cc1:4711], behind "watchdog: ", "NMI watchdog: " or nothing
 # Watchdog detected hard LOCKUP on cpu 1, behind "watchdog: CPU2: ", "NMI watchdog: " or nothing

@@ -3,9 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pydantic.alias_generators import to_camel
-
 from lambdas.respond.complaints import GUEST_CLOCK_SECONDS, RUN_SECONDS
+from lambdas.runtime.camel_case import camel_case
 
 Action = Literal["interrupt", "refuse", "dry-run"]
 
@@ -169,7 +168,7 @@ class Evidence:
 
     def as_json(self) -> dict[str, Any]:
         """For the incident record: camelCase, without unknown facts."""
-        facts = {to_camel(name): value for name, value in asdict(self).items() if value not in (None, ())}
+        facts = {camel_case(name): value for name, value in asdict(self).items() if value not in (None, ())}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
 
 

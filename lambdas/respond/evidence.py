@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS, ConsoleBaseline
+from lambdas.incident.record import ConsoleBaseline
 from lambdas.instance.alarms import METRICS, RivalAlarm, read_mute, read_rival_alarms
 from lambdas.instance.facts import (
     Instance,
@@ -309,7 +309,7 @@ def _of_agents(instance_id: str, evidence: Evidence, limits: InterruptLimits) ->
     last = evidence.last_ping_epoch
     # An agent that is silent was alive at most until its next ping was due.
     onset = last + interval if evidence.is_only_silent else evidence.onset_epoch
-    earliest, latest = last - max(CORRELATION_SECONDS, interval), onset + CLOCK_SLACK_SECONDS
+    earliest, latest = last - max(CORRELATION_SECONDS, interval), onset + moment.CLOCK_SLACK_SECONDS
     others = [moment.epoch(at) for each, at in pings.items() if each != instance_id]
     unheard = [last, *(at for at in others if earliest <= at <= latest)]
     overdue = [at for at in unheard if evidence.now_epoch - at >= interval]

@@ -1,6 +1,5 @@
 """Rules about the instance itself: it is enrolled, can dump, has booted, and its host is healthy."""
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS
 from lambdas.respond.decision import PANICKED, Decision, Evidence, Policy, missing, refusal
 from lambdas.runtime import moment
 from lambdas.runtime.tags import DISARMED_TAG, ENROLLED_TAG, READY_TAG
@@ -40,7 +39,7 @@ def _ready(evidence: Evidence, policy: Policy) -> Decision | None:
     if not evidence.ready_epoch:
         return refusal("not-ready", f"The instance has no tag {READY_TAG}: run ProvisionDumpVolume first.")
     age = evidence.now_epoch - evidence.ready_epoch
-    if age < -CLOCK_SLACK_SECONDS:
+    if age < -moment.CLOCK_SLACK_SECONDS:
         return refusal("ready-stale", f"The tag {READY_TAG} lies {-age} s in the future. {_PROVE}")
     seen, proven = evidence.console_ready_config, evidence.ready_config
     if seen and proven and seen != proven:

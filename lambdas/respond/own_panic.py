@@ -1,6 +1,6 @@
 """Takes up a panic that a kernel had by itself: its dump is fetched, and nothing is interrupted."""
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS, Incident, State, timeline_entry
+from lambdas.incident.record import Incident, State, timeline_entry
 from lambdas.respond.claim import last_crash, record_panic
 from lambdas.respond.decision import Evidence
 from lambdas.runtime import moment
@@ -17,7 +17,7 @@ def why_not_new(instance_id: str, evidence: Evidence, *, table: str) -> str:
         return ""
     recorded_epoch = evidence.last_interrupt_epoch or 0
     has_pinged = (evidence.last_ping_epoch or 0) > recorded_epoch
-    if has_pinged or evidence.booted_epoch - CLOCK_SLACK_SECONDS > recorded_epoch:
+    if has_pinged or evidence.booted_epoch - moment.CLOCK_SLACK_SECONDS > recorded_epoch:
         return ""
     return (
         f"The console shows the crash of the incident {known.incident_id}, which is concluded, and the instance has"

@@ -5,7 +5,6 @@ docs/safety.md has them as a table. A person who requests an interrupt has seen 
 
 from typing import Literal
 
-from lambdas.incident.record import CLOCK_SLACK_SECONDS
 from lambdas.respond.decision import Decision, Evidence, Policy, Reason, missing, refusal
 from lambdas.runtime import moment
 
@@ -71,7 +70,7 @@ def _impairment(evidence: Evidence, policy: Policy) -> Decision | None:
 def _agent_since_boot(evidence: Evidence, _: Policy) -> Decision | None:
     """Refuses if the agent has not lived in this boot: the instance may have booted without its network."""
     pinged, booted = evidence.last_ping_epoch, evidence.booted_epoch
-    if pinged and pinged < booted - CLOCK_SLACK_SECONDS:
+    if pinged and pinged < booted - moment.CLOCK_SLACK_SECONDS:
         at, since = (moment.iso(moment.at_epoch(each)) for each in (pinged, booted))
         return refusal("agent-was-dead", f"Its agent pinged last at {at}, and the instance booted at {since}.")
     return None

@@ -13,7 +13,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from lambdas.incident.record import Incident, State, incident_id, timeline_entry
+from lambdas.incident.object_keys import incident_id
+from lambdas.incident.record import Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
@@ -30,8 +31,9 @@ from lambdas.respond.timing_rules import decide, is_probe_needed
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
 from lambdas.runtime.errors import InvalidInput
-from lambdas.runtime.notification import next_step, publish, table
+from lambdas.runtime.notification import publish, table
 from lambdas.runtime.observability import count, logger
+from lambdas.runtime.refusal_advice import next_step
 from lambdas.runtime.telemetry_names import LogField, Metric
 
 

@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+# How far the guest's clock, which dates its boot and its vmcore, may be behind AWS' clock.
+CLOCK_SLACK_SECONDS = 60
+
 
 def now() -> datetime:
     """Reads the clock. Nothing else does, so tests can replace it."""
@@ -41,3 +44,15 @@ def parse(text: str) -> datetime:
     except OverflowError as error:
         # 0001-01-01T00:00:00+01:00
         raise ValueError(f"{text} is no time in UTC") from error
+
+
+def duration(seconds: float) -> str:
+    """< 1 s · 54 s · 1 min 54 s · 2 h 3 min · 4 d 5 h"""
+    if seconds < 1:
+        return "< 1 s"
+    whole = round(seconds)
+    for unit, size, smaller, smaller_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"

@@ -1,5 +1,9 @@
 """The tags that Hangdump reads and sets on instances and volumes, and the names of its hang alarms."""
 
+from collections.abc import Mapping
+
+from lambdas.runtime import moment
+
 # The owner sets it to let Hangdump crash the instance when it hangs.
 ENROLLED_TAG = "hangdump:enrolled"
 READY_TAG = "hangdump:ready"
@@ -30,8 +34,23 @@ RESCUED_INSTANCE_TAG = "hangdump:rescue-of"
 COPIED_VOLUME_TAG = "hangdump:copy-of"
 # The hang alarm of an instance is hangdump-<instance id>; no other alarm of Hangdump has this prefix.
 HANG_ALARM_PREFIX = "hangdump-"
+# Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
+AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"
 
 
 def hang_alarm_name(instance_id: str) -> str:
     """hangdump-i-0123456789abcdef0"""
     return f"{HANG_ALARM_PREFIX}{instance_id}"
+
+
+def is_enrolled(tags: Mapping[str, str]) -> bool:
+    """Whether the owner opted in: exactly `true`, because any other spelling leaves doubt."""
+    return tags.get(ENROLLED_TAG) == "true"
+
+
+def ready_epoch(tags: Mapping[str, str]) -> int:
+    """When kdump was last seen ready, by ProvisionDumpVolume or a sweep; 0: never, or the tag is no time."""
+    try:
+        return moment.epoch(moment.parse(tags.get(READY_TAG, "")))
+    except ValueError:
+        return 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lambdas.provision.plan_size import plan_size_gib
+from lambdas.provision.volume_size import plan_size_gib
 
 GIB = 2**30
 

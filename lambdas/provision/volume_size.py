@@ -1,9 +1,11 @@
-"""The size of a new dump volume: a multiple of memory, or of what a dump would keep now. Pure."""
+"""The size of a new dump volume: a multiple of memory, or of what a dump would keep now. Pure: the command line tells it
+before the volume is made."""
 
 import math
+from typing import Literal
 
-from lambdas.runtime.environment import DumpVolumeSizing
-
+# A crash kernel needs an instance of 1 GiB or more.
+LEAST_MEMORY_MIB = 1024
 _USER_PAGES = 8
 # check_kdump requires a quarter of memory to be free, and a file system takes a part of the volume itself. An instance
 # is provisioned soon after its boot; what its kernel keeps grows later.
@@ -13,7 +15,7 @@ _LEAST_SHARE_OF_MEMORY = 0.3
 def plan_size_gib(
     memory_mib: int,
     *,
-    sizing: DumpVolumeSizing,
+    sizing: Literal["memory", "measured"],
     factor: float,
     minimum_gib: int,
     dump_level: int,
