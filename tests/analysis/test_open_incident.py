@@ -11,11 +11,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from analysis import open_incident
+from analysis import fetch_vmcore, open_incident
 from analysis.command_line import run
 from analysis.debuginfo import Debuginfo
 from analysis.errors import AnalysisError
-from analysis.open_incident import IncidentNotFound, download, find_vmcore, open_command
+from analysis.fetch_vmcore import IncidentNotFound, Stored
+from analysis.open_dump import open_command
 from lambdas.incident.object_keys import key_prefix, keys
 
 INCIDENT = "20261123T040000Z-i-0123456789abcdef0"
@@ -75,6 +76,17 @@ def _quiet(_: str) -> None:
     pass
 
 
+def find_vmcore(incident_id: str, *, stack_name: str) -> Stored:
+    """As `open` does it."""
+    fetch_vmcore.require_incident_id(incident_id)
+    outputs = fetch_vmcore.stack_outputs(stack_name, open_incident._client)
+    return fetch_vmcore.find_vmcore(incident_id, outputs, open_incident._client)
+
+
+def download(stored: Stored, directory: Path, *, say: fetch_vmcore.Say) -> Path:
+    return fetch_vmcore.download(stored, directory, open_incident._client, say=say)
+
+
 def test_finds_the_vmcore_where_the_functions_put_it(account: None) -> None:
     stored = find_vmcore(INCIDENT, stack_name="Hangdump")
     assert (stored.bucket, stored.key, stored.size_bytes) == ("vmcores", KEY["vmcore"], len(CONTENT))
@@ -114,13 +126,13 @@ def test_a_download_that_was_cut_goes_on_where_it_ended(
     stored = find_vmcore(INCIDENT, stack_name="Hangdump")
     (tmp_path / f"vmcore.{stored.etag}.part").write_bytes(CONTENT[:500_000])
     asked: list[int] = []
-    get = open_incident._get
+    get = fetch_vmcore._get
 
-    def remember(what: Any, start: int) -> Any:
+    def remember(what: Any, start: int, client: fetch_vmcore.Client) -> Any:
         asked.append(start)
-        return get(what, start)
+        return get(what, start, client)
 
-    monkeypatch.setattr(open_incident, "_get", remember)
+    monkeypatch.setattr(fetch_vmcore, "_get", remember)
     assert download(stored, tmp_path, say=_quiet).read_bytes() == CONTENT
     assert download(stored, tmp_path, say=_quiet).read_bytes() == CONTENT
     assert asked == [500_000], "the second time nothing was left to ask for"
@@ -148,7 +160,7 @@ def test_it_asks_for_no_permission_but_those_of_the_documentation(
     client = open_incident._client
 
     def remember(service: str) -> Any:
-        made = client(service)  # type: ignore[arg-type]
+        made = client(service)
         if service != "cloudformation":
             made.meta.events.register(
                 "provide-client-params.*.*", lambda params, model, **_: asked.append((model.name, params))
