@@ -11,11 +11,8 @@ import boto3
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from analysis.command_line import UserError, run
+from lambdas.runtime.stack_parameter import BOOTSTRAP_PARAMETER, BOOTSTRAP_VERSION
 from lambdas.runtime.tags import STACK
-
-# With CDK's default qualifier. The assembly's manifest names the version.
-BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
-BOOTSTRAP_VERSION = 6
 
 # What an update refuses, and the way out.
 _STUCK = {

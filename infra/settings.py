@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lambdas.respond.maintenance_windows import parse as parse_window
 from lambdas.runtime.document_settings import DocumentSettings
-from lambdas.runtime.environment import DumpVolumeSizing
+from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 # The time that respond_to_hang needs besides its waits for probes and Standby. Half of it may pass until a failing
 # check is trusted.

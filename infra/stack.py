@@ -12,6 +12,7 @@ from infra.foundation.documents import Documents
 from infra.foundation.functions import FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
+from infra.operations.command_line import CommandLinePolicies, describe_stack
 from infra.operations.dashboard import Dashboard
 from infra.operations.own_alarms import OwnAlarms
 from infra.operations.saved_queries import SavedQueries
@@ -24,6 +25,7 @@ from infra.respond.standby import ReturnFromStandby
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 from infra.sweep import Sweep
+from lambdas.runtime.stack_parameter import FOR_THE_COMMAND_LINE, Output
 from lambdas.runtime.tags import STACK_TAG
 
 
@@ -65,25 +67,36 @@ class HangdumpStack(cdk.Stack):
         own_alarms = OwnAlarms(self, "OwnAlarms", settings=settings)
         SavedQueries(self, "SavedQueries")
         Dashboard(self, "Dashboard", alarms=own_alarms.alarms, settings=settings)
-        self._outputs(
-            {
-                "VmcoreBucketName": (vmcores.bucket.bucket_name, "The bucket of the vmcores"),
-                "IncidentTopicArn": (incidents.topic.topic_arn, "Subscribe for a notification of every incident"),
-                "OwnAlarmTopicArn": (own_alarms.topic.topic_arn, "Subscribe for failures of Hangdump itself"),
-                "IncidentTableName": (incidents.table.table_name, "The record of every incident"),
-                "ProvisionDumpVolumeArn": (provision.state_machine.state_machine_arn, "Makes an instance ready"),
-                "CollectVmcoreArn": (collect.state_machine.state_machine_arn, "Fetches a vmcore"),
-                "RescueVmcoreArn": (rescue.state_machine.state_machine_arn, "Fetches a vmcore without its instance"),
-                "AnalyzeVmcoreArn": (analyze.state_machine.state_machine_arn, "Reads a vmcore with symbols"),
-                "RespondToHangArn": (_arn(response.respond_to_hang), "The action for alarms of your own"),
-                "RetireInstanceArn": (_arn(response.retire_instance), "Removes a hang alarm and ready tags"),
-                "SweepArn": (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
-            }
+        policies = CommandLinePolicies(
+            self,
+            "CommandLine",
+            incidents=incidents,
+            provision=provision.state_machine,
+            collect=collect.state_machine,
+            retire_instance=response.retire_instance,
         )
-
-    def _outputs(self, outputs: dict[str, tuple[str, str]]) -> None:
+        outputs = {
+            Output.VMCORE_BUCKET: (vmcores.bucket.bucket_name, "The bucket of the vmcores"),
+            Output.INCIDENT_TOPIC: (incidents.topic.topic_arn, "Subscribe for a notification of every incident"),
+            Output.OWN_ALARM_TOPIC: (own_alarms.topic.topic_arn, "Subscribe for failures of Hangdump itself"),
+            Output.INCIDENT_TABLE: (incidents.table.table_name, "The record of every incident"),
+            Output.PROVISION_DUMP_VOLUME: (_machine_arn(provision), "Makes an instance ready"),
+            Output.COLLECT_VMCORE: (_machine_arn(collect), "Fetches a vmcore"),
+            Output.RESCUE_VMCORE: (_machine_arn(rescue), "Fetches a vmcore without its instance"),
+            Output.ANALYZE_VMCORE: (_machine_arn(analyze), "Reads a vmcore with symbols"),
+            Output.RESPOND_TO_HANG: (_arn(response.respond_to_hang), "The action for alarms of your own"),
+            Output.RETIRE_INSTANCE: (_arn(response.retire_instance), "Removes a hang alarm and ready tags"),
+            Output.SWEEP: (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
+            Output.VIEWER_POLICY: (policies.viewer.managed_policy_arn, "For who may see what hangdump shows"),
+            Output.OPERATOR_POLICY: (policies.operator.managed_policy_arn, "For who may enrol, interrupt and retire"),
+        }
         for name, (value, description) in outputs.items():
             cdk.CfnOutput(self, name, value=value, description=description)
+        describe_stack(self, {name: outputs[name][0] for name in FOR_THE_COMMAND_LINE}, settings)
+
+
+def _machine_arn(act: ProvisionDumpVolume | CollectVmcore | RescueVmcore | AnalyzeVmcore) -> str:
+    return act.state_machine.state_machine_arn
 
 
 def _arn(function: lambda_.IFunction) -> str:

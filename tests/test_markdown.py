@@ -79,7 +79,10 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_path_of_the_repository_is_there(page: Path) -> None:
     ours = {path.relative_to(ROOT).parts[0] for path in TRACKED if path.parent != ROOT}
     paths = [
-        word for text in _quoted(page) for word in re.findall(r"(?<![\w/.$-])[\w.-]+(?:/[\w.-]+)+/?(?![\w*<{…])", text)
+        # A path may end a sentence.
+        word.rstrip(".")
+        for text in _quoted(page)
+        for word in re.findall(r"(?<![\w/.$-])[\w.-]+(?:/[\w.-]+)+/?(?![\w*<{…])", text)
     ]
     gone = [each for each in paths if each.split("/")[0] in ours and not (ROOT / each).exists()]
     # results/latest, .cache: made by a run.

@@ -151,6 +151,11 @@ def query_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["dynamodb:Query"], resources=indexes)
 
 
+def list_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Query incidents by time."""
+    return iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{table.table_arn}/index/{BY_TIME}"])
+
+
 def amend_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read and update an incident's record."""
     return _on_items(table, "incident#*", "dynamodb:GetItem", "dynamodb:UpdateItem")

@@ -12,6 +12,7 @@ from infra.foundation.acknowledgements import OF_THE_TABLE, acknowledge
 from infra.settings import Settings
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.runtime import environment
+from lambdas.runtime.stack_parameter import KILL_SWITCH_PARAMETER
 
 
 class Incidents(Construct):
@@ -54,7 +55,7 @@ class Incidents(Construct):
         self.kill_switch = ssm.StringParameter(
             self,
             "KillSwitch",
-            parameter_name="/hangdump/interrupts",
+            parameter_name=KILL_SWITCH_PARAMETER,
             string_value="on",
             allowed_pattern="^(on|off)$",
             description="on: hung instances may be interrupted. off: Hangdump interrupts nothing, whoever asks.",

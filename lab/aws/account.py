@@ -34,6 +34,7 @@ from lab.aws import (
     metric_data,
     s3,
     schedules,
+    service_quotas,
     snapshots,
     sns,
     ssm,
@@ -42,7 +43,7 @@ from lab.aws import (
     sts,
 )
 from lab.aws.event_log import EventStream
-from lab.aws.iam import in_process
+from lab.aws.iam import in_process, simulation
 from lab.aws.iam.enforcement import Permissions
 from lab.aws.lambda_pool import LambdaPool
 from lab.aws.patches import Patches
@@ -134,6 +135,8 @@ class LabAccount:
         eventbridge.install(patches, invoke=invoke, publish=publish)
         schedules.install(patches)
         s3.install(patches, state)
+        service_quotas.install(patches, state)
+        simulation.install(patches, state)
         sts.install(patches, state)
         stepfunctions.install(patches, state)
         cloudformation.install(patches)

@@ -13,11 +13,11 @@ from moto.cloudformation import parsing
 from moto.cloudformation.parsing import OutputMap
 from moto.core.common_models import CloudFormationModel
 
-from infra.check_account import BOOTSTRAP_PARAMETER, BOOTSTRAP_VERSION
 from lab.aws.cloudformation_resources import RESOURCES, UPDATED_ALONE, UPDATES, Wanted
 from lab.aws.eventbridge import Notify
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState
+from lambdas.runtime.stack_parameter import BOOTSTRAP_PARAMETER, BOOTSTRAP_VERSION
 
 
 class UnsupportedResource(Exception):

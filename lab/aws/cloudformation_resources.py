@@ -119,6 +119,19 @@ def bucket_policy(wanted: Wanted) -> Created:
     return Created(name)
 
 
+def managed_policy(wanted: Wanted) -> Created:
+    """Real: it goes with the stack, unless it is attached. moto: it stays."""
+    arn = wanted.create_as_moto().physical_resource_id
+    policies = get_backend("iam")[wanted.account_id]["aws"].managed_policies
+
+    def remove() -> None:
+        if policies[arn].attachment_count:
+            raise RuntimeError(f"{arn} is attached: IAM deletes no such policy")
+        del policies[arn]
+
+    return Created(arn, {"PolicyArn": arn}, remove)
+
+
 def topic_policy(wanted: Wanted) -> Created:
     """moto: no such type."""
     for topic_arn in wanted.properties["Topics"]:
@@ -304,6 +317,7 @@ RESOURCES: dict[str, tuple[Creator, str]] = {
     "AWS::CloudWatch::Alarm": (alarm, "AlarmName"),
     "AWS::CloudWatch::Dashboard": (dashboard, "DashboardName"),
     "AWS::DynamoDB::Table": (table, "TableName"),
+    "AWS::IAM::ManagedPolicy": (managed_policy, ""),
     "AWS::KMS::Key": (key, ""),
     "AWS::Lambda::EventInvokeConfig": (event_invoke_config, ""),
     "AWS::Lambda::Function": (function, "FunctionName"),

@@ -100,6 +100,8 @@ class AccountState:
         self.disk_owners: dict[str, Machine] = {}
         # API action -> the error code that it answers with; and whether snapshots go to `error`. Set by tests.
         self.refusals: dict[str, str] = {}
+        # Service Quotas: code -> a value other than AWS's default.
+        self.quotas: dict[str, float] = {}
         self.snapshots_break = False
         self.endpoint_url = ""
         self.xray_address = ""

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from lambdas.runtime.document_settings import DocumentSettings
-from lambdas.runtime.environment import DumpVolumeSizing
 from lambdas.runtime.execution_input import ExecutionInput
+from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 # gp3's own limit
 _LARGEST_VOLUME_GIB = 65_536

@@ -1,8 +1,11 @@
-"""The size of a new dump volume: a multiple of memory, or of what a dump would keep now. Pure: the command line tells it
-before the volume is made."""
+"""The size of a new dump volume: a multiple of memory, or of what a dump would keep now. Pure.
+
+The command line tells it before the volume is made.
+"""
 
 import math
-from typing import Literal
+
+from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 # A crash kernel needs an instance of 1 GiB or more.
 LEAST_MEMORY_MIB = 1024
@@ -15,7 +18,7 @@ _LEAST_SHARE_OF_MEMORY = 0.3
 def plan_size_gib(
     memory_mib: int,
     *,
-    sizing: Literal["memory", "measured"],
+    sizing: DumpVolumeSizing,
     factor: float,
     minimum_gib: int,
     dump_level: int,

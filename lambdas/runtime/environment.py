@@ -10,10 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 Seconds = Annotated[int, Field(ge=0)]
-# By the instance's memory, or by what a dump of it would keep.
-DumpVolumeSizing = Literal["memory", "measured"]
 # The environment holds this value as JSON text.
 FromJson = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-AREAS = ("analysis", "bench", "infra", "lab", "lambdas", "ssm_documents")
+AREAS = ("analysis", "bench", "hangdump_cli", "infra", "lab", "lambdas", "ssm_documents")
 
 # Room → what it must not import. Of our own places a prefix counts for all below it.
 MUST_NOT = {
@@ -17,6 +17,8 @@ MUST_NOT = {
     "ssm_documents": {"infra", "lab", "lambdas", "bench", "tests"},
     "infra": {"lab", "bench", "tests", "lambdas.handlers"},
     "lab": {"bench", "tests"},
+    # It is installed without the stack's requirements: tests/hangdump_cli/test_wheel.py follows what it imports.
+    "hangdump_cli": {"infra", "lab", "bench", "tests", "ssm_documents", "aws_cdk", "moto", "boto3", "pydantic"},
     # It runs on the host that holds the dump, with nothing but Python and drgn.
     "analysis": {"infra", "lab", "bench", "tests", "lambdas", "ssm_documents", "aws_cdk", "moto", "pydantic"},
     "lambdas.respond": {"lambdas.collect", "lambdas.report", "lambdas.sweep"},
@@ -43,7 +45,7 @@ EXCEPT = {
     }
 }
 # Imported by nothing but tests.
-ROOFS = ("lambdas.handlers", "infra.tools", "bench")
+ROOFS = ("lambdas.handlers", "infra.tools", "bench", "hangdump_cli")
 # The pages that read and write; everything else in the room only draws.
 PURE = {"lambdas.report": "lambdas.report.pages"}
 

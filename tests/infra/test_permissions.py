@@ -1,5 +1,6 @@
 """Who may do what: least privilege, and nothing for the instances."""
 
+import json
 from typing import Any
 
 import pytest
@@ -87,8 +88,32 @@ def test_no_instance_role_gets_anything(template: Template) -> None:
     for role_id, function in zip(signers, ("plananalysis", "planupload"), strict=True):
         assert function in role_id
         assert template.resources[role_id]["Type"] == "AWS::IAM::Role"
-    unwanted = ("AWS::IAM::ManagedPolicy", "AWS::IAM::User", "AWS::IAM::AccessKey")
+    unwanted = ("AWS::IAM::User", "AWS::IAM::AccessKey")
     assert [each["Type"] for each in template.resources.values() if each["Type"] in unwanted] == []
+
+
+def test_the_policies_for_people_are_attached_to_nobody_and_reach_no_dump_and_no_interrupt(template: Template) -> None:
+    policies = template.of_type("AWS::IAM::ManagedPolicy")
+    assert len(policies) == 2
+    for policy in policies.values():
+        assert not {"Roles", "Users", "Groups"} & set(policy)
+        granted = {action for each in policy["PolicyDocument"]["Statement"] for action in actions(each)}
+        assert not {each for each in granted if each.split(":")[0] in ("s3", "kms", "iam", "sts")}
+        assert "ec2:SendDiagnosticInterrupt" not in granted
+        # IAM counts the characters of a managed policy, without blanks.
+        assert len(json.dumps(policy["PolicyDocument"], separators=(",", ":"))) < 6144
+
+
+def test_an_operator_writes_on_instances_the_owners_tag_alone(template: Template) -> None:
+    statements = [
+        each
+        for policy in template.of_type("AWS::IAM::ManagedPolicy").values()
+        for each in policy["PolicyDocument"]["Statement"]
+        if {"ec2:CreateTags", "ec2:DeleteTags"} & set(actions(each))
+    ]
+    assert len(statements) == 2
+    for each in statements:
+        assert each["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["hangdump:enrolled"]}
 
 
 def test_bucket_and_key_let_in_nobody_but_the_account_itself(template: Template) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from infra.foundation import bundle
+from infra.settings import Settings
 from infra.synth import ROOT, synthesize
 from lab.aws import bucket_policy
+from lambdas.runtime.stack_parameter import FOR_THE_COMMAND_LINE, STACK_PARAMETER, Output, StackSettings
 from tests.infra.template import MACHINES, Template, flatten
 
 # Every entry point is a deployed function, and the other way round.
@@ -233,16 +235,19 @@ def _scheduled(template: Template) -> dict[str, str]:
 
 
 def test_the_outputs_name_what_a_user_needs(template: Template) -> None:
-    assert {
-        *(
-            "VmcoreBucketName",
-            "IncidentTopicArn",
-            "ProvisionDumpVolumeArn",
-            "CollectVmcoreArn",
-            "RescueVmcoreArn",
-            "RespondToHangArn",
-        ),
-    } <= set(template.content["Outputs"])
+    assert set(template.content["Outputs"]) - {"CDKMetadata"} == {each.value for each in Output}
+
+
+def test_the_parameter_of_the_stack_tells_the_command_line_all_that_it_calls(template: Template) -> None:
+    (parameter,) = [
+        each for each in template.of_type("AWS::SSM::Parameter").values() if each["Name"] == STACK_PARAMETER
+    ]
+    content = json.loads(flatten(parameter["Value"]))
+    assert {"schemaVersion", "version", "stackName", "outputs", "settings"} == set(content)
+    assert set(content["outputs"]) == {each.value for each in FOR_THE_COMMAND_LINE}
+    assert StackSettings.read(content["settings"]) == StackSettings.of(Settings.model_validate({}))
+    # A standard parameter has 4 KB; each reference becomes an ARN of at most 150 characters.
+    assert len(flatten(parameter["Value"])) + 150 * len(FOR_THE_COMMAND_LINE) < 4096
 
 
 def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_running_command(template: Template) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from lambdas.runtime.stack_parameter import KILL_SWITCH_PARAMETER
 from tests.infra.template import Template
 
 RELEASE = Path(__file__).parent / "releases" / "last.template.json.xz"
@@ -71,7 +72,11 @@ def test_what_holds_evidence_stays_under_its_logical_id(before: Resources, after
 
 def test_no_property_of_the_kill_switch_changes(before: Resources, after: Resources) -> None:
     """CloudFormation's handler writes the whole parameter on any change but tags, and so `off` back to `on`."""
-    ((logical_id, switch),) = [each for each in before.items() if each[1]["Type"] == "AWS::SSM::Parameter"]
+    ((logical_id, switch),) = [
+        each
+        for each in before.items()
+        if each[1]["Type"] == "AWS::SSM::Parameter" and each[1]["Properties"]["Name"] == KILL_SWITCH_PARAMETER
+    ]
     assert {**after[logical_id]["Properties"], "Tags": None} == {**switch["Properties"], "Tags": None}
 
 

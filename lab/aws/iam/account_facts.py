@@ -105,8 +105,14 @@ class AccountFacts:
         return next(str(each.roles[0].arn) for each in profiles if each.arn == profile_arn)
 
     def policies_of(self, role_arn: str) -> list[dict[str, Any]]:
-        """The inline policies of a role of this account."""
-        return [_document(each) for each in self._role(role_arn).policies.values()]
+        """The inline policies of a role of this account, and the account's own among the attached ones."""
+        role = self._role(role_arn)
+        attached = [
+            next(version.document for version in policy.versions if version.version_id == policy.default_version_id)
+            for arn, policy in role.managed_policies.items()
+            if f"::{self.account_id}:policy/" in arn
+        ]
+        return [_document(each) for each in (*role.policies.values(), *attached)]
 
     def trust_policy(self, role_arn: str) -> dict[str, Any]:
         """Who may assume a role of this account."""

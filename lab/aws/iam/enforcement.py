@@ -18,11 +18,14 @@ from lab.aws.state import AccountState
 # The error code and HTTP status of a denial, as each service answers it.
 _CODES = {
     "autoscaling": ("AccessDenied", 403),
+    "cloudformation": ("AccessDenied", 403),
     "cloudwatch": ("AccessDenied", 403),
     "dynamodb": ("AccessDeniedException", 400),
     "ec2": ("UnauthorizedOperation", 403),
+    "iam": ("AccessDenied", 403),
     "lambda": ("AccessDeniedException", 403),
     "s3": ("AccessDenied", 403),
+    "service-quotas": ("AccessDeniedException", 400),
     "sns": ("AuthorizationError", 403),
     "ssm": ("AccessDeniedException", 400),
     "stepfunctions": ("AccessDeniedException", 400),
@@ -168,7 +171,7 @@ class Permissions:
 def refusal(caller: Caller, wanted: Asked, denied: Denied, service: str, operation: str) -> ClientError:
     """The service's own answer to a call that is not allowed."""
     code, status = _CODES[service]
-    if service == "s3" and operation == "HeadObject":
+    if service == "s3" and operation in ("HeadBucket", "HeadObject"):
         # The answer to HEAD has no body, so the SDK knows only the status.
         code = "403"
     if service == "sns" and wanted.action.startswith("kms:"):

@@ -18,7 +18,7 @@ from lab.aws.iam.policy import Caller
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState
 
-# `state` is `CollectVmcore / Find vmcore`, `function` is `plan_upload`.
+# `state` is `CollectVmcore / Find vmcore`, `function` is `plan_upload`, `caller` is a person's role.
 Context = dict[str, Any]
 _thread = threading.local()
 
@@ -35,15 +35,16 @@ def install(patches: Patches, state: AccountState, context: Callable[[], Context
         def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
             here = context()
             name = here.get("state") or here.get("function")
-            if name is None or here.get("isByNobody"):
+            if not (name or here.get("caller")) or here.get("isByNobody"):
                 return original(client, operation, parameters)
+            caller = here.get("caller") or _caller(state, name or "")
 
             def forward() -> Any:
                 with by_nobody(here):
                     return original(client, operation, parameters)
 
             service = client.meta.service_model.service_name
-            return state.permissions.call(_caller(state, name), service, operation, parameters, forward)
+            return state.permissions.call(caller, service, operation, parameters, forward)
 
         return call
 

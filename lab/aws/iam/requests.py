@@ -298,9 +298,12 @@ def _send_command(parameters: Parameters, account: Account) -> Iterator[Asked]:
         yield Asked("ssm:SendCommand", account.arn(f"ec2:instance/{instance_id}"), "instance", facts)
 
 
-def _get_parameter(parameters: Parameters, account: Account) -> Iterator[Asked]:
-    name = parameters["Name"].removeprefix("/")
-    yield Asked("ssm:GetParameter", account.arn(f"ssm:parameter/{name}"), "parameter")
+def _on_parameter(action: str) -> Maker:
+    def make(parameters: Parameters, account: Account) -> Iterator[Asked]:
+        name = parameters["Name"].removeprefix("/")
+        yield Asked(f"ssm:{action}", account.arn(f"ssm:parameter/{name}"), "parameter")
+
+    return make
 
 
 # ---- DynamoDB
@@ -427,6 +430,30 @@ def _describe_execution(parameters: Parameters, _account: Account) -> Iterator[A
     yield Asked("states:DescribeExecution", parameters["executionArn"], "execution")
 
 
+def _execution_history(parameters: Parameters, _account: Account) -> Iterator[Asked]:
+    yield Asked("states:GetExecutionHistory", parameters["executionArn"], "execution")
+
+
+def _describe_stacks(parameters: Parameters, account: Account) -> Iterator[Asked]:
+    # Its id is made at the deployment.
+    yield Asked(
+        "cloudformation:DescribeStacks", account.arn(f"cloudformation:stack/{parameters['StackName']}/1"), "stack"
+    )
+
+
+def _list_quotas(_parameters: Parameters, _account: Account) -> Iterator[Asked]:
+    yield Asked("servicequotas:ListServiceQuotas")
+
+
+def _simulate(parameters: Parameters, _account: Account) -> Iterator[Asked]:
+    source = parameters["PolicySourceArn"]
+    yield Asked("iam:SimulatePrincipalPolicy", source, "role" if ":role/" in source else "user")
+
+
+def _ask_nobody(_parameters: Parameters, _account: Account) -> Iterator[Asked]:
+    yield from ()
+
+
 def _list_executions(parameters: Parameters, _account: Account) -> Iterator[Asked]:
     yield Asked("states:ListExecutions", parameters["stateMachineArn"], "statemachine")
 
@@ -477,6 +504,7 @@ _MAKERS: dict[str, Maker] = {
     "cloudwatch:PutMetricAlarm": _put_metric_alarm,
     "cloudwatch:PutMetricData": _put_metric_data,
     **{f"dynamodb:{each}": _on_item(each) for each in ("GetItem", "PutItem", "UpdateItem", "DeleteItem")},
+    "cloudformation:DescribeStacks": _describe_stacks,
     "dynamodb:BatchGetItem": _batch_get,
     "dynamodb:Query": _query,
     "dynamodb:Scan": _scan,
@@ -497,23 +525,30 @@ _MAKERS: dict[str, Maker] = {
     "ec2:RunInstances": _run_instances,
     "ec2:StartInstances": _start_instances,
     "ec2:TerminateInstances": _terminate_instances,
+    "iam:SimulatePrincipalPolicy": _simulate,
     "lambda:Invoke": _invoke,
     "s3:AbortMultipartUpload": _on_object("AbortMultipartUpload"),
     "s3:CompleteMultipartUpload": _on_object("PutObject", "Decrypt", "GenerateDataKey"),
     "s3:CreateMultipartUpload": _on_object("PutObject", "Decrypt", "GenerateDataKey"),
     "s3:DeleteObject": _on_object("DeleteObject"),
     "s3:GetObject": _on_object("GetObject", "Decrypt"),
+    "s3:HeadBucket": _on_bucket("ListBucket"),
     "s3:HeadObject": _on_object("GetObject", "Decrypt"),
     "s3:ListMultipartUploads": _on_bucket("ListBucketMultipartUploads"),
     "s3:ListObjectsV2": _on_bucket("ListBucket"),
     "s3:ListParts": _on_object("ListMultipartUploadParts", "Decrypt"),
     "s3:PutObject": _on_object("PutObject", "GenerateDataKey"),
     "s3:UploadPart": _on_object("PutObject", "Decrypt", "GenerateDataKey"),
+    "service-quotas:ListServiceQuotas": _list_quotas,
     "sns:Publish": _publish,
-    "ssm:GetParameter": _get_parameter,
+    "ssm:GetParameter": _on_parameter("GetParameter"),
+    "ssm:PutParameter": _on_parameter("PutParameter"),
     "ssm:SendCommand": _send_command,
     "stepfunctions:DescribeExecution": _describe_execution,
+    "stepfunctions:GetExecutionHistory": _execution_history,
     "stepfunctions:ListExecutions": _list_executions,
     "stepfunctions:StartExecution": _start_execution,
     "sts:AssumeRole": _assume_role,
+    # Everybody may ask who he is.
+    "sts:GetCallerIdentity": _ask_nobody,
 }
