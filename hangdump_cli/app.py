@@ -1,0 +1,42 @@
+"""The command `hangdump` and its commands."""
+
+from typing import NoReturn
+
+import click
+
+from hangdump_cli.command import Group
+from hangdump_cli.commands.doctor import doctor
+from hangdump_cli.commands.dump import dump
+from hangdump_cli.commands.enrol import enrol
+from hangdump_cli.commands.fleet import fleet
+from hangdump_cli.commands.incident import incident, incidents
+from hangdump_cli.commands.interrupt import interrupt
+from hangdump_cli.commands.interrupts import interrupts
+from hangdump_cli.commands.retire import retire
+from hangdump_cli.commands.status import status
+from hangdump_cli.commands.why import why
+from lambdas.runtime.stack_parameter import VERSION
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0; 1 something is not ready, or a verdict is bad; 2 usage; 3 no stack or no permission;"
+    " 4 refused; 5 out of time.",
+)
+@click.version_option(VERSION, prog_name="hangdump")
+def cli() -> None:
+    """Turns a hung EC2 instance into an explained kernel crash dump.
+
+    Works on the stack of one account and Region, with your own credentials. Start with `hangdump doctor`, then
+    `hangdump enrol --plan INSTANCE`.
+    """
+
+
+for _each in (status, fleet, why, enrol, interrupt, incidents, incident, dump, interrupts, retire, doctor):
+    cli.add_command(_each)
+
+
+def main() -> NoReturn:
+    """The entry point."""
+    cli.main(prog_name="hangdump")

@@ -1,0 +1,1 @@
+"""One module a command: it reads, has the pure modules judge, and prints."""

@@ -1,0 +1,151 @@
+"""`hangdump why INSTANCE`: everything that is known about one instance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+
+from hangdump_cli import executions, incidents, instances, preview
+from hangdump_cli.command import Command, interruptible
+from hangdump_cli.errors import Exit
+from hangdump_cli.executions import Ended, Finding
+from hangdump_cli.incidents import REFUSALS, Incident
+from hangdump_cli.instances import Instance, Volume
+from hangdump_cli.invocation import Invocation
+from hangdump_cli.kill_switch import read_interrupts
+from hangdump_cli.preview import LEFT_OPEN, Obstacle
+from hangdump_cli.readiness import Readiness, judge
+from hangdump_cli.text import Advice, Block, Fields, Table, ago, moment_of
+from lambdas.runtime.stack_parameter import Output
+
+_LAST_INCIDENTS = 5
+_OF_HANGDUMP = "hangdump:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """The answer. `obstacles` is None for a stack whose settings are unknown."""
+
+    instance: Instance
+    readiness: Readiness
+    volumes: Sequence[Volume]
+    provisioning: Ended | None
+    obstacles: Sequence[Obstacle] | None
+    incidents: Sequence[Incident]
+
+    def as_json(self) -> dict[str, Any]:
+        """For --json."""
+        findings = self.provisioning.findings if self.provisioning else ()
+        return {
+            "instanceId": self.instance.instance_id,
+            "name": self.instance.name,
+            "state": self.instance.state,
+            "agent": {"status": self.instance.ping, "lastPingAt": self.instance.last_ping_at},
+            "tags": {name: value for name, value in self.instance.tags.items() if name.startswith(_OF_HANGDUMP)},
+            "isReady": self.readiness.is_ready,
+            "reason": self.readiness.code,
+            "detail": self.readiness.words,
+            "next": self.readiness.next_step,
+            "volumes": [{"volumeId": each.volume_id, "sizeGib": each.size_gib} for each in self.volumes],
+            "provisioning": _provisioning(self.provisioning),
+            "findings": [vars(each) for each in findings],
+            "wouldRefuse": None
+            if self.obstacles is None
+            else [{"reason": each.reason, "detail": each.detail, "next": each.next_step} for each in self.obstacles],
+            "incidents": [each.as_json() for each in self.incidents],
+        }
+
+
+@click.command(cls=Command, short_help="Everything about one instance.")
+@click.argument("instance")
+@click.pass_obj
+@interruptible
+def why(run: Invocation, *, instance: str) -> int:
+    """Explain one instance: ready or why not, what would refuse an interrupt, and its last incidents."""
+    found = _read(run, instance)
+    run.output.answer("why", found.as_json(), _blocks(found, run.clock.now()))
+    return Exit.OK if found.readiness.is_ready else Exit.NOT_GOOD
+
+
+def _read(run: Invocation, instance_id: str) -> Why:
+    aws, stack = run.aws, run.stack
+    (instance,) = instances.named(aws, [instance_id])
+    machine = stack[Output.PROVISION_DUMP_VOLUME]
+    provisioning = executions.last_of_each(aws, machine, [instance_id]).get(instance_id)
+    kind = instances.types(aws, [instance]).get(instance.instance_type)
+    return Why(
+        instance=instance,
+        readiness=judge(instance, provisioning),
+        volumes=instances.dump_volumes(aws, [instance_id]).get(instance_id, []),
+        provisioning=provisioning,
+        obstacles=preview.obstacles(
+            instance,
+            kind,
+            instances.checks(aws, instance_id),
+            settings=stack.settings,
+            interrupts=read_interrupts(aws),
+            now=run.clock.now(),
+        )
+        if stack.settings
+        else None,
+        incidents=incidents.newest(aws, stack, most=_LAST_INCIDENTS, instance_id=instance_id),
+    )
+
+
+def _provisioning(ended: Ended | None) -> dict[str, Any] | None:
+    if ended is None:
+        return None
+    return {
+        "executionArn": ended.arn,
+        "startedAt": ended.started_at,
+        "status": ended.status,
+        "result": ended.output.get("status", ""),
+        "error": ended.error,
+        "cause": ended.words,
+    }
+
+
+def _blocks(found: Why, now: datetime) -> list[Block]:
+    instance, readiness = found.instance, found.readiness
+    ended = found.provisioning
+    result = (ended.output.get("status") or ended.error or ended.status.lower()) if ended else "none in 90 days"
+    facts = {
+        "Instance": f"{instance.instance_id} {instance.name}".strip(),
+        "State": f"{instance.state}, {instance.instance_type}, {instance.zone}",
+        "Agent": f"{instance.ping or 'unknown to Systems Manager'}, last ping {ago(instance.last_ping_at, now)}"
+        if instance.last_ping_at
+        else instance.ping or "unknown to Systems Manager",
+        "Group": instance.group,
+        "Volume": ", ".join(map(str, found.volumes)) or "none",
+        "Provisioned": f"{result}, {moment_of(ended.started_at)}" if ended else result,
+        "Ready": "ready" if readiness.is_ready else f"not ready: {readiness.words}",
+        "Next": readiness.next_step,
+        **{name: value for name, value in sorted(instance.tags.items()) if name.startswith(_OF_HANGDUMP)},
+    }
+    blocks: list[Block] = [Fields(facts)]
+    if ended and ended.findings:
+        blocks += ["", "Findings of the last provisioning:", findings_block(ended.findings)]
+    blocks += ["", *_interrupt(found.obstacles)]
+    if found.incidents:
+        rows = [
+            (moment_of(each.opened_at), each.verdict, each.words, each.next_step if each.verdict in REFUSALS else "")
+            for each in found.incidents
+        ]
+        blocks += ["", Table(("OPENED", "VERDICT", "CAUSE OR REASON", "NEXT"), rows)]
+    return blocks
+
+
+def _interrupt(obstacles: Sequence[Obstacle] | None) -> list[Block]:
+    if obstacles is None:
+        return ["Would an alarm interrupt it? Unknown: deploy the stack again, it is of an older version."]
+    if not obstacles:
+        return [f"Would an alarm interrupt it? Nothing known now refuses. Left to the hang: {LEFT_OPEN}."]
+    items = [(each.reason, each.detail, each.next_step) for each in obstacles]
+    return ["Would an alarm interrupt it? No:", Advice(items)]
+
+
+def findings_block(findings: Sequence[Finding]) -> Advice:
+    """Each finding of check_kdump with its remedy."""
+    return Advice([(f"{each.severity} {each.code}", each.observed, each.remedy) for each in findings])

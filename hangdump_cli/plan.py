@@ -1,0 +1,123 @@
+"""What an enrolment will make, cost and reboot, and what stops it: told before anything is touched. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hangdump_cli.instances import Instance, InstanceType, Volume
+from hangdump_cli.quotas import Quota
+from lambdas.provision.volume_size import LEAST_MEMORY_MIB, plan_size_gib
+from lambdas.runtime import errors
+from lambdas.runtime.stack_parameter import StackSettings
+
+# US dollars a month, list prices of us-east-1 (README.md, Cost).
+GP3_GIB_USD = 0.08
+ALARM_USD = 0.10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrolment:
+    """One instance's part. `obstacle` names the error that would end its provisioning; "" if none is known."""
+
+    instance: Instance
+    kept: Volume | None
+    # The least, where a new volume is sized by what will be measured.
+    new_gib: int
+    is_measured: bool
+    reboot: str
+    obstacle: str = ""
+    next_step: str = ""
+
+    @property
+    def volume(self) -> str:
+        """What it gets."""
+        if self.obstacle:
+            return "none"
+        more = " or more, as measured" if self.is_measured else ""
+        return f"keeps {self.kept}" if self.kept else f"new, {self.new_gib} GiB{more}"
+
+    @property
+    def monthly_usd(self) -> float:
+        """What is added to the bill."""
+        if self.obstacle:
+            return 0.0
+        return self.new_gib * GP3_GIB_USD + (0.0 if self.instance.is_marked_ready else ALARM_USD)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All parts, and the quotas with what they need of them."""
+
+    enrolments: Sequence[Enrolment]
+    quotas: Sequence[tuple[Quota, float]]
+
+    @property
+    def monthly_usd(self) -> float:
+        return sum(each.monthly_usd for each in self.enrolments)
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether no instance is refused and no known quota is too small."""
+        return not any(each.obstacle for each in self.enrolments) and all(
+            quota.has_room(more) is not False for quota, more in self.quotas
+        )
+
+
+def enrol(
+    instance: Instance,
+    kind: InstanceType,
+    volumes: Sequence[Volume],
+    *,
+    settings: StackSettings,
+    is_reboot_wanted: bool,
+) -> Enrolment:
+    """The plan for one instance, as plan_dump_volume will make it."""
+    attached = next((each for each in volumes if each.attached_to == instance.instance_id), None)
+    kept = attached or next((each for each in volumes if each.state == "available"), None)
+    size = plan_size_gib(
+        kind.memory_mib,
+        sizing=settings.dump_volume_sizing,
+        factor=settings.dump_size_factor,
+        minimum_gib=settings.minimum_dump_volume_gib,
+        dump_level=settings.dump_level,
+    )
+    obstacle = _obstacle(instance, kind)
+    return Enrolment(
+        instance=instance,
+        kept=kept,
+        new_gib=0 if kept or obstacle else size,
+        is_measured=settings.dump_volume_sizing == "measured",
+        reboot=_reboot(instance, is_allowed=is_reboot_wanted or settings.allow_reboot),
+        obstacle=obstacle.__name__ if obstacle else "",
+        next_step=obstacle.next_step if obstacle else "",
+    )
+
+
+def plan(enrolments: Sequence[Enrolment], quotas: Mapping[str, Quota]) -> Plan:
+    """With what the new volumes and alarms need of each quota."""
+    gib = sum(each.new_gib for each in enrolments)
+    alarms = sum(not each.obstacle and not each.instance.is_marked_ready for each in enrolments)
+    needs = {"gp3": gib / 1024, "alarms": float(alarms)}
+    return Plan(enrolments, [(quota, needs[name]) for name, quota in quotas.items()])
+
+
+def _obstacle(instance: Instance, kind: InstanceType) -> type[errors.HangdumpError] | None:
+    """What check_instance would refuse, in its order."""
+    refusals: list[tuple[bool, type[errors.HangdumpError]]] = [
+        (instance.state != "running", errors.InstanceNotRunning),
+        (instance.is_windows, errors.UnsupportedPlatform),
+        (kind.hypervisor not in ("nitro", "bare-metal"), errors.UnsupportedHypervisor),
+        (not {"x86_64", "arm64"} & set(kind.architectures), errors.UnsupportedArchitecture),
+        (kind.memory_mib < LEAST_MEMORY_MIB, errors.InsufficientMemory),
+        (instance.ping != "Online", errors.InstanceNotManaged),
+    ]
+    return next((error for is_true, error in refusals if is_true), None)
+
+
+def _reboot(instance: Instance, *, is_allowed: bool) -> str:
+    if instance.is_marked_ready:
+        return "none"
+    if not is_allowed:
+        return "yours, if kdump needs memory"
+    if instance.group:
+        return f"one, unless it is in service in {instance.group}"
+    return "one, if kdump needs memory"

@@ -1,0 +1,64 @@
+"""The README shows what the commands print. These are not typed: a stale one fails here.
+
+`UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/hangdump_cli/test_captures.py` writes them again.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from lab.simulator.scheduler import scheduler
+from lab.simulator.world import ENROLLED, World
+from tests.hangdump_cli.runner import hangdump
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+_ID = re.compile(r"\b(i|vol)-[0-9a-f]{17}\b")
+
+
+def _block(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<=<!-- {re.escape(name)} -->\n```text\n).*?(?=```\n)", re.DOTALL)
+
+
+def _same_ids(text: str, seen: dict[str, str]) -> str:
+    """The account makes them at random; each becomes the same one at every run, and keeps its length."""
+
+    def named(match: re.Match[str]) -> str:
+        return seen.setdefault(match[0], f"{match[1]}-0{len(seen) + 1:x}23456789abcdef0")
+
+    return _ID.sub(named, text)
+
+
+def _captures(world: World) -> dict[str, str]:
+    """A hang that was captured, a fleet of three, one of which has a fault."""
+    ec2 = world.account.client("ec2")
+    ec2.create_tags(Resources=[world.instance_id], Tags=[{"Key": "Name", "Value": "db-1"}])
+    world.hang()
+    scheduler.sleep(3600)
+    faulty_host, faulty = world.add_host(tags={**ENROLLED, "Name": "web-1"}, is_reserved=True)
+    faulty_host.is_ready = False
+    _, half = world.add_host(tags={**ENROLLED, "Name": "web-2"})
+    _, fresh = world.add_host(tags={"Name": "web-3"})
+    for instance in (faulty, half):
+        world.run("ProvisionDumpVolume", instanceId=instance)
+    seen: dict[str, str] = {}
+    commands = {
+        "status": ["status"],
+        "fleet": ["fleet"],
+        "why": ["why", faulty],
+        "enrol plan": ["enrol", "--plan", fresh],
+    }
+    return {
+        name: _same_ids(f"$ hangdump {' '.join(command)}\n{hangdump(*command).stdout}", seen)
+        for name, command in commands.items()
+    }
+
+
+def test_the_readme_shows_what_the_commands_print_today(world: World) -> None:
+    page = README.read_text(encoding="utf-8")
+    captures = _captures(world)
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        for name, text in captures.items():
+            page = _block(name).sub(text.replace("\\", r"\\"), page, count=1)
+        README.write_text(page, encoding="utf-8")
+    shown = {name: found[0] if (found := _block(name).search(page)) else "" for name in captures}
+    assert shown == captures, "see the docstring of this file"

@@ -1,0 +1,179 @@
+"""The pure parts: readiness, plan, quotas and layout."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hangdump_cli import plan as planning
+from hangdump_cli.executions import Ended
+from hangdump_cli.incidents import GOOD_VERDICTS, REFUSALS, parse
+from hangdump_cli.instances import Instance, InstanceType, Volume
+from hangdump_cli.quotas import Quota, _is_of_alarms
+from hangdump_cli.readiness import judge
+from hangdump_cli.text import Advice, Fields, Table, ago, lay_out
+from lambdas.incident.record import SAFE_VERDICTS, Verdict
+from lambdas.runtime.stack_parameter import StackSettings
+
+NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
+SETTINGS = StackSettings(
+    dry_run=False,
+    allow_reboot=False,
+    dump_volume_sizing="memory",
+    dump_level=31,
+    dump_size_factor=2.0,
+    minimum_dump_volume_gib=8,
+    boot_grace_seconds=300,
+    ready_max_age_days=30,
+    ready_across_boots=False,
+)
+M5 = InstanceType("nitro", ("x86_64",), 8192)
+
+
+def instance(**changed: Any) -> Instance:
+    plain: dict[str, Any] = {
+        "instance_id": "i-0123456789abcdef0",
+        "state": "running",
+        "instance_type": "m5.large",
+        "zone": "eu-central-1a",
+        "launched_at": NOW,
+        "tags": {"hangdump:enrolled": "true"},
+        "ping": "Online",
+    }
+    return Instance(**plain | changed)
+
+
+def ended(**changed: Any) -> Ended:
+    plain: dict[str, Any] = {"arn": "arn:x", "status": "FAILED", "started_at": NOW, "given": {}, "output": {}}
+    return Ended(**plain | changed)
+
+
+READY = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-30T02:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "provisioning", "code"),
+    [
+        ({"tags": {}}, None, "not-enrolled"),
+        ({"tags": {"hangdump:enrolled": "yes"}}, None, "not-enrolled"),
+        ({"tags": READY}, None, "ready"),
+        ({"tags": READY, "state": "stopped"}, None, "not-running"),
+        ({"tags": {**READY, "hangdump:disarmed": "x"}}, None, "disarmed"),
+        ({"tags": {**READY, "hangdump:ready": "soon"}}, None, "never-provisioned"),
+        ({}, ended(status="RUNNING"), "provisioning"),
+        ({}, ended(error="PackageUnavailable", cause="No kdump-tools."), "PackageUnavailable"),
+        ({}, ended(status="TIMED_OUT"), "TIMED_OUT"),
+        ({}, ended(status="SUCCEEDED", output={"status": "reboot-required"}), "reboot-required"),
+        ({}, ended(status="SUCCEEDED", output={"status": "ready"}), "no-longer-ready"),
+        ({"ping": "ConnectionLost"}, ended(error="KdumpNotReady"), "agent-not-online"),
+        ({}, None, "never-provisioned"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else None,
+)
+def test_the_first_reason_is_given_and_every_reason_has_a_next_step(
+    changed: dict[str, Any], provisioning: Ended | None, code: str
+) -> None:
+    found = judge(instance(**changed), provisioning)
+    assert found.code == code
+    assert bool(found.next_step) is not found.is_ready
+
+
+def test_findings_are_read_out_of_the_cause_and_nonsense_is_none() -> None:
+    cause = 'i-1 is not ready for a crash dump: [{"code":"reboot-pending","severity":"error"}]. Follow each remedy.'
+    (finding,) = ended(cause=cause).findings
+    assert (finding.code, finding.remedy) == ("reboot-pending", "")
+    for other in ("", "no list", "[", "][", "[1, 2", '{"a": [1]}'):
+        assert ended(cause=other).findings == ()
+
+
+def test_a_new_volume_is_as_large_as_the_stack_will_make_it() -> None:
+    found = planning.enrol(instance(), M5, [], settings=SETTINGS, is_reboot_wanted=False)
+    assert (found.new_gib, round(found.monthly_usd, 2)) == (16, 1.38)
+    measured = replace(SETTINGS, dump_volume_sizing="measured")
+    least = planning.enrol(instance(), M5, [], settings=measured, is_reboot_wanted=False)
+    assert least.volume == "new, 8 GiB or more, as measured"
+    kept = planning.enrol(
+        instance(tags=READY),
+        M5,
+        [Volume("vol-1", 16, "in-use", "i-0123456789abcdef0")],
+        settings=SETTINGS,
+        is_reboot_wanted=True,
+    )
+    assert (kept.volume, kept.monthly_usd, kept.reboot) == ("keeps vol-1 (16 GiB)", 0.0, "none")
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "obstacle"),
+    [
+        ({"state": "stopped"}, M5, "InstanceNotRunning"),
+        ({"is_windows": True}, M5, "UnsupportedPlatform"),
+        ({}, InstanceType("xen", ("x86_64",), 8192), "UnsupportedHypervisor"),
+        ({}, InstanceType("nitro", ("i386",), 8192), "UnsupportedArchitecture"),
+        ({}, InstanceType("nitro", ("x86_64",), 512), "InsufficientMemory"),
+        ({"ping": ""}, M5, "InstanceNotManaged"),
+    ],
+)
+def test_what_provisioning_would_refuse_costs_nothing_and_has_advice(
+    changed: dict[str, Any], kind: InstanceType, obstacle: str
+) -> None:
+    found = planning.enrol(instance(**changed), kind, [], settings=SETTINGS, is_reboot_wanted=True)
+    assert (found.obstacle, found.monthly_usd, found.volume) == (obstacle, 0.0, "none")
+    assert found.next_step
+
+
+def test_a_quota_stops_a_plan_only_when_it_is_known_and_too_small() -> None:
+    enrolment = planning.enrol(instance(), M5, [], settings=SETTINGS, is_reboot_wanted=False)
+    for limit, is_possible in ((50.0, True), (None, True), (0.01, False)):
+        quotas = {"gp3": Quota("TiB of gp3 volumes", 0.0, limit), "alarms": Quota("CloudWatch alarms", 3, 5000)}
+        assert planning.plan([enrolment], quotas).is_possible is is_possible
+
+
+@pytest.mark.parametrize(
+    ("name", "is_wanted"),
+    [("Number of alarms", True), ("Metric alarms", True), ("Number of Alarm Mute Rules", False), ("Dashboards", False)],
+)
+def test_the_quota_of_alarms_is_known_by_its_name(name: str, is_wanted: bool) -> None:
+    assert _is_of_alarms({"QuotaName": name}) is is_wanted
+
+
+def test_the_verdicts_are_those_of_the_record() -> None:
+    assert set(GOOD_VERDICTS) == {each.value for each in SAFE_VERDICTS}
+    assert set(REFUSALS) == {Verdict.REFUSED.value, Verdict.UNSUPPORTED.value}
+
+
+def test_a_record_with_fields_of_another_version_is_read_as_far_as_it_goes() -> None:
+    item = {
+        "incidentId": {"S": "x"},
+        "openedAt": {"S": "not a time"},
+        "verdict": {"NULL": True},
+        "keys": {"M": {"vmcore": {"S": "vmcores/x"}}},
+        "timeline": {"L": [{"M": {"at": {"S": "2026-11-30T03:00:00Z"}, "event": {"S": "alarm"}}}]},
+        "interruptedEpoch": {"N": "1795406400"},
+        "share": {"N": "0.5"},
+        "isNew": {"BOOL": True},
+    }
+    found = parse(item)
+    assert (found.incident_id, found.opened_at, found.verdict) == ("x", None, "")
+    assert found.timeline == ({"at": "2026-11-30T03:00:00Z", "event": "alarm"},)
+
+
+def test_a_name_with_control_characters_stays_in_its_cell() -> None:
+    lines = lay_out([Table(("NAME", "READY"), [("db\n1\x1b[31m", "ready"), ("web", "not ready")])])
+    assert len(lines) == 3
+    assert "\x1b" not in "".join(lines)
+    # Both rows have the second column at one place.
+    assert lines[1].index("ready") == lines[2].index("not ready")
+
+
+def test_fields_without_a_value_and_tables_without_rows_take_no_room() -> None:
+    assert lay_out([Fields({"A": "", "Bee": 1}), Table(("X",), [], empty="none")]) == ["Bee  1", "none"]
+
+
+def test_advice_stands_below_what_it_is_about() -> None:
+    lines = lay_out([Advice([("error reboot-pending", "0\n1", "reboot"), ("note old-agent", "3.1", "")])])
+    assert lines == ["  error reboot-pending: 0 1", "    Next: reboot", "  note old-agent: 3.1"]
+
+
+def test_a_time_in_the_future_is_now() -> None:
+    assert ago(datetime(2026, 11, 30, 4, 0, tzinfo=UTC), NOW) == "< 1 s ago"
