@@ -47,7 +47,10 @@ class CommandLinePolicies(Construct):
         stack = cdk.Stack.of(self)
         reads = _reads(stack, incidents, provision, collect)
         self.viewer = self._policy(
-            "Viewer", "Run the commands of hangdump that only read. No vmcores.", reads, _acknowledged(stack, provision)
+            "Viewer",
+            "Run the commands of hangdump that only read. No vmcores.",
+            reads,
+            _acknowledged(stack, provision, collect),
         )
         self.operator = self._policy(
             "Operator",
@@ -117,19 +120,18 @@ def _reads(
         iam.PolicyStatement(
             actions=["states:ListExecutions"], resources=[provision.state_machine_arn, collect.state_machine_arn]
         ),
-        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[_executions(stack, provision)]),
+        iam.PolicyStatement(
+            actions=["states:DescribeExecution"], resources=[_executions(stack, each) for each in (provision, collect)]
+        ),
     ]
 
 
 def _acts(
     stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMachine, ...], retire_instance: lambda_.IFunction
 ) -> list[iam.PolicyStatement]:
-    _, collect = machines
     only_ours = {"aws:TagKeys": [ENROLLED_TAG]}
     return [
         iam.PolicyStatement(actions=["states:StartExecution"], resources=[each.state_machine_arn for each in machines]),
-        # Its progress.
-        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[_executions(stack, collect)]),
         iam.PolicyStatement(
             actions=["states:GetExecutionHistory"], resources=[_executions(stack, each) for each in machines]
         ),
