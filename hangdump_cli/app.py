@@ -1,5 +1,7 @@
 """The command `hangdump` and its commands."""
 
+import io
+import sys
 from typing import NoReturn
 
 import click
@@ -21,8 +23,8 @@ from lambdas.runtime.stack_parameter import VERSION
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0; 1 something is not ready, or a verdict is bad; 2 usage; 3 no stack or no permission;"
-    " 4 refused; 5 out of time.",
+    epilog="Exit codes: 0 done, and all is well; 1 something is not ready, or a verdict is bad; 2 wrong usage;"
+    " 3 no stack, credentials or permission; 4 refused; 5 out of time, or AWS did not answer; 130 Ctrl-C.",
 )
 @click.version_option(VERSION, prog_name="hangdump")
 def cli() -> None:
@@ -39,4 +41,8 @@ for _each in (status, fleet, why, enrol, interrupt, incidents, incident, dump, i
 
 def main() -> NoReturn:
     """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows ASCII alone still shows a name.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     cli.main(prog_name="hangdump")

@@ -21,6 +21,14 @@ _CONFIG = Config(
     user_agent_extra=f"hangdump/{VERSION}",
 )
 
+_PAGE_SIZES = {
+    "describe_alarms": 100,
+    "describe_instance_information": 50,
+    "describe_instances": 1000,
+    "describe_volumes": 500,
+    "list_service_quotas": 100,
+}
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -53,5 +61,8 @@ class Aws:
         return self._clients[service]
 
     def pages(self, service: str, operation: str, **parameters: Any) -> Any:
-        """The pages of a paginated call."""
+        """The pages of a paginated call, as large as the service allows."""
+        # EC2 takes no size of a page beside ids.
+        if operation in _PAGE_SIZES and "InstanceIds" not in parameters:
+            parameters.setdefault("PaginationConfig", {"PageSize": _PAGE_SIZES[operation]})
         return self.client(service).get_paginator(operation).paginate(**parameters)

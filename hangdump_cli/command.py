@@ -1,5 +1,6 @@
 """What every command has: the global options, and one way to end."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,26 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
             setattr(run, name, value)
 
     return callback
+
+
+def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
+    # Not click.FloatRange, which lets nan pass.
+    if not 0 <= value < math.inf:
+        raise click.BadParameter("give minutes, 0 or more")
+    return value
+
+
+def timeout_option(minutes: float) -> Callable[[Any], Any]:
+    """How long a command follows what it started."""
+    return click.option(
+        "--timeout",
+        type=float,
+        default=minutes,
+        show_default=True,
+        metavar="MINUTES",
+        callback=_finite,
+        help="Wait no longer, and end with 5. The execution goes on.",
+    )
 
 
 def global_options() -> list[click.Option]:
@@ -67,6 +88,16 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params.extend(global_options())
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Notes its name for an error's document."""
+        ctx.ensure_object(Invocation).command = _command_of(ctx)
+        return super().invoke(ctx)
+
+
+def _command_of(context: click.Context) -> str:
+    """`dump get`"""
+    return context.command_path.partition(" ")[2]
+
 
 class Group(click.Group):
     """Ends every command with an exit code, and every error with two lines or a JSON document."""
@@ -106,9 +137,14 @@ def _run(command: Callable[[], Any], run: Invocation, arguments: Sequence[str]) 
         # Its option may be the one that was not read yet.
         run.is_json = run.is_json or "--json" in arguments
         where = error.ctx.command_path if error.ctx else "hangdump"
+        run.command = _command_of(error.ctx) if error.ctx else ""
         failed = CommandFailed(
             error.format_message(), f"See `{where} --help`.", name="WrongUsage", exit_code=Exit.USAGE
         )
+    except (KeyboardInterrupt, click.Abort):
+        # Before or after the command itself.
+        run.output.note("Interrupted.")
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader closed the pipe: `hangdump fleet | head`. The interpreter's own flush must find nothing to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -118,7 +154,7 @@ def _run(command: Callable[[], Any], run: Invocation, arguments: Sequence[str]) 
         if explained is None:
             raise
         failed = explained
-    run.output.fail(failed)
+    run.output.fail(failed, run.command)
     return failed.exit
 
 

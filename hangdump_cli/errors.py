@@ -46,6 +46,12 @@ class StackNotFound(CommandFailed):
     exit_code = Exit.NO_ACCESS
 
 
+class StackParameterUnreadable(CommandFailed):
+    """Somebody else wrote the parameter that describes the stack."""
+
+    exit_code = Exit.NO_ACCESS
+
+
 class StackTooOld(CommandFailed):
     """The stack lacks something that the command needs."""
 
@@ -84,11 +90,15 @@ _BAD_CREDENTIALS = {
     *("UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException", "InvalidAccessKeyId"),
     *("MissingAuthenticationToken", "MissingAuthenticationTokenException", "IncompleteSignature", "OptInRequired"),
 }
+# Those of botocore's own retries (botocore/retries/standard.py), and what services answer when they are ill.
 _BUSY = {
-    *("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown"),
-    *("ProvisionedThroughputExceededException", "RequestThrottled", "ServiceUnavailable", "InternalError"),
-    *("InternalFailure", "InternalServerError", "500", "503"),
+    *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottledException", "RequestThrottled"),
+    *("TooManyRequestsException", "ProvisionedThroughputExceededException", "TransactionInProgressException"),
+    *("RequestLimitExceeded", "BandwidthLimitExceeded", "PriorRequestNotComplete", "EC2ThrottledException", "SlowDown"),
+    *("RequestTimeout", "RequestTimeoutException", "ServiceUnavailable", "ServiceUnavailableException", "Unavailable"),
+    *("InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "500", "503"),
 }
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 
 def explain(error: BaseException, *, region: str = "") -> CommandFailed | None:
@@ -100,7 +110,10 @@ def explain(error: BaseException, *, region: str = "") -> CommandFailed | None:
     if isinstance(error, aws.BotoCoreError):
         return _explain_no_answer(error, region)
     if isinstance(error, UserError):
-        return CommandFailed(str(error), "See docs/analysis.md.", name=type(error).__name__)
+        # `dump get` words what AWS refused; it is refused all the same.
+        refused = explain(error.__cause__) if isinstance(error.__cause__, aws.ClientError) else None
+        code = refused.exit if refused else Exit.NOT_GOOD
+        return CommandFailed(str(error), "See docs/analysis.md.", name=type(error).__name__, exit_code=code)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return CommandFailed(f"{where}{error.strerror}.", "Mend it, then run the command again.", name="SystemError")
@@ -110,6 +123,14 @@ def explain(error: BaseException, *, region: str = "") -> CommandFailed | None:
 def code_of(error: aws.ClientError) -> str:
     """AccessDenied, ParameterNotFound, …"""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may be answered later."""
+    if isinstance(error, aws.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code_of(error) in _BUSY or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+    return isinstance(error, aws.HTTPClientError | aws.ConnectionError)
 
 
 def _explain_answer(error: aws.ClientError) -> CommandFailed:
@@ -130,10 +151,10 @@ def _explain_answer(error: aws.ClientError) -> CommandFailed:
             name="CredentialsRefused",
             exit_code=Exit.NO_ACCESS,
         )
-    if code in _BUSY:
+    if is_transient(error):
         return CommandFailed(
             f"AWS did not answer {operation} in all attempts: {code}: {message}",
-            "Wait a minute, then run it again. Nothing was half done: each step can be repeated.",
+            "Wait a minute, then run it again: each step can be repeated.",
             name="AwsUnavailable",
             exit_code=Exit.OUT_OF_TIME,
         )
@@ -160,7 +181,9 @@ def _explain_no_answer(error: aws.BotoCoreError, region: str) -> CommandFailed:
             return CommandFailed(happened, _LOG_IN, name=name, exit_code=Exit.NO_ACCESS)
     if isinstance(error, aws.NoRegionError):
         return no_region()
-    if isinstance(error, aws.HTTPClientError | aws.ConnectionError):
+    if isinstance(error, aws.InvalidRegionError):
+        return CommandFailed(str(error), "Give --region eu-central-1.", name="InvalidRegion", exit_code=Exit.USAGE)
+    if is_transient(error):
         return CommandFailed(
             f"AWS cannot be reached: {error}",
             f"Check the network, the proxy (HTTPS_PROXY) and the Region {region or '(none)'}; `hangdump doctor` tries"

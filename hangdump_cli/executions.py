@@ -2,15 +2,16 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from hangdump_cli.aws import Aws, Clock
-from hangdump_cli.errors import OutOfTime, code_of
+from hangdump_cli.errors import CommandFailed, OutOfTime, code_of, explain, is_transient
 from hangdump_cli.output import Progress
 from lambdas.runtime import moment
 
@@ -31,6 +32,14 @@ class Finding:
     severity: str
     observed: str
     remedy: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution that runs."""
+
+    arn: str
+    started_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,22 +95,54 @@ def describe(aws: Aws, arn: str) -> Ended:
 
 def follow(aws: Aws, arn: str, *, clock: Clock, progress: Progress, timeout_seconds: float) -> Ended:
     """Its end. Raises OutOfTime; Ctrl-C ends only the waiting, and says so."""
-    goes_on = f"The execution goes on: {arn}"
     deadline = clock.now().timestamp() + timeout_seconds
-    try:
+    with naming(f"The execution goes on: {arn}"):
         while True:
-            seen = describe(aws, arn)
-            if seen.status != RUNNING:
-                return seen
+            try:
+                seen = describe(aws, arn)
+                if seen.status != RUNNING:
+                    return seen
+                progress.step(current_state(aws, arn) or "starting")
+            except (ClientError, BotoCoreError) as error:
+                # The execution does not notice that nobody can ask.
+                if not is_transient(error):
+                    raise
+                progress.step("AWS does not answer")
             if clock.now().timestamp() >= deadline:
                 raise OutOfTime(
-                    f"It has not ended after {timeout_seconds / 60:.0f} min. {goes_on}",
-                    f"See `hangdump why {seen.given.get('instanceId', 'INSTANCE')}` later, or give a longer --timeout.",
+                    "It has not ended in time.",
+                    "See `hangdump why INSTANCE` later, or give a longer --timeout.",
                 )
-            progress.step(current_state(aws, arn) or "starting")
             clock.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def naming(started: str) -> Iterator[None]:
+    """Whatever ends the command names what it has started."""
+    try:
+        yield
+    except (CommandFailed, ClientError, BotoCoreError) as error:
+        known = explain(error)
+        if known is None:
+            raise
+        raise CommandFailed(
+            f"{known.happened} {started}", known.next_step, name=known.name, exit_code=known.exit
+        ) from error
     except KeyboardInterrupt as cut:
-        cut.add_note(goes_on)
+        cut.add_note(started)
+        raise
+
+
+@contextmanager
+def naming_all(started: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """The same of Ctrl-C alone, for many."""
+    try:
+        yield
+    except KeyboardInterrupt as cut:
+        if others := started():
+            cut.add_note(
+                f"So do: {', '.join(others)}" if getattr(cut, "__notes__", ()) else f"Started: {', '.join(others)}"
+            )
         raise
 
 
@@ -121,12 +162,20 @@ def current_state(aws: Aws, arn: str) -> str:
     return ""
 
 
-def last_of_each(aws: Aws, machine_arn: str, instance_ids: Sequence[str]) -> dict[str, Ended]:
-    """The last execution of a state machine for each instance, among the last 300. Step Functions keeps 90 days."""
-    missing, described = set(instance_ids), 0
+@dataclass(frozen=True)
+class LastExecutions:
+    """The last execution for each instance. is_complete: an instance without one has none in 90 days."""
+
+    found: Mapping[str, Ended] = field(default_factory=dict)
+    is_complete: bool = True
+
+
+def last_of_each(aws: Aws, machine_arn: str, instance_ids: Sequence[str]) -> LastExecutions:
+    """Looks at the last 300 executions of a state machine. Step Functions keeps 90 days."""
+    missing, listed, described = set(instance_ids), 0, 0
     found: dict[str, Ended] = {}
     if not missing:
-        return found
+        return LastExecutions()
     pages = aws.pages(
         "stepfunctions",
         "list_executions",
@@ -137,6 +186,7 @@ def last_of_each(aws: Aws, machine_arn: str, instance_ids: Sequence[str]) -> dic
         in_name = _INSTANCE_ID.search(each["name"])
         if not missing or described >= _MOST_DESCRIBED:
             break
+        listed += 1
         if in_name and in_name[0] not in missing:
             continue
         described += 1
@@ -145,15 +195,25 @@ def last_of_each(aws: Aws, machine_arn: str, instance_ids: Sequence[str]) -> dic
         if instance_id in missing:
             missing.discard(instance_id)
             found[instance_id] = seen
-    return found
+    return LastExecutions(found, described < _MOST_DESCRIBED and listed < _MOST_LISTED)
 
 
-def running(aws: Aws, machine_arn: str) -> int:
-    """How many executions run; 100 at most are counted."""
-    listed = aws.client("stepfunctions").list_executions(
-        stateMachineArn=machine_arn, statusFilter=RUNNING, maxResults=100
+def running(aws: Aws, machine_arn: str) -> dict[str, Run]:
+    """The executions that run, by their instances; an execution that names none is described. 300 at most."""
+    pages = aws.pages(
+        "stepfunctions",
+        "list_executions",
+        stateMachineArn=machine_arn,
+        statusFilter=RUNNING,
+        PaginationConfig={"PageSize": 100, "MaxItems": _MOST_LISTED},
     )
-    return len(listed["executions"])
+    found: dict[str, Run] = {}
+    for each in (each for page in pages for each in page["executions"]):
+        in_name = _INSTANCE_ID.search(each["name"])
+        instance_id = in_name[0] if in_name else describe(aws, each["executionArn"]).given.get("instanceId")
+        # Without an instance it is a rescue's, or fails at once.
+        found.setdefault(str(instance_id or each["name"]), Run(each["executionArn"], each["startDate"]))
+    return found
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

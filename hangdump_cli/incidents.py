@@ -5,18 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hangdump_cli.advice import next_step
 from hangdump_cli.aws import Aws
 from hangdump_cli.stack import Stack
 from lambdas.incident.index_fields import ALL, BY_TIME, LISTED_UNDER
 from lambdas.runtime import moment
 from lambdas.runtime.links import console_link, uri
-from lambdas.runtime.refusal_advice import next_step
 from lambdas.runtime.stack_parameter import Output
 
 # With these the verified vmcore is in the bucket. lambdas.incident.record has them with pydantic; a test compares.
 GOOD_VERDICTS = ("captured", "rescued")
 REFUSALS = ("refused", "unsupported")
 _PAGE = 100
+# For those of one instance: the index is by time.
+MOST_SEARCHED = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +38,16 @@ class Incident:
     crash_class: str = ""
     sentence: str = ""
     kernel: str = ""
+    execution_arn: str = ""
     account_id: str = ""
     region: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     timeline: tuple[Mapping[str, str], ...] = ()
 
     @property
-    def is_bad(self) -> bool:
-        """Whether it ended without a vmcore in the bucket."""
-        return self.verdict not in ("", *GOOD_VERDICTS)
+    def is_good(self) -> bool:
+        """Whether it ended with a verified vmcore in the bucket."""
+        return self.verdict in GOOD_VERDICTS
 
     @property
     def words(self) -> str:
@@ -57,7 +60,7 @@ class Incident:
     def next_step(self) -> str:
         """What to do about it; "" if nothing is known."""
         if self.verdict in REFUSALS:
-            return next_step(self.reason)
+            return next_step(self.reason, self.instance_id)
         if self.keys.get("vmcore"):
             return f"hangdump dump get {self.incident_id}"
         return ""
@@ -98,7 +101,7 @@ def newest(aws: Aws, stack: Stack, *, most: int, instance_id: str = "") -> list[
         ExpressionAttributeNames={"#key": LISTED_UNDER},
         ExpressionAttributeValues={":value": {"S": ALL}},
         ScanIndexForward=False,
-        PaginationConfig={"PageSize": _PAGE, "MaxItems": 500 if instance_id else most},
+        PaginationConfig={"PageSize": _PAGE, "MaxItems": MOST_SEARCHED if instance_id else most},
     )
     found: list[Incident] = []
     for page in pages:
@@ -144,6 +147,7 @@ def parse(item: Mapping[str, Any]) -> Incident:
         crash_class=text("crashClass"),
         sentence=text("sentence"),
         kernel=text("kernel") or str(evidence.get("readyKernel", "")),
+        execution_arn=text("executionArn"),
         account_id=text("accountId"),
         region=text("region"),
         keys={name: str(key) for name, key in keys.items()},

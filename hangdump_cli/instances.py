@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hangdump_cli.aws import Aws
-from hangdump_cli.errors import NotFound, code_of
+from hangdump_cli.errors import CommandFailed, Exit, NotFound, code_of
 from lambdas.runtime.errors import InstanceNotFound
 from lambdas.runtime.tags import (
     AUTO_SCALING_GROUP_TAG,
@@ -17,6 +17,7 @@ from lambdas.runtime.tags import (
     ENROLLED_TAG,
     OWNER_TAG,
     READY_KERNEL_TAG,
+    hang_alarm_name,
     is_enrolled,
     ready_epoch,
 )
@@ -86,6 +87,9 @@ class Volume:
     size_gib: int
     state: str
     attached_to: str = ""
+    zone: str = ""
+    is_encrypted: bool = True
+    is_leaving: bool = False
 
     def __str__(self) -> str:
         free = "" if self.attached_to else f", {self.state}"
@@ -102,13 +106,18 @@ class Checks:
 
 
 def require_id(text: str) -> str:
-    """Raises NotFound for what is no instance's id."""
+    """Raises CommandFailed for what is no instance's id."""
     if not _INSTANCE_ID.fullmatch(text):
-        raise NotFound(f"{text} is no instance id.", "One looks like i-0123456789abcdef0.", name="InvalidInstanceId")
+        raise CommandFailed(
+            f"{text} is no instance id.",
+            "One looks like i-0123456789abcdef0.",
+            name="InvalidInstanceId",
+            exit_code=Exit.USAGE,
+        )
     return text
 
 
-def enrolled(aws: Aws) -> list[Instance]:
+def enrolled(aws: Aws, *, with_pings: bool = True) -> list[Instance]:
     """All enrolled instances that are not terminated, by name."""
     states = ["pending", "running", "stopping", "stopped", "shutting-down"]
     filters = [
@@ -116,7 +125,7 @@ def enrolled(aws: Aws) -> list[Instance]:
         {"Name": "instance-state-name", "Values": states},
     ]
     found = [_instance(each) for page in aws.pages("ec2", "describe_instances", Filters=filters) for each in _of(page)]
-    return sorted(_with_pings(aws, found), key=lambda each: (each.name, each.instance_id))
+    return sorted(_with_pings(aws, found) if with_pings else found, key=lambda each: (each.name, each.instance_id))
 
 
 def named(aws: Aws, instance_ids: Sequence[str]) -> list[Instance]:
@@ -124,7 +133,9 @@ def named(aws: Aws, instance_ids: Sequence[str]) -> list[Instance]:
     for each in instance_ids:
         require_id(each)
     try:
-        pages = list(aws.pages("ec2", "describe_instances", InstanceIds=list(instance_ids)))
+        pages = [
+            page for chunk in chunks(instance_ids) for page in aws.pages("ec2", "describe_instances", InstanceIds=chunk)
+        ]
     except ClientError as error:
         if not code_of(error).startswith("InvalidInstanceID"):
             raise
@@ -133,7 +144,13 @@ def named(aws: Aws, instance_ids: Sequence[str]) -> list[Instance]:
     found = {
         each.instance_id: each for each in _with_pings(aws, [_instance(one) for page in pages for one in _of(page)])
     }
-    return [found[each] for each in dict.fromkeys(instance_ids)]
+    wanted = list(dict.fromkeys(instance_ids))
+    if missing := [each for each in wanted if each not in found]:
+        # DescribeInstances is consistent only after a while.
+        raise NotFound(
+            f"EC2 does not show {', '.join(missing)}.", InstanceNotFound.next_step, name=InstanceNotFound.__name__
+        )
+    return [found[each] for each in wanted]
 
 
 def types(aws: Aws, instances: Sequence[Instance]) -> dict[str, InstanceType]:
@@ -145,7 +162,7 @@ def types(aws: Aws, instances: Sequence[Instance]) -> dict[str, InstanceType]:
             tuple(each.get("ProcessorInfo", {}).get("SupportedArchitectures", [])),
             each.get("MemoryInfo", {}).get("SizeInMiB", 0),
         )
-        for chunk in _chunks(wanted)
+        for chunk in chunks(wanted)
         for each in aws.client("ec2").describe_instance_types(InstanceTypes=chunk)["InstanceTypes"]
     }
 
@@ -154,13 +171,11 @@ def dump_volumes(aws: Aws, instance_ids: Sequence[str] = ()) -> dict[str, list[V
     """The dump volumes of these instances, or of all; by instance."""
     name = f"tag:{OWNER_TAG}" if instance_ids else "tag-key"
     found: dict[str, list[Volume]] = {}
-    for chunk in _chunks(list(instance_ids) or [OWNER_TAG]):
+    for chunk in chunks(list(instance_ids) or [OWNER_TAG]):
         for page in aws.pages("ec2", "describe_volumes", Filters=[{"Name": name, "Values": chunk}]):
             for each in page["Volumes"]:
                 owner = next(tag["Value"] for tag in each["Tags"] if tag["Key"] == OWNER_TAG)
-                attached = [one["InstanceId"] for one in each.get("Attachments", []) if one.get("InstanceId")]
-                volume = Volume(each["VolumeId"], each["Size"], each["State"], attached[0] if attached else "")
-                found.setdefault(owner, []).append(volume)
+                found.setdefault(owner, []).append(_volume(each))
     return found
 
 
@@ -174,6 +189,27 @@ def checks(aws: Aws, instance_id: str) -> Checks | None:
             each.get("AttachedEbsStatus", {}).get("Status", "not-applicable"),
         )
     return None
+
+
+def hang_alarms(aws: Aws, instance_id: str = "i-") -> set[str]:
+    """The names of the hang alarms of an instance, or of all."""
+    prefix = hang_alarm_name(instance_id)
+    pages = aws.pages("cloudwatch", "describe_alarms", AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+    return {each["AlarmName"] for page in pages for each in page["MetricAlarms"]}
+
+
+def _volume(each: Mapping[str, Any]) -> Volume:
+    # gp3 has no Multi-Attach: there is one attachment at most.
+    attachment = each["Attachments"][0] if each.get("Attachments") else {}
+    return Volume(
+        each["VolumeId"],
+        each["Size"],
+        each["State"],
+        attached_to=attachment.get("InstanceId", ""),
+        zone=each["AvailabilityZone"],
+        is_encrypted=each.get("Encrypted", False),
+        is_leaving=attachment.get("State") == "detaching",
+    )
 
 
 def _of(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -195,7 +231,7 @@ def _instance(each: Mapping[str, Any]) -> Instance:
 
 def _with_pings(aws: Aws, instances: Sequence[Instance]) -> list[Instance]:
     pings: dict[str, Mapping[str, Any]] = {}
-    for chunk in _chunks([each.instance_id for each in instances]):
+    for chunk in chunks([each.instance_id for each in instances]):
         filters = [{"Key": "InstanceIds", "Values": chunk}]
         for page in aws.pages("ssm", "describe_instance_information", Filters=filters):
             pings |= {each["InstanceId"]: each for each in page["InstanceInformationList"]}
@@ -208,6 +244,7 @@ def _with_ping(instance: Instance, ping: Mapping[str, Any]) -> Instance:
     return Instance(**{**known, "last_ping_at": ping.get("LastPingDateTime")})
 
 
-def _chunks(values: Sequence[str]) -> Iterator[list[str]]:
+def chunks(values: Sequence[str]) -> Iterator[list[str]]:
+    """As many values as one call takes."""
     for start in range(0, len(values), _VALUES_A_CALL):
         yield list(values[start : start + _VALUES_A_CALL])

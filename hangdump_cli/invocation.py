@@ -12,6 +12,8 @@ from hangdump_cli.stack import Stack, find_stack
 class Invocation:
     """The options may stand before and behind the command's name."""
 
+    # Of the command that runs: `dump get`.
+    command: str = ""
     is_json: bool = False
     region: str = ""
     profile: str = ""

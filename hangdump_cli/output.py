@@ -14,6 +14,7 @@ from rich.theme import Theme
 
 from hangdump_cli.errors import CommandFailed
 from hangdump_cli.text import Block, lay_out
+from lambdas.runtime import moment
 from lambdas.runtime.visible_text import visible_line
 
 # Of every answer with --json. A new field does not change it; a removed or changed one does.
@@ -66,10 +67,11 @@ class Output:
         for line in lay_out(blocks):
             self._out.print(line, markup=False, emoji=False, crop=False)
 
-    def fail(self, error: CommandFailed) -> None:
+    def fail(self, error: CommandFailed, command: str) -> None:
         """Prints an error: two lines on standard error, or the document in the answer's place."""
         if self.is_json:
-            document = {"error": error.name, "message": error.happened, "next": error.next_step}
+            content = {"error": error.name, "message": error.happened, "next": error.next_step}
+            document = {"schemaVersion": JSON_SCHEMA_VERSION, "command": command, **content}
             print(json.dumps(document, indent=2), file=sys.stdout, flush=True)
             return
         self.note(f"{error.name}: {error.happened}")
@@ -78,6 +80,15 @@ class Output:
     def note(self, text: str) -> None:
         """One line on standard error."""
         self._err.print(visible_line(text), markup=False, emoji=False, highlight=False, crop=False)
+
+    @contextmanager
+    def busy(self, title: str) -> Iterator[None]:
+        """For a work of seconds: shown on a terminal only."""
+        if not self._err.is_terminal or self.is_json:
+            yield
+            return
+        with self._err.status(title):
+            yield
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:
@@ -92,5 +103,6 @@ class Output:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        # botocore gives the time of the machine's own zone.
+        return moment.iso(value)
     raise TypeError(f"{type(value).__name__} in an answer")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hangdump_cli.advice import by_command
 from hangdump_cli.instances import Instance, InstanceType, Volume
 from hangdump_cli.quotas import Quota
 from lambdas.provision.volume_size import LEAST_MEMORY_MIB, plan_size_gib
@@ -57,8 +58,8 @@ class Plan:
     @property
     def is_possible(self) -> bool:
         """Whether no instance is refused and no known quota is too small."""
-        return not any(each.obstacle for each in self.enrolments) and all(
-            quota.has_room(more) is not False for quota, more in self.quotas
+        return not any(each.obstacle for each in self.enrolments) and not any(
+            quota.stops(more) for quota, more in self.quotas
         )
 
 
@@ -71,8 +72,6 @@ def enrol(
     is_reboot_wanted: bool,
 ) -> Enrolment:
     """The plan for one instance, as plan_dump_volume will make it."""
-    attached = next((each for each in volumes if each.attached_to == instance.instance_id), None)
-    kept = attached or next((each for each in volumes if each.state == "available"), None)
     size = plan_size_gib(
         kind.memory_mib,
         sizing=settings.dump_volume_sizing,
@@ -80,7 +79,8 @@ def enrol(
         minimum_gib=settings.minimum_dump_volume_gib,
         dump_level=settings.dump_level,
     )
-    obstacle = _obstacle(instance, kind)
+    kept, unfit = _kept(instance, volumes, size)
+    obstacle = _obstacle(instance, kind) or unfit
     return Enrolment(
         instance=instance,
         kept=kept,
@@ -88,7 +88,7 @@ def enrol(
         is_measured=settings.dump_volume_sizing == "measured",
         reboot=_reboot(instance, is_allowed=is_reboot_wanted or settings.allow_reboot),
         obstacle=obstacle.__name__ if obstacle else "",
-        next_step=obstacle.next_step if obstacle else "",
+        next_step=by_command(obstacle.next_step, instance.instance_id) if obstacle else "",
     )
 
 
@@ -113,11 +113,29 @@ def _obstacle(instance: Instance, kind: InstanceType) -> type[errors.HangdumpErr
     return next((error for is_true, error in refusals if is_true), None)
 
 
+def _kept(
+    instance: Instance, volumes: Sequence[Volume], size_gib: int
+) -> tuple[Volume | None, type[errors.HangdumpError] | None]:
+    """The volume that choose_volume would take, or its refusal. It also asks the table whose the volume is."""
+    present = [each for each in volumes if each.state not in ("deleting", "deleted", "error")]
+    fit = [each for each in present if each.is_encrypted and each.size_gib >= size_gib]
+    attached = [each for each in present if each.attached_to == instance.instance_id and not each.is_leaving]
+    if attached:
+        kept = next((each for each in attached if each in fit), None)
+        return kept, None if kept else errors.DumpVolumeUnfit
+    free = [each for each in present if each.state in ("available", "creating") and each.zone == instance.zone]
+    if present and not free:
+        return None, errors.DumpVolumeElsewhere
+    usable = [each for each in free if each in fit]
+    if len(usable) > 1:
+        return None, errors.SeveralDumpVolumes
+    return next(iter(usable), None), None
+
+
 def _reboot(instance: Instance, *, is_allowed: bool) -> str:
-    if instance.is_marked_ready:
-        return "none"
     if not is_allowed:
-        return "yours, if kdump needs memory"
-    if instance.group:
-        return f"one, unless it is in service in {instance.group}"
-    return "one, if kdump needs memory"
+        return "none" if instance.is_marked_ready else "yours, if kdump needs memory"
+    one = f"one, unless it is in service in {instance.group}" if instance.group else "one"
+    if instance.is_marked_ready:
+        return f"none, if nothing changed; else {one}"
+    return one if instance.group else "one, if kdump needs memory"

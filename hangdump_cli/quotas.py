@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's
 
 from hangdump_cli.aws import Aws
 from hangdump_cli.errors import code_of
@@ -24,10 +24,16 @@ class Quota:
     name: str
     used: float
     limit: float | None
+    # False: it was found by its name, and may be another one.
+    is_certain: bool = True
 
     def has_room(self, more: float) -> bool | None:
         """None: nobody knows."""
         return None if self.limit is None else self.used + more <= self.limit
+
+    def stops(self, more: float) -> bool:
+        """Whether there is surely no room."""
+        return self.is_certain and self.has_room(more) is False
 
     def __str__(self) -> str:
         limit = "an unknown limit" if self.limit is None else f"{self.limit:,.0f}"
@@ -44,7 +50,7 @@ def read_quotas(aws: Aws) -> dict[str, Quota]:
     service, code = _GP3_TIB
     return {
         "gp3": Quota("TiB of gp3 volumes", gib / 1024, _limit(aws, service, lambda each: each["QuotaCode"] == code)),
-        "alarms": Quota("CloudWatch alarms", float(alarms), _limit(aws, "monitoring", _is_of_alarms)),
+        "alarms": Quota("CloudWatch alarms", float(alarms), _limit(aws, "monitoring", _is_of_alarms), is_certain=False),
     }
 
 
@@ -62,4 +68,7 @@ def _limit(aws: Aws, service: str, is_wanted: Callable[[dict[str, Any]], bool]) 
         # Not every account and Region has the service; an unknown limit stops nothing.
         if code_of(error) not in ("NoSuchResourceException", "AccessDeniedException"):
             raise
+    except (HTTPClientError, ConnectionError):
+        # Service Quotas has no endpoint in some networks and Regions.
+        return None
     return None

@@ -18,6 +18,12 @@ _OPERATOR = "Ask for the policy in the stack's output OperatorPolicyArn."
 _DUMPS = "Whoever may read dumps needs s3:GetObject and kms:Decrypt: docs/analysis.md."
 # arn:aws:sts::123456789012:assumed-role/operators/alice
 _ASSUMED = re.compile(r"arn:(?P<partition>[^:]+):sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/.*")
+_OTHER_CALLER = "it cannot be told for roles with a path, nor for the root user"
+_CANNOT_BE_TOLD = {
+    "AccessDenied": "iam:SimulatePrincipalPolicy is not granted",
+    "NoSuchEntity": _OTHER_CALLER,
+    "InvalidInput": _OTHER_CALLER,
+}
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,16 @@ def rights(aws: Aws, stack: Stack, caller_arn: str) -> list[Right]:
     ]
 
 
-def simulate(aws: Aws, caller_arn: str, wanted: Sequence[Right]) -> list[tuple[Right, bool | None]]:
-    """Whether each is allowed; None: nobody may ask. Conditions on time, network and organisation are not simulated."""
-    answers: list[tuple[Right, bool | None]] = []
+def simulate(aws: Aws, caller_arn: str, wanted: Sequence[Right]) -> list[tuple[Right, bool | str]]:
+    """Whether each is allowed, or why nobody can tell. Conditions on time, network and organisation are left out."""
+    answers: list[tuple[Right, bool | str]] = []
     for each in wanted:
         try:
             answers.append((each, _is_allowed(aws, _source(caller_arn), each)))
         except ClientError as error:
-            if code_of(error) not in ("AccessDenied", "NoSuchEntity", "InvalidInput"):
+            if code_of(error) not in _CANNOT_BE_TOLD:
                 raise
-            answers.append((each, None))
+            answers.append((each, _CANNOT_BE_TOLD[code_of(error)]))
     return answers
 
 

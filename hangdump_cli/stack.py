@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hangdump_cli.aws import Aws
-from hangdump_cli.errors import CommandFailed, Exit, StackNotFound, StackTooOld, code_of
+from hangdump_cli.errors import CommandFailed, Exit, StackNotFound, StackParameterUnreadable, StackTooOld, code_of
 from lambdas.runtime.stack_parameter import SCHEMA_VERSION, STACK_PARAMETER, Output, StackSettings
 from lambdas.runtime.tags import STACK
 
@@ -50,7 +50,7 @@ def find_stack(aws: Aws, name: str) -> Stack:
 
 def parse(text: str) -> Stack:
     """The parameter's JSON. Raises CommandFailed when a newer stack wrote it."""
-    content: dict[str, Any] = json.loads(text)
+    content = _content(text)
     if content["schemaVersion"] > SCHEMA_VERSION:
         raise CommandFailed(
             f"The stack {content['stackName']} is newer than this hangdump: it has version {content['version']}.",
@@ -60,9 +60,23 @@ def parse(text: str) -> Stack:
         )
     try:
         settings = StackSettings.read(content["settings"])
-    except KeyError:
+    except (KeyError, TypeError):
         settings = None
     return Stack(name=content["stackName"], version=content["version"], outputs=content["outputs"], settings=settings)
+
+
+def _content(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    wanted = {"schemaVersion": int, "version": str, "stackName": str, "outputs": dict, "settings": dict}
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), kind) for name, kind in wanted.items()):
+        raise StackParameterUnreadable(
+            f"The parameter {STACK_PARAMETER} does not describe a stack: {text}",
+            "Deploy the stack again, which writes it, or name the stack with --stack.",
+        )
+    return content
 
 
 def _read_parameter(aws: Aws, *, is_required: bool) -> Stack | None:
@@ -72,7 +86,12 @@ def _read_parameter(aws: Aws, *, is_required: bool) -> Stack | None:
         if code_of(error) == "ParameterNotFound" or not is_required:
             return None
         raise
-    return parse(text)
+    try:
+        return parse(text)
+    except StackParameterUnreadable:
+        if is_required:
+            raise
+        return None
 
 
 def _from_outputs(aws: Aws, name: str) -> Stack:

@@ -5,12 +5,14 @@ Words of a host, a tag or an alarm stay within their cell: a control character c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from lambdas.runtime.moment import duration
-from lambdas.runtime.visible_text import one_line
+from lambdas.runtime.visible_text import clip, one_line, visible
 
 _LONGEST_CELL = 300
+_LONGEST_LINE = 1000
+_LONGEST_NAME = 40
 _GAP = "  "
 
 
@@ -45,7 +47,7 @@ def lay_out(blocks: Sequence[Block]) -> list[str]:
     lines: list[str] = []
     for block in blocks:
         if isinstance(block, str):
-            lines.extend(block.split("\n"))
+            lines.extend(clip(visible(line), _LONGEST_LINE) for line in block.split("\n"))
         elif isinstance(block, Table):
             lines.extend(_table(block))
         elif isinstance(block, Advice):
@@ -64,7 +66,7 @@ def _table(table: Table) -> list[str]:
 
 
 def _fields(fields: Fields) -> list[str]:
-    present = {name: cell(value) for name, value in fields.values.items() if value not in (None, "", ())}
+    present = {cell(name): cell(value) for name, value in fields.values.items() if value not in (None, "", ())}
     width = max((len(name) for name in present), default=0)
     return [f"{name.ljust(width)}{_GAP}{value}" for name, value in present.items()]
 
@@ -83,9 +85,15 @@ def cell(value: object) -> str:
     return one_line(str(value), _LONGEST_CELL)
 
 
+def short_name(name: str) -> str:
+    """The name of an instance, for a table: a tag's value has up to 256 characters."""
+    return one_line(name, _LONGEST_NAME)
+
+
 def moment_of(at: datetime | None) -> str:
     """2026-11-30 02:41 UTC"""
-    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
+    # botocore gives the time of the machine's own zone.
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else ""
 
 
 def ago(at: datetime | None, now: datetime) -> str:

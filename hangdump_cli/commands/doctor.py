@@ -57,7 +57,8 @@ def doctor(run: Invocation) -> int:
     rows = [(each.result, each.name, each.detail, each.next_step) for each in found]
     content = {
         "checks": [
-            {"name": each.name, "result": each.result, "detail": each.detail, "next": each.next_step} for each in found
+            {"name": each.name, "result": each.result.lower(), "detail": each.detail, "next": each.next_step}
+            for each in found
         ]
     }
     run.output.answer("doctor", content, [Table(("", "CHECK", "FOUND", "NEXT"), rows)])
@@ -82,7 +83,14 @@ def _checks(run: Invocation) -> Iterator[Check]:
     yield from _attempt("kill switch", lambda: read_interrupts(aws), aws=aws)
     fleet = yield from _reads(aws, stack)
     yield from _attempt("S3 endpoint", lambda: _reach_bucket(aws, stack), aws=aws)
-    yield from _writes(aws, stack, identity["Arn"])
+    arn = identity["Arn"]
+    answers = yield from _attempt(
+        "permissions",
+        lambda: simulate(aws, arn, rights(aws, stack, arn)),
+        aws=aws,
+        say=lambda each: f"{len(each)} asked",
+    )
+    yield from (_right(right, is_allowed) for right, is_allowed in answers or ())
     if fleet is not None:
         yield _agents(fleet)
     yield from _quotas(aws)
@@ -151,7 +159,7 @@ def _reads(aws: Aws, stack: Stack) -> Generator[Check, None, list[instances.Inst
         "Step Functions",
         lambda: executions.running(aws, stack[Output.PROVISION_DUMP_VOLUME]),
         aws=aws,
-        say=lambda each: f"{each} provisionings run",
+        say=lambda each: f"{len(each)} provisionings run",
     )
     return fleet
 
@@ -166,17 +174,12 @@ def _reach_bucket(aws: Aws, stack: Stack) -> str:
     return "reached"
 
 
-def _writes(aws: Aws, stack: Stack, arn: str) -> Iterator[Check]:
-    for right, is_allowed in simulate(aws, arn, rights(aws, stack, arn)):
-        yield _right(right, is_allowed)
-
-
-def _right(right: Right, is_allowed: bool | None) -> Check:
+def _right(right: Right, is_allowed: bool | str) -> Check:
     name = f"may {right.purpose}"
-    if is_allowed:
+    if is_allowed is True:
         return Check(name, Result.OK, "yes")
-    if is_allowed is None:
-        return Check(name, Result.NOTE, "unknown: iam:SimulatePrincipalPolicy is not granted", "Try it.")
+    if is_allowed:
+        return Check(name, Result.NOTE, f"unknown: {is_allowed}", "Ask an administrator.")
     return Check(name, Result.NOTE, f"no: {right.action} is denied", right.next_step)
 
 
@@ -192,6 +195,8 @@ def _quotas(aws: Aws) -> Iterator[Check]:
     for quota in (found or {}).values():
         if quota.limit is None:
             yield Check(f"quota: {quota.name}", Result.NOTE, str(quota), "See Service Quotas in the console.")
+        elif quota.used >= _NEARLY_FULL * quota.limit and not quota.is_certain:
+            yield Check(f"quota: {quota.name}", Result.NOTE, str(quota), "Compare it with Service Quotas.")
         elif quota.used >= _NEARLY_FULL * quota.limit:
             yield Check(f"quota: {quota.name}", Result.FAIL, str(quota), "Ask for more in Service Quotas.")
         else:

@@ -8,17 +8,19 @@ from pathlib import Path
 import click
 
 from analysis.fetch_vmcore import download, find_vmcore, require_incident_id
-from hangdump_cli.command import Command, interruptible
+from hangdump_cli.command import Command, global_options, interruptible
 from hangdump_cli.errors import CommandFailed, Exit
 from hangdump_cli.invocation import Invocation
 from lambdas.runtime.stack_parameter import Output
 
 _DIRECTORY = click.option(
-    "--directory", type=click.Path(file_okay=False, path_type=Path), help="Where to keep it; default ./ID."
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to make the directory ID; default here.",
 )
 
 
-@click.group(cls=click.Group)
+@click.group(cls=click.Group, params=list(global_options()))
 def dump() -> None:
     """Download a vmcore, or open it. It holds the memory of the instance."""
 
@@ -84,4 +86,4 @@ def _fetch(run: Invocation, incident_id: str, directory: Path | None) -> Path:
             if text.strip():
                 progress.step(text.strip())
 
-        return download(stored, directory or Path.cwd() / incident_id, run.aws.client, say=say)
+        return download(stored, (directory or Path.cwd()) / incident_id, run.aws.client, say=say)

@@ -11,8 +11,8 @@ from hangdump_cli.command import Command, interruptible
 from hangdump_cli.errors import Exit
 from hangdump_cli.instances import Instance, Volume
 from hangdump_cli.invocation import Invocation
-from hangdump_cli.readiness import Readiness, judge
-from hangdump_cli.text import Table
+from hangdump_cli.readiness import Judge, Readiness
+from hangdump_cli.text import Table, short_name
 from lambdas.runtime.stack_parameter import Output
 
 # Enough for the last incident of each instance in most fleets; `why` looks further.
@@ -54,7 +54,8 @@ class Member:
 @interruptible
 def fleet(run: Invocation, *, not_ready: bool) -> int:
     """List the enrolled instances: ready or why not, kernel, dump volume, last incident."""
-    members = read_fleet(run)
+    with run.output.busy("Reading"):
+        members = read_fleet(run)
     shown = [each for each in members if not (not_ready and each.readiness.is_ready)]
     empty = "Every enrolled instance is ready." if members else "No instance is enrolled. Next: hangdump enrol INSTANCE"
     table = Table(("INSTANCE", "NAME", "READY", "KERNEL", "VOLUME", "LAST INCIDENT"), list(map(_row, shown)), empty)
@@ -66,7 +67,14 @@ def read_fleet(run: Invocation) -> list[Member]:
     """Everything about every enrolled instance."""
     aws, stack = run.aws, run.stack
     found = instances.enrolled(aws)
-    unclear = [each.instance_id for each in found if not judge(each, None).is_ready and each.state == "running"]
+    judge = Judge(
+        settings=stack.settings,
+        now=run.clock.now(),
+        alarms=instances.hang_alarms(aws),
+        collections=executions.running(aws, stack[Output.COLLECT_VMCORE]),
+    ).judge
+    # The others do not depend on an execution.
+    unclear = [each.instance_id for each in found if judge(each).code in ("never-provisioned", "agent-not-online")]
     provisionings = executions.last_of_each(aws, stack[Output.PROVISION_DUMP_VOLUME], unclear)
     volumes = instances.dump_volumes(aws)
     last: Mapping[str, str] = {
@@ -77,7 +85,7 @@ def read_fleet(run: Invocation) -> list[Member]:
     return [
         Member(
             each,
-            judge(each, provisionings.get(each.instance_id)),
+            judge(each, provisionings),
             volumes.get(each.instance_id, []),
             last.get(each.instance_id, ""),
         )
@@ -89,7 +97,7 @@ def _row(member: Member) -> tuple[object, ...]:
     words = member.readiness.words
     return (
         member.instance.instance_id,
-        member.instance.name,
+        short_name(member.instance.name),
         words if member.readiness.is_ready else f"not ready: {words}",
         member.instance.kernel,
         member.volume,

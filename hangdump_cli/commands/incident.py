@@ -1,6 +1,6 @@
 """`hangdump incidents` and `hangdump incident ID`: what happened."""
 
-from datetime import datetime
+from typing import Any
 
 import click
 
@@ -12,6 +12,7 @@ from hangdump_cli.incidents import Incident
 from hangdump_cli.instances import require_id
 from hangdump_cli.invocation import Invocation
 from hangdump_cli.text import Block, Fields, Table, moment_of
+from lambdas.runtime import moment
 from lambdas.runtime.stack_parameter import Output
 
 
@@ -25,7 +26,8 @@ def incidents(run: Invocation, *, instance: str, limit: int) -> int:
     if instance:
         require_id(instance)
     listed = records.newest(run.aws, run.stack, most=limit, instance_id=instance)
-    run.output.answer("incidents", {"incidents": [each.as_json() for each in listed]}, [incident_table(listed)])
+    empty = f"No incidents of {instance} among the last {records.MOST_SEARCHED}." if instance else "No incidents."
+    run.output.answer("incidents", {"incidents": [each.as_json() for each in listed]}, [incident_table(listed, empty)])
     return Exit.OK
 
 
@@ -34,7 +36,7 @@ def incidents(run: Invocation, *, instance: str, limit: int) -> int:
 @click.pass_obj
 @interruptible
 def incident(run: Invocation, *, incident_id: str) -> int:
-    """Show one incident: verdict, cause, timeline, links. Ends with 1 if it brought no vmcore."""
+    """Show one incident: verdict, cause, timeline, links. Ends with 1 unless its vmcore is in the bucket."""
     found = records.read(run.aws, run.stack, incident_id)
     if found is None:
         raise NotFound(
@@ -42,18 +44,18 @@ def incident(run: Invocation, *, incident_id: str) -> int:
             "See `hangdump incidents`.",
             name="IncidentNotFound",
         )
-    show(run, found)
-    return Exit.NOT_GOOD if found.is_bad else Exit.OK
+    run.output.answer("incident", incident_json(run, found), incident_blocks(run, found))
+    return Exit.OK if found.is_good else Exit.NOT_GOOD
 
 
-def show(run: Invocation, found: Incident) -> None:
-    """Prints it."""
+def incident_json(run: Invocation, found: Incident) -> dict[str, Any]:
+    """For --json."""
     links = found.links(run.stack[Output.VMCORE_BUCKET])
-    content = {**found.as_json(), "next": found.next_step, "timeline": list(found.timeline), "links": links}
-    run.output.answer("incident", content, _blocks(found, links))
+    return {**found.as_json(), "next": found.next_step, "timeline": list(found.timeline), "links": links}
 
 
-def _blocks(found: Incident, links: dict[str, str]) -> list[Block]:
+def incident_blocks(run: Invocation, found: Incident) -> list[Block]:
+    """The whole incident as text."""
     facts = {
         "Incident": found.incident_id,
         "Instance": found.instance_id,
@@ -62,7 +64,7 @@ def _blocks(found: Incident, links: dict[str, str]) -> list[Block]:
         "Verdict": found.verdict or f"none yet: {found.state}",
         "Cause": found.words,
         "Next": found.next_step,
-        **links,
+        **found.links(run.stack[Output.VMCORE_BUCKET]),
     }
     rows = [(_at(each), each.get("event", ""), each.get("detail", "")) for each in found.timeline]
     return [Fields(facts), "", Table(("AT (UTC)", "EVENT", "DETAIL"), rows, empty="No timeline.")]
@@ -71,6 +73,6 @@ def _blocks(found: Incident, links: dict[str, str]) -> list[Block]:
 def _at(entry: object) -> str:
     text = entry.get("at", "") if isinstance(entry, dict) else ""
     try:
-        return f"{datetime.fromisoformat(text):%H:%M:%S}"
+        return f"{moment.parse(text):%H:%M:%S}"
     except ValueError:
         return text

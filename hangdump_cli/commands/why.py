@@ -10,13 +10,13 @@ import click
 from hangdump_cli import executions, incidents, instances, preview
 from hangdump_cli.command import Command, interruptible
 from hangdump_cli.errors import Exit
-from hangdump_cli.executions import Ended, Finding
+from hangdump_cli.executions import Ended, Finding, Run
 from hangdump_cli.incidents import REFUSALS, Incident
 from hangdump_cli.instances import Instance, Volume
 from hangdump_cli.invocation import Invocation
 from hangdump_cli.kill_switch import read_interrupts
-from hangdump_cli.preview import LEFT_OPEN, Obstacle
-from hangdump_cli.readiness import Readiness, judge
+from hangdump_cli.preview import LEFT_OPEN, ON_THE_CONSOLE, Obstacle
+from hangdump_cli.readiness import Judge, Readiness
 from hangdump_cli.text import Advice, Block, Fields, Table, ago, moment_of
 from lambdas.runtime.stack_parameter import Output
 
@@ -32,7 +32,9 @@ class Why:
     readiness: Readiness
     volumes: Sequence[Volume]
     provisioning: Ended | None
+    collection: Run | None
     obstacles: Sequence[Obstacle] | None
+    depends_on_console: bool
     incidents: Sequence[Incident]
 
     def as_json(self) -> dict[str, Any]:
@@ -50,7 +52,11 @@ class Why:
             "next": self.readiness.next_step,
             "volumes": [{"volumeId": each.volume_id, "sizeGib": each.size_gib} for each in self.volumes],
             "provisioning": _provisioning(self.provisioning),
+            "collection": {"executionArn": self.collection.arn, "since": self.collection.started_at}
+            if self.collection
+            else None,
             "findings": [vars(each) for each in findings],
+            "dependsOnConsole": self.depends_on_console,
             "wouldRefuse": None
             if self.obstacles is None
             else [{"reason": each.reason, "detail": each.detail, "next": each.next_step} for each in self.obstacles],
@@ -64,7 +70,8 @@ class Why:
 @interruptible
 def why(run: Invocation, *, instance: str) -> int:
     """Explain one instance: ready or why not, what would refuse an interrupt, and its last incidents."""
-    found = _read(run, instance)
+    with run.output.busy("Reading"):
+        found = _read(run, instance)
     run.output.answer("why", found.as_json(), _blocks(found, run.clock.now()))
     return Exit.OK if found.readiness.is_ready else Exit.NOT_GOOD
 
@@ -73,13 +80,22 @@ def _read(run: Invocation, instance_id: str) -> Why:
     aws, stack = run.aws, run.stack
     (instance,) = instances.named(aws, [instance_id])
     machine = stack[Output.PROVISION_DUMP_VOLUME]
-    provisioning = executions.last_of_each(aws, machine, [instance_id]).get(instance_id)
+    provisionings = executions.last_of_each(aws, machine, [instance_id])
+    collections = executions.running(aws, stack[Output.COLLECT_VMCORE])
+    judge = Judge(
+        settings=stack.settings,
+        now=run.clock.now(),
+        alarms=instances.hang_alarms(aws, instance_id),
+        collections=collections,
+    ).judge
     kind = instances.types(aws, [instance]).get(instance.instance_type)
     return Why(
         instance=instance,
-        readiness=judge(instance, provisioning),
+        readiness=judge(instance, provisionings),
         volumes=instances.dump_volumes(aws, [instance_id]).get(instance_id, []),
-        provisioning=provisioning,
+        provisioning=provisionings.found.get(instance_id),
+        collection=collections.get(instance_id),
+        depends_on_console=stack.settings is not None and preview.depends_on_console(instance, stack.settings),
         obstacles=preview.obstacles(
             instance,
             kind,
@@ -87,6 +103,7 @@ def _read(run: Invocation, instance_id: str) -> Why:
             settings=stack.settings,
             interrupts=read_interrupts(aws),
             now=run.clock.now(),
+            collection=collections.get(instance_id),
         )
         if stack.settings
         else None,
@@ -110,7 +127,7 @@ def _provisioning(ended: Ended | None) -> dict[str, Any] | None:
 def _blocks(found: Why, now: datetime) -> list[Block]:
     instance, readiness = found.instance, found.readiness
     ended = found.provisioning
-    result = (ended.output.get("status") or ended.error or ended.status.lower()) if ended else "none in 90 days"
+    result = (ended.output.get("status") or ended.error or ended.status.lower()) if ended else "none found"
     facts = {
         "Instance": f"{instance.instance_id} {instance.name}".strip(),
         "State": f"{instance.state}, {instance.instance_type}, {instance.zone}",
@@ -120,7 +137,7 @@ def _blocks(found: Why, now: datetime) -> list[Block]:
         "Group": instance.group,
         "Volume": ", ".join(map(str, found.volumes)) or "none",
         "Provisioned": f"{result}, {moment_of(ended.started_at)}" if ended else result,
-        "Ready": "ready" if readiness.is_ready else f"not ready: {readiness.words}",
+        "Ready": readiness.words if readiness.is_ready else f"not ready: {readiness.words}",
         "Next": readiness.next_step,
         **{name: value for name, value in sorted(instance.tags.items()) if name.startswith(_OF_HANGDUMP)},
     }
@@ -128,12 +145,16 @@ def _blocks(found: Why, now: datetime) -> list[Block]:
     if ended and ended.findings:
         blocks += ["", "Findings of the last provisioning:", findings_block(ended.findings)]
     blocks += ["", *_interrupt(found.obstacles)]
+    if found.depends_on_console:
+        blocks.append(ON_THE_CONSOLE)
     if found.incidents:
         rows = [
             (moment_of(each.opened_at), each.verdict, each.words, each.next_step if each.verdict in REFUSALS else "")
             for each in found.incidents
         ]
         blocks += ["", Table(("OPENED", "VERDICT", "CAUSE OR REASON", "NEXT"), rows)]
+    else:
+        blocks += ["", f"No incidents among the last {incidents.MOST_SEARCHED}."]
     return blocks
 
 

@@ -1,9 +1,11 @@
 """What goes wrong between the user and AWS is two lines and an exit code; a bug keeps its traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -11,10 +13,13 @@ import pytest
 from botocore import exceptions as aws
 from click.testing import CliRunner, Result
 
+from analysis.fetch_vmcore import IncidentNotFound
+from hangdump_cli import command
 from hangdump_cli.app import cli
 from hangdump_cli.aws import Aws
-from hangdump_cli.errors import Exit, explain
+from hangdump_cli.errors import Exit, StackParameterUnreadable, explain
 from hangdump_cli.invocation import Invocation
+from hangdump_cli.stack import find_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,8 +38,16 @@ def _run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, list(arguments))
 
 
-def _answered(code: str) -> aws.ClientError:
-    return aws.ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeInstances")
+def _answered(code: str, status: int = 400) -> aws.ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return aws.ClientError(answer, "DescribeInstances")
+
+
+def _worded(code: str) -> IncidentNotFound:
+    """As analysis.fetch_vmcore words what S3 answers."""
+    error = IncidentNotFound("no s3://bucket/key")
+    error.__cause__ = _answered(code)
+    return error
 
 
 def _told(result: Result) -> list[str]:
@@ -107,6 +120,13 @@ def test_an_endpoint_that_is_not_there_is_told_with_the_region(monkeypatch: pyte
         (_answered("StrangeFault"), "StrangeFault", Exit.NOT_GOOD),
         (aws.UnauthorizedSSOTokenError(), "NoCredentials", Exit.NO_ACCESS),
         (aws.NoRegionError(), "NoRegion", Exit.NO_ACCESS),
+        (_answered("EC2ThrottledException"), "AwsUnavailable", Exit.OUT_OF_TIME),
+        (_answered("Strange", status=502), "AwsUnavailable", Exit.OUT_OF_TIME),
+        (_answered("Strange", status=429), "AwsUnavailable", Exit.OUT_OF_TIME),
+        (aws.InvalidRegionError(region_name="eu_central_1"), "InvalidRegion", Exit.USAGE),
+        (_worded("AccessDenied"), "IncidentNotFound", Exit.NO_ACCESS),
+        (_worded("SlowDown"), "IncidentNotFound", Exit.OUT_OF_TIME),
+        (_worded("404"), "IncidentNotFound", Exit.NOT_GOOD),
         (aws.ReadTimeoutError(endpoint_url="https://x"), "EndpointUnreachable", Exit.OUT_OF_TIME),
         (aws.SSLError(endpoint_url="https://x", error=ValueError("bad")), "EndpointUnreachable", Exit.OUT_OF_TIME),
         (PermissionError(13, "Permission denied", "/vmcore"), "SystemError", Exit.NOT_GOOD),
@@ -139,7 +159,7 @@ def test_a_wrong_use_ends_with_2_and_names_the_help(arguments: list[str]) -> Non
     assert said.exit_code == 2
     assert "--help" in _told(said)[1]
     document = json.loads(_run(*arguments, "--json").stdout)
-    assert document.keys() == {"error", "message", "next"}
+    assert document.keys() == {"schemaVersion", "command", "error", "message", "next"}
 
 
 @pytest.mark.parametrize("arguments", [[], ["dump"]])
@@ -148,10 +168,64 @@ def test_a_group_without_a_command_shows_its_help(arguments: list[str]) -> None:
     assert (said.exit_code, said.stderr.startswith("Usage: "), "Commands:" in said.stderr) == (2, True, True)
 
 
+@pytest.mark.parametrize("minutes", ["nan", "inf", "-1"])
+def test_a_timeout_is_a_number_of_minutes(minutes: str) -> None:
+    said = _run("enrol", "i-0123456789abcdef0", "--timeout", minutes)
+    assert (said.exit_code, "give minutes" in said.stderr) == (2, True)
+
+
+def test_a_region_that_is_none_is_a_wrong_use() -> None:
+    assert _run("status", "--region", "eu central").exit_code == 2
+
+
+def test_an_error_names_the_command_in_its_document() -> None:
+    document = json.loads(_run("dump", "get", "x", "--json").stdout)
+    assert (document["schemaVersion"], document["command"]) == (1, "dump get")
+
+
+def test_the_options_of_all_commands_stand_before_the_name_of_a_subcommand_too() -> None:
+    run = Invocation()
+    CliRunner().invoke(cli, ["dump", "--region", "eu-north-1", "get", "x"], obj=run)
+    assert run.region == "eu-north-1"
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt, click.Abort])
+def test_ctrl_c_outside_of_a_command_is_one_line(cut: type[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    def command_that_is_cut() -> None:
+        raise cut
+
+    assert command._run(command_that_is_cut, Invocation(), []) == Exit.INTERRUPTED
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_no_traceback() -> None:
+    done = _process(
+        "from hangdump_cli import app\napp.cli.main = lambda **_: print('caf\\u00e9')\napp.main()",
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE,
+    )
+    assert (done.returncode, done.stdout) == (0, "caf\\xe9\n"), done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schemaVersion": "1"}', '{"schemaVersion": 1}'])
+def test_a_parameter_that_describes_no_stack_is_told_and_does_not_matter_when_the_stack_is_named(text: str) -> None:
+    class Ssm:
+        def client(self, service: str) -> Any:
+            if service == "ssm":
+                return SimpleNamespace(get_parameter=lambda **_: {"Parameter": {"Value": text}})
+            outputs = [{"OutputKey": "IncidentTableName", "OutputValue": "x"}]
+            return SimpleNamespace(describe_stacks=lambda **_: {"Stacks": [{"Outputs": outputs}]})
+
+    with pytest.raises(StackParameterUnreadable) as told:
+        find_stack(Ssm(), "")  # type: ignore[arg-type]
+    assert "--stack" in told.value.next_step
+    assert find_stack(Ssm(), "Named").name == "Named"  # type: ignore[arg-type]
+
+
 def _commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found = []
-    for name, command in sorted(group.commands.items()):
-        found += _commands(command, (*path, name)) if isinstance(command, click.Group) else [(*path, name)]
+    for name, each in sorted(group.commands.items()):
+        found += _commands(each, (*path, name)) if isinstance(each, click.Group) else [(*path, name)]
     return found
 
 
