@@ -21,6 +21,9 @@ RetentionInDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 
+# m5.large, u-6tb1.112xlarge
+_INSTANCE_TYPE = r"^[a-z0-9-]+\.[a-z0-9-]+$"
+
 # "https://vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com", and plain http only to a private IPv4 address such as the lab's
 # "http://10.0.2.100": a presigned URL is a credential and must not cross a network that others can read.
 _PRIVATE_ADDRESS = r"(10(\.\d{1,3}){3}|192\.168(\.\d{1,3}){2}|172\.(1[6-9]|2\d|3[01])(\.\d{1,3}){2})"
@@ -217,7 +220,7 @@ class Settings(DocumentSettings):
             )
         return self
 
-    # ---- The rescue: the instance that RescueVmcore launches.
+    # ---- The rescue, and the instance that RescueVmcore launches. Its waits and its network are those of a twin, too.
 
     rescue: bool = Field(
         True, description="if an instance does not come back, read its vmcore from a copy of its dump volume"
@@ -229,24 +232,41 @@ class Settings(DocumentSettings):
     )
     rescue_instance_type: str = Field(
         "m5.large",
-        pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$",
+        pattern=_INSTANCE_TYPE,
         description="type of the rescue instance, of the image's architecture; a larger one uploads faster",
     )
     rescue_instance_timeout_seconds: int = Field(
         900,
         ge=10,
         le=7200,
-        description="longest wait for the rescue instance to run, and then for its agent",
+        description="longest wait for the rescue instance, or a twin, to run, and then for its agent",
     )
     rescue_instance_subnet_id: str = Field(
         "",
         pattern=r"^$|^subnet-[0-9a-f]{8,17}$",
-        description="subnet of the rescue instance; empty = the hung instance's",
+        description="subnet of the rescue instance and of a twin; empty = the hung instance's",
     )
     rescue_instance_security_group_id: str = Field(
         "",
         pattern=r"^$|^sg-[0-9a-f]{8,17}$",
-        description="security group of the rescue instance; empty = the hung instance's groups",
+        description="security group of the rescue instance and of a twin; empty = the hung instance's groups",
+    )
+
+    # ---- The analysis with symbols.
+
+    analyze: Literal["by-hand", "automatic", "off"] = Field(
+        "by-hand",
+        description="when AnalyzeVmcore reads a vmcore with symbols; by-hand = when somebody starts it, automatic = "
+        "also after each collection or rescue that brought a vmcore, on a twin of the instance; off = never",
+    )
+    analysis_instance_type: str = Field(
+        # 8 GiB of memory: drgn reads a dump piece by piece, but holds the symbols of the kernel.
+        "m5.large",
+        pattern=_INSTANCE_TYPE,
+        description="type of the twin that analyses a vmcore of an x86_64 instance",
+    )
+    analysis_instance_type_arm64: str = Field(
+        "m6g.large", pattern=_INSTANCE_TYPE, description="type of the twin that analyses a vmcore of an arm64 instance"
     )
 
     # ---- The sweep, retention, and notifications.

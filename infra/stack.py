@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.analyze import AnalyzeVmcore
+from infra.analyze.machine import AnalyzeVmcore
 from infra.collect.machine import CollectVmcore
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
@@ -55,12 +55,19 @@ class HangdumpStack(cdk.Stack):
         response = HangResponse(self, parts=parts, collect_vmcore=collect.state_machine, settings=settings)
         provision = ProvisionDumpVolume(self, parts=parts, respond_to_hang=response.respond_to_hang, settings=settings)
         pages = ReportPages(self, parts=parts, settings=settings)
-        analyze = AnalyzeVmcore(self, parts=parts, render_report=pages.function, settings=settings)
+        analyze = AnalyzeVmcore(
+            self,
+            parts=parts,
+            short_lived=rescue.short_lived,
+            render_report=pages.function,
+            settings=settings,
+        )
         sweep = Sweep(
             self,
             parts=parts,
             collect_vmcore=collect.state_machine,
             rescue_vmcore=rescue.state_machine,
+            analyze_vmcore=analyze.state_machine,
             settings=settings,
         )
         # Last: these three read all functions and state machines of the stack.

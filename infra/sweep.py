@@ -21,8 +21,9 @@ from infra.foundation.vmcore_bucket import (
     write_with_key,
 )
 from infra.parts import Parts
-from infra.rescue.grants import ANY_SNAPSHOT, remove_what_rescues_made
 from infra.settings import Settings
+from infra.short_lived.grants import ANY_SNAPSHOT
+from infra.short_lived.grants import remove as remove_made
 from lambdas.incident.object_keys import SWEEPS, VMCORES
 from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
@@ -42,11 +43,13 @@ class Sweep(Construct):
         parts: Parts,
         collect_vmcore: sfn.StateMachine,
         rescue_vmcore: sfn.StateMachine,
+        analyze_vmcore: sfn.StateMachine,
         settings: Settings,
     ) -> None:
         super().__init__(scope, "Sweep")
         self._collect_vmcore = collect_vmcore
         self._rescue_vmcore = rescue_vmcore
+        self._analyze_vmcore = analyze_vmcore
         self.function = self._function(parts, settings)
         self.function.retry_when_asynchronous(parts.shared, for_minutes=60)
         events.Rule(
@@ -84,6 +87,7 @@ class Sweep(Construct):
                     parts.incidents.notifications,
                     environment.Collection(collect_vmcore_arn=self._collect_vmcore.state_machine_arn),
                     environment.Rescue(rescue_vmcore_arn=self._rescue_vmcore.state_machine_arn),
+                    environment.Analysis(analyze_vmcore_arn=self._analyze_vmcore.state_machine_arn),
                     bucket_environment(parts.vmcores),
                     environment.FleetChecks(
                         check_document=documents.name(_CHECK),
@@ -108,7 +112,11 @@ class Sweep(Construct):
         stack = cdk.Stack.of(self)
         names = [parts.runner.documents.name(each) for each in (_CHECK, _UPLOAD)]
         return [
-            *search(parts.incidents.table, parts.vmcores, [self._collect_vmcore, self._rescue_vmcore]),
+            *search(
+                parts.incidents.table,
+                parts.vmcores,
+                [self._collect_vmcore, self._rescue_vmcore, self._analyze_vmcore],
+            ),
             *grants.send_command(stack, names),
             *remove(stack, parts.vmcores),
             iam.PolicyStatement(actions=["states:StartExecution"], resources=[self._collect_vmcore.state_machine_arn]),
@@ -145,9 +153,9 @@ def search(
 
 
 def remove(stack: cdk.Stack, vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
-    """Remove leftovers of rescues, the ready tag, alarms and uploads."""
+    """Remove leftovers of rescues and analyses, the ready tag, alarms and uploads."""
     return [
-        *remove_what_rescues_made(stack),
+        *remove_made(stack),
         grants.unmark_ready(stack),
         grants.mark_ready(stack),
         iam.PolicyStatement(

@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from infra.synth import TEMPLATE, synthesize
 from lab.aws.account import LabAccount
 from lambdas.incident.object_keys import VMCORES
-from lambdas.runtime.tags import OWNER_TAG, RESCUED_INSTANCE_TAG, hang_alarm_name
+from lambdas.runtime.tags import MADE_FOR_TAG, OWNER_TAG, hang_alarm_name
 
 # What differs from the defaults, and why.
 LAB_SETTINGS: Mapping[str, Any] = {
@@ -108,7 +108,7 @@ class Deployment:
     def left_of_rescues(self, instance_id: str) -> list[str]:
         """IDs of the snapshots, volumes and living collectors that rescues of an instance made."""
         ec2 = self.account.client("ec2")
-        mark = [{"Name": f"tag:{RESCUED_INSTANCE_TAG}", "Values": [instance_id]}]
+        mark = [{"Name": f"tag:{MADE_FOR_TAG}", "Values": [instance_id]}]
         collectors = [
             instance["InstanceId"]
             for reservation in ec2.describe_instances(Filters=mark)["Reservations"]

@@ -12,12 +12,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.analyze.machine import started_automatically
 from infra.collect import await_rescue
 from infra.collect.await_rescue import AwaitRescue
 from infra.collect.find_detached_volume import FindDetachedVolume
 from infra.collect.functions import CollectFunctions
 from infra.collect.watch_dump import START_SECONDS, Exits, WatchDump
-from infra.conclude.states import ConcludeIncident
+from infra.conclude.states import ConcludeIncident, Endings, start_analysis_statements
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
 from infra.parts import INCIDENT, INSTANCE, Parts
@@ -251,8 +252,12 @@ class CollectVmcore(Construct):
             "Conclude incident",
             function=self.functions.conclude_incident,
             incidents=self._parts.incidents,
-            proven=Verdict.CAPTURED,
-            succeeds={Verdict.CAPTURED: "Captured", **rescued},
+            endings=Endings(
+                Verdict.CAPTURED,
+                {Verdict.CAPTURED: "Captured", **rescued},
+                # A rescue starts its own.
+                analyze=started_automatically(cdk.Stack.of(self), self._settings),
+            ),
         ).start_state
 
     def _statements(self) -> list[iam.PolicyStatement]:
@@ -261,6 +266,7 @@ class CollectVmcore(Construct):
             grants.mark_ready(cdk.Stack.of(self)),
             grants.invoke(*self.functions.all()),
             *conclude_statements(self._parts.incidents),
+            *start_analysis_statements(started_automatically(cdk.Stack.of(self), self._settings)),
             grants.read_incidents(self._parts.incidents.table),
             *grants.start_instances(cdk.Stack.of(self)),
             *(await_rescue.statements(cdk.Stack.of(self)) if self._settings.rescue else ()),

@@ -71,16 +71,19 @@ def invoke(*functions: lambda_.IFunction) -> iam.PolicyStatement:
 
 def send_command(stack: cdk.Stack, document_names: list[str], *, tag: str = ENROLLED_TAG) -> list[iam.PolicyStatement]:
     """Run these documents, only on instances with this tag of their owner, and read the result."""
+    on_instances = iam.PolicyStatement(
+        actions=["ssm:SendCommand"],
+        resources=[instances(stack)],
+        conditions={"StringEquals": {f"ssm:resourceTag/{tag}": "true"}},
+    )
+    documents, result = run_documents(stack, document_names)
+    return [documents, on_instances, result]
+
+
+def run_documents(stack: cdk.Stack, document_names: list[str]) -> list[iam.PolicyStatement]:
+    """Run these documents and read the result; on which instances, another statement says."""
     documents = [stack.format_arn(service="ssm", resource="document", resource_name=name) for name in document_names]
-    return [
-        iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents),
-        iam.PolicyStatement(
-            actions=["ssm:SendCommand"],
-            resources=[instances(stack)],
-            conditions={"StringEquals": {f"ssm:resourceTag/{tag}": "true"}},
-        ),
-        read("ssm:GetCommandInvocation"),
-    ]
+    return [iam.PolicyStatement(actions=["ssm:SendCommand"], resources=documents), read("ssm:GetCommandInvocation")]
 
 
 def on_enrolled(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:

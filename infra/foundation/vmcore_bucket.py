@@ -176,10 +176,12 @@ def write_with_key(vmcores: VmcoreBucket) -> iam.PolicyStatement:
 
 def bucket_and_key(vmcores: VmcoreBucket) -> list[iam.PolicyStatement]:
     """Rights for any use of an object. Without ListBucket, S3 answers 403 instead of 404 for a missing object."""
-    return [
-        iam.PolicyStatement(actions=["s3:ListBucket"], resources=[vmcores.bucket.bucket_arn]),
-        use_key(vmcores),
-    ]
+    return [list_objects(vmcores), use_key(vmcores)]
+
+
+def list_objects(vmcores: VmcoreBucket) -> iam.PolicyStatement:
+    """See which objects there are, and their sizes."""
+    return iam.PolicyStatement(actions=["s3:ListBucket"], resources=[vmcores.bucket.bucket_arn])
 
 
 def any_key_acknowledged(vmcores: VmcoreBucket, *prefixes: str) -> dict[str, str]:

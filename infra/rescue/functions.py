@@ -1,13 +1,12 @@
 """The functions of RescueVmcore alone, with their environment and permissions. Uploads use CollectVmcore's."""
 
-import aws_cdk as cdk
 from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.functions import Function, FunctionConfig
 from infra.parts import Parts
-from infra.rescue.grants import ANY_SNAPSHOT, MADE_BY_A_RESCUE, remove_what_rescues_made
 from infra.settings import Settings
+from infra.short_lived.removal import removal
 from lambdas.runtime import environment
 
 
@@ -21,7 +20,7 @@ class RescueFunctions:
         opens = FunctionConfig(environment=self._table, statements=[grants.keep_records(parts.incidents.table)])
         self.open_rescue = self._function("open_rescue", opens)
         self.plan_rescue = self._function("plan_rescue", self._needs_to_plan(settings))
-        self.remove_rescue = self._function("remove_rescue", self._needs_to_remove())
+        self.remove_rescue = self._function("remove_rescue", removal(scope, parts))
 
     def all(self) -> list[Function]:
         """Every function, in the order of their use."""
@@ -38,19 +37,4 @@ class RescueFunctions:
                 grants.read_dump_volume_records(self._parts.incidents.table),
                 grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes"),
             ],
-        )
-
-    def _needs_to_remove(self) -> FunctionConfig:
-        return FunctionConfig(
-            environment=self._table,
-            statements=[
-                grants.read_incidents(self._parts.incidents.table),
-                grants.read("ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"),
-                *remove_what_rescues_made(cdk.Stack.of(self._scope)),
-            ],
-            acknowledged={
-                ANY_SNAPSHOT: MADE_BY_A_RESCUE,
-                grants.wildcard("ec2:instance/*"): MADE_BY_A_RESCUE,
-                grants.wildcard("ec2:volume/*"): MADE_BY_A_RESCUE,
-            },
         )

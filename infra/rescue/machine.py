@@ -10,7 +10,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.conclude.states import ConcludeIncident
+from infra.analyze.machine import started_automatically
+from infra.conclude.states import ConcludeIncident, Endings, start_analysis_statements
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
 from infra.foundation.functions import Function
@@ -19,22 +20,31 @@ from infra.rescue import grants as rescue_grants
 from infra.rescue.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.rescue.functions import RescueFunctions
 from infra.rescue.read_dump_copy import DEVICE, ReadDumpCopy
-from infra.rescue.short_lived_instance import CollectorProfile, ShortLivedInstance, Wanted
 from infra.settings import Settings
+from infra.short_lived import grants as short_lived_grants
+from infra.short_lived.instance import InstanceProfile, ShortLivedInstance, Wanted, Words
+from infra.short_lived.removal import REMOVE_SECONDS, RemoveMade, ShortLived
 from infra.states import state_machine as workflow
-from infra.states.poll import Poll, polling
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, set_fields, task
 from infra.upload.functions import UploadFunctions
 from infra.upload.states import UPLOAD_ROUNDS
 from lambdas.incident.record import Verdict
+from lambdas.runtime.errors import CollectorDied, CollectorLate, CollectorSilent
 
 NAME = "RescueVmcore"
-# A terminated instance first shuts down, which can take minutes.
-REMOVE_SECONDS = 1200
 _DOCUMENTS = ["mount_dump_copy", "upload_vmcore"]
 _FAILURE = "$.facts.error"
+_WORDS = Words(
+    title="collector",
+    called="rescue instance",
+    died=CollectorDied,
+    why_died="Most often this state machine may not use the key of the dump volume: allow its role in the key policy.",
+    late=CollectorLate,
+    silent=CollectorSilent,
+    why_silent="Its subnet must reach the endpoints ssm, ssmmessages and S3: see rescueInstanceSubnetId.",
+)
 
 
 def machine_arn(stack: cdk.Stack) -> str:
@@ -68,7 +78,10 @@ class RescueVmcore(Construct):
         self._settings = settings
         self._shared = functions
         self._functions = RescueFunctions(self, parts=parts, settings=settings)
-        self._profile = CollectorProfile(self, "Collector")
+        # Of analyses, too. It and the function are made here because running rescues of an older version use them, by
+        # these logical ids.
+        self._profile = InstanceProfile(self, "Collector")
+        self.short_lived = ShortLived(self._profile, self._functions.remove_rescue)
         self.state_machine = workflow.state_machine(
             self,
             NAME,
@@ -78,13 +91,26 @@ class RescueVmcore(Construct):
                 # The loops' limits end every wait first: doubled for the polls, the rest for the calls in between.
                 timeout_seconds=2 * longest_seconds(settings) + 3600,
                 comment="Rescue the vmcore of an instance that does not come back",
-                acknowledged=rescue_grants.acknowledged(),
+                acknowledged={
+                    **short_lived_grants.acknowledged(
+                        image="The image is named by a public parameter of AWS or by a setting; which one that is "
+                        "changes with each release."
+                    ),
+                    short_lived_grants.ANY_SNAPSHOT: short_lived_grants.MADE_BY_US,
+                },
             ),
             settings=settings,
         )
 
     def _states(self) -> sfn.State:
-        remove = self._remove(self._conclude())
+        remove = RemoveMade(
+            self,
+            "Remove what was made",
+            function=self._functions.remove_rescue,
+            result_path="$.facts.removed",
+            settings=self._settings,
+            then=self._conclude(),
+        ).start_state
         note_request = set_fields(
             self,
             "Note the request",
@@ -133,7 +159,10 @@ class RescueVmcore(Construct):
             "VolumeType": "gp3",
         }
         return Wanted(
+            words=_WORDS,
             profile=self._profile,
+            image=self._settings.rescue_instance_image,
+            instance_type=self._settings.rescue_instance_type,
             result_path="$.collector",
             failure_path=_FAILURE,
             client_token_path="$.plan.clientToken",  # noqa: S106 - a path, not a secret
@@ -143,28 +172,17 @@ class RescueVmcore(Construct):
             ends_itself_after_seconds=longest_seconds(self._settings),
         )
 
-    def _remove(self, conclude: sfn.State) -> sfn.State:
-        """Leftovers must not delay the verdict: they are reported, and the sweep removes them."""
-        unknown = set_fields(
-            self, "Begin to remove", {"isAnythingLeft": True, "left": ["what it made"]}, result_path="$.facts.removed"
-        )
-        call = FunctionCall(self._functions.remove_rescue, {"executionName.$": "$$.Execution.Name"})
-        check = task(self, "Remove what was made", call, result_path="$.facts.removed")
-        polls = polling(REMOVE_SECONDS, self._settings.poll_seconds, max_polls=60)
-        loop = Poll(self, "Remove until nothing is left", check=check, polling=polls)
-        nothing_left = sfn.Condition.boolean_equals("$.facts.removed.isAnythingLeft", False)
-        loop.ends_when(nothing_left, conclude).goes_on_after_errors("$.unremoved").gives_up(conclude)
-        unknown.next(loop.start_state)
-        return unknown
-
     def _conclude(self) -> sfn.State:
         return ConcludeIncident(
             self,
             "Conclude incident",
             function=self._shared.conclude_incident,
             incidents=self._parts.incidents,
-            proven=Verdict.RESCUED,
-            succeeds={Verdict.RESCUED: "Rescued"},
+            endings=Endings(
+                Verdict.RESCUED,
+                {Verdict.RESCUED: "Rescued"},
+                analyze=started_automatically(cdk.Stack.of(self), self._settings),
+            ),
         ).start_state
 
     def _statements(self) -> list[iam.PolicyStatement]:
@@ -173,10 +191,15 @@ class RescueVmcore(Construct):
         return [
             grants.invoke(*self._functions.all(), *shared),
             *conclude_statements(self._parts.incidents),
+            *start_analysis_statements(started_automatically(cdk.Stack.of(self), self._settings)),
             *rescue_grants.copy_volumes(stack),
-            *rescue_grants.launch_collectors(
-                stack, self._profile, self._settings.rescue_instance_image, self._settings.rescue_instance_type
+            *short_lived_grants.launch(
+                stack,
+                self._profile,
+                [self._settings.rescue_instance_type],
+                is_image_public=rescue_grants.is_public(self._settings.rescue_instance_image),
             ),
-            rescue_grants.use_keys_of_copies(stack),
-            *rescue_grants.command_collectors(stack, [runner.documents.name(each) for each in _DOCUMENTS]),
+            *rescue_grants.launch_from_copies(stack, self._settings.rescue_instance_image),
+            *grants.run_documents(stack, [runner.documents.name(each) for each in _DOCUMENTS]),
+            short_lived_grants.command(stack),
         ]

@@ -236,6 +236,8 @@ class LabAccount:
                 MaxCount=1,
                 TagSpecifications=[specification] if tags else [],
             )
+        # moto forgets what was registered with the image.
+        self._state.backend("ec2").amis[image["ImageId"]].architecture = architecture
         instance_id = reservation["Instances"][0]["InstanceId"]
         instance = self._state.backend("ec2").get_instance(instance_id)
         instance.architecture = architecture

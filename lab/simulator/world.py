@@ -49,6 +49,8 @@ class World(Deployment):
         self.injection = injection
         self.permissions = account.permissions
         self.removed_unproven: list[str] = []
+        # The records that were over before something that must not change them.
+        self.concluded: dict[str, dict[str, Any]] = {}
         self.snapshots: Snapshots = {}
         self.collectors: list[ModelledHost] = []
         # Called with each collector before it is switched on.

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.incident.opening import new_incident, open_once
 from lambdas.incident.record import Incident, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
-from lambdas.instance.facts import read_instance, read_ping
+from lambdas.instance.facts import Instance, read_instance, read_ping
 from lambdas.runtime import moment
 from lambdas.runtime.environment import DumpDeadline, RecordKeeping
 from lambdas.runtime.errors import (
@@ -60,7 +60,9 @@ def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) ->
     """A new incident for an execution started by hand; the same one again when this state is retried."""
     opened = new_incident(event, given.instance_id, origin="manual" if given.interrupt else "fetch")
     if records.read(opened.incident_id) is None:
-        _require_instance(given)
+        instance = _require_instance(given)
+        # EC2 forgets a terminated instance; a rescue and an analysis may come later.
+        opened = opened.model_copy(update={"network": instance.network, "launched_from": instance.launched_from})
     return open_once(records, opened)
 
 
@@ -78,7 +80,7 @@ def _find(given: CollectInput, records: IncidentTable) -> Incident:
     return known
 
 
-def _require_instance(given: CollectInput) -> None:
+def _require_instance(given: CollectInput) -> Instance:
     instance = read_instance(given.instance_id)
     if instance is None:
         raise InstanceNotFound(
@@ -86,7 +88,7 @@ def _require_instance(given: CollectInput) -> None:
             "Check the id, and run CollectVmcore in the instance's own account and Region.",
         )
     if given.interrupt:
-        return
+        return instance
     if not instance.is_enrolled:
         # IAM compares the keys of tags without case.
         raise InstanceNotEnrolled(
@@ -104,6 +106,7 @@ def _require_instance(given: CollectInput) -> None:
             f"Systems Manager does not reach {given.instance_id}: {ping.status if ping else 'not registered'}.",
             'Restart its SSM agent; if the instance hangs, start CollectVmcore with "interrupt": true.',
         )
+    return instance
 
 
 def _result(incident: Incident, given: CollectInput, *, deadline: int) -> dict[str, Any]:

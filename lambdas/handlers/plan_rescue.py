@@ -1,21 +1,20 @@
 """Plans a rescue: the volume to copy, and the network and tags of the instance that reads the copy."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.instance.facts import Instance, read_instance
 from lambdas.provision.choose_volume import client_token, read_dump_volumes
-from lambdas.rescue.plan import choose_source, marks, place_rescue_instance, read_instance_or_none
+from lambdas.rescue.plan import choose_source
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InvalidInput
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import ENROLLED_TAG
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+from lambdas.runtime.tags import COPIED_VOLUME_TAG, ENROLLED_TAG
+from lambdas.short_lived.launch import marks, network_interface
 
 
 @entry_point
@@ -24,21 +23,24 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     records = IncidentTable(RecordKeeping.read().table_name)
     incident = _read(event["incident"]["incidentId"], records)
     instance_id = incident.instance_id
-    instance = read_instance_or_none(instance_id)
+    instance = read_instance(instance_id)
     _require_consent(instance, instance_id)
     source = choose_source(instance_id, read_dump_volumes(instance_id, table_name=records.name))
     # EC2 no longer tells the network of a terminated instance.
-    network = instance if instance and "SubnetId" in instance else incident.network
-    interface = place_rescue_instance(network, instance_id, RescueInstancePlace.read())
+    network = instance.network if instance and "SubnetId" in instance.network else incident.network
+    interface = network_interface(network, instance_id, RescueInstancePlace.read(), machine="RescueVmcore")
     tags = marks(
+        name=f"hangdump rescue of {instance_id}",
         execution_name=event["executionName"],
         incident_id=incident.incident_id,
         instance_id=instance_id,
-        volume_id=source.volume_id,
+        **{COPIED_VOLUME_TAG: source.volume_id},
     )
     logger.info("The rescue copies %s; its instance goes to %s", source.volume_id, interface["SubnetId"])
     entry = timeline_entry(moment.now(), "rescue-planned", f"a copy of {source.volume_id}")
-    records.update(incident.incident_id, {}, timeline=[entry])
+    # For an analysis after EC2 has forgotten the instance.
+    known = {"network": network, "launchedFrom": instance.launched_from} if instance else {}
+    records.update(incident.incident_id, known, timeline=[entry])
     return {
         "volumeId": source.volume_id,
         "description": f"Hangdump: rescue of the vmcore of {instance_id}",
@@ -57,11 +59,9 @@ def _read(incident_id: str, records: IncidentTable) -> Incident:
     return known
 
 
-def _require_consent(instance: "InstanceTypeDef | None", instance_id: str) -> None:
+def _require_consent(instance: Instance | None, instance_id: str) -> None:
     """The memory belongs to the instance's owner, who must have agreed as long as the instance exists."""
-    if instance is None or instance["State"]["Name"] == "terminated":
-        return
-    if not any(tag["Key"] == ENROLLED_TAG and tag["Value"] == "true" for tag in instance.get("Tags", [])):
+    if instance is not None and instance.state != "terminated" and not instance.is_enrolled:
         raise InstanceNotEnrolled(
             f"{instance_id} is not tagged {ENROLLED_TAG}=true.",
             "If its owner agrees, tag it and start RescueVmcore again.",

@@ -30,6 +30,8 @@ class State(StrEnum):
 
 # The event of the timeline with which a rescue begins.
 RESCUE_OPENED = "rescue-opened"
+# The event with which an execution of AnalyzeVmcore launches an instance; its detail is the name of the execution.
+ANALYSIS_OPENED = "analysis-opened"
 
 CRASHED = (State.INTERRUPTING, State.INTERRUPTED, State.INTERRUPT_UNCERTAIN, State.PANICKED)
 
@@ -117,6 +119,8 @@ class Incident(BaseModel):
     announced_at: str | None = None
     # Its network, for a rescue: EC2 forgets that of a terminated instance. SubnetId, SecurityGroups, PublicIpAddress.
     network: dict[str, Any] = Field(default_factory=dict)
+    # For a twin of it, when EC2 has forgotten the instance: ImageId, InstanceType, Architecture.
+    launched_from: dict[str, Any] = Field(default_factory=dict)
     # The wait for the dump ends at the deadline; while the dump makes progress it goes on until the limit.
     dump_deadline_epoch: int | None = None
     dump_limit_epoch: int | None = None
@@ -188,6 +192,10 @@ class Incident(BaseModel):
         """When its last rescue began: the execution of execution_name, unless another kind of execution followed."""
         return rescue_opened_at(self.timeline)
 
+    def made_since(self, execution: str) -> datetime | None:
+        """When the execution began to make things for this incident; None: it never did."""
+        return made_since(self.timeline, execution, last_execution=self.execution_name)
+
     @property
     def started_epoch(self) -> int:
         """When the interrupt was sent, or else claimed, or the panic happened, by AWS' clock; 0: never."""
@@ -207,6 +215,23 @@ def timeline_entry(at: datetime, event: str, detail: str = "") -> dict[str, str]
 def rescue_opened_at(timeline: Sequence[Mapping[str, str]]) -> datetime | None:
     """When the last rescue in this timeline began."""
     return max((moment.parse(entry["at"]) for entry in timeline if entry["event"] == RESCUE_OPENED), default=None)
+
+
+def made_since(timeline: Sequence[Mapping[str, str]], execution: str, *, last_execution: str | None) -> datetime | None:
+    """When this execution began to make what is removed again; None: the record does not say that it did.
+
+    Of several analyses of an incident each has its own entry, so none takes the proof from another. A rescue is the
+    last execution of the incident, and its entry may hold another text.
+    """
+    analyses = [
+        moment.parse(entry["at"])
+        for entry in timeline
+        if entry["event"] == ANALYSIS_OPENED and entry.get("detail") == execution
+    ]
+    if analyses:
+        # A retry of the state adds an entry, possibly after the launch.
+        return min(analyses)
+    return rescue_opened_at(timeline) if execution and execution == last_execution else None
 
 
 # Compared with later text of the console, or given back to the instance: they stay as they were read.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 _NETWORK = ("SubnetId", "SecurityGroups", "PublicIpAddress")
+_LAUNCHED_FROM = ("ImageId", "InstanceType", "Architecture")
 
 # Long enough to find the console's end again in a later reading.
 _BASELINE_CHARACTERS = 512
@@ -43,6 +44,10 @@ class Instance:
     launched_at: datetime = _NEVER
     # SubnetId, SecurityGroups and PublicIpAddress, as DescribeInstances gives them.
     network: dict[str, Any] = field(default_factory=dict)
+    # ImageId, InstanceType and Architecture.
+    launched_from: dict[str, Any] = field(default_factory=dict)
+    # Given at the launch, and never again: whoever may tag cannot change it.
+    client_token: str = ""
 
     @property
     def is_enrolled(self) -> bool:
@@ -232,4 +237,6 @@ def _instance(instance: "InstanceTypeDef") -> Instance:
         state_reason=instance.get("StateReason", {}).get("Code", ""),
         launched_at=instance["LaunchTime"],
         network={name: instance[name] for name in _NETWORK if name in instance},  # type: ignore[literal-required]
+        launched_from={name: instance[name] for name in _LAUNCHED_FROM if name in instance},  # type: ignore[literal-required]
+        client_token=instance.get("ClientToken", ""),
     )

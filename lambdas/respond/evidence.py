@@ -61,6 +61,11 @@ class Gathered:
         return self.instance.network if self.instance else {}
 
     @property
+    def launched_from(self) -> dict[str, Any]:
+        """The instance's image and type, for a twin of it."""
+        return self.instance.launched_from if self.instance else {}
+
+    @property
     def place(self) -> Place:
         """The zone and group whose budgets the claim charges."""
         return Place(self.evidence.availability_zone or "", self.evidence.auto_scaling_group or "")

@@ -137,8 +137,21 @@ class Rescue(Environment):
     rescue_vmcore_arn: str
 
 
+class Analysis(Environment):
+    """AnalyzeVmcore, which may launch a twin of an instance."""
+
+    analyze_vmcore_arn: str
+
+
+class TwinTypes(Environment):
+    """The instance type of a twin, for each architecture."""
+
+    analysis_instance_type: str
+    analysis_instance_type_arm64: str
+
+
 class RescueInstancePlace(Environment):
-    """The network of the rescue instance; "": the hung instance's subnet and security groups."""
+    """The network of a short-lived instance; "": the hung instance's subnet and security groups."""
 
     rescue_instance_subnet_id: str
     rescue_instance_security_group_id: str

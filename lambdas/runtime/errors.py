@@ -14,6 +14,11 @@ class HangdumpError(Exception):
     def __init__(self, happened: str, next_step: str = "") -> None:
         super().__init__(f"{happened} {next_step}".strip())
 
+    @classmethod
+    def sentence(cls) -> str:
+        """What happened and what to do, where no more is known than the error's name."""
+        return f"{' '.join((cls.__doc__ or '').split())} {cls.next_step}"
+
 
 class InvalidInput(HangdumpError):
     """An input or event names no instance, a wrong value, or a key that does not exist."""
@@ -299,9 +304,63 @@ class AnalysisFailed(HangdumpError):
 
 
 class AnalysisHostRefused(HangdumpError):
-    """The host is not tagged hangdump:analysis-host=true. A vmcore is another machine's memory."""
+    """The host is neither tagged hangdump:analysis-host=true nor the twin that this execution launched. A vmcore is
+    another machine's memory."""
 
     next_step = "Tag a host hangdump:analysis-host=true whose users may all read the vmcore."
+
+
+class AnalysisOff(HangdumpError):
+    """The setting analyze is off: this stack analyses no vmcore."""
+
+    next_step = (
+        "Set analyze to by-hand or automatic and deploy, or read the dump on your machine: python -m analysis open."
+    )
+
+
+class TwinImageUnavailable(HangdumpError):
+    """No twin of the instance can be launched: its image is unknown, deregistered, or not shared with this account."""
+
+    next_step = "Start AnalyzeVmcore with analysisInstanceId, a host of the same distribution: see docs/analysis.md."
+
+
+class TwinNotLaunched(HangdumpError):
+    """EC2 launched no twin of the instance. The message has its answer: no capacity, a quota, a denied key or image."""
+
+    next_step = (
+        "Start AnalyzeVmcore again later; set another analysisInstanceType; or give an analysisInstanceId: see "
+        "docs/analysis.md."
+    )
+
+
+class TwinDied(HangdumpError):
+    """The twin stopped or was terminated before it could be used."""
+
+    next_step = (
+        "Let the role of AnalyzeVmcore use the key that encrypts volumes by default and the key of the image, or give "
+        "an analysisInstanceId."
+    )
+
+
+class TwinLate(HangdumpError):
+    """The twin did not reach the state running in time."""
+
+    next_step = "EC2 may lack capacity: start AnalyzeVmcore again later, or set another analysisInstanceType."
+
+
+class TwinSilent(HangdumpError):
+    """The agent of the twin did not connect to Systems Manager in time. No user data of the instance ran on it."""
+
+    next_step = (
+        "Build the SSM agent into the image, and give its subnet a way to the endpoints ssm, ssmmessages and S3; or "
+        "give an analysisInstanceId."
+    )
+
+
+class TwinNotRemoved(HangdumpError):
+    """The analysis is done, but the twin still exists. It shuts itself down, and the daily sweep removes it."""
+
+    next_step = "Terminate the instance that the message names, or wait for the next sweep."
 
 
 class BucketRefused(HangdumpError):

@@ -25,11 +25,12 @@ PROTECTING_TAGS = frozenset({ENROLLED_TAG, OWNER_TAG})
 # The table's item dump-volume#<volume id> says for which instance ProvisionDumpVolume created the volume. The right to
 # tag does not suffice to write it.
 DUMP_VOLUME_RECORD_PREFIX = "dump-volume#"
-# On everything that a rescue creates: its execution, its incident, the instance that it rescues. Not OWNER_TAG:
-# ProvisionDumpVolume would take the copy for a dump volume.
-RESCUE_EXECUTION_TAG = "hangdump:rescue"
+# On everything that is made to be removed again, by a rescue or for an analysis: the execution that makes it, its
+# incident, the instance of that incident. Not OWNER_TAG: ProvisionDumpVolume would take a copy for a dump volume.
+# Two of the names are of the time when only rescues launched: an upgrade must still find what an older version left.
+MAKER_TAG = "hangdump:rescue"
 INCIDENT_TAG = "hangdump:incident"
-RESCUED_INSTANCE_TAG = "hangdump:rescue-of"
+MADE_FOR_TAG = "hangdump:rescue-of"
 # On the copy: the volume that was copied.
 COPIED_VOLUME_TAG = "hangdump:copy-of"
 # The hang alarm of an instance is hangdump-<instance id>; no other alarm of Hangdump has this prefix.

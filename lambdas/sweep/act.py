@@ -27,7 +27,7 @@ def act(finding: Finding, *, now: datetime) -> str:
     actions: dict[Action, Callable[[Finding, datetime], None]] = {
         Action.DELETE_ALARM: _delete_alarm,
         Action.ABORT_UPLOAD: _abort_upload,
-        Action.TERMINATE_COLLECTOR: _terminate_collector,
+        Action.TERMINATE: _terminate,
         Action.DELETE_SNAPSHOT: _delete_snapshot,
         Action.DELETE_COPY: _delete_copy,
         Action.UNMARK: _unmark,
@@ -54,7 +54,7 @@ def _abort_upload(finding: Finding, _now: datetime) -> None:
     clients.s3().abort_multipart_upload(Bucket=bucket, Key=finding.subject, UploadId=finding.upload_id)
 
 
-def _terminate_collector(finding: Finding, _now: datetime) -> None:
+def _terminate(finding: Finding, _now: datetime) -> None:
     clients.ec2().terminate_instances(InstanceIds=[finding.subject])
 
 

@@ -15,7 +15,7 @@ class Action(StrEnum):
     REPORT = "report"
     DELETE_ALARM = "delete-alarm"
     ABORT_UPLOAD = "abort-upload"
-    TERMINATE_COLLECTOR = "terminate-collector"
+    TERMINATE = "terminate-collector"
     DELETE_SNAPSHOT = "delete-snapshot"
     DELETE_COPY = "delete-copy"
     UNMARK = "remove-ready-tag"
@@ -30,8 +30,8 @@ class Policy:
     minimum_age: timedelta = timedelta(hours=1)
     # How long an upload may be resumed. The vmcore is still on its instance in any case.
     abandoned_after: timedelta = timedelta(days=3)
-    # How long a rescue may take.
-    rescue_needs: timedelta = timedelta(hours=24)
+    # How long a rescue or an analysis may take.
+    maker_needs: timedelta = timedelta(hours=24)
     unmarks: bool = True
     collects: bool = False
 
@@ -61,8 +61,8 @@ class Case:
 
     @cached_property
     def dump_volumes(self) -> frozenset[str]:
-        """The ids of the dump volumes that were found, without a rescue's copies."""
-        return frozenset(volume.volume_id for volume in self.found.volumes if not volume.rescue)
+        """The ids of the dump volumes that were found, without those of short-lived instances."""
+        return frozenset(volume.volume_id for volume in self.found.volumes if not volume.maker)
 
     @cached_property
     def busy(self) -> frozenset[str]:

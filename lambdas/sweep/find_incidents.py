@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas.incident.record import rescue_opened_at
 from lambdas.incident.update_expression import deserialize, serialize
 from lambdas.runtime import clients, moment
-from lambdas.runtime.environment import Collection, RecordKeeping, Rescue
+from lambdas.runtime.environment import Analysis, Collection, RecordKeeping, Rescue
 from lambdas.sweep.found import IncidentFacts, InStandby
 from lambdas.sweep.judge_instances import UNFINISHED
 from lambdas.sweep.time_left import TimeLeft
@@ -22,8 +21,16 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 def find_running() -> frozenset[str]:
-    """The names of all running executions of both machines. A missing one would look abandoned."""
-    machines = (Collection.read().collect_vmcore_arn, Rescue.read().rescue_vmcore_arn)
+    """The names of the running executions that work on incidents. A missing one would look abandoned."""
+    return _running(Collection.read().collect_vmcore_arn, Rescue.read().rescue_vmcore_arn)
+
+
+def find_running_analyses() -> frozenset[str]:
+    """The names of the running executions of AnalyzeVmcore."""
+    return _running(Analysis.read().analyze_vmcore_arn)
+
+
+def _running(*machines: str) -> frozenset[str]:
     pages = (
         page
         for machine in machines
@@ -83,7 +90,7 @@ def _facts(item: Mapping[str, Any], running: frozenset[str]) -> IncidentFacts:
         is_running=not running.isdisjoint(names),
         auto_scaling_group=str(item.get("autoScalingGroup") or ""),
         execution_name=str(item.get("executionName") or ""),
-        rescue_opened_at=rescue_opened_at(item.get("timeline", [])),
+        timeline=item.get("timeline", []),
     )
 
 

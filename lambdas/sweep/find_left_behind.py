@@ -1,4 +1,4 @@
-"""Finds dump volumes, resources of rescues, hang alarms and multipart uploads by their tags, names and keys."""
+"""Finds dump volumes, short-lived resources, hang alarms and multipart uploads by their tags, names and keys."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,14 @@ from lambdas.runtime.tags import (
     COPIED_VOLUME_TAG,
     HANG_ALARM_PREFIX,
     INCIDENT_TAG,
+    MADE_FOR_TAG,
+    MAKER_TAG,
     OWNER_TAG,
     PROTECTING_TAGS,
-    RESCUE_EXECUTION_TAG,
-    RESCUED_INSTANCE_TAG,
     STACK,
     STACK_TAG,
 )
-from lambdas.sweep.found import GONE, Alarm, Collector, Snapshot, Upload, Volume
+from lambdas.sweep.found import GONE, Alarm, ShortLived, Snapshot, Upload, Volume
 from lambdas.sweep.time_left import TimeLeft
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def find_dump_volumes(time_left: TimeLeft) -> tuple[Volume, ...]:
     return _volumes("dump volumes", OWNER_TAG, time_left)
 
 
-def find_copies(time_left: TimeLeft) -> tuple[Volume, ...]:
-    """The copies of dump volumes that rescues created."""
-    return _volumes("copies of dump volumes", RESCUE_EXECUTION_TAG, time_left)
+def find_short_lived_volumes(time_left: TimeLeft) -> tuple[Volume, ...]:
+    """The volumes of instances that executions launched: copies of dump volumes, and roots."""
+    return _volumes("volumes of short-lived instances", MAKER_TAG, time_left)
 
 
 def _volumes(kind: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
@@ -65,11 +65,7 @@ def _volumes(kind: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
 
 def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
     """The snapshots that rescues took in this account."""
-    pages = (
-        clients.ec2()
-        .get_paginator("describe_snapshots")
-        .paginate(OwnerIds=["self"], Filters=[_has_tag(RESCUE_EXECUTION_TAG)])
-    )
+    pages = clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[_has_tag(MAKER_TAG)])
     return tuple(
         Snapshot(
             snapshot_id=snapshot["SnapshotId"],
@@ -82,17 +78,17 @@ def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
     )
 
 
-def find_collectors(time_left: TimeLeft) -> tuple[Collector, ...]:
-    """The rescue instances that are not terminated."""
-    filters: list[FilterTypeDef] = [_has_tag(RESCUE_EXECUTION_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
+def find_short_lived(time_left: TimeLeft) -> tuple[ShortLived, ...]:
+    """The instances that executions launched and that are not terminated."""
+    filters: list[FilterTypeDef] = [_has_tag(MAKER_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
     pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
     return tuple(
-        Collector(
-            collector_id=instance["InstanceId"],
+        ShortLived(
+            short_lived_id=instance["InstanceId"],
             launched_at=instance["LaunchTime"],
             **_origin(instance.get("Tags", [])),
         )
-        for page in time_left.pages("rescue instances", pages)
+        for page in time_left.pages("short-lived instances", pages)
         for reservation in page["Reservations"]
         for instance in reservation.get("Instances", [])
     )
@@ -133,8 +129,8 @@ def _tag(tags: "Iterable[TagTypeDef]", key: str) -> str:
 def _origin(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
     values = {tag["Key"]: tag["Value"] for tag in tags}
     return {
-        "instance_id": values.get(OWNER_TAG) or values.get(RESCUED_INSTANCE_TAG, ""),
-        "rescue": values.get(RESCUE_EXECUTION_TAG, ""),
+        "instance_id": values.get(OWNER_TAG) or values.get(MADE_FOR_TAG, ""),
+        "maker": values.get(MAKER_TAG, ""),
         "incident_id": values.get(INCIDENT_TAG, ""),
         "is_removable": values.get(STACK_TAG) == STACK and PROTECTING_TAGS.isdisjoint(values),
     }

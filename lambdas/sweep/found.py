@@ -1,8 +1,10 @@
 """The values that a sweep finds: plain data, without the searches and the judgements."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from lambdas.incident.record import ANALYSIS_OPENED, made_since
 
 # The state of an instance that EC2 does not know.
 GONE = "gone"
@@ -12,14 +14,14 @@ NO_LONGER_THERE = (GONE, "terminated")
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A volume with Hangdump's tags: a dump volume, or a rescue's copy; `rescue` names the execution of a copy.
+    """A volume with Hangdump's tags: a dump volume, or one of a short-lived instance, whose execution is `maker`.
 
     is_removable, here and below: it has this stack's tag, and none that protects it from removal.
     """
 
     volume_id: str
     instance_id: str
-    rescue: str
+    maker: str
     incident_id: str
     is_removable: bool
     is_attached: bool
@@ -36,19 +38,19 @@ class Snapshot:
     snapshot_id: str
     volume_id: str
     instance_id: str
-    rescue: str
+    maker: str
     incident_id: str
     is_removable: bool
     created_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collector:
-    """A rescue instance, launched to read the dump of `instance_id`."""
+class ShortLived:
+    """An instance that an execution launched: to read the dump of `instance_id`, or to analyse its vmcore."""
 
-    collector_id: str
+    short_lived_id: str
     instance_id: str
-    rescue: str
+    maker: str
     incident_id: str
     is_removable: bool
     launched_at: datetime
@@ -85,9 +87,17 @@ class IncidentFacts:
     opened_at: datetime
     is_running: bool
     auto_scaling_group: str = ""
-    # The last execution, and when the last rescue began; None: it was never rescued.
+    # The last execution.
     execution_name: str = ""
-    rescue_opened_at: datetime | None = None
+    timeline: Sequence[Mapping[str, str]] = ()
+
+    def made_since(self, execution: str) -> datetime | None:
+        """When the execution began to make things for this incident; None: it never did."""
+        return made_since(self.timeline, execution, last_execution=self.execution_name)
+
+    def is_analysis(self, execution: str) -> bool:
+        """Whether the record says that the execution is an analysis of this incident, and no rescue."""
+        return any(each["event"] == ANALYSIS_OPENED and each.get("detail") == execution for each in self.timeline)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +133,7 @@ class Found:
 
     volumes: tuple[Volume, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
-    collectors: tuple[Collector, ...] = ()
+    short_lived: tuple[ShortLived, ...] = ()
     uploads: tuple[Upload, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     in_standby: tuple[InStandby, ...] = ()
@@ -134,5 +144,5 @@ class Found:
     instances: Mapping[str, str] = field(default_factory=dict)
     # None: there is no such record
     incidents: Mapping[str, IncidentFacts | None] = field(default_factory=dict)
-    # Names of running executions
+    # Names of running executions, of analyses too
     running: frozenset[str] = frozenset()

@@ -8,8 +8,8 @@ from lambdas.sweep.found import Found
 
 
 def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]:
-    """All findings. The sweep reports and acts in this order, so it terminates rescue instances before it deletes
-    the volumes that they use.
+    """All findings. The sweep reports and acts in this order, so it terminates instances before it deletes the
+    volumes that they use.
     """
     case = Case(found, now, policy)
     findings: list[Finding] = []
@@ -20,10 +20,12 @@ def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]
         findings += judge_instances.judge_readiness(case, checked)
     for in_standby in found.in_standby:
         findings += judge_instances.judge_standby(case, in_standby)
-    for collector in found.collectors:
-        findings += judge_left_behind.judge_collector(case, collector)
+    for instance in found.short_lived:
+        findings += judge_left_behind.judge_short_lived(case, instance)
     for volume in found.volumes:
-        judge_volume = judge_left_behind.judge_copy if volume.rescue else judge_left_behind.judge_dump_volume
+        judge_volume = (
+            judge_left_behind.judge_short_lived_volume if volume.maker else judge_left_behind.judge_dump_volume
+        )
         findings += judge_volume(case, volume)
     for snapshot in found.snapshots:
         findings += judge_left_behind.judge_snapshot(case, snapshot)

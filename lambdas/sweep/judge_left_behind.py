@@ -1,15 +1,15 @@
-"""Judges volumes, snapshots, rescue instances, uploads and alarms that were left behind. Pure.
+"""Judges volumes, snapshots, short-lived instances, uploads and alarms that were left behind. Pure.
 
-A resource is removed only if a rescue of our record made it, no execution works with it, and its data also exists
+A resource is removed only if an execution of our record made it, no execution works with it, and its data also exists
 elsewhere. A dump volume is never removed: it may hold the only vmcore of a crash. In doubt a resource is only reported.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from lambdas.rescue.made_by import why_not_made_by
+from lambdas.short_lived.made_by import why_not_made_by
 from lambdas.sweep.case import Action, Case, Finding, is_over, is_safe
-from lambdas.sweep.found import Alarm, Collector, Snapshot, Upload, Volume
+from lambdas.sweep.found import Alarm, ShortLived, Snapshot, Upload, Volume
 
 
 def judge_dump_volume(case: Case, volume: Volume) -> Iterator[Finding]:
@@ -42,14 +42,14 @@ def _judge_unused(case: Case, volume: Volume) -> Iterator[Finding]:
         )
 
 
-def judge_copy(case: Case, volume: Volume) -> Iterator[Finding]:
-    """A rescue's copy: worthless if its dump volume still exists or the vmcore is in S3."""
+def judge_short_lived_volume(case: Case, volume: Volume) -> Iterator[Finding]:
+    """A rescue's copy, or a root: worthless if its dump volume still exists or the vmcore is in S3."""
     incident = case.incident(volume.incident_id)
     is_elsewhere = is_safe(incident) or volume.copy_of in case.dump_volumes
-    is_waste = _is_left_by_rescue(case, volume, volume.created_at) and is_elsewhere and not volume.is_attached
-    yield from _of_rescue(
+    is_waste = _is_left(case, volume, volume.created_at) and is_elsewhere and not volume.is_attached
+    yield from _left_behind(
         case,
-        "rescue-volume",
+        "volume",
         volume,
         subject=volume.volume_id,
         made_at=volume.created_at,
@@ -61,10 +61,10 @@ def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
     """A rescue's snapshot: worthless if its volume still exists or the vmcore is in S3."""
     incident = case.incident(snapshot.incident_id)
     is_elsewhere = is_safe(incident) or snapshot.volume_id in case.dump_volumes
-    is_waste = _is_left_by_rescue(case, snapshot, snapshot.created_at) and is_elsewhere
-    yield from _of_rescue(
+    is_waste = _is_left(case, snapshot, snapshot.created_at) and is_elsewhere
+    yield from _left_behind(
         case,
-        "rescue-snapshot",
+        "snapshot",
         snapshot,
         subject=snapshot.snapshot_id,
         made_at=snapshot.created_at,
@@ -72,16 +72,16 @@ def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
     )
 
 
-def judge_collector(case: Case, collector: Collector) -> Iterator[Finding]:
-    """A rescue instance: it only reads, so it is useless once its incident is over."""
-    is_waste = _is_left_by_rescue(case, collector, collector.launched_at)
-    yield from _of_rescue(
+def judge_short_lived(case: Case, instance: ShortLived) -> Iterator[Finding]:
+    """A short-lived instance: it only reads, so it is useless once its execution and its incident are over."""
+    is_waste = _is_left(case, instance, instance.launched_at)
+    yield from _left_behind(
         case,
-        "rescue-collector",
-        collector,
-        subject=collector.collector_id,
-        made_at=collector.launched_at,
-        removal=Action.TERMINATE_COLLECTOR if is_waste else Action.REPORT,
+        "instance",
+        instance,
+        subject=instance.short_lived_id,
+        made_at=instance.launched_at,
+        removal=Action.TERMINATE if is_waste else Action.REPORT,
     )
 
 
@@ -122,35 +122,40 @@ def judge_alarm(case: Case, alarm: Alarm) -> Iterator[Finding]:
         )
 
 
-def _is_left_by_rescue(case: Case, made: Volume | Snapshot | Collector, made_at: datetime) -> bool:
-    """Whether its incident is over, and its record says that this rescue made it: tags alone can be forged."""
+def _is_left(case: Case, made: Volume | Snapshot | ShortLived, made_at: datetime) -> bool:
+    """Whether its incident is over, and its record says that this execution made it: tags alone can be forged."""
     incident = case.incident(made.incident_id)
     if incident is None or not is_over(incident) or not made.is_removable or not case.is_settled(made_at):
         return False
-    if why_not_made_by(made.rescue, incident, rescued_instance=made.instance_id, made_at=made_at):
+    if why_not_made_by(made.maker, incident, for_instance=made.instance_id, made_at=made_at):
         return False
-    began = incident.rescue_opened_at
-    return began is not None and made_at <= began + case.policy.rescue_needs
+    began = incident.made_since(made.maker)
+    return began is not None and made_at <= began + case.policy.maker_needs
 
 
-def _of_rescue(
-    case: Case, kind: str, made: Volume | Snapshot | Collector, *, subject: str, made_at: datetime, removal: Action
+# Reports of earlier versions call the instance of a rescue so.
+_NAMES = {("rescue", "instance"): "rescue-collector", ("analysis", "instance"): "analysis-twin"}
+
+
+def _left_behind(
+    case: Case, what: str, made: Volume | Snapshot | ShortLived, *, subject: str, made_at: datetime, removal: Action
 ) -> Iterator[Finding]:
     incident = case.incident(made.incident_id)
-    if made.rescue in case.found.running or (incident is not None and incident.is_running):
+    if made.maker in case.found.running or (incident is not None and incident.is_running):
         return
     if removal is Action.REPORT:
-        if not case.is_older(made_at, case.policy.rescue_needs):
+        if not case.is_older(made_at, case.policy.maker_needs):
             return
         why = f"its incident is {incident.state}" if incident is not None else "its incident has no record"
     else:
         why = "its incident is concluded"
+    act = "analysis" if incident is not None and incident.is_analysis(made.maker) else "rescue"
     yield Finding(
-        kind=kind,
+        kind=_NAMES.get((act, what), f"{act}-{what}"),
         subject=subject,
         instance_id=made.instance_id,
         incident_id=made.incident_id,
-        detail=f"It was created for the rescue of {made.instance_id or 'an instance'} and still exists; {why}.",
+        detail=f"It was created for the {act} of {made.instance_id or 'an instance'} and still exists; {why}.",
         next_step="Check whether it holds the only copy of a dump, then delete it." if removal is Action.REPORT else "",
         action=removal,
     )

@@ -8,12 +8,18 @@ from pydantic import ValidationError
 
 from lambdas.runtime.observability import logger
 from lambdas.sweep.check_instances import check_instances, find_fleet
-from lambdas.sweep.find_incidents import find_in_standby, find_running, find_unfinished, read_incidents
+from lambdas.sweep.find_incidents import (
+    find_in_standby,
+    find_running,
+    find_running_analyses,
+    find_unfinished,
+    read_incidents,
+)
 from lambdas.sweep.find_left_behind import (
     find_alarms,
-    find_collectors,
-    find_copies,
     find_dump_volumes,
+    find_short_lived,
+    find_short_lived_volumes,
     find_snapshots,
     find_states,
     find_uploads,
@@ -35,9 +41,9 @@ class Search:
         """Runs the cheap searches first; the checks on the instances get the time that is left."""
         left = self._time_left
         volumes = self._attempt("dump volumes", lambda: find_dump_volumes(left)) or ()
-        copies = self._attempt("copies", lambda: find_copies(left)) or ()
+        copies = self._attempt("copies", lambda: find_short_lived_volumes(left)) or ()
         snapshots = self._attempt("snapshots", lambda: find_snapshots(left)) or ()
-        collectors = self._attempt("collectors", lambda: find_collectors(left)) or ()
+        short_lived = self._attempt("short-lived instances", lambda: find_short_lived(left)) or ()
         uploads = self._attempt("uploads", lambda: find_uploads(left)) or ()
         alarms = self._attempt("alarms", lambda: find_alarms(left)) or ()
         owners = [
@@ -49,13 +55,17 @@ class Search:
         of_incidents = [
             *(volume.incident_id for volume in copies),
             *(snapshot.incident_id for snapshot in snapshots),
-            *(collector.incident_id for collector in collectors),
+            *(instance.incident_id for instance in short_lived),
             *(upload.incident_id for upload in uploads),
         ]
         running = self._attempt("executions", find_running)
+        # Without them no twin can be judged. An incident is not reopened by its analysis.
+        analyses = self._attempt("analyses", find_running_analyses) if running is not None else None
         # Without the running executions no incident can be judged.
         incidents = (
-            self._attempt("incidents", lambda: self._incidents(of_incidents, running)) if running is not None else None
+            self._attempt("incidents", lambda: self._incidents(of_incidents, running))
+            if running is not None and analyses is not None
+            else None
         )
         standby = self._attempt("standby", lambda: find_in_standby(incidents or {}, left)) or ()
         busy = {each.instance_id for each in (incidents or {}).values() if each is not None and each.is_running}
@@ -67,7 +77,7 @@ class Search:
         return Found(
             volumes=(*volumes, *copies),
             snapshots=snapshots,
-            collectors=collectors,
+            short_lived=short_lived,
             uploads=uploads,
             alarms=alarms,
             in_standby=standby,
@@ -75,7 +85,7 @@ class Search:
             fleet=fleet,
             instances=instances,
             incidents=incidents or {},
-            running=running or frozenset(),
+            running=(running or frozenset()) | (analyses or frozenset()),
         )
 
     def _incidents(self, incident_ids: list[str], running: frozenset[str]) -> dict[str, IncidentFacts | None]:

@@ -5,7 +5,7 @@ For tests of what goes wrong after an interrupt. Owns no fault and no expectatio
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -183,9 +183,14 @@ class Region(Deployment):
 
 @contextmanager
 def hangdump_region(
-    work: Path, *, armed: Path, image: Path, settings: Mapping[str, Any] | None = None
+    work: Path,
+    *,
+    armed: Path,
+    image: Path,
+    settings: Mapping[str, Any] | None = None,
+    make: Callable[..., QemuGuest] = Collector,
 ) -> Iterator[Region]:
-    """The stack in an account of its own; collectors boot from the image, as a cloud's own."""
+    """The stack in an account of its own; what RunInstances launches boots from the image, as a cloud's own."""
     with ExitStack() as stack:
         account = stack.enter_context(LabAccount())
         overrides = SETTINGS | dict(settings or {})
@@ -193,9 +198,7 @@ def hangdump_region(
         region = Region(account, outputs, work, armed)
 
         def launch(launch: Launch) -> QemuGuest:
-            guest = Collector(
-                work / launch.instance_id, disk=image, s3_port=account.instance_port, volumes=region.volumes
-            )
+            guest = make(work / launch.instance_id, disk=image, s3_port=account.instance_port, volumes=region.volumes)
             region.guests.append(stack.enter_context(guest))
             return guest
 

@@ -23,8 +23,10 @@ MUST_NOT = {
     "analysis": {"infra", "lab", "bench", "tests", "lambdas", "ssm_documents", "aws_cdk", "moto", "pydantic"},
     "lambdas.respond": {"lambdas.collect", "lambdas.report", "lambdas.sweep"},
     "infra.rescue": {"infra.collect"},
+    "infra.analyze": {"infra.collect", "infra.rescue"},
+    "infra.short_lived": {"infra.analyze", "infra.collect", "infra.rescue"},
     "infra.upload": {"infra.collect", "infra.rescue"},
-    "infra.conclude": {"infra.collect", "infra.rescue"},
+    "infra.conclude": {"infra.analyze", "infra.collect", "infra.rescue"},
 }
 # Room → all that it may import of its area.
 MAY_ONLY = {
@@ -33,6 +35,8 @@ MAY_ONLY = {
     "lambdas.vmcore": {"lambdas.vmcore", "lambdas.triage", "lambdas.runtime"},
     # What it says of an instance is judged elsewhere.
     "lambdas.instance": {"lambdas.instance", "lambdas.incident", "lambdas.runtime"},
+    # It knows no act: rescues and analyses use it.
+    "lambdas.short_lived": {"lambdas.short_lived", "lambdas.incident", "lambdas.runtime"},
     # It knows no act.
     "lambdas.incident": {"lambdas.incident", "lambdas.runtime"},
 }

@@ -17,6 +17,7 @@ UNLIMITED = {
     "cloudwatch:DescribeAlarms",
     "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
+    "ec2:DescribeImages",
     "ec2:DescribeInstanceCreditSpecifications",
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceStatus",
@@ -45,7 +46,7 @@ COLLECTOR = {
     "StringEquals": {"ssm:resourceTag/hangdump:stack": "Hangdump"},
     "Null": {"ssm:resourceTag/hangdump:rescue": "false"},
 }
-MADE_BY_A_RESCUE = {
+MADE_BY_AN_EXECUTION = {
     "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
     "Null": {
         "aws:ResourceTag/hangdump:rescue": "false",
@@ -53,7 +54,7 @@ MADE_BY_A_RESCUE = {
         "aws:ResourceTag/hangdump:instance-id": "true",
     },
 }
-# As a rescue makes it.
+# As a rescue or an analysis makes it.
 MARKED = {
     "StringEquals": {"aws:RequestTag/hangdump:stack": "Hangdump"},
     "Null": {"aws:RequestTag/hangdump:rescue": "false"},
@@ -61,7 +62,8 @@ MARKED = {
 
 
 def test_no_instance_role_gets_anything(template: Template) -> None:
-    """The one role and profile for EC2 is the collectors', for Systems Manager; no policy is there for others."""
+    """The one role and profile for EC2 is that of short-lived instances, for Systems Manager; no policy is there for
+    others."""
     trusted = [
         principal
         for role in template.of_type("AWS::IAM::Role").values()
@@ -188,19 +190,24 @@ def test_a_key_can_be_lent_to_ec2_alone(template: Template) -> None:
     assert len(lent) == 2
     for statement in lent:
         assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
-    # To launch from an encrypted snapshot takes more.
-    (launch,) = [each for each in found if each not in lent]
-    assert launch in template.statements(_role_of_machine(template, "RescueVmcore"))
+    # To launch from an encrypted snapshot, or with an encrypted root, takes more.
+    launches = [each for each in found if each not in lent]
+    assert len(launches) == 2
+    for machine in ("RescueVmcore", "AnalyzeVmcore"):
+        assert any(each in template.statements(_role_of_machine(template, machine)) for each in launches)
 
 
-def test_only_a_rescue_copies_and_launches_and_only_what_it_marks(template: Template) -> None:
-    of_rescue = template.statements(_role_of_machine(template, "RescueVmcore"))
-    found = [
-        each for each in template.all_statements() if {"ec2:CreateSnapshot", "ec2:RunInstances"} & set(actions(each))
-    ]
-    assert found
-    for statement in found:
-        assert statement in of_rescue
+def _making(template: Template) -> list[dict[str, Any]]:
+    """What makes snapshots and instances, of any role."""
+    making = {"ec2:CreateSnapshot", "ec2:RunInstances"}
+    return [each for each in template.all_statements() if making & set(actions(each))]
+
+
+def test_only_a_rescue_and_an_analysis_make_things_and_only_what_they_mark(template: Template) -> None:
+    roles = [_role_of_machine(template, name) for name in ("RescueVmcore", "AnalyzeVmcore")]
+    allowed = [statement for role in roles for statement in template.statements(role)]
+    for statement in _making(template):
+        assert statement in allowed
         condition = statement.get("Condition", {})
         for resource in resources(statement):
             kind = resource.rsplit(":", 1)[1].split("/")[0]
@@ -209,22 +216,48 @@ def test_only_a_rescue_copies_and_launches_and_only_what_it_marks(template: Temp
             of_stack = {"StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"}}
             expected = of_stack if (actions(statement), kind) == (["ec2:CreateSnapshot"], "volume") else MARKED
             if (actions(statement), kind) == (["ec2:RunInstances"], "snapshot"):
-                expected = MADE_BY_A_RESCUE
+                expected = MADE_BY_AN_EXECUTION
             for operator, keys in expected.items():
                 assert condition[operator].items() >= keys.items(), resource
+
+
+@pytest.mark.parametrize(
+    ("machine", "types", "image"),
+    [
+        ("RescueVmcore", "m5.large", {"StringEquals": {"ec2:Owner": "amazon"}}),
+        # A twin has the image of its instance, which may be any.
+        ("AnalyzeVmcore", ["m5.large", "m6g.large"], None),
+    ],
+)
+def test_what_is_launched_is_of_our_types_with_our_profile_and_only_the_newer_metadata(
+    template: Template, machine: str, types: Any, image: Any
+) -> None:
+    found = [each for each in template.statements(_role_of_machine(template, machine)) if each in _making(template)]
     (instances,) = [each for each in found if any(":instance/" in resource for resource in resources(each))]
     assert "ec2:InstanceProfile" in instances["Condition"]["ArnEquals"]
-    assert instances["Condition"]["StringEquals"]["ec2:InstanceType"] == "m5.large"
-    (images,) = [each for each in found if any(":image/" in resource for resource in resources(each))]
-    assert images["Condition"] == {"StringEquals": {"ec2:Owner": "amazon"}}
+    assert instances["Condition"]["StringEquals"]["ec2:InstanceType"] == types
     assert instances["Condition"]["StringEqualsIfExists"] == {"ec2:MetadataHttpTokens": "required"}
+    (images,) = [each for each in found if any(":image/" in resource for resource in resources(each))]
+    assert images.get("Condition") == image
 
 
-def test_a_rescue_gives_the_collectors_role_to_ec2_and_no_other(template: Template) -> None:
-    (statement,) = [each for each in template.all_statements() if "iam:PassRole" in actions(each)]
-    assert statement["Condition"]["StringEquals"]["iam:PassedToService"]
-    (role,) = resources(statement)
-    assert "RescueVmcoreCollectorRole" in role
+def test_a_twin_has_encrypted_disks_only(template: Template) -> None:
+    granted = template.statements(_role_of_machine(template, "AnalyzeVmcore"))
+    (volumes,) = [
+        each
+        for each in granted
+        if actions(each) == ["ec2:RunInstances"] and any(":volume/" in resource for resource in resources(each))
+    ]
+    assert volumes["Condition"]["Bool"] == {"ec2:Encrypted": "true"}
+
+
+def test_a_short_lived_instance_gets_the_one_role_for_it_and_no_other(template: Template) -> None:
+    found = [each for each in template.all_statements() if "iam:PassRole" in actions(each)]
+    assert len(found) == 2
+    for statement in found:
+        assert statement["Condition"]["StringEquals"]["iam:PassedToService"]
+        (role,) = resources(statement)
+        assert "RescueVmcoreCollectorRole" in role
 
 
 def test_commands_are_run_with_our_documents_on_instances_only_that_were_given_for_them(template: Template) -> None:
@@ -274,13 +307,13 @@ def test_only_volumes_of_this_stack_are_touched(template: Template) -> None:
 
 
 @pytest.mark.parametrize("function", ["sweep", "remove_rescue"])
-def test_only_what_a_rescue_of_this_stack_made_can_be_removed(template: Template, function: str) -> None:
+def test_only_what_an_execution_of_this_stack_made_can_be_removed(template: Template, function: str) -> None:
     """A dump volume has no such tag: not even a sweep gone wrong could delete one."""
     removals = {"ec2:TerminateInstances", "ec2:DeleteSnapshot", "ec2:DeleteVolume"}
     found = [each for each in _of_function(template, function) if removals & set(actions(each))]
     assert {action for each in found for action in actions(each)} == removals
     for statement in found:
-        assert statement["Condition"] == MADE_BY_A_RESCUE
+        assert statement["Condition"] == MADE_BY_AN_EXECUTION
 
 
 def test_volumes_can_only_be_created_encrypted(template: Template) -> None:
@@ -295,7 +328,7 @@ def test_on_instances_no_other_tags_than_ready_and_disarmed_are_written(template
         for each in template.all_statements()
         if tagging & set(actions(each)) and any(":instance/" in resource for resource in resources(each))
     ]
-    # What a rescue launches is tagged as it is made, and never again.
+    # What is launched is tagged as it is made, and never again.
     found = [each for each in found if each["Condition"] != {"StringEquals": {"ec2:CreateAction": "RunInstances"}}]
     ready = ["hangdump:ready", "hangdump:ready-kernel", "hangdump:ready-config"]
     keys = [each["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"] for each in found]
@@ -342,7 +375,7 @@ def test_no_function_can_read_vmcores_but_those_that_move_them(template: Templat
         if "s3:GetObject" in actions(statement)
         if any(resource.endswith(("/vmcores/*", "/vmcore")) for resource in resources(statement))
     }
-    assert readers == {f"Hangdump-{each}" for each in ("verify_vmcore", "open_vmcore", "plan_analysis")}
+    assert readers == {f"Hangdump-{each}" for each in ("verify_vmcore", "open_vmcore")}
 
 
 def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> None:

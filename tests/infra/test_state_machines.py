@@ -177,6 +177,23 @@ def test_every_way_through_a_collection_is_concluded(template: Template, name: s
     assert {cut.states[name]["Type"] for name in reached} & {"Succeed", "Fail"} == set()
 
 
+@pytest.mark.parametrize("name", ["RescueVmcore", "AnalyzeVmcore"])
+def test_every_way_from_a_launch_removes_what_was_made(template: Template, name: str) -> None:
+    machine = template.machine(name)
+    (launch,) = [each for each, state in machine.tasks().items() if state["Resource"].endswith(":runInstances")]
+    # In AnalyzeVmcore what follows depends on the plan, which no state takes away again.
+    states = dict(machine.states)
+    if "Was a twin planned?" in states:
+        (planned,) = states["Was a twin planned?"]["Choices"]
+        assert (planned["Variable"], planned["IsPresent"], planned["Next"]) == ("$.plan", True, "Begin to remove")
+        assert states["Plan twin"]["ResultPath"] == "$.plan"
+        assert [each for each, state in states.items() if state.get("ResultPath") == "$"] == ["Note the request"]
+        states["Was a twin planned?"] = {"Type": "Pass", "Next": "Begin to remove"}
+    cut = Machine(machine.name, {"States": {**states, "Begin to remove": {"Type": "Cut"}}})
+    reached = cut.reachable_from(launch)
+    assert {cut.states[name]["Type"] for name in reached} & {"Succeed", "Fail"} == set()
+
+
 def test_every_way_through_a_rescue_removes_what_it_made(template: Template) -> None:
     machine = template.machine("RescueVmcore")
     cut = Machine(machine.name, {"States": {**machine.states, "Begin to remove": {"Type": "Cut"}}})
@@ -202,12 +219,25 @@ def test_a_rescue_does_nothing_to_the_dump_volume_but_copy_it(template: Template
     assert targets == {"States.Array($.collector.instanceId)"}
 
 
-def test_a_collector_cannot_outlive_its_job_unseen(template: Template) -> None:
-    launch = template.machine("RescueVmcore").states["Launch collector"]["Parameters"]
+@pytest.mark.parametrize(("name", "state"), [("RescueVmcore", "Launch collector"), ("AnalyzeVmcore", "Launch twin")])
+def test_a_short_lived_instance_cannot_outlive_its_job_unseen(template: Template, name: str, state: str) -> None:
+    launch = template.machine(name).states[state]["Parameters"]
     assert launch["InstanceInitiatedShutdownBehavior"] == "terminate"
-    assert base64.b64decode(launch["UserData"]).startswith(b"#!/bin/sh\nshutdown -P +")
-    assert all(each["Ebs"]["DeleteOnTermination"] is True for each in launch["BlockDeviceMappings"])
+    # Nothing else: no user data of the hung instance.
+    assert re.fullmatch(rb"#!/bin/sh\nshutdown -P \+\d+\n", base64.b64decode(launch["UserData"]))
+    # Of a twin, plan_twin says so.
+    assert all(each["Ebs"]["DeleteOnTermination"] is True for each in launch.get("BlockDeviceMappings", []))
     assert launch["MetadataOptions"]["HttpTokens"] == "required"
+
+
+def test_a_vmcore_is_analysed_only_where_the_plan_admits_it(template: Template) -> None:
+    machine = template.machine("AnalyzeVmcore")
+    sending = [state for state in machine.tasks().values() if state["Resource"].endswith(":sendCommand")]
+    assert [state["Parameters"]["InstanceIds.$"] for state in sending] == [
+        "States.Array($.analysis.analysisInstanceId)"
+    ]
+    cut = Machine(machine.name, {"States": {**machine.states, "Plan analysis": {"Type": "Cut"}}})
+    assert "Analyze vmcore" not in cut.reachable_from(machine.definition["StartAt"])
 
 
 def test_every_way_to_a_conclusion_brings_the_instance_back_first(template: Template) -> None:

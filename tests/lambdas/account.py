@@ -26,6 +26,7 @@ TABLE = "incidents"
 BUCKET = "vmcores"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1"
 RESCUE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:RescueVmcore"
+ANALYZE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:AnalyzeVmcore"
 COLLECT_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:CollectVmcore"
 # Before it was seen ready.
 LAUNCHED_AT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -127,6 +127,14 @@ class Bucket:
         del self.uploads[parameters["UploadId"]]
         return {}
 
+    def ListObjectsV2(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        keys = sorted(key for key in self.objects if key.startswith(parameters["Prefix"]))
+        return {
+            "Contents": [
+                {"Key": key, "Size": len(self.objects[key].data)} for key in keys[: parameters.get("MaxKeys", 1000)]
+            ]
+        }
+
     def HeadObject(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         stored = self.objects.get(parameters["Key"])
         if stored is None:

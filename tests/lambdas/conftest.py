@@ -44,6 +44,7 @@ INDEXES = {BY_TIME: LISTED_UNDER, BY_SIGNATURE: REPEATS}
 _SETTINGS = load({"zoneBudget": 3, "groupBudget": 3})
 _OF_SETTINGS = (
     *(environment.InterruptLimits, environment.Standby, environment.EvidenceBound, environment.RescueInstancePlace),
+    environment.TwinTypes,
     *(environment.UploadRates, environment.DumpDeadline, environment.DumpStall, environment.SweepPolicy),
     environment.ReportLink,
 )
@@ -64,6 +65,7 @@ VARIABLES = {
         ),
         environment.Collection(collect_vmcore_arn=aws.COLLECT_ARN),
         environment.Rescue(rescue_vmcore_arn=aws.RESCUE_ARN),
+        environment.Analysis(analyze_vmcore_arn=aws.ANALYZE_ARN),
         environment.Probe(probe_document="Hangdump-probe_instance", probe_timeout_seconds=45),
         environment.ReturnFunction(return_from_standby="Hangdump-return_from_standby"),
         environment.KillSwitch(kill_switch_parameter="/hangdump/interrupts"),
@@ -197,7 +199,7 @@ def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.topic_arn = clients.sns().create_topic(Name="hangdump")["TopicArn"]
     monkeypatch.setenv("TOPIC_ARN", account.topic_arn)
     definition = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
-    for name in ("CollectVmcore", "RescueVmcore"):
+    for name in ("CollectVmcore", "RescueVmcore", "AnalyzeVmcore"):
         clients.stepfunctions().create_state_machine(
             name=name,
             definition=json.dumps(definition),

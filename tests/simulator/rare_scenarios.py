@@ -147,6 +147,18 @@ def sweep_the_copy(world: World) -> None:
     world.sweep()
 
 
+def analyze_on_twin_by_an_older_record(world: World) -> None:
+    """The record does not say from what the instance was launched: EC2 is asked."""
+    world.hang()
+    (incident,) = world.records()
+    world.account.client("dynamodb").update_item(
+        TableName=world.outputs["IncidentTableName"],
+        Key={"pk": {"S": f"incident#{incident}"}},
+        UpdateExpression="REMOVE launchedFrom, network",
+    )
+    assert world.run("AnalyzeVmcore", incidentId=incident)["status"] == "SUCCEEDED"
+
+
 def sweep_what_was_left(world: World) -> None:
     """The alarm of an instance that is gone, an upload of a captured vmcore, an instance in Standby."""
     auto_scaling_group.join(world, maximum=1)
@@ -196,4 +208,5 @@ RARE = (
     *(hang_without_conclusion, rescue_without_conclusion, analyze_what_is_gone, open_without_text_beside_it),
     *(upload_another_vmcore, find_another_object, find_no_object, find_another_part, interrupt_by_hand_unheard),
     *(interrupt_by_hand_in_group, provision_in_group, rescue_whose_copy_stays, sweep_the_copy, sweep_what_was_left),
+    analyze_on_twin_by_an_older_record,
 )

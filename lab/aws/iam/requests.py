@@ -233,21 +233,35 @@ def _run_instances(parameters: Parameters, account: Account) -> Iterator[Asked]:
     facts |= {"ec2:MetadataHttpTokens": tokens} if tokens else {}
     yield Asked(action, instances, "instance", facts)
     yield from _network(parameters, account)
-    yield Asked(action, volumes, "volume", _request_tags(volume_tags))
-    for each in parameters.get("BlockDeviceMappings") or []:
-        snapshot_id = (each.get("Ebs") or {}).get("SnapshotId")
-        if snapshot_id:
-            yield Asked(action, _snapshot_arn(account, snapshot_id), "snapshot", _tagged(account, snapshot_id))
-            if key := account.key_of_volume(snapshot_id):
-                for right in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext"):
-                    yield _key(right, key, account, is_later=True)
-                for right in ("ReEncryptFrom", "ReEncryptTo"):
-                    yield _key(right, key, account, is_later=True)
+    yield from _volumes_of_launch(parameters, account)
     yield from _tags_when_made("RunInstances", tags, instances, "instance")
     yield from _tags_when_made("RunInstances", volume_tags, volumes, "volume")
     if profile:
         passed = {"iam:PassedToService": "ec2.amazonaws.com"}
         yield Asked("iam:PassRole", account.role_of_profile(profile), "role", passed)
+
+
+# Of the key of a volume that is made from a snapshot, be it that of the image.
+_KEY_OF_COPY = (
+    *("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"),
+)
+
+
+def _volumes_of_launch(parameters: Parameters, account: Account) -> Iterator[Asked]:
+    """The volumes of the mapping, and the root as the image has it unless the mapping has a volume of no snapshot."""
+    action, arn, tags = "ec2:RunInstances", account.arn("ec2:volume/*"), _request_tags(_specified(parameters, "volume"))
+    volumes = [each.get("Ebs") or {} for each in parameters.get("BlockDeviceMappings") or []]
+    if all("SnapshotId" in each for each in volumes):
+        yield Asked(action, arn, "volume", tags)
+    for each in volumes:
+        is_encrypted = bool(each.get("Encrypted"))
+        yield Asked(action, arn, "volume", {**tags, "ec2:Encrypted": str(is_encrypted).lower()})
+        key = account.default_ebs_key() if is_encrypted else ""
+        if snapshot_id := each.get("SnapshotId"):
+            yield Asked(action, _snapshot_arn(account, snapshot_id), "snapshot", _tagged(account, snapshot_id))
+            key = account.key_of_volume(snapshot_id)
+        for right in _KEY_OF_COPY if key else ():
+            yield _key(right, key, account, is_later=True)
 
 
 def _network(parameters: Parameters, account: Account) -> Iterator[Asked]:

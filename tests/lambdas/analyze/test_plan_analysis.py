@@ -152,6 +152,6 @@ def test_input_that_is_wrong_is_named(context: Any, host_id: str, given: dict[st
 
 
 def test_a_bucket_that_refuses_is_named(account: Account, context: Any, host_id: str) -> None:
-    account.fail("HeadObject", "AccessDenied")
+    account.fail("ListObjectsV2", "AccessDenied")
     with pytest.raises(BucketRefused):
         plan(context, host_id)

@@ -9,10 +9,11 @@ from lambdas.handlers import open_rescue, plan_rescue
 from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import create_incident
 from lambdas.provision.choose_volume import DumpVolume
-from lambdas.rescue.plan import choose_source, place_rescue_instance
+from lambdas.rescue.plan import choose_source
 from lambdas.runtime import clients
 from lambdas.runtime.environment import RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InstanceNotFound, InvalidInput, NoDumpVolume, SeveralDumpVolumes
+from lambdas.short_lived.launch import network_interface
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 
@@ -33,6 +34,10 @@ FORGED = replace(LOOSE, volume_id="vol-0", is_ours=False)
 def _place(subnet_id: str, group_id: str) -> RescueInstancePlace:
     variables = {"RESCUE_INSTANCE_SUBNET_ID": subnet_id, "RESCUE_INSTANCE_SECURITY_GROUP_ID": group_id}
     return RescueInstancePlace.model_validate(variables)
+
+
+def place_rescue_instance(network: Any, instance_id: str, place: RescueInstancePlace) -> dict[str, Any]:
+    return network_interface(network, instance_id, place, machine="RescueVmcore")
 
 
 BESIDE = _place("", "")

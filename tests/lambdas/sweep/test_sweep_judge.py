@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambdas.incident.record import ANALYSIS_OPENED, RESCUE_OPENED, timeline_entry
 from lambdas.sweep.case import Action, Finding, Policy
 from lambdas.sweep.found import (
     GONE,
     Alarm,
     Checked,
-    Collector,
     Found,
     IncidentFacts,
     InStandby,
+    ShortLived,
     Snapshot,
     Upload,
     Volume,
@@ -26,6 +27,14 @@ from tests.lambdas.account import NOW
 
 HOST, INCIDENT, RESCUE = "i-0123456789abcdef0", "20261120T040000Z-i-0123456789abcdef0", "rescue-1"
 OLD, YOUNG = NOW - timedelta(days=4), NOW - timedelta(minutes=10)
+
+
+def opened(event: str, at: datetime, detail: str = "") -> tuple[dict[str, str], ...]:
+    """The timeline of a record: when an execution began to make things."""
+    return (timeline_entry(at, event, detail),)
+
+
+RESCUED = opened(RESCUE_OPENED, OLD)
 CONCLUDED = IncidentFacts(
     incident_id=INCIDENT,
     instance_id=HOST,
@@ -34,33 +43,33 @@ CONCLUDED = IncidentFacts(
     opened_at=OLD,
     is_running=False,
     execution_name=RESCUE,
-    rescue_opened_at=OLD,
+    timeline=RESCUED,
 )
 FAILED = replace(CONCLUDED, verdict="failed")
 VOLUME = Volume(
     volume_id="vol-1",
     instance_id=HOST,
-    rescue="",
+    maker="",
     incident_id="",
     is_removable=True,
     is_attached=False,
     size_gib=8,
     created_at=OLD,
 )
-COPY = replace(VOLUME, volume_id="vol-2", rescue=RESCUE, incident_id=INCIDENT)
+COPY = replace(VOLUME, volume_id="vol-2", maker=RESCUE, incident_id=INCIDENT)
 SNAPSHOT = Snapshot(
     snapshot_id="snap-1",
     volume_id="vol-1",
     instance_id=HOST,
-    rescue=RESCUE,
+    maker=RESCUE,
     incident_id=INCIDENT,
     is_removable=True,
     created_at=OLD,
 )
-COLLECTOR = Collector(
-    collector_id="i-collector",
+COLLECTOR = ShortLived(
+    short_lived_id="i-collector",
     instance_id=HOST,
-    rescue=RESCUE,
+    maker=RESCUE,
     incident_id=INCIDENT,
     is_removable=True,
     launched_at=OLD,
@@ -169,7 +178,7 @@ def test_what_a_rescue_made_goes_when_its_incident_is_over_and_the_dump_is_elsew
     found = Found(
         volumes=(replace(VOLUME, is_attached=True), COPY),
         snapshots=(SNAPSHOT,),
-        collectors=(COLLECTOR,),
+        short_lived=(COLLECTOR,),
         instances=ALIVE,
         incidents=of(incident),
     )
@@ -186,8 +195,8 @@ def test_a_snapshot_is_kept_when_neither_the_volume_nor_the_vmcore_is_left() -> 
 @pytest.mark.parametrize(
     "found",
     [
-        Found(collectors=(COLLECTOR,), incidents=of(CONCLUDED), running=frozenset({RESCUE})),
-        Found(collectors=(replace(COLLECTOR, launched_at=YOUNG),), incidents=of(CONCLUDED)),
+        Found(short_lived=(COLLECTOR,), incidents=of(CONCLUDED), running=frozenset({RESCUE})),
+        Found(short_lived=(replace(COLLECTOR, launched_at=YOUNG),), incidents=of(CONCLUDED)),
     ],
     ids=["rescue at work", "just launched"],
 )
@@ -199,21 +208,50 @@ def test_what_a_rescue_still_needs_is_left_alone(found: Found) -> None:
     "incident",
     [
         pytest.param(replace(CONCLUDED, instance_id="i-0fedcba9876543210"), id="of-another-instance"),
-        pytest.param(replace(CONCLUDED, rescue_opened_at=OLD + timedelta(hours=1)), id="younger-than-what-it-made"),
-        pytest.param(replace(CONCLUDED, rescue_opened_at=OLD - timedelta(days=2)), id="rescued-long-before"),
-        pytest.param(replace(CONCLUDED, rescue_opened_at=None), id="never-rescued"),
+        pytest.param(
+            replace(CONCLUDED, timeline=opened(RESCUE_OPENED, OLD + timedelta(hours=1))), id="younger-than-what-it-made"
+        ),
+        pytest.param(
+            replace(CONCLUDED, timeline=opened(RESCUE_OPENED, OLD - timedelta(days=2))), id="rescued-long-before"
+        ),
+        pytest.param(replace(CONCLUDED, timeline=()), id="never-rescued"),
         pytest.param(replace(CONCLUDED, execution_name="rescue-2"), id="rescued-by-another-execution"),
         pytest.param(replace(CONCLUDED, execution_name=""), id="no-execution"),
     ],
 )
 def test_what_the_incident_it_is_tagged_with_cannot_have_made_is_only_reported(incident: IncidentFacts) -> None:
-    found = Found(volumes=(COPY,), snapshots=(SNAPSHOT,), collectors=(COLLECTOR,), incidents=of(incident))
+    found = Found(volumes=(COPY,), snapshots=(SNAPSHOT,), short_lived=(COLLECTOR,), incidents=of(incident))
+    assert {action for _, action in judged(found)} == {"report"}
+
+
+ANALYSIS = "analysis-1"
+# The rescue, or the collection, is the last execution that worked on the incident itself.
+ANALYSED = replace(CONCLUDED, timeline=(*RESCUED, *opened(ANALYSIS_OPENED, OLD, ANALYSIS)))
+TWIN = replace(COLLECTOR, maker=ANALYSIS)
+
+
+def test_the_twin_of_an_analysis_goes_when_no_execution_runs() -> None:
+    assert judged(Found(short_lived=(TWIN,), incidents=of(ANALYSED))) == [("analysis-twin", "terminate-collector")]
+    assert judged(Found(short_lived=(TWIN,), incidents=of(ANALYSED), running=frozenset({ANALYSIS}))) == []
+
+
+@pytest.mark.parametrize(
+    "timeline",
+    [
+        pytest.param(RESCUED, id="never-analysed"),
+        pytest.param(opened(ANALYSIS_OPENED, OLD, "analysis-2"), id="by-another-analysis"),
+        pytest.param(opened(ANALYSIS_OPENED, OLD + timedelta(hours=1), ANALYSIS), id="after-it-was-launched"),
+        pytest.param(opened(ANALYSIS_OPENED, OLD - timedelta(days=2), ANALYSIS), id="long-before"),
+    ],
+)
+def test_a_twin_that_the_record_does_not_confirm_is_only_reported(timeline: Any) -> None:
+    found = Found(short_lived=(TWIN,), incidents=of(replace(CONCLUDED, timeline=timeline)))
     assert {action for _, action in judged(found)} == {"report"}
 
 
 def test_what_another_stack_made_is_only_reported() -> None:
     foreign = replace(COLLECTOR, is_removable=False)
-    assert judged(Found(collectors=(foreign,), incidents=of(CONCLUDED))) == [("rescue-collector", "report")]
+    assert judged(Found(short_lived=(foreign,), incidents=of(CONCLUDED))) == [("rescue-collector", "report")]
 
 
 def test_a_copy_in_use_is_not_deleted() -> None:
@@ -302,14 +340,14 @@ incidents = st.builds(
 @st.composite
 def findings(draw: st.DrawFn) -> tuple[Found, tuple[Finding, ...]]:
     """Anything that a sweep can see, and what it made of it."""
-    marks: Any = {"is_removable": draw(st.booleans()), "rescue": RESCUE, "incident_id": INCIDENT}
+    marks: Any = {"is_removable": draw(st.booleans()), "maker": RESCUE, "incident_id": INCIDENT}
     found = Found(
         volumes=(
             replace(VOLUME, created_at=draw(times), is_attached=draw(st.booleans())),
             replace(COPY, created_at=draw(times), is_attached=draw(st.booleans()), **marks),
         ),
         snapshots=(replace(SNAPSHOT, created_at=draw(times), **marks),),
-        collectors=(replace(COLLECTOR, launched_at=draw(times), **marks),),
+        short_lived=(replace(COLLECTOR, launched_at=draw(times), **marks),),
         uploads=(replace(UPLOAD, initiated_at=draw(times)),),
         alarms=(replace(ALARM, updated_at=draw(times)),),
         instances=draw(st.sampled_from([{}, {HOST: GONE}, {HOST: "terminated"}, ALIVE, {HOST: "stopped"}])),
@@ -327,12 +365,12 @@ def test_whatever_is_found_nothing_is_removed_that_is_not_provably_empty(
     incident = found.incidents.get(INCIDENT)
     for finding in told:
         assert finding.subject != VOLUME.volume_id or finding.action is Action.REPORT, "a dump volume is never removed"
-        if finding.action in (Action.TERMINATE_COLLECTOR, Action.DELETE_COPY, Action.DELETE_SNAPSHOT):
+        if finding.action in (Action.TERMINATE, Action.DELETE_COPY, Action.DELETE_SNAPSHOT):
             assert incident is not None
             assert incident.state == "concluded"
             assert not incident.is_running
             assert RESCUE not in found.running
-            assert found.collectors[0].is_removable
+            assert found.short_lived[0].is_removable
         if finding.action is Action.DELETE_COPY:
             assert incident is not None
             assert incident.verdict in ("captured", "rescued")

@@ -9,7 +9,7 @@ from typing import Any
 from lab.simulator import auto_scaling_group
 from lab.simulator.injection import Fault
 from lab.simulator.world import World
-from lambdas.runtime.tags import OWNER_TAG, RESCUED_INSTANCE_TAG
+from lambdas.runtime.tags import MADE_FOR_TAG, OWNER_TAG
 
 # A channel that refuses for ever cannot be told through: then the other two must have it.
 _CHANNELS = {"record": "dynamodb:UpdateItem", "notification": "sns:Publish", "metric": "cloudwatch:PutMetricData"}
@@ -23,6 +23,7 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     if len(world.host.nmis) > 1:
         violations.append(f"{len(world.host.nmis)} interrupts")
     violations += _lost(world)
+    violations += _changed(world)
     ends = []
     for execution in world.executions():
         name = execution.state_machine.name
@@ -41,8 +42,10 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     violations += problems
     left = _left(world)
     if left:
+        twins = _twins(world)
         named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep(days_later=8)}
         still = _left(world)
+        violations += [f"{each} is left, and no sweep ended it" for each in twins if each in still]
         violations += [
             f"{each} is left, and no sweep tells of it" for each in still if not any(each in n for n in named)
         ]
@@ -56,6 +59,33 @@ def _lost(world: World) -> list[str]:
         f"vmcore lost: {dump.path}"
         for dump in world.host.written
         if dump not in world.host.disk and dump.content not in stored
+    ]
+
+
+def _changed(world: World) -> list[str]:
+    """An analysis adds to the timeline and links its report; it changes nothing else of a record."""
+    now = world.records()
+    problems = []
+    for incident, before in world.concluded.items():
+        after = now.get(incident, {})
+        changed = [
+            name for name, value in before.items() if name not in ("timeline", "keys") and after.get(name) != value
+        ]
+        kept = after.get("timeline", [])[: len(before["timeline"])] == before["timeline"]
+        is_linked = before.get("keys", {}).items() <= after.get("keys", {}).items()
+        if changed or not kept or not is_linked:
+            problems.append(f"the record of {incident} changed: {changed or 'timeline or keys'}")
+    return problems
+
+
+def _twins(world: World) -> list[str]:
+    """The living instances that analyses launched."""
+    made = [{"Name": "tag:Name", "Values": ["hangdump twin of *"]}]
+    return [
+        each["InstanceId"]
+        for reservation in world.account.client("ec2").describe_instances(Filters=made)["Reservations"]
+        for each in reservation["Instances"]
+        if each["State"]["Name"] != "terminated"
     ]
 
 
@@ -136,7 +166,7 @@ def _left(world: World) -> list[str]:
     """What is neither in use nor removed."""
     ec2, s3 = (world.account.client(name) for name in ("ec2", "s3"))
     owned = [{"Name": "tag-key", "Values": [OWNER_TAG]}]
-    made = [{"Name": "tag-key", "Values": [RESCUED_INSTANCE_TAG]}]
+    made = [{"Name": "tag-key", "Values": [MADE_FOR_TAG]}]
     volumes = [
         each["VolumeId"]
         for filters in (owned, made)

@@ -130,6 +130,15 @@ def analyze(world: World) -> None:
     world.settle()
 
 
+def analyze_on_twin(world: World) -> None:
+    """The same without a host: an instance is launched for it."""
+    fetch(world)
+    world.concluded = world.records()
+    incident = next(iter(world.concluded), "none")
+    world.start("AnalyzeVmcore", incidentId=incident)
+    world.settle()
+
+
 def sweep(world: World) -> None:
     """The sweep's hour: a vmcore that nobody fetched lies on the instance, a volume and an upload were left."""
     world.host.panic()
@@ -160,6 +169,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         hang_and_lose_volume,
         rescue,
         analyze,
+        analyze_on_twin,
         false_alarm,
         sweep,
         make_ready,

@@ -1,7 +1,7 @@
-"""Removes what a rescue created: instance, snapshot, volumes. Each function yields the ids that are still there.
+"""Removes what an execution made: instances, snapshots, volumes. Each function yields the ids that are still there.
 
 Tags find the resources, but whoever may tag could name another one. What is removed also needs an incident whose record
-names this rescue (made_by.py), and must be neither enrolled nor a dump volume.
+names this execution (made_by.py), and must be neither enrolled nor a dump volume.
 """
 
 import re
@@ -13,18 +13,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import deserialize
-from lambdas.rescue.made_by import why_not_made_by
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import (
     INCIDENT_TAG,
+    MADE_FOR_TAG,
+    MAKER_TAG,
     PROTECTING_TAGS,
-    RESCUE_EXECUTION_TAG,
-    RESCUED_INSTANCE_TAG,
     STACK,
     STACK_TAG,
 )
+from lambdas.short_lived.made_by import why_not_made_by
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
@@ -36,8 +36,8 @@ _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
 _NAME = re.compile(r"[^*?\\\s]{1,80}")
 
 
-class Rescue:
-    """The rescue of an execution: finds its resources, and decides which of them are really its own."""
+class Maker:
+    """An execution that makes things: finds its resources, and decides which of them are really its own."""
 
     def __init__(self, execution_name: str, table_name: str) -> None:
         if not _NAME.fullmatch(execution_name):
@@ -49,22 +49,22 @@ class Rescue:
     @property
     def mark(self) -> "list[FilterTypeDef]":
         """The filter for its resources."""
-        return [{"Name": f"tag:{RESCUE_EXECUTION_TAG}", "Values": [self._name]}]
+        return [{"Name": f"tag:{MAKER_TAG}", "Values": [self._name]}]
 
     def has_made(self, resource_id: str, tags: "Iterable[TagTypeDef]", made_at: datetime) -> bool:
-        """Whether it may be removed. One that may not is only logged: the rescue does not wait for it."""
+        """Whether it may be removed. One that may not is only logged: the execution does not wait for it."""
         why = self._why_not({tag["Key"]: tag["Value"] for tag in tags}, made_at)
         if why:
             logger.warning("%s is not removed: %s", resource_id, why)
         return not why
 
     def _why_not(self, tags: dict[str, str], made_at: datetime) -> str:
-        if tags.get(RESCUE_EXECUTION_TAG) != self._name or tags.get(STACK_TAG) != STACK:
-            return "its tags are not those of this rescue"
+        if tags.get(MAKER_TAG) != self._name or tags.get(STACK_TAG) != STACK:
+            return "its tags are not those of this execution"
         if protecting := PROTECTING_TAGS & tags.keys():
             return f"it is tagged {min(protecting)}"
-        incident, rescued = self._read(tags.get(INCIDENT_TAG, "")), tags.get(RESCUED_INSTANCE_TAG, "")
-        return why_not_made_by(self._name, incident, rescued_instance=rescued, made_at=made_at)
+        incident = self._read(tags.get(INCIDENT_TAG, ""))
+        return why_not_made_by(self._name, incident, for_instance=tags.get(MADE_FOR_TAG, ""), made_at=made_at)
 
     def _read(self, incident_id: str) -> Incident | None:
         """Does not use IncidentTable, which also writes: this function may only read."""
@@ -76,38 +76,38 @@ class Rescue:
         return self._incidents[incident_id]
 
 
-def end_collectors(rescue: Rescue) -> Iterator[str]:
-    """Terminates rescue instances. One that is shutting down still counts: its copy is still attached."""
+def end_instances(maker: Maker) -> Iterator[str]:
+    """Terminates instances. One that is shutting down still counts: its volumes are still attached."""
     alive: FilterTypeDef = {"Name": "instance-state-name", "Values": _ALIVE}
-    for page in clients.ec2().get_paginator("describe_instances").paginate(Filters=[*rescue.mark, alive]):
+    for page in clients.ec2().get_paginator("describe_instances").paginate(Filters=[*maker.mark, alive]):
         for reservation in page["Reservations"]:
             for instance in reservation.get("Instances", []):
                 name = instance["InstanceId"]
-                if not rescue.has_made(name, instance.get("Tags", []), instance["LaunchTime"]):
+                if not maker.has_made(name, instance.get("Tags", []), instance["LaunchTime"]):
                     continue
                 if instance["State"]["Name"] != "shutting-down":
                     _attempt(name, lambda name=name: clients.ec2().terminate_instances(InstanceIds=[name]))  # type: ignore[misc]
                 yield name
 
 
-def delete_snapshots(rescue: Rescue) -> Iterator[str]:
-    for page in clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=rescue.mark):
+def delete_snapshots(maker: Maker) -> Iterator[str]:
+    for page in clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=maker.mark):
         for snapshot in page["Snapshots"]:
             name = snapshot["SnapshotId"]
-            if not rescue.has_made(name, snapshot.get("Tags", []), snapshot["StartTime"]):
+            if not maker.has_made(name, snapshot.get("Tags", []), snapshot["StartTime"]):
                 continue
             if not _attempt(name, lambda name=name: clients.ec2().delete_snapshot(SnapshotId=name)):  # type: ignore[misc]
                 yield name
 
 
-def delete_copies(rescue: Rescue) -> Iterator[str]:
-    """Deletes copies that are free. EC2 deletes the others with their rescue instance."""
-    for page in clients.ec2().get_paginator("describe_volumes").paginate(Filters=rescue.mark):
+def delete_volumes(maker: Maker) -> Iterator[str]:
+    """Deletes volumes that are free. EC2 deletes the others with their instance."""
+    for page in clients.ec2().get_paginator("describe_volumes").paginate(Filters=maker.mark):
         for volume in page["Volumes"]:
             name = volume["VolumeId"]
             if volume["State"] in ("deleting", "deleted"):
                 continue
-            if not rescue.has_made(name, volume.get("Tags", []), volume["CreateTime"]):
+            if not maker.has_made(name, volume.get("Tags", []), volume["CreateTime"]):
                 continue
             is_free = volume["State"] in ("available", "error")
             if not is_free or not _attempt(name, lambda name=name: clients.ec2().delete_volume(VolumeId=name)):  # type: ignore[misc]

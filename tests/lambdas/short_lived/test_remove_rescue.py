@@ -154,3 +154,19 @@ def test_a_name_that_matches_more_than_one_rescue_is_refused(account: Account, c
     with pytest.raises(InvalidInput, match="is no name of an execution"):
         _remove(context, name)
     assert _state(collector) == "running"
+
+
+def test_removes_the_twin_of_an_analysis_whatever_else_worked_on_the_incident_since(context: Any) -> None:
+    opened = timeline_entry(datetime(2020, 1, 2, tzinfo=UTC), "analysis-opened", "analysis-1")
+    IncidentTable(aws.TABLE).update(INCIDENT, {"executionName": "somebody-elses"}, timeline=[opened])
+    twin, rescues = _collector(_tags("analysis-1")), _collector(TAGS)
+
+    assert _remove(context, "analysis-1")["left"] == [twin]
+    assert _remove(context, "analysis-1") == {"isAnythingLeft": False, "left": []}
+    assert (_state(twin), _state(rescues)) == ("terminated", "running")
+
+
+def test_an_analysis_that_the_record_does_not_name_removes_nothing(context: Any) -> None:
+    twin = _collector(_tags("analysis-1"))
+    assert _remove(context, "analysis-1")["left"] == []
+    assert _state(twin) == "running"

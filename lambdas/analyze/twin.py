@@ -1,0 +1,92 @@
+"""The twin that analyses a vmcore: an instance of the same image, so of the same distribution and repositories.
+
+Decides image, instance type and disk; owns the proof that an instance is the twin of an execution.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.incident.record import Incident
+from lambdas.instance.facts import Instance
+from lambdas.runtime import clients
+from lambdas.runtime.environment import TwinTypes
+from lambdas.runtime.errors import TwinImageUnavailable, UnsupportedArchitecture
+from lambdas.runtime.tags import INCIDENT_TAG, MADE_FOR_TAG, MAKER_TAG, PROTECTING_TAGS, STACK, STACK_TAG
+from lambdas.short_lived.made_by import why_not_made_by
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
+
+_GIB = 1024**3
+# analyze_vmcore asks for 4 GiB beside the vmcore. The debug packages of a kernel take 3 to 5 GiB, and as much again
+# while they are downloaded and unpacked (from memory).
+_ROOM_GIB = 16
+_UNKNOWN_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed")
+
+
+def read_image(instance_id: str, launched_from: Mapping[str, Any]) -> "ImageTypeDef":
+    """The image of the incident's instance. Raises TwinImageUnavailable."""
+    image_id = launched_from.get("ImageId", "")
+    if not image_id:
+        raise _unavailable(f"The image of {instance_id} is not known: EC2 has forgotten it, and so has its record.")
+    try:
+        images = clients.ec2().describe_images(ImageIds=[image_id])["Images"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _UNKNOWN_IMAGE:
+            raise
+        images = []
+    # EC2 describes an image that was deregistered a moment ago without an error.
+    if not images or images[0].get("State", "available") != "available":
+        raise _unavailable(f"{image_id}, the image of {instance_id}, is deregistered or not shared with this account.")
+    return images[0]
+
+
+def _unavailable(happened: str) -> TwinImageUnavailable:
+    return TwinImageUnavailable(
+        happened, 'Start AnalyzeVmcore with "analysisInstanceId": a host of the same distribution (docs/analysis.md).'
+    )
+
+
+def instance_type(image: "ImageTypeDef", types: TwinTypes) -> str:
+    """The type of the image's architecture. Raises UnsupportedArchitecture."""
+    by_architecture = {"x86_64": types.analysis_instance_type, "arm64": types.analysis_instance_type_arm64}
+    architecture = image.get("Architecture", "")
+    if architecture not in by_architecture:
+        raise UnsupportedArchitecture(
+            f"{image['ImageId']} is of the architecture {architecture or 'unknown'}: no twin can be launched from it."
+        )
+    return by_architecture[architecture]
+
+
+def root_disk(image: "ImageTypeDef", vmcore_bytes: int) -> list[dict[str, Any]]:
+    """The block device mapping: the image's root, larger by the vmcore and what its symbols need.
+
+    It is encrypted whatever the image is: Hangdump writes memory to no other disk.
+    """
+    root = image["RootDeviceName"]
+    mapped = next((each.get("Ebs", {}) for each in image["BlockDeviceMappings"] if each.get("DeviceName") == root), {})
+    size_gib = mapped.get("VolumeSize", 8) + -(-vmcore_bytes // _GIB) + _ROOM_GIB
+    disk = {"VolumeSize": size_gib, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
+    return [{"DeviceName": root, "Ebs": disk}]
+
+
+def why_not_twin(instance: Instance, incident: Incident, *, execution_name: str, client_token: str) -> str:
+    """Why the instance is not the twin that this execution launched; empty when it is.
+
+    A twin carries no tag of an owner who lets it read vmcores. So its tags, the incident's record and the token of its
+    launch must agree. Whoever may tag changes neither of the last two.
+    """
+    tags = instance.tags
+    if instance.client_token != client_token:
+        return "it was not launched by this execution"
+    if tags.get(STACK_TAG) != STACK or tags.get(MAKER_TAG) != execution_name:
+        return "its tags are not those of this execution"
+    if tags.get(INCIDENT_TAG) != incident.incident_id:
+        return "it was launched for another incident"
+    if protecting := PROTECTING_TAGS & tags.keys():
+        return f"it is tagged {min(protecting)}"
+    return why_not_made_by(
+        execution_name, incident, for_instance=tags.get(MADE_FOR_TAG, ""), made_at=instance.launched_at
+    )
