@@ -22,6 +22,7 @@ RIGHTS = {
     ("s3_for_links", "generate_presigned_url"): {"s3:GetObject"},
     ("lambda_", "invoke"): {"lambda:InvokeFunction"},
     ("s3", "head_object"): {"s3:GetObject"},
+    ("s3", "list_objects_v2"): {"s3:ListBucket"},
     ("s3", "list_parts"): {"s3:ListMultipartUploadParts"},
     ("s3", "list_multipart_uploads"): {"s3:ListBucketMultipartUploads"},
     ("s3", "create_multipart_upload"): {"s3:PutObject"},
