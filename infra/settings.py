@@ -257,7 +257,8 @@ class Settings(DocumentSettings):
     analyze: Literal["by-hand", "automatic", "off"] = Field(
         "by-hand",
         description="when AnalyzeVmcore reads a vmcore with symbols; by-hand = when somebody starts it, automatic = "
-        "also after each collection or rescue that brought a vmcore, on a twin of the instance; off = never",
+        "also after each collection or rescue that brought a vmcore, on a twin of the instance, on which the services "
+        "of its image start; off = never",
     )
     analysis_instance_type: str = Field(
         # 8 GiB of memory: drgn reads a dump piece by piece, but holds the symbols of the kernel.

@@ -78,7 +78,8 @@ class AnalyzeVmcore(Construct):
         self._parts = parts
         self._short_lived = short_lived
         self._settings = settings
-        # Without functions and rights nothing is left that could read a vmcore. The machine stays, to name the setting.
+        # Nothing is left that could read a vmcore. The machine stays, to name the setting, with the one right by which
+        # an execution that runs on during the deployment removes its twin.
         definition = self._off() if settings.analyze == "off" else self._on()
         self.state_machine = workflow.state_machine(self, NAME, workflow=definition, settings=settings)
 
@@ -86,7 +87,8 @@ class AnalyzeVmcore(Construct):
         refused = sfn.Fail(
             self, "Fail because analyses are off", error=AnalysisOff.__name__, cause=AnalysisOff.sentence()
         )
-        return Workflow(refused, [], timeout_seconds=60, comment="Analyses are off", acknowledged={})
+        statements = [grants.invoke(self._short_lived.remove_rescue)]
+        return Workflow(refused, statements, timeout_seconds=60, comment="Analyses are off", acknowledged={})
 
     def _on(self) -> Workflow:
         self._functions = AnalyzeFunctions(self, parts=self._parts, settings=self._settings)
@@ -106,7 +108,6 @@ class AnalyzeVmcore(Construct):
 
     def _states(self) -> sfn.State:
         end = self._end()
-        explain = ExplainFailure(self, "Explain why there is no analysis", then=end).start_state
         request = set_fields(self, "Note the request", {"input.$": "$", "twin": {}}, result_path="$")
         payload = {"input.$": "$.input", "twin.$": "$.twin"}
         plan = task(
@@ -122,7 +123,7 @@ class AnalyzeVmcore(Construct):
         )
         paths = Paths(instance_id="$.analysis.analysisInstanceId", result="$.analysed", failure=_FAILURE)
         analyze = RunDocument(self, "Analyze vmcore", runner=self._parts.runner, command=command, paths=paths)
-        analyze.on_failure(explain)
+        analyze.on_failure(end)
         draw = task(
             self,
             "Render report",
@@ -130,16 +131,16 @@ class AnalyzeVmcore(Construct):
             result_path="$.analysed.report",
         )
         for each in (plan, draw):
-            each.add_catch(explain, errors=["States.ALL"], result_path=_FAILURE)
+            each.add_catch(end, errors=["States.ALL"], result_path=_FAILURE)
         is_given = sfn.Choice(self, "Is a host given?")
         is_given.when(sfn.Condition.is_present("$.input.analysisInstanceId"), plan)
-        is_given.otherwise(self._twin(plan, explain))
+        is_given.otherwise(self._twin(plan, end))
         connect(request, is_given)
         connect(plan, analyze, draw)
         draw.next(end)
         return request
 
-    def _twin(self, then: sfn.State, explain: sfn.State) -> sfn.State:
+    def _twin(self, then: sfn.State, on_failure: sfn.State) -> sfn.State:
         """The states up to the twin's agent; they lead to `then` with the twin at `$.twin`."""
         execution = {"executionId.$": "$$.Execution.Id", "executionName.$": "$$.Execution.Name"}
         plan = task(
@@ -148,7 +149,7 @@ class AnalyzeVmcore(Construct):
             FunctionCall(self._functions.plan_twin, {"input.$": "$.input", **execution}),
             result_path="$.plan",
         )
-        plan.add_catch(explain, errors=["States.ALL"], result_path=_FAILURE)
+        plan.add_catch(on_failure, errors=["States.ALL"], result_path=_FAILURE)
         # plan_analysis reads from EC2 whether it is the twin that this execution launched.
         note = set_fields(
             self, "Note the twin", {"instanceId.$": "$.launched.instanceId", **execution}, result_path="$.twin"
@@ -167,7 +168,7 @@ class AnalyzeVmcore(Construct):
             ends_itself_after_seconds=longest_seconds(self._settings),
         )
         launch = ShortLivedInstance(
-            self, "Launch twin", wanted=wanted, settings=self._settings, then=note, on_failure=explain
+            self, "Launch twin", wanted=wanted, settings=self._settings, then=note, on_failure=on_failure
         )
         connect(plan, launch.start_state)
         note.next(then)
@@ -188,7 +189,8 @@ class AnalyzeVmcore(Construct):
         )
         left.next(failed)
         ended = sfn.Choice(self, "How did it end?")
-        ended.when(sfn.Condition.is_present(_FAILURE), failed)
+        explain = ExplainFailure(self, "Explain why there is no analysis", then=failed).start_state
+        ended.when(sfn.Condition.is_present(_FAILURE), explain)
         is_left = sfn.Condition.and_(
             sfn.Condition.is_present("$.removed.isAnythingLeft"),
             sfn.Condition.boolean_equals("$.removed.isAnythingLeft", True),

@@ -62,7 +62,8 @@ class RemoveMade(ClosedFragment):
         unknown = set_fields(
             self, "Begin to remove", {"isAnythingLeft": True, "left": ["what it made"]}, result_path=result_path
         )
-        call = FunctionCall(function, {"executionName.$": "$$.Execution.Name"})
+        execution = {"executionName.$": "$$.Execution.Name", "executionId.$": "$$.Execution.Id"}
+        call = FunctionCall(function, execution)
         check = task(self, title, call, result_path=result_path)
         polls = polling(REMOVE_SECONDS, settings.poll_seconds, max_polls=60)
         loop = Poll(self, "Remove until nothing is left", check=check, polling=polls)

@@ -61,15 +61,18 @@ def instance_type(image: "ImageTypeDef", types: TwinTypes) -> str:
 
 
 def root_disk(image: "ImageTypeDef", vmcore_bytes: int) -> list[dict[str, Any]]:
-    """The block device mapping: the image's root, larger by the vmcore and what its symbols need.
+    """The block device mapping: the image's root, larger by the vmcore and what its symbols need, and nothing else.
 
-    It is encrypted whatever the image is: Hangdump writes memory to no other disk.
+    It is encrypted whatever the image is: Hangdump writes memory to no other disk. Further volumes of the image are
+    left out: they can be terabytes of the owner's data, with which the applications of the image would start to work.
     """
     root = image["RootDeviceName"]
-    mapped = next((each.get("Ebs", {}) for each in image["BlockDeviceMappings"] if each.get("DeviceName") == root), {})
-    size_gib = mapped.get("VolumeSize", 8) + -(-vmcore_bytes // _GIB) + _ROOM_GIB
+    mapped = {each["DeviceName"]: each for each in image["BlockDeviceMappings"] if "DeviceName" in each}
+    its_gib = mapped.get(root, {}).get("Ebs", {}).get("VolumeSize", 8)
+    size_gib = its_gib + -(-vmcore_bytes // _GIB) + _ROOM_GIB
     disk = {"VolumeSize": size_gib, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
-    return [{"DeviceName": root, "Ebs": disk}]
+    others = [{"DeviceName": name, "NoDevice": ""} for name in mapped if name != root]
+    return [{"DeviceName": root, "Ebs": disk}, *others]
 
 
 def why_not_twin(instance: Instance, incident: Incident, *, execution_name: str, client_token: str) -> str:
@@ -88,5 +91,9 @@ def why_not_twin(instance: Instance, incident: Incident, *, execution_name: str,
     if protecting := PROTECTING_TAGS & tags.keys():
         return f"it is tagged {min(protecting)}"
     return why_not_made_by(
-        execution_name, incident, for_instance=tags.get(MADE_FOR_TAG, ""), made_at=instance.launched_at
+        execution_name,
+        incident,
+        for_instance=tags.get(MADE_FOR_TAG, ""),
+        made_at=instance.launched_at,
+        is_instance=True,
     )

@@ -15,7 +15,6 @@ from lambdas.analyze.twin import why_not_twin
 from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import deserialize
 from lambdas.instance.facts import Instance, read_instance, read_ping
-from lambdas.provision.choose_volume import client_token
 from lambdas.runtime import clients
 from lambdas.runtime.bucket import explain_refusal
 from lambdas.runtime.environment import RecordKeeping, VmcoreBucket
@@ -26,6 +25,7 @@ from lambdas.runtime.errors import (
     InstanceNotRunning,
     InvalidInput,
 )
+from lambdas.runtime.execution import client_token
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import ANALYSIS_HOST_TAG
@@ -78,6 +78,9 @@ def _admit(given: AnalysisInput, twin: dict[str, str], incident: Incident) -> In
                 "Tag a host whose users may all read the vmcore.",
             )
         return host
+    # The record has the name, the launch the token of the id: they must be of one execution.
+    if not twin["executionId"].endswith(f":{twin['executionName']}"):
+        raise InvalidInput("executionId and executionName are of two executions.", "Start AnalyzeVmcore.")
     token = client_token(twin["executionId"])
     why = why_not_twin(host, incident, execution_name=twin["executionName"], client_token=token)
     if why:

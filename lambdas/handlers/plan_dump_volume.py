@@ -17,7 +17,6 @@ from lambdas.provision.check_instance import find_instance, inspect, require_sur
 from lambdas.provision.choose_volume import (
     Choice,
     choose_volume,
-    client_token,
     read_dump_volumes,
 )
 from lambdas.provision.provision_input import (
@@ -35,6 +34,7 @@ from lambdas.runtime.environment import Provisioning, RecordKeeping
 from lambdas.runtime.errors import (
     InvalidInput,
 )
+from lambdas.runtime.execution import client_token
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import OWNER_TAG, STACK, STACK_TAG

@@ -7,11 +7,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.facts import Instance, read_instance
-from lambdas.provision.choose_volume import client_token, read_dump_volumes
+from lambdas.provision.choose_volume import read_dump_volumes
 from lambdas.rescue.plan import choose_source
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InvalidInput
+from lambdas.runtime.execution import client_token
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import COPIED_VOLUME_TAG, ENROLLED_TAG
 from lambdas.short_lived.launch import marks, network_interface

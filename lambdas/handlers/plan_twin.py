@@ -12,10 +12,10 @@ from lambdas.analyze.twin import instance_type, read_image, root_disk
 from lambdas.incident.record import ANALYSIS_OPENED, Incident, timeline_entry
 from lambdas.incident.table import RecordToAmend
 from lambdas.instance.facts import read_instance
-from lambdas.provision.choose_volume import client_token
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace, TwinTypes, VmcoreBucketName
 from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.execution import client_token
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.short_lived.launch import marks, network_interface

@@ -15,8 +15,10 @@ from lambdas.short_lived.remove import Maker, delete_snapshots, delete_volumes, 
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"executionName"}`, gives `{"isAnythingLeft","left"}`; `left` lists the ids that are still there."""
-    maker = Maker(event["executionName"], RecordKeeping.read().table_name)
+    """Takes `{"executionName","executionId"}`, gives `{"isAnythingLeft","left"}`: the ids that are still there."""
+    table = RecordKeeping.read().table_name
+    # Running rescues of an older version give no id.
+    maker = Maker(event["executionName"], table, execution_id=event.get("executionId", ""))
     left = [*end_instances(maker), *delete_snapshots(maker), *delete_volumes(maker)]
     logger.info("Left: %s", left or "nothing")
     return {"isAnythingLeft": bool(left), "left": left}

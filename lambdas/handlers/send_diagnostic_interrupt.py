@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             "evidence": gathered.evidence.as_json(),
             "console_baseline": gathered.console_baseline,
             "network": gathered.network,
-            "launchedFrom": gathered.launched_from,
+            "launched_from": gathered.launched_from,
             "decision": decision.action,
             "reason": decision.reason,
             "detail": decision.detail,

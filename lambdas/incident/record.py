@@ -196,6 +196,10 @@ class Incident(BaseModel):
         """When the execution began to make things for this incident; None: it never did."""
         return made_since(self.timeline, execution, last_execution=self.execution_name)
 
+    def is_analysis(self, execution: str) -> bool:
+        """Whether the execution is an analysis of this incident."""
+        return bool(analyses_opened(self.timeline, execution))
+
     @property
     def started_epoch(self) -> int:
         """When the interrupt was sent, or else claimed, or the panic happened, by AWS' clock; 0: never."""
@@ -217,18 +221,22 @@ def rescue_opened_at(timeline: Sequence[Mapping[str, str]]) -> datetime | None:
     return max((moment.parse(entry["at"]) for entry in timeline if entry["event"] == RESCUE_OPENED), default=None)
 
 
+def analyses_opened(timeline: Sequence[Mapping[str, str]], execution: str) -> list[datetime]:
+    """When the execution, an analysis, said that it would launch an instance; empty for any other execution."""
+    return [
+        moment.parse(entry["at"])
+        for entry in timeline
+        if entry["event"] == ANALYSIS_OPENED and entry.get("detail") == execution
+    ]
+
+
 def made_since(timeline: Sequence[Mapping[str, str]], execution: str, *, last_execution: str | None) -> datetime | None:
     """When this execution began to make what is removed again; None: the record does not say that it did.
 
     Of several analyses of an incident each has its own entry, so none takes the proof from another. A rescue is the
     last execution of the incident, and its entry may hold another text.
     """
-    analyses = [
-        moment.parse(entry["at"])
-        for entry in timeline
-        if entry["event"] == ANALYSIS_OPENED and entry.get("detail") == execution
-    ]
-    if analyses:
+    if analyses := analyses_opened(timeline, execution):
         # A retry of the state adds an entry, possibly after the launch.
         return min(analyses)
     return rescue_opened_at(timeline) if execution and execution == last_execution else None

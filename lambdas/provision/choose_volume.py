@@ -4,7 +4,6 @@ A volume is taken only if ProvisionDumpVolume recorded in the incident table tha
 do not prove that: whoever may tag could hand a host a volume of theirs, and get its memory with the next dump.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,11 +91,6 @@ def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib
     if usable:
         return Choice("attach", usable[0].volume_id, usable[0].size_gib, device)
     return Choice("create", "", size_gib, device)
-
-
-def client_token(execution_id: str) -> str:
-    """The same token for each attempt of one execution; CreateVolume takes at most 64 ASCII characters."""
-    return f"hangdump-{hashlib.sha256(execution_id.encode()).hexdigest()[:48]}"
 
 
 def _is_free(instance: Instance, volume: DumpVolume) -> bool:

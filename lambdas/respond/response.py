@@ -65,7 +65,7 @@ def respond(incident: str, alarm: Alarm, *, instance_id: str, is_first: bool) ->
             "detail": decision.detail,
             "console_baseline": gathered.console_baseline,
             "network": gathered.network,
-            "launchedFrom": gathered.launched_from,
+            "launched_from": gathered.launched_from,
         }
     )
     if decision.reason == PANICKED:

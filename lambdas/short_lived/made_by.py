@@ -19,8 +19,13 @@ class Worked(Protocol):
     def made_since(self, execution: str) -> datetime | None:
         """When the execution began to make things for the incident; None: it never did."""
 
+    def is_analysis(self, execution: str) -> bool:
+        """Whether the execution is an analysis."""
 
-def why_not_made_by(execution: str, incident: Worked | None, *, for_instance: str, made_at: datetime) -> str:
+
+def why_not_made_by(
+    execution: str, incident: Worked | None, *, for_instance: str, made_at: datetime, is_instance: bool
+) -> str:
     """Why the resource must stay; empty when the execution made it."""
     since = incident.made_since(execution) if incident is not None and execution else None
     if incident is None or since is None:
@@ -29,4 +34,7 @@ def why_not_made_by(execution: str, incident: Worked | None, *, for_instance: st
         return "its incident is another instance's"
     if made_at < since - timedelta(seconds=CLOCK_SLACK_SECONDS):
         return "it is older than what the execution makes"
+    # The twin's disk goes with it: EC2 deletes it.
+    if incident.is_analysis(execution) and not is_instance:
+        return "an analysis makes nothing but an instance"
     return ""

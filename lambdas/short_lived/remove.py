@@ -15,6 +15,7 @@ from lambdas.incident.record import Incident
 from lambdas.incident.update_expression import deserialize
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.execution import client_token
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import (
     INCIDENT_TAG,
@@ -27,7 +28,7 @@ from lambdas.runtime.tags import (
 from lambdas.short_lived.made_by import why_not_made_by
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef, TagTypeDef
 
 
 _GONE = {"InvalidInstanceID.NotFound", "InvalidSnapshot.NotFound", "InvalidVolume.NotFound"}
@@ -39,10 +40,12 @@ _NAME = re.compile(r"[^*?\\\s]{1,80}")
 class Maker:
     """An execution that makes things: finds its resources, and decides which of them are really its own."""
 
-    def __init__(self, execution_name: str, table_name: str) -> None:
+    def __init__(self, execution_name: str, table_name: str, *, execution_id: str = "") -> None:
+        """Without `execution_id`, as rescues of an older version call, tags and record must suffice."""
         if not _NAME.fullmatch(execution_name):
             raise InvalidInput(f"{execution_name[:100]!r} is no name of an execution.", "Give one without wildcards.")
         self._name = execution_name
+        self.client_token = client_token(execution_id) if execution_id else ""
         self._table_name = table_name
         self._incidents: dict[str, Incident | None] = {}
 
@@ -51,20 +54,32 @@ class Maker:
         """The filter for its resources."""
         return [{"Name": f"tag:{MAKER_TAG}", "Values": [self._name]}]
 
-    def has_made(self, resource_id: str, tags: "Iterable[TagTypeDef]", made_at: datetime) -> bool:
+    def has_made(
+        self, resource_id: str, tags: "Iterable[TagTypeDef]", made_at: datetime, *, is_instance: bool = False
+    ) -> bool:
         """Whether it may be removed. One that may not is only logged: the execution does not wait for it."""
-        why = self._why_not({tag["Key"]: tag["Value"] for tag in tags}, made_at)
+        why = self._why_not({tag["Key"]: tag["Value"] for tag in tags}, made_at, is_instance=is_instance)
         if why:
             logger.warning("%s is not removed: %s", resource_id, why)
         return not why
 
-    def _why_not(self, tags: dict[str, str], made_at: datetime) -> str:
+    def has_launched(self, instance: "InstanceTypeDef") -> bool:
+        """Whether it may be terminated. Nobody can give an instance the token of another launch."""
+        if self.client_token and instance.get("ClientToken") != self.client_token:
+            logger.warning("%s is not removed: this execution did not launch it", instance["InstanceId"])
+            return False
+        tags = instance.get("Tags", [])
+        return self.has_made(instance["InstanceId"], tags, instance["LaunchTime"], is_instance=True)
+
+    def _why_not(self, tags: dict[str, str], made_at: datetime, *, is_instance: bool) -> str:
         if tags.get(MAKER_TAG) != self._name or tags.get(STACK_TAG) != STACK:
             return "its tags are not those of this execution"
         if protecting := PROTECTING_TAGS & tags.keys():
             return f"it is tagged {min(protecting)}"
         incident = self._read(tags.get(INCIDENT_TAG, ""))
-        return why_not_made_by(self._name, incident, for_instance=tags.get(MADE_FOR_TAG, ""), made_at=made_at)
+        return why_not_made_by(
+            self._name, incident, for_instance=tags.get(MADE_FOR_TAG, ""), made_at=made_at, is_instance=is_instance
+        )
 
     def _read(self, incident_id: str) -> Incident | None:
         """Does not use IncidentTable, which also writes: this function may only read."""
@@ -77,17 +92,18 @@ class Maker:
 
 
 def end_instances(maker: Maker) -> Iterator[str]:
-    """Terminates instances. One that is shutting down still counts: its volumes are still attached."""
+    """Terminates instances. One that is shutting down still counts: its volumes are still attached. So does one that
+    the execution launched and may not terminate, because somebody changed its other tags."""
     alive: FilterTypeDef = {"Name": "instance-state-name", "Values": _ALIVE}
     for page in clients.ec2().get_paginator("describe_instances").paginate(Filters=[*maker.mark, alive]):
-        for reservation in page["Reservations"]:
-            for instance in reservation.get("Instances", []):
-                name = instance["InstanceId"]
-                if not maker.has_made(name, instance.get("Tags", []), instance["LaunchTime"]):
-                    continue
+        for instance in (each for reservation in page["Reservations"] for each in reservation.get("Instances", [])):
+            name = instance["InstanceId"]
+            if maker.has_launched(instance):
                 if instance["State"]["Name"] != "shutting-down":
                     _attempt(name, lambda name=name: clients.ec2().terminate_instances(InstanceIds=[name]))  # type: ignore[misc]
-                yield name
+            elif not maker.client_token or instance.get("ClientToken") != maker.client_token:
+                continue
+            yield name
 
 
 def delete_snapshots(maker: Maker) -> Iterator[str]:

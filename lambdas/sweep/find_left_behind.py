@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from lambdas.incident.object_keys import VMCORES
 from lambdas.runtime import clients
-from lambdas.runtime.environment import VmcoreBucketName
+from lambdas.runtime.environment import Analysis, Rescue, VmcoreBucketName
+from lambdas.runtime.execution import client_token, execution_arn
 from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.tags import (
     COPIED_VOLUME_TAG,
@@ -24,7 +25,7 @@ from lambdas.sweep.time_left import TimeLeft
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef, TagTypeDef
 
 # DescribeInstances takes up to 200 values in a filter.
 _IDS_A_CALL = 200
@@ -82,16 +83,23 @@ def find_short_lived(time_left: TimeLeft) -> tuple[ShortLived, ...]:
     """The instances that executions launched and that are not terminated."""
     filters: list[FilterTypeDef] = [_has_tag(MAKER_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
     pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
+    machines = (Rescue.read().rescue_vmcore_arn, Analysis.read().analyze_vmcore_arn)
     return tuple(
         ShortLived(
             short_lived_id=instance["InstanceId"],
             launched_at=instance["LaunchTime"],
+            is_of_its_maker=_is_launched_by(_tag(instance.get("Tags", []), MAKER_TAG), machines, instance),
             **_origin(instance.get("Tags", [])),
         )
         for page in time_left.pages("short-lived instances", pages)
         for reservation in page["Reservations"]
         for instance in reservation.get("Instances", [])
     )
+
+
+def _is_launched_by(name: str, machines: "Iterable[str]", instance: "InstanceTypeDef") -> bool:
+    """Whether an execution of that name launched it: anybody may have tagged it, but nobody chooses its token."""
+    return instance.get("ClientToken") in {client_token(execution_arn(each, name)) for each in machines}
 
 
 def find_states(instance_ids: "Iterable[str]", time_left: TimeLeft) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lambdas.incident.record import ANALYSIS_OPENED, made_since
+from lambdas.incident.record import analyses_opened, made_since
 
 # The state of an instance that EC2 does not know.
 GONE = "gone"
@@ -53,6 +53,8 @@ class ShortLived:
     maker: str
     incident_id: str
     is_removable: bool
+    # Its launch has the token of that execution.
+    is_of_its_maker: bool
     launched_at: datetime
 
 
@@ -97,7 +99,7 @@ class IncidentFacts:
 
     def is_analysis(self, execution: str) -> bool:
         """Whether the record says that the execution is an analysis of this incident, and no rescue."""
-        return any(each["event"] == ANALYSIS_OPENED and each.get("detail") == execution for each in self.timeline)
+        return bool(analyses_opened(self.timeline, execution))
 
 
 @dataclass(frozen=True, kw_only=True)

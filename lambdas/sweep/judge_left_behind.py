@@ -123,11 +123,18 @@ def judge_alarm(case: Case, alarm: Alarm) -> Iterator[Finding]:
 
 
 def _is_left(case: Case, made: Volume | Snapshot | ShortLived, made_at: datetime) -> bool:
-    """Whether its incident is over, and its record says that this execution made it: tags alone can be forged."""
+    """Whether nobody works with it, and the record says that this execution made it: tags alone can be forged."""
     incident = case.incident(made.incident_id)
-    if incident is None or not is_over(incident) or not made.is_removable or not case.is_settled(made_at):
+    if incident is None or not made.is_removable or not case.is_settled(made_at):
         return False
-    if why_not_made_by(made.maker, incident, for_instance=made.instance_id, made_at=made_at):
+    # What is analysed is in the bucket; the incident itself may have been left without a verdict.
+    if not is_over(incident) and not incident.is_analysis(made.maker):
+        return False
+    is_instance = isinstance(made, ShortLived)
+    why_not = why_not_made_by(
+        made.maker, incident, for_instance=made.instance_id, made_at=made_at, is_instance=is_instance
+    )
+    if why_not or (isinstance(made, ShortLived) and not made.is_of_its_maker):
         return False
     began = incident.made_since(made.maker)
     return began is not None and made_at <= began + case.policy.maker_needs

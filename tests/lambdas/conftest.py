@@ -219,6 +219,7 @@ def launch(account: Account) -> Launch:
         instance_type: str = "t3.micro",
         tags: dict[str, str] | None = None,
         launched_at: datetime = aws.LAUNCHED_AT,
+        client_token: str = "",
     ) -> str:
         if tags is None:
             tags = {"hangdump:enrolled": "true", "hangdump:ready": "2026-11-22T00:00:00Z"}
@@ -228,6 +229,7 @@ def launch(account: Account) -> Launch:
             InstanceType=instance_type,
             MinCount=1,
             MaxCount=1,
+            ClientToken=client_token,
         )["Instances"][0]["InstanceId"]
         # moto launches now; the tests live on another day.
         backend = ec2_backends[aws.ACCOUNT_ID][aws.REGION]

@@ -90,6 +90,8 @@ def test_a_twin_has_the_image_of_its_instance_and_a_disk_for_the_dump(world: Wor
 def test_a_twin_outlives_the_instance(world: World) -> None:
     """EC2 forgets a terminated instance; the record says from what it was launched, and where it was."""
     incident_id = world.hang()["output"]["incidentId"]
+    image = world.account.state.backend("ec2").get_instance(world.instance_id).image_id
+    assert world.records()[incident_id]["launchedFrom"]["ImageId"] == image
     world.account.client("ec2").terminate_instances(InstanceIds=[world.instance_id])
     scheduler.sleep(7200)
 

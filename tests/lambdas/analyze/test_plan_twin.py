@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from moto.ec2.models import ec2_backends
 
+from lambdas.analyze.twin import root_disk
 from lambdas.handlers import plan_analysis, plan_twin
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
-from lambdas.provision.choose_volume import client_token
 from lambdas.runtime import clients
 from lambdas.runtime.errors import (
     AnalysisHostRefused,
@@ -19,6 +19,7 @@ from lambdas.runtime.errors import (
     UnsupportedArchitecture,
     VmcoreNotFound,
 )
+from lambdas.runtime.execution import client_token
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, PREFIX
@@ -78,6 +79,14 @@ def test_its_root_is_encrypted_and_larger_than_the_images_by_dump_and_symbols(
         "Encrypted": True,
         "DeleteOnTermination": True,
     }
+
+
+def test_it_gets_no_other_volume_of_the_image() -> None:
+    """They can be terabytes of the owner's data, with which the applications of the image would work."""
+    mappings: Any = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 30}}, {"DeviceName": "/dev/sdf"}]
+    root, other = root_disk({"RootDeviceName": "/dev/xvda", "BlockDeviceMappings": mappings}, 1)
+    assert (root["DeviceName"], root["Ebs"]["VolumeSize"]) == ("/dev/xvda", 47)
+    assert other == {"DeviceName": "/dev/sdf", "NoDevice": ""}
 
 
 def test_the_record_says_before_the_launch_which_execution_makes_the_twin(context: Any, image_id: str) -> None:

@@ -10,10 +10,12 @@ from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.execution import client_token
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 
 RESCUED = "i-0123456789abcdef0"
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:RescueVmcore:rescue-1"
 INCIDENT = f"20261123T040000Z-{RESCUED}"
 
 
@@ -39,8 +41,9 @@ def incident(account: Account) -> None:
     assert create_incident(aws.TABLE, known)
 
 
-def _remove(context: Any, name: str = "rescue-1") -> dict[str, Any]:
-    return remove_rescue.handler({"executionName": name}, context)
+def _remove(context: Any, name: str = "rescue-1", **more: str) -> dict[str, Any]:
+    """As a rescue of an older version calls, without its id."""
+    return remove_rescue.handler({"executionName": name, **more}, context)
 
 
 def _volume(tags: Any) -> str:
@@ -58,10 +61,10 @@ def _snapshot(volume_id: str, tags: Any) -> str:
     return snapshot_id
 
 
-def _collector(tags: Any) -> str:
+def _collector(tags: Any, **more: Any) -> str:
     specifications: Any = [{"ResourceType": "instance", "Tags": tags}]
     launched = clients.ec2().run_instances(
-        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=specifications
+        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=specifications, **more
     )
     instance_id: str = launched["Instances"][0]["InstanceId"]
     return instance_id
@@ -170,3 +173,32 @@ def test_an_analysis_that_the_record_does_not_name_removes_nothing(context: Any)
     twin = _collector(_tags("analysis-1"))
     assert _remove(context, "analysis-1")["left"] == []
     assert _state(twin) == "running"
+
+
+def test_an_instance_with_all_tags_that_another_launch_made_is_not_removed(context: Any) -> None:
+    own = _collector(TAGS, ClientToken=client_token(EXECUTION))
+    forged = _collector(TAGS)
+
+    assert _remove(context, executionId=EXECUTION)["left"] == [own]
+
+    assert (_state(own), _state(forged)) == ("terminated", "running")
+
+
+def test_an_instance_of_this_launch_that_may_not_be_removed_counts_as_left(context: Any) -> None:
+    """Somebody enrolled it: the execution must not end as if it were gone."""
+    enrolled = _collector(_tags(**{"hangdump:enrolled": "true"}), ClientToken=client_token(EXECUTION))
+    assert _remove(context, executionId=EXECUTION) == {"isAnythingLeft": True, "left": [enrolled]}
+    assert _state(enrolled) == "running"
+
+
+def test_an_analysis_removes_no_snapshot_and_no_volume(context: Any) -> None:
+    """Its twin's disk goes with the twin. What else carries its tags is somebody's."""
+    opened = timeline_entry(datetime(2020, 1, 2, tzinfo=UTC), "analysis-opened", "analysis-1")
+    IncidentTable(aws.TABLE).update(INCIDENT, {}, timeline=[opened])
+    volume = _volume(_tags("analysis-1"))
+    snapshot = _snapshot(volume, _tags("analysis-1"))
+
+    assert _remove(context, "analysis-1") == {"isAnythingLeft": False, "left": []}
+
+    assert volume in [each["VolumeId"] for each in clients.ec2().describe_volumes()["Volumes"]]
+    assert snapshot in [each["SnapshotId"] for each in clients.ec2().describe_snapshots(OwnerIds=["self"])["Snapshots"]]

@@ -13,8 +13,9 @@ from lambdas.incident.record import Incident, State, Verdict
 from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients, moment
 from lambdas.runtime.errors import VmcoreNotFound
+from lambdas.runtime.execution import client_token, execution_arn
 from lambdas.sweep import check_instances
-from tests.lambdas.account import NOW, TABLE, Account
+from tests.lambdas.account import NOW, RESCUE_ARN, TABLE, Account
 from tests.lambdas.bucket import Upload
 from tests.lambdas.conftest import Clock, Launch
 from tests.lambdas.provision.test_retire_instance import alarms, put_alarm
@@ -146,7 +147,8 @@ def test_ends_what_the_rescue_of_a_concluded_incident_left(account: Account, lau
     incident = keep("20261120T040000Z-a", host, state=State.CONCLUDED, verdict=Verdict.RESCUED, **RESCUED_NOW)
     tags = {"hangdump:stack": "Hangdump", **rescued(host, incident)}
     dump_volume, copy = make_volume(host), make_volume(host, **rescued(host, incident))
-    collector = launch(tags=tags, launched_at=datetime.now(UTC))
+    token = client_token(execution_arn(RESCUE_ARN, "rescue-1"))
+    collector = launch(tags=tags, launched_at=datetime.now(UTC), client_token=token)
     snapshot = clients.ec2().create_snapshot(VolumeId=dump_volume)["SnapshotId"]
     clients.ec2().create_tags(Resources=[snapshot], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
 

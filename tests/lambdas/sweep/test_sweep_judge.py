@@ -72,6 +72,7 @@ COLLECTOR = ShortLived(
     maker=RESCUE,
     incident_id=INCIDENT,
     is_removable=True,
+    is_of_its_maker=True,
     launched_at=OLD,
 )
 UPLOAD = Upload(
@@ -246,6 +247,25 @@ def test_the_twin_of_an_analysis_goes_when_no_execution_runs() -> None:
 )
 def test_a_twin_that_the_record_does_not_confirm_is_only_reported(timeline: Any) -> None:
     found = Found(short_lived=(TWIN,), incidents=of(replace(CONCLUDED, timeline=timeline)))
+    assert {action for _, action in judged(found)} == {"report"}
+
+
+def test_the_twin_of_an_incident_that_was_left_without_an_end_goes_too() -> None:
+    unfinished = replace(ANALYSED, state="interrupted", verdict="")
+    assert ("analysis-twin", "terminate-collector") in judged(Found(short_lived=(TWIN,), incidents=of(unfinished)))
+
+
+def test_an_instance_that_only_carries_the_tags_of_a_launch_is_reported() -> None:
+    """Whoever may tag can give every tag, but not the token of another launch."""
+    tagged = replace(TWIN, is_of_its_maker=False)
+    assert judged(Found(short_lived=(tagged,), incidents=of(ANALYSED))) == [("analysis-twin", "report")]
+
+
+def test_snapshots_and_volumes_that_carry_the_tags_of_an_analysis_are_reported() -> None:
+    """An analysis makes none: they are somebody else's."""
+    found = Found(
+        volumes=(replace(COPY, maker=ANALYSIS),), snapshots=(replace(SNAPSHOT, maker=ANALYSIS),), incidents=of(ANALYSED)
+    )
     assert {action for _, action in judged(found)} == {"report"}
 
 
