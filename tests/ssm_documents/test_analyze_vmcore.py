@@ -209,3 +209,58 @@ def test_a_drgn_that_is_not_the_pinned_one_is_not_installed(ready: FakeRoot, buc
     assert run.error == "PackageUnavailable", run.stderr
     assert "DO NOT MATCH THE HASHES" in run.stderr
     assert list((ready.path / "var/lib/hangdump/analysis").rglob("drgn*")) == []
+
+
+# A package manager whose packages bring a Python that makes environments, with drgn in them.
+PACKAGE_MANAGER = """\
+#!/bin/bash
+printf '%s\\n' "$*" >>"{root}/packages"
+if [[ "$*" == *"{gives}"* ]]; then cp "{root}/newer" "{tools}/{named}"; else exit 1; fi
+"""
+NEWER_PYTHON = """\
+#!/bin/bash
+if [[ "$1 $2" == "-m venv" ]]; then mkdir -p "$3/bin" && cp "{root}/environment-python" "$3/bin/python"; exit; fi
+[[ "$1" == -c && "$2" != *drgn* ]]
+"""
+TOO_OLD = "#!/bin/bash\nexit 1\n"
+
+
+@pytest.mark.parametrize(
+    ("manager", "gives", "named"),
+    [
+        ("apt-get", "install python3-venv", "python3"),
+        ("dnf", "install python3.11 python3.11-pip", "python3.11"),
+        ("zypper", "python311 python311-pip", "python3.11"),
+    ],
+)
+def test_a_host_whose_python_is_too_old_gets_one_of_its_distribution(
+    ready: FakeRoot, bucket: Bucket, manager: str, gives: str, named: str
+) -> None:
+    root, tools = ready.path, ready.tools
+    # Its drgn is there once pip was told to install it.
+    environment = PYTHON.replace('if [[ "$1" == -c ]]; then exit 0; fi\n', ENVIRONMENT_PYTHON)
+    ready.write("environment-python", environment.format(root=root, then=WRITES.format())).chmod(0o755)
+    ready.write("newer", NEWER_PYTHON.format(root=root)).chmod(0o755)
+    for name, text in {
+        "python3": TOO_OLD,
+        manager: PACKAGE_MANAGER.format(root=root, tools=tools, gives=gives, named=named),
+    }.items():
+        (tools / name).unlink(missing_ok=True)
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+
+    # Without Debian's own apt-get.
+    path = ":".join(each for each in ready.search_path().split(":") if not each.endswith("stubs/debian"))
+    run = ready.run_on_path(path, "analyze_vmcore", manifestUrl=f"{bucket.url}/manifest.tsv?{SIGNATURE}")
+
+    assert run.result["status"] == "analysed", run.stderr
+    assert gives in ready.read("packages")
+    assert (root / "pip-ran").exists()
+
+
+# Has drgn after pip has run.
+ENVIRONMENT_PYTHON = """\
+if [[ "$1" == -c ]]; then [[ -e "{root}/pip-ran" ]]; exit; fi
+if [[ "$2" == zipfile ]]; then exit 0; fi
+if [[ "$2" == pip ]]; then touch "{root}/pip-ran"; exit 0; fi
+"""
