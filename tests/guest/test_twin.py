@@ -35,10 +35,10 @@ class Twin(QemuGuest):
     is_ready = False
     users: str = ""
 
-    def start(self) -> None:
+    def start(self, *, incoming: str = "") -> None:
         if VOLUME not in self.attached_volumes:
             self.attach_disk(VOLUME, 10, "/dev/sdz")
-        super().start()
+        super().start(incoming=incoming)
 
     def run(self, script: str, *, environment: Mapping[str, str], timeout_seconds: float) -> Completed:
         if not self.is_ready:

@@ -52,6 +52,7 @@ _EC2 = {
     "DetachVolume": ("IncorrectState", "InvalidVolume.NotFound", "InvalidAttachment.NotFound"),
     "DeleteVolume": ("VolumeInUse", "InvalidVolume.NotFound"),
     "DescribeVolumes": ("InvalidVolume.NotFound",),
+    "DescribeImages": ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"),
     "DescribeInstances": ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"),
     "DescribeInstanceStatus": ("InvalidInstanceID.NotFound",),
     "DescribeInstanceAttribute": ("InvalidInstanceID.NotFound",),

@@ -42,10 +42,9 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     violations += problems
     left = _left(world)
     if left:
-        twins = _twins(world)
         named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep(days_later=8)}
         still = _left(world)
-        violations += [f"{each} is left, and no sweep ended it" for each in twins if each in still]
+        violations += [f"{each} is left, and no sweep ended it" for each in _twins(world)]
         violations += [
             f"{each} is left, and no sweep tells of it" for each in still if not any(each in n for n in named)
         ]
@@ -79,13 +78,13 @@ def _changed(world: World) -> list[str]:
 
 
 def _twins(world: World) -> list[str]:
-    """The living instances that analyses launched."""
+    """The instances that analyses launched and nobody has ended."""
     made = [{"Name": "tag:Name", "Values": ["hangdump twin of *"]}]
     return [
         each["InstanceId"]
         for reservation in world.account.client("ec2").describe_instances(Filters=made)["Reservations"]
         for each in reservation["Instances"]
-        if each["State"]["Name"] != "terminated"
+        if each["State"]["Name"] not in ("shutting-down", "terminated")
     ]
 
 
