@@ -18,7 +18,9 @@ _SUSE = {"suse", "sles", "opensuse", "opensuse-leap", "opensuse-tumbleweed"}
 # The allowed release strings: they come from a vmcore and go into a command that root runs.
 RELEASE = re.compile(r"[0-9][0-9A-Za-z.+~_-]{1,127}")
 _DDEBS = "deb http://ddebs.ubuntu.com {suite} main restricted universe multiverse\n"
-_APT_INSTALL = ("apt-get", "install", "-y", "--no-install-recommends")
+# A host that has just booted may still install its updates.
+_APT = ("apt-get", "-o", "DPkg::Lock::Timeout=300")
+_APT_INSTALL = (*_APT, "install", "-y", "--no-install-recommends")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class InstallStep:
         return f"printf %s {shlex.quote(self.text)} | {command} > /dev/null" if self.text else command
 
 
-_APT_UPDATE = InstallStep(("apt-get", "update"))
+_APT_UPDATE = InstallStep((*_APT, "update"))
 
 
 def family_of(os_release: Mapping[str, str]) -> str:

@@ -17,11 +17,12 @@ _WANTED = {
     "rhel9": ("5.14.0-427.13.1.el9_4.x86_64", "dnf debuginfo-install -y kernel-5.14.0-427.13.1.el9_4.x86_64"),
     "debian12": (
         "6.1.0-56-cloud-amd64",
-        "apt-get install -y --no-install-recommends linux-image-6.1.0-56-cloud-amd64-dbg",
+        "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends linux-image-6.1.0-56-cloud-amd64-dbg",
     ),
     "ubuntu2404": (
         "6.8.0-1021-aws",
-        "apt-get install -y --no-install-recommends linux-image-unsigned-6.8.0-1021-aws-dbgsym",
+        "apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends"
+        " linux-image-unsigned-6.8.0-1021-aws-dbgsym",
     ),
     "sles15": (
         "5.14.21-150500.55.62-default",
