@@ -7,13 +7,13 @@ from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
 from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.vmcore_bucket import (
-    bucket_and_key,
     bucket_environment,
     bucket_name,
     list_objects,
     named_objects,
     named_objects_acknowledged,
     use_key,
+    write_with_key,
 )
 from infra.parts import Parts
 from infra.settings import Settings
@@ -72,7 +72,8 @@ class AnalyzeFunctions:
                     grants.read_incidents(self._parts.incidents.table),
                     grants.read("ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
                     named_objects(vmcores, _OF_ANALYSES, "s3:PutObject"),
-                    *bucket_and_key(vmcores),
+                    list_objects(vmcores),
+                    write_with_key(vmcores),
                 ],
                 acknowledged=named_objects_acknowledged(vmcores, _OF_ANALYSES),
             ),

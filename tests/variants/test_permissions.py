@@ -77,6 +77,7 @@ UNUSED_BY = {
     ("render_report", "sns:Publish"): "Lambda notifies of an event that it gives up",
     ("respond_to_hang", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
     ("send_diagnostic_interrupt", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
+    ("plan_analysis", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
     ("sweep", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
     ("send_diagnostic_interrupt", "cloudwatch:DescribeAlarms"): "its rules are respond_to_hang's, for an alarm",
     ("plan_analysis", "sts:AssumeRole"): "the trust policy names the function's role, which suffices in one account",
