@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 S3_ADDRESS = "10.0.2.100"
 _METADATA_ADDRESS = "169.254.169.254"
@@ -20,11 +20,41 @@ _WITHOUT = (
     ",-svm,-npt,-aes,-pclmulqdq"
 )
 
+# By EC2's names.
+Architecture = Literal["x86_64", "arm64"]
+
+
+@dataclass(frozen=True)
+class _Board:
+    """What differs between the architectures; `disk_slot` are options of a disk that may be plugged later."""
+
+    program: str
+    machine: str
+    cpu: str
+    more: tuple[str, ...] = ()
+    disk_slot: Mapping[str, str] = field(default_factory=dict)
+
+
+_BOARDS: Mapping[Architecture, _Board] = {
+    # `pc`, not `q35`: hot-plugging takes a third of the time.
+    "x86_64": _Board("qemu-system-x86_64", "pc,hpet=off,i8042=off", f"EPYC,{_WITHOUT}"),
+    # Processor and interrupt controller of Graviton 2; EDK2 gives the kernel ACPI tables. Not `-kernel`: crashkernel=
+    # comes from grub.cfg. A disk cannot be plugged into the root bus: a slot for one.
+    "arm64": _Board(
+        "qemu-system-aarch64",
+        "virt,gic-version=3",
+        "neoverse-n1",
+        more=("-bios", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "-device", "pcie-root-port,id=slot,chassis=1"),
+        disk_slot={"bus": "slot"},
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Hardware:
     """`root_bus` virtio is for saved states only: QEMU cannot migrate an NVMe controller. EC2's Nitro has NVMe."""
 
+    architecture: Architecture = "x86_64"
     memory_mib: int = 1024
     cpus: int = 2
     root_bus: Literal["nvme", "virtio"] = "nvme"
@@ -63,6 +93,17 @@ def disk_device(volume_id: str) -> str:
     return f"nvme-{serial_of(volume_id)}"
 
 
+def disk_device_options(hardware: Hardware, volume_id: str) -> dict[str, Any]:
+    """device_add options of a disk that can be plugged and unplugged."""
+    return {
+        "driver": "nvme",
+        "id": disk_device(volume_id),
+        "drive": disk_node(volume_id),
+        "serial": serial_of(volume_id),
+        **_BOARDS[hardware.architecture].disk_slot,
+    }
+
+
 def disk_options(volume_id: str, path: Path) -> dict[str, object]:
     """blockdev options, the same for a disk that is there at power-on and one plugged later. A path that is a socket
     is that of a disk server (disk_server.py), which knows the format of its disk itself.
@@ -87,14 +128,14 @@ def command_line(hardware: Hardware, wiring: Wiring, disks: Mapping[str, Path], 
     a timed boot, and all that was measured here is TCG.
     tb-size (MiB; the default is 1024): every write to a page walks the list of what was ever translated from it.
     Without an occasional flush of the whole buffer, a system booted by reset on top of old code needs minutes.
-    `pc`, not `q35`: hot-plugging takes a third of the time.
 
     setpriv: QEMU dies with the thread that starts it (see power.py).
     """
+    board = _BOARDS[hardware.architecture]
     arguments = [
-        *("setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64"),
+        *("setpriv", "--pdeathsig", "KILL", "--", board.program),
         *("-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "pc,hpet=off,i8042=off", "-accel", "tcg,thread=multi,tb-size=128", "-cpu", f"EPYC,{_WITHOUT}"),
+        *("-machine", board.machine, "-accel", "tcg,thread=multi,tb-size=128", "-cpu", board.cpu, *board.more),
         *("-smp", str(hardware.cpus), "-m", str(hardware.memory_mib)),
         *("-smbios", f"type=1,manufacturer={hardware.manufacturer},product={hardware.product}"),
         *("-chardev", f"socket,id=monitor,path={wiring.monitor_socket},server=on,wait=off"),
@@ -108,7 +149,7 @@ def command_line(hardware: Hardware, wiring: Wiring, disks: Mapping[str, Path], 
     ]
     for volume_id, path in disks.items():
         arguments += ["-blockdev", _json(disk_options(volume_id, path))]
-        arguments += ["-device", f"nvme,id={disk_device(volume_id)},{_nvme(volume_id)}"]
+        arguments += ["-device", _device(disk_device_options(hardware, volume_id))]
     if incoming:
         arguments += ["-incoming", f"exec:{incoming}"]
     return arguments
@@ -117,7 +158,7 @@ def command_line(hardware: Hardware, wiring: Wiring, disks: Mapping[str, Path], 
 def _root_arguments(hardware: Hardware, root_disk: Path) -> list[str]:
     volume_id = hardware.root_volume_id
     device = {
-        "nvme": f"nvme,{_nvme(volume_id)},bootindex=0",
+        "nvme": f"nvme,drive={disk_node(volume_id)},serial={serial_of(volume_id)},bootindex=0",
         "virtio": f"virtio-blk-pci,drive={disk_node(volume_id)},serial={serial_of(volume_id)[:20]},bootindex=0",
     }
     return ["-blockdev", _json(disk_options(volume_id, root_disk)), "-device", device[hardware.root_bus]]
@@ -150,8 +191,9 @@ def _network_arguments(wiring: Wiring) -> list[str]:
     ]
 
 
-def _nvme(volume_id: str) -> str:
-    return f"drive={disk_node(volume_id)},serial={serial_of(volume_id)}"
+def _device(options: Mapping[str, Any]) -> str:
+    """{"driver": "nvme", "id": "x"} → nvme,id=x"""
+    return ",".join(value if name == "driver" else f"{name}={value}" for name, value in options.items())
 
 
 def _json(options: Mapping[str, object]) -> str:

@@ -20,6 +20,7 @@ class Identity:
 
     instance_id: str = "i-0123456789abcdef0"
     instance_type: str = "t3.micro"
+    architecture: str = "x86_64"
     availability_zone: str = "eu-west-1a"
     account_id: str = "123456789012"
 
@@ -39,7 +40,7 @@ def documents(identity: Identity) -> dict[str, str]:
         "dynamic/instance-identity/document": json.dumps(
             {
                 "accountId": identity.account_id,
-                "architecture": "x86_64",
+                "architecture": identity.architecture,
                 "availabilityZone": identity.availability_zone,
                 "instanceId": identity.instance_id,
                 "instanceType": identity.instance_type,

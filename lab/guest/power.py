@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.command_line import UserError
 from lab.guest.deadline import wait_until
-from lab.guest.hardware import INTERFACE, disk_device, disk_node, disk_options, serial_of
+from lab.guest.hardware import INTERFACE, Hardware, disk_device, disk_device_options, disk_node, disk_options
 from lab.guest.monitor import Monitor, MonitorError
 from lab.machines.machine import Counters
 
@@ -94,16 +94,10 @@ class PoweredOn:
         wait_until(is_in, what="machine's state read", timeout_seconds=timeout_seconds, interval_seconds=0.05)
         self.monitor.execute("cont")
 
-    def plug(self, volume_id: str, path: Path) -> None:
+    def plug(self, hardware: Hardware, volume_id: str, path: Path) -> None:
         self.monitor.execute("blockdev-add", **_unhyphened(disk_options(volume_id, path)))
         try:
-            self.monitor.execute(
-                "device_add",
-                driver="nvme",
-                id=disk_device(volume_id),
-                drive=disk_node(volume_id),
-                serial=serial_of(volume_id),
-            )
+            self.monitor.execute("device_add", **disk_device_options(hardware, volume_id))
         except MonitorError:
             self.monitor.execute("blockdev-del", node_name=disk_node(volume_id))
             raise

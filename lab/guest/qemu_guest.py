@@ -52,7 +52,8 @@ class QemuGuest:
         workdir.mkdir(parents=True, exist_ok=True)
         self.volumes = volumes or workdir / "volumes"
         self.volumes.mkdir(parents=True, exist_ok=True)
-        self.metadata = MetadataService(identity or Identity(instance_type=self.hardware.product))
+        own = Identity(instance_type=self.hardware.product, architecture=self.hardware.architecture)
+        self.metadata = MetadataService(identity or own)
         # Not in workdir: the path of a Unix socket has 107 characters at most.
         self._sockets = Path(tempfile.mkdtemp(prefix="hangdump-"))
         self._wiring = Wiring(
@@ -238,7 +239,7 @@ class QemuGuest:
             if volume_id in self._disk_servers:
                 path = self._disk_servers[volume_id].socket_path
             if self.is_running():
-                self._powered_on().plug(volume_id, path)
+                self._powered_on().plug(self.hardware, volume_id, path)
             self._attached[volume_id] = path
 
     def detach_disk(self, volume_id: str) -> None:
