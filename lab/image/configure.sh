@@ -25,19 +25,21 @@ mask_housekeeping() {
 
 main() {
     local root=$1 kernel
+    # shellcheck disable=SC1091 # of either architecture
+    source "$HANGDUMP_ARCHITECTURE/consoles.sh"
     kernel=$(kernel_release "$root")
     printf '==> configuring the guest (kernel %s)\n' "$kernel"
     cp -r "$HERE/files/." "$root/"
-    sed -i "s/@ROOT_UUID@/$HANGDUMP_ROOT_UUID/g; s/@KERNEL@/$kernel/g" "$root/etc/fstab" "$root/boot/grub/grub.cfg"
+    sed -i "s/@ROOT_UUID@/$HANGDUMP_ROOT_UUID/g; s/@KERNEL@/$kernel/g; s/@KERNEL_ARGUMENTS@/$KERNEL_ARGUMENTS/g
+        s/@GRUB_TERMINAL@/$GRUB_TERMINAL/g" "$root/etc/fstab" "$root/etc/default/grub" "$root/boot/grub/grub.cfg"
     # No device mapper and no fan on the way to the root.
     chmod -x "$root"/usr/share/initramfs-tools/hooks/{dmsetup,thermal}
     # A saved VM state needs a root on virtio (QEMU cannot migrate NVMe). In this initrd only, not in those that the guest
     # builds: every listed module costs a second of mkinitramfs under TCG.
     printf 'virtio_pci\nvirtio_blk\n' > "$root/etc/initramfs-tools/modules"
-    # The package built one before these settings were there, and update-initramfs obeys update_initramfs=no.
     chroot "$root" mkinitramfs -o "/boot/initrd.img-$kernel" "$kernel" >&2
     : > "$root/etc/initramfs-tools/modules"
-    chroot "$root" systemctl --quiet enable systemd-networkd.service serial-getty@ttyS0.service >&2
+    chroot "$root" systemctl --quiet enable systemd-networkd.service "serial-getty@$SERIAL_PORT.service" >&2
     mask_housekeeping "$root"
     # Debian runs these only for graphical menus, other systems and Xen; each costs seconds of update-grub under TCG.
     chmod -x "$root"/etc/grub.d/{05_debian_theme,20_linux_xen,30_os-prober,30_uefi-firmware}

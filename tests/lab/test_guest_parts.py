@@ -20,7 +20,7 @@ from lab.guest.wire import INSTANCE_ADDRESS, Wire, is_at, who_has
 from lab.image import build
 from lab.image.apt_sources import sources_from
 from lab.image.build import ImageBuildFailed, recipe_hash
-from lab.image.release import RELEASES
+from lab.image.release import ARCHITECTURES, RELEASES
 
 Reply = Callable[[dict[str, Any]], bytes | None]
 
@@ -50,6 +50,13 @@ def test_the_root_is_on_the_bus_asked_for(root_bus: Any, device: str) -> None:
 
 def test_a_disk_there_at_power_on_has_its_volume_id_without_the_dash_as_serial() -> None:
     assert "serial=vol0123456789abcdef0" in arguments_of(Hardware(), {"vol-0123456789abcdef0": Path("/v.qcow2")})
+
+
+def test_only_on_arm64_does_a_disk_need_a_slot() -> None:
+    arm64 = arguments_of(Hardware(architecture="arm64"), {"vol-01": Path("/v.qcow2")})
+    assert "qemu-system-aarch64" in arm64
+    assert "-device nvme,id=nvme-vol01,drive=disk-vol01,serial=vol01,bus=slot" in arm64
+    assert "slot" not in arguments_of(Hardware(), {"vol-01": Path("/v.qcow2")})
 
 
 def test_metadata_holds_nothing_of_iam() -> None:
@@ -225,9 +232,10 @@ def test_takes_a_release_that_this_machine_knows_from_where_it_knows_it() -> Non
     assert sources_from(INDEX_TARGETS + own, "trixie") == ["deb https://own.example/debian/ stable main"]
 
 
-def test_every_release_has_its_part_of_the_recipe() -> None:
-    folders = (Path(build.__file__).parent / "releases").iterdir()
-    assert {folder.name for folder in folders} == set(RELEASES)
+@pytest.mark.parametrize(("folder", "names"), [("releases", RELEASES), ("architectures", ARCHITECTURES)])
+def test_every_release_and_architecture_has_its_part_of_the_recipe(folder: str, names: tuple[str, ...]) -> None:
+    folders = (Path(build.__file__).parent / folder).iterdir()
+    assert {folder.name for folder in folders} == set(names)
 
 
 def test_the_recipe_names_no_host_to_download_from() -> None:
@@ -250,6 +258,14 @@ def test_a_release_is_rebuilt_for_its_own_files_only(tmp_path: Path, monkeypatch
     (tmp_path / "releases" / "trixie").mkdir(parents=True)
     (tmp_path / "releases" / "trixie" / "packages.txt").write_text("a")
     assert recipe_hash("bookworm") == before[0] != before[1] != recipe_hash("trixie")
+
+
+def test_an_architecture_is_rebuilt_for_its_own_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_RECIPE", tmp_path)
+    before = recipe_hash(architecture="amd64"), recipe_hash(architecture="arm64")
+    (tmp_path / "architectures" / "arm64").mkdir(parents=True)
+    (tmp_path / "architectures" / "arm64" / "packages.txt").write_text("a")
+    assert recipe_hash(architecture="amd64") == before[0] != before[1] != recipe_hash(architecture="arm64")
 
 
 def test_says_what_to_install_when_tools_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

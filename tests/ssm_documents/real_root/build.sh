@@ -12,7 +12,7 @@ main() {
     export RECIPE=$recipe INITRD=No
     # shellcheck disable=SC2016 # for the shell of the hooks
     mmdebstrap --mode=root --variant=minbase --format=directory --quiet \
-        --include="$(package_list "$recipe/packages.txt" "$recipe/releases/$release/packages.txt")" \
+        --include="$(package_list "$recipe"/{,"releases/$release/",architectures/amd64/}packages.txt)" \
         --aptopt="$work/apt.conf" --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
         --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \

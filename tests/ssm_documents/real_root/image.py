@@ -21,6 +21,7 @@ def ensure_tree(release: Release) -> Path:
     recipe = [
         HERE / "build.sh",
         LAB_IMAGE / f"releases/{release}/packages.txt",
+        LAB_IMAGE / "architectures/amd64/packages.txt",
         *(LAB_IMAGE / name for name in _RECIPE),
     ]
     key = hashlib.sha256(b"\0".join(path.read_bytes() for path in recipe)).hexdigest()[:16]

@@ -8,7 +8,7 @@ main() {
     local root=$1
     local disk=$root/var/tmp/disk.raw grub=$root/boot/grub/i386-pc
     printf '==> installing the boot loader\n'
-    truncate -s "$HANGDUMP_DISK_SIZE" "$disk"
+    truncate -s 6G "$disk"
     printf 'label: dos\nstart=2048, type=83, bootable\n' | chroot "$root" sfdisk --quiet /var/tmp/disk.raw >&2
     mkdir -p "$grub"
     cp "$root"/usr/lib/grub/i386-pc/*.{mod,lst,img} "$grub/"
