@@ -12,9 +12,9 @@ find_arm64_faults() {
 is_kexec_file_load_built_in() { ! grep -qs '^# CONFIG_KEXEC_FILE is not set' "$HOST_ROOT/boot/config-$(kernel_release)"; }
 
 # kexec_load learns from _text where memory is mapped. Without it, it writes a wrong header for the vmcore. A kernel without
-# CONFIG_KALLSYMS_ALL, as Debian 12 has it, does not list it.
+# CONFIG_KALLSYMS_ALL, as Debian 12 has it, does not list it. The size of a file in /proc says nothing: it is 0.
 find_missing_kernel_symbol() {
-  if [[ ! -s "$HOST_ROOT/proc/kallsyms" ]] || grep -qm 1 ' _text$' "$HOST_ROOT/proc/kallsyms"; then return 0; fi
+  if [[ ! -e "$HOST_ROOT/proc/kallsyms" ]] || grep -qm 1 ' _text$' "$HOST_ROOT/proc/kallsyms"; then return 0; fi
   if family uses_kexec_file_load && is_kexec_file_load_built_in; then return 0; fi
   finding kernel-symbol-missing "/proc/kallsyms has no _text, which kexec_load needs on arm64: makedumpfile could not read the crashed kernel" "boot a kernel with CONFIG_KALLSYMS_ALL, or one with CONFIG_KEXEC_FILE and kexec -s"
 }
