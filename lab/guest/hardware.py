@@ -44,8 +44,8 @@ _BOARDS: Mapping[Architecture, _Board] = {
         "qemu-system-aarch64",
         "virt,gic-version=3",
         "neoverse-n1",
-        more=("-bios", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "-device", "pcie-root-port,id=slot,chassis=1"),
-        disk_slot={"bus": "slot"},
+        more=("-bios", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", "-device", "pcie-root-port,id=free-slot,chassis=1"),
+        disk_slot={"bus": "free-slot"},
     ),
 }
 

@@ -55,8 +55,8 @@ def test_a_disk_there_at_power_on_has_its_volume_id_without_the_dash_as_serial()
 def test_only_on_arm64_does_a_disk_need_a_slot() -> None:
     arm64 = arguments_of(Hardware(architecture="arm64"), {"vol-01": Path("/v.qcow2")})
     assert "qemu-system-aarch64" in arm64
-    assert "-device nvme,id=nvme-vol01,drive=disk-vol01,serial=vol01,bus=slot" in arm64
-    assert "slot" not in arguments_of(Hardware(), {"vol-01": Path("/v.qcow2")})
+    assert "-device nvme,id=nvme-vol01,drive=disk-vol01,serial=vol01,bus=free-slot" in arm64
+    assert "free-slot" not in arguments_of(Hardware(), {"vol-01": Path("/v.qcow2")})
 
 
 def test_metadata_holds_nothing_of_iam() -> None:
