@@ -11,6 +11,8 @@ RUN := $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NOT_WAITING := tests/simulator/ $(filter-out tests/workflow/ tests/simulator/,$(wildcard tests/*/)) $(wildcard tests/test_*.py)
 TESTS := $(PYTEST) tests/workflow/ $(NOT_WAITING)
+ARM64_TEST := tests/guest/test_arm64.py
+GUEST_TESTS := $(sort $(filter-out $(ARM64_TEST),$(wildcard tests/guest/test_*.py))) $(ARM64_TEST)
 INTO_LOG = > .cache/guest-tests.log 2>&1; code=$$?; cat .cache/guest-tests.log; exit $$code
 DEPLOY := $(DEPLOY_VENV)/bin/python
 # Node and npm come with the requirements.
@@ -28,7 +30,7 @@ REQUIRE_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 	{ echo "Hangdump needs Python 3.11 or newer as $(PYTHON). Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-options image lab-packages test most-tests guest-test test-all all-workflow-tests all-other-tests all-guest-tests check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages setup clean
+.PHONY: help demo demo-options image arm64-image lab-packages test most-tests guest-test test-all all-workflow-tests all-other-tests all-guest-tests check lint synth bootstrap deploy destroy faults fuzz bench docs sbom lock packages all-packages setup clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 17
@@ -47,6 +49,10 @@ demo-options:
 image: lab-packages ## Build the guest's disk, once a release (as root; all else of the demo needs no root)
 	@$(PYTHON) -B -m lab.image $(RELEASE)
 
+arm64-image:
+	@AS_ROOT='make arm64-image' lab/install_packages.sh lab/debian-packages.txt tests/arm64-debian-packages.txt
+	@nice $(PYTHON) -B -m lab.image $(RELEASE) --architecture arm64
+
 check: lint ## On every save: lint, types, and the quick tests; 5 minutes
 	$(TESTS) -m "not (guest or slow or nightly)"
 
@@ -61,10 +67,11 @@ most-tests: lint
 guest-test: image setup
 	@$(RUN) -m pytest -m "not nightly" tests/guest/test_hang_to_vmcore.py $(INTO_LOG)
 
-test-all: packages ## Every night: all tests, with every guest
+test-all: all-packages ## Every night: all tests, with every guest
 	@# What is held to seconds has the processors first: the workflows alone, then the guests before all the rest.
 	@$(MAKE) --no-print-directory -j2 image all-workflow-tests
-	@$(MAKE) --no-print-directory -j2 all-guest-tests all-other-tests
+	@# The disk of the last guest, ten minutes of processor time, is built while the others run.
+	@$(MAKE) --no-print-directory -j3 all-guest-tests all-other-tests arm64-image
 
 all-workflow-tests: lint
 	$(PYTEST) tests/workflow/ -m "not guest"
@@ -73,7 +80,7 @@ all-other-tests: setup $(MINISTACK_VENV)/.stamp
 	FAULTS=kinds FAULT_SCHEDULES=100 FUZZ_RUNS=20000 nice $(PYTEST) $(NOT_WAITING) -m "not guest"
 
 all-guest-tests: image setup
-	@$(RUN) -m pytest -m guest tests/guest $(INTO_LOG)
+	@$(RUN) -m pytest -m guest $(GUEST_TESTS) $(INTO_LOG)
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -116,6 +123,10 @@ setup: $(VENV)/.stamp .cache/bundle/.stamp
 
 packages:
 	@AS_ROOT='make packages image' lab/install_packages.sh lab/debian-packages.txt tests/debian-packages.txt
+
+all-packages:
+	@AS_ROOT='make all-packages image arm64-image' lab/install_packages.sh \
+		lab/debian-packages.txt tests/debian-packages.txt tests/arm64-debian-packages.txt
 
 lab-packages:
 	@AS_ROOT='make image$(if $(RELEASE), RELEASE=$(RELEASE))' lab/install_packages.sh lab/debian-packages.txt

@@ -100,7 +100,7 @@ def _make_words(page: Path) -> Iterator[str]:
 @each_page
 def test_every_make_target_and_variable_is_one(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = " ".join(re.findall(r"^([a-z][a-z -]*):", makefile, flags=re.MULTILINE)).split()
+    targets = " ".join(re.findall(r"^([a-z][a-z0-9 -]*):", makefile, flags=re.MULTILINE)).split()
     assert [word for word in _make_words(page) if "=" not in word and word not in targets] == []
     variables = [word.partition("=")[0] for word in _make_words(page) if "=" in word]
     assert [name for name in variables if f"$({name})" not in makefile] == []
