@@ -12,7 +12,8 @@ from moto.cloudformation import cloudformation_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from infra import check_account
-from infra.check_account import BOOTSTRAP_PARAMETER, BOOTSTRAP_VERSION, CannotDeploy
+from infra.check_account import CannotDeploy
+from lambdas.runtime.stack_parameter import BOOTSTRAP_PARAMETER, BOOTSTRAP_VERSION
 
 REGION = "eu-central-1"
 NOTHING = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
