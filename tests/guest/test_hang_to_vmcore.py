@@ -62,6 +62,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
         outputs = deploy_hangdump(account, lambda: synthesize_for_lab(work / "cdk.out"))
         guest.wait_until_answers()
         instance_id = account.add_instance(guest, tags={"hangdump:enrolled": "true"})
+        wait_until(lambda: is_online(account, instance_id), what="the agent is online", timeout_seconds=120)
         yield Loop(account, outputs, guest, instance_id, work)
 
 
