@@ -56,9 +56,13 @@ def _copy_python(root: Path) -> None:
     ignored = shutil.ignore_patterns(*_MODULES_OF_PYTHON)
     shutil.copytree(sysconfig.get_path("stdlib"), root / "lib" / version, ignore=ignored)
     package = Path(drgn.__file__).parent
+    (root / "packages").mkdir()
     for each in package.parent.glob("*drgn*"):
         if each.is_dir():
             shutil.copytree(each, root / "packages" / each.name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            # _drgn.cpython-311-x86_64-linux-gnu.so
+            shutil.copy2(each, root / "packages")
     libraries = root / "libraries"
     libraries.mkdir()
     for library in _libraries([root / "python", *root.rglob("*.so"), *root.rglob("*.so.*")]):
