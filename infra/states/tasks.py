@@ -41,9 +41,15 @@ _TRANSIENT = {
 }
 # A function that ran out of time, or whose process died, under the names that Step Functions has given these.
 _DIED = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"]
-# A throttle of a few minutes ends in success: further attempts after 2, 5, 12, 31, 60 and 60 s, 170 s in all. Without
-# jitter, which would halve the mean wait: few executions run at once, and a throttle lets some through each time.
-_RETRY = {"IntervalSeconds": 2, "BackoffRate": 2.5, "MaxDelaySeconds": 60, "MaxAttempts": 6}
+# A throttle of two minutes ends in success: further attempts up to 2, 5, 12, 31 and then five times 60 s later, 175 s
+# in the mean. FULL jitter, because many executions that were throttled together would come again together.
+_RETRY = {
+    "IntervalSeconds": 2,
+    "BackoffRate": 2.5,
+    "MaxDelaySeconds": 60,
+    "MaxAttempts": 9,
+    "JitterStrategy": "FULL",
+}
 # jsii would drop a None, and the result of a Task without ResultPath replaces the whole state.
 DISCARD = sfn.JsonPath.DISCARD
 
