@@ -6,12 +6,14 @@ from constructs import Construct
 
 from infra.analyze.machine import AnalyzeVmcore
 from infra.collect.machine import CollectVmcore
+from infra.events import PublishEvents
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
 from infra.foundation.documents import Documents
 from infra.foundation.functions import FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
+from infra.operations.chat import ChatMessages
 from infra.operations.command_line import CommandLinePolicies, describe_stack
 from infra.operations.dashboard import Dashboard
 from infra.operations.own_alarms import OwnAlarms
@@ -70,9 +72,11 @@ class HangdumpStack(cdk.Stack):
             analyze_vmcore=analyze.state_machine,
             settings=settings,
         )
+        PublishEvents(self, parts=parts)
         # Last: these three read all functions and state machines of the stack.
         own_alarms = OwnAlarms(self, "OwnAlarms", settings=settings)
         SavedQueries(self, "SavedQueries")
+        chat = ChatMessages(self, "ChatMessages", key=own_alarms.key)
         Dashboard(self, "Dashboard", alarms=own_alarms.alarms, settings=settings)
         policies = CommandLinePolicies(
             self,
@@ -86,6 +90,7 @@ class HangdumpStack(cdk.Stack):
             Output.VMCORE_BUCKET: (vmcores.bucket.bucket_name, "The bucket of the vmcores"),
             Output.INCIDENT_TOPIC: (incidents.topic.topic_arn, "Subscribe for a notification of every incident"),
             Output.OWN_ALARM_TOPIC: (own_alarms.topic.topic_arn, "Subscribe for failures of Hangdump itself"),
+            Output.CHAT_TOPIC: (chat.topic.topic_arn, "Subscribe a chat channel for a message of every event"),
             Output.INCIDENT_TABLE: (incidents.table.table_name, "The record of every incident"),
             Output.PROVISION_DUMP_VOLUME: (_machine_arn(provision), "Makes an instance ready"),
             Output.COLLECT_VMCORE: (_machine_arn(collect), "Fetches a vmcore"),

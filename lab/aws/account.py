@@ -24,6 +24,7 @@ from lab.aws import (
     cloudformation,
     cloudwatch,
     dynamodb,
+    dynamodb_streams,
     ebs,
     ec2,
     eventbridge,
@@ -131,6 +132,7 @@ class LabAccount:
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
         dynamodb.install(patches)
+        dynamodb_streams.Streams(state, self._functions).install(patches)
         lambda_.install(patches, self._functions, publish=publish)
         eventbridge.install(patches, invoke=invoke, publish=publish)
         schedules.install(patches)

@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.events.models import Rule
 
+from lab.aws.json_path import extract
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, utc_now
 
@@ -79,9 +80,11 @@ def _is_for(rule: Rule, event: dict[str, Any]) -> bool:
 
 
 def _payload(target: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-    for unsupported in ("InputTransformer", "InputPath"):
-        if target.get(unsupported):
-            raise NotImplementedError(f"{unsupported} of an EventBridge target is not emulated")
+    if target.get("InputTransformer"):
+        raise NotImplementedError("InputTransformer of an EventBridge target is not emulated")
+    if target.get("InputPath"):
+        part: dict[str, Any] = extract(target["InputPath"], event)
+        return part
     if target.get("Input"):
         constant: dict[str, Any] = json.loads(target["Input"])
         return constant

@@ -33,6 +33,7 @@ class Output(StrEnum):
     VMCORE_BUCKET = "VmcoreBucketName"
     INCIDENT_TOPIC = "IncidentTopicArn"
     OWN_ALARM_TOPIC = "OwnAlarmTopicArn"
+    CHAT_TOPIC = "ChatTopicArn"
     INCIDENT_TABLE = "IncidentTableName"
     PROVISION_DUMP_VOLUME = "ProvisionDumpVolumeArn"
     COLLECT_VMCORE = "CollectVmcoreArn"
