@@ -17,6 +17,7 @@ UNLIMITED = {
     "cloudwatch:DescribeAlarms",
     "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
+    "dynamodb:ListStreams",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceCreditSpecifications",
     "ec2:DescribeInstances",
