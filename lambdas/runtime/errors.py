@@ -441,6 +441,21 @@ class ProvisioningInProgress(HangdumpError):
     next_step = "Wait for the execution that the message names."
 
 
+class ProvisioningUnfinished(HangdumpError):
+    """ProvisionDumpVolume ended without a result in the fleet table: stopped, out of time, or never started."""
+
+    next_step = "See its execution in Step Functions. EnrolFleet tries again by itself."
+
+
+class EnrolmentHalted(HangdumpError):
+    """Many instances of one round of EnrolFleet failed with the same error, so it began no further round."""
+
+    next_step = (
+        "Remove the cause that the message names. EnrolFleet goes on by itself within the hour, again with few"
+        " instances at first."
+    )
+
+
 # The only errors that a document may print; read_document_result knows no others.
 DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
     error.__name__: error
