@@ -7,9 +7,11 @@ from constructs import Construct
 from infra.analyze.machine import AnalyzeVmcore
 from infra.collect.machine import CollectVmcore
 from infra.events import PublishEvents
+from infra.fleet.machine import EnrolFleet
 from infra.foundation import bundle
 from infra.foundation.acknowledgements import EVERYWHERE, acknowledge
 from infra.foundation.documents import Documents
+from infra.foundation.fleet import Fleet
 from infra.foundation.functions import FunctionDefaults
 from infra.foundation.incidents import Incidents
 from infra.foundation.vmcore_bucket import VmcoreBucket
@@ -55,7 +57,18 @@ class HangdumpStack(cdk.Stack):
             settings=settings,
         )
         response = HangResponse(self, parts=parts, collect_vmcore=collect.state_machine, settings=settings)
-        provision = ProvisionDumpVolume(self, parts=parts, respond_to_hang=response.respond_to_hang, settings=settings)
+        fleet = Fleet(self, "Fleet", settings=settings)
+        provision = ProvisionDumpVolume(
+            self, parts=parts, fleet=fleet, respond_to_hang=response.respond_to_hang, settings=settings
+        )
+        enrol = EnrolFleet(
+            self,
+            parts=parts,
+            fleet=fleet,
+            provision=provision,
+            retire_instance=response.retire_instance,
+            settings=settings,
+        )
         pages = ReportPages(self, parts=parts, settings=settings)
         analyze = AnalyzeVmcore(
             self,
@@ -82,6 +95,7 @@ class HangdumpStack(cdk.Stack):
             self,
             "CommandLine",
             incidents=incidents,
+            fleet=fleet,
             provision=provision.state_machine,
             collect=collect.state_machine,
             retire_instance=response.retire_instance,
@@ -92,6 +106,8 @@ class HangdumpStack(cdk.Stack):
             Output.OWN_ALARM_TOPIC: (own_alarms.topic.topic_arn, "Subscribe for failures of Hangdump itself"),
             Output.CHAT_TOPIC: (chat.topic.topic_arn, "Subscribe a chat channel for a message of every event"),
             Output.INCIDENT_TABLE: (incidents.table.table_name, "The record of every incident"),
+            Output.FLEET_TABLE: (fleet.table.table_name, "What is known of every enrolled instance"),
+            Output.ENROL_FLEET: (_machine_arn(enrol), "Makes all tagged instances ready; start it to look now"),
             Output.PROVISION_DUMP_VOLUME: (_machine_arn(provision), "Makes an instance ready"),
             Output.COLLECT_VMCORE: (_machine_arn(collect), "Fetches a vmcore"),
             Output.RESCUE_VMCORE: (_machine_arn(rescue), "Fetches a vmcore without its instance"),
@@ -107,7 +123,7 @@ class HangdumpStack(cdk.Stack):
         describe_stack(self, {name: outputs[name][0] for name in FOR_THE_COMMAND_LINE}, settings)
 
 
-def _machine_arn(act: ProvisionDumpVolume | CollectVmcore | RescueVmcore | AnalyzeVmcore) -> str:
+def _machine_arn(act: ProvisionDumpVolume | EnrolFleet | CollectVmcore | RescueVmcore | AnalyzeVmcore) -> str:
     return act.state_machine.state_machine_arn
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
@@ -113,6 +114,15 @@ def lend_keys_of_volumes(stack: cdk.Stack) -> iam.PolicyStatement:
 def use_keys_of_volumes(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
     """Use the customer keys of volumes, through EC2 only."""
     return iam.PolicyStatement(actions=list(actions), resources=[_keys_of_volumes(stack)], conditions=_through_ec2())
+
+
+def read_with_key(key: kms.IKey) -> iam.PolicyStatement:
+    """Read objects that are encrypted with the key, through S3 only."""
+    return iam.PolicyStatement(
+        actions=["kms:Decrypt"],
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}},
+    )
 
 
 # EC2 answers CreateVolume before it uses the key; without these rights the volume disappears.

@@ -14,6 +14,7 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
+from infra.foundation.fleet import Fleet
 from infra.foundation.incidents import Incidents
 from infra.settings import Settings
 from lambdas.runtime.stack_parameter import (
@@ -33,19 +34,20 @@ _STACK = "CloudFormation ends the ARN of a stack with an id that is made at the 
 class CommandLinePolicies(Construct):
     """`viewer` may run the commands that only read; `operator` those that start and stop something, too."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the commands read and call
         self,
         scope: Construct,
         construct_id: str,
         *,
         incidents: Incidents,
+        fleet: Fleet,
         provision: sfn.StateMachine,
         collect: sfn.StateMachine,
         retire_instance: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
-        reads = _reads(stack, incidents, provision, collect)
+        reads = [*_reads(stack, incidents, provision, collect), fleet.grant("GetItem", "Scan")]
         self.viewer = self._policy(
             "Viewer",
             "Run the commands of hangdump that only read. No vmcores.",

@@ -97,8 +97,8 @@ def plan(
 ) -> Plan:
     """At most `most` items have something to do; retirements and those never tried come first.
 
-    `members` must hold every instance with the tag and every instance of a row that still exists: whoever is absent is
-    gone.
+    `members` must hold every instance with the tag, and of those with a row that is not retired every one that still
+    exists: whoever is absent is gone.
     """
     admitted = _admitted(members.values(), rows, deployment.fleet_limit)
     wanted = [
@@ -184,7 +184,9 @@ def _judge_leaving(member: Member | None, row: FleetRow, *, is_new: bool, deploy
     if was_never_in and reason.code == "wrong-tag-value" and not _is_marked(member):
         return Item(row.instance_id, Action.NOTHING, reason.code, with_status(row, Status.NOT_READY, reason, now=now))
     if row.status is Status.RETIRED:
-        return Item(row.instance_id, Action.NOTHING, reason.code, replace(row, reasons=(reason,)))
+        # Whoever is absent was not looked up again, which says nothing of the instance.
+        row = row if member is None else replace(row, reasons=(reason,))
+        return Item(row.instance_id, Action.NOTHING, reason.code, row)
     is_again = row.status is Status.RETIRING
     if is_again and not _is_due(row, None, deployment):
         return Item(row.instance_id, Action.NOTHING, "retiring", row)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import MACHINES, Template, actions, flatten, resources
+from tests.infra.template import CHILDREN, MACHINES, Template, actions, flatten, resources
 from tests.infra.test_template import key_of_vmcores
 
 ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
@@ -72,7 +72,8 @@ def test_no_instance_role_gets_anything(template: Template) -> None:
         for principal in [statement["Principal"]]
     ]
     services = [each["Service"] for each in trusted if "Service" in each]
-    assert set(services) == {"lambda.amazonaws.com", "states.amazonaws.com", "ec2.amazonaws.com"}
+    # EventBridge starts EnrolFleet.
+    assert set(services) == {f"{each}.amazonaws.com" for each in ("lambda", "states", "ec2", "events")}
     (collector_id,) = [
         logical_id
         for logical_id, role in template.of_type("AWS::IAM::Role").items()
@@ -398,8 +399,8 @@ def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> 
 
 def test_every_task_of_a_machine_is_allowed_by_its_role(template: Template) -> None:
     """A right that was forgotten is otherwise only seen when the state runs."""
-    for name in MACHINES:
-        granted = template.statements(_role_of_machine(template, name))
+    for name in (*MACHINES, *CHILDREN):
+        granted = template.statements(_role_of_machine(template, name.partition(" / ")[0]))
         allowed = {action.lower() for statement in granted for action in actions(statement)}
         callable_functions = {
             resource

@@ -92,6 +92,10 @@ def test_the_conclusion_is_retried_on_every_error_and_then_made_without_its_func
 
 
 def test_an_empty_cause_is_explained_as_a_missing_one(machine: Machine) -> None:
+    if machine.is_child:
+        # It ends nothing with an error: note_provisioning reads what there is of a cause.
+        assert "Fail" not in {state["Type"] for state in machine.states.values()}
+        return
     (explain,) = [state for name, state in machine.states.items() if name.startswith("Explain ")]
     (rule,) = [each for each in explain["Choices"] if each["Next"].startswith("Say that no cause was given")]
     present = rule["Not"]["And"]
@@ -138,7 +142,8 @@ def test_every_target_exists_and_every_state_is_reached(machine: Machine) -> Non
 
 def test_nothing_ends_but_in_succeed_or_fail(machine: Machine) -> None:
     ends = {state["Type"] for state in machine.states.values() if not followers(state)}
-    assert ends == {"Succeed", "Fail"}
+    # A child says in the row of its instance what went wrong.
+    assert ends == ({"Succeed"} if machine.is_child else {"Succeed", "Fail"})
     assert [name for name, state in machine.states.items() if state.get("End")] == []
 
 
@@ -269,7 +274,7 @@ def test_every_counter_has_a_limit(machine: Machine) -> None:
 
 def test_every_variable_is_assigned_before_the_state_that_reads_it(machine: Machine) -> None:
     reads = {name: set(re.findall(r"(?<!\$)\$([a-z]\w*)", str(state))) for name, state in machine.states.items()}
-    assert any(reads.values())
+    assert any(reads.values()) == any("Assign" in state for state in machine.states.values())
     for name, variables in reads.items():
         for variable in variables:
             assigning = {each for each, state in machine.states.items() if variable in state.get("Assign", {})}
@@ -297,6 +302,9 @@ def test_the_loops_end_before_the_machine_does(machine: Machine) -> None:
     for counter, state in _counters(machine).items():
         growth = re.search(r"waitSeconds, (\d+)\)", str(state.get("Assign")))
         if growth is None:
+            # Rounds with a wait that does not grow.
+            fixed = [each["Seconds"] for each in machine.states.values() if "Seconds" in each]
+            waits += _limit(machine, counter) * sum(fixed)
             continue
         looks = _limit(machine, counter)
         start = counter.replace("(is it over?)", "(start waiting)")
