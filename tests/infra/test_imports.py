@@ -39,6 +39,8 @@ MAY_ONLY = {
     "lambdas.events": {"lambdas.events", "lambdas.incident", "lambdas.runtime"},
     # It knows no act: rescues and analyses use it.
     "lambdas.short_lived": {"lambdas.short_lived", "lambdas.incident", "lambdas.runtime"},
+    # It knows no act: what a provisioning came to is told to it.
+    "lambdas.fleet": {"lambdas.fleet", "lambdas.incident", "lambdas.runtime"},
     # It knows no act.
     "lambdas.incident": {"lambdas.incident", "lambdas.runtime"},
 }

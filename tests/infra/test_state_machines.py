@@ -151,9 +151,10 @@ def test_a_failed_provisioning_never_ends_in_succeed(template: Template) -> None
     machine = template.machine("ProvisionDumpVolume")
     caught = {
         catch["Next"]
-        for state in machine.tasks().values()
+        for name, state in machine.tasks().items()
         for catch in state["Catch"]
-        if catch["ErrorEquals"] == ["States.ALL"]
+        # The instance is as it is, whether the fleet table says so or not.
+        if catch["ErrorEquals"] == ["States.ALL"] and name != "Note the outcome"
     }
     ends = {machine.states[name]["Type"] for name in machine.reachable_from(*caught)}
     assert "Succeed" not in ends

@@ -40,6 +40,36 @@ def take_over(world: World) -> None:
     world.settle()
 
 
+def enrol(world: World) -> None:
+    """An owner tags an instance, and nothing else."""
+    world.let_enrol()
+    world.host, world.instance_id = world.add_host(is_reserved=True, tags={})
+    tags = [{"Key": "hangdump:enrolled", "Value": "true"}]
+    world.account.client("ec2").create_tags(Resources=[world.instance_id], Tags=tags)
+    world.settle()
+
+
+def leave_fleet(world: World) -> None:
+    """An owner takes the tag away."""
+    world.let_enrol()
+    tags = [{"Key": "hangdump:enrolled"}]
+    world.account.client("ec2").delete_tags(Resources=[world.instance_id], Tags=tags)
+    world.settle()
+
+
+def ring_while_enrolling(world: World) -> None:
+    """The bell is rung while an enrolment is under way, and again when that one was stopped."""
+    world.let_enrol()
+    world.host, world.instance_id = world.add_host(is_reserved=True)
+    first = world.start("EnrolFleet")
+    scheduler.run(until=lambda: False, seconds=30)
+    world.ring()
+    scheduler.run(until=lambda: False, seconds=90)
+    world.account.client("stepfunctions").stop_execution(executionArn=first.exec_arn)
+    world.ring()
+    world.settle()
+
+
 def hang(world: World) -> None:
     """It hangs, its alarm is delivered."""
     world.hang()
@@ -176,6 +206,9 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         make_ready_as_measured,
         fail_to_prepare,
         take_over,
+        enrol,
+        leave_fleet,
+        ring_while_enrolling,
     )
 }
 # Those in which an alarm may come again.
