@@ -27,7 +27,7 @@ from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import DISCARD, ApiCall, FunctionCall, name_error, set_fields, task
+from infra.states.tasks import DISCARD, ApiCall, FunctionCall, name_error, retry_on, set_fields, task
 from lambdas.fleet.rounds import MOST_ITEMS
 from lambdas.incident.object_keys import FLEET
 from lambdas.runtime import environment
@@ -189,6 +189,8 @@ class EnrolFleet(Construct):
             "ToleratedFailureCount": MOST_ITEMS,
             "ItemProcessor": dict(children.definition),
             "ResultPath": DISCARD,
+            # The list could not be read: no child has begun.
+            "Retry": retry_on("States.ItemReaderFailed"),
         }
         return sfn.CustomState(self, "Enrol the instances", state_json=map_state)
 

@@ -70,6 +70,20 @@ def ring_while_enrolling(world: World) -> None:
     world.settle()
 
 
+def ring_without_end(world: World) -> None:
+    """The bell is rung more often than the rounds of one execution can answer: it hands the bell over."""
+
+    def go_on() -> None:
+        for _ in range(45):
+            scheduler.sleep(50)
+            world.ring()
+
+    world.let_enrol()
+    world.ring()
+    scheduler.spawn(go_on)
+    world.settle(seconds=45 * 50)
+
+
 def hang(world: World) -> None:
     """It hangs, its alarm is delivered."""
     world.hang()
@@ -209,6 +223,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         enrol,
         leave_fleet,
         ring_while_enrolling,
+        ring_without_end,
     )
 }
 # Those in which an alarm may come again.
