@@ -29,6 +29,7 @@ from infra.states.explain_failure import ExplainFailure
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import DISCARD, ApiCall, FunctionCall, name_error, retry_on, set_fields, task
 from lambdas.fleet.rounds import MOST_ITEMS
+from lambdas.fleet.table import BELL
 from lambdas.incident.object_keys import FLEET
 from lambdas.runtime import environment
 from lambdas.runtime.errors import EnrolmentHalted
@@ -225,7 +226,7 @@ class EnrolFleet(Construct):
     def _statements(self) -> list[iam.PolicyStatement]:
         parts, provision = self._parts, self._provision
         return [
-            self._fleet.grant("GetItem", "UpdateItem", keys=bell.BELL),
+            self._fleet.grant("GetItem", "UpdateItem", keys=BELL),
             objects(parts.vmcores, FLEET, "s3:GetObject"),
             grants.read_with_key(parts.vmcores.key),
             # A map starts its children in the name of its machine, and looks after them.

@@ -18,13 +18,18 @@ def hours(number: float) -> timedelta:
 
 def member(instance_id: str = INSTANCE, **known: Any) -> Member:
     """A running instance that its owner enrolled days ago."""
-    given = {"state": "running", "enrolled": "true", "launched_at": NOW - hours(72), "zone": "eu-west-1a"} | known
+    given: dict[str, Any] = {
+        "state": "running",
+        "enrolled": "true",
+        "launched_at": NOW - hours(72),
+        "zone": "eu-west-1a",
+    } | known
     return Member(instance_id=instance_id, **given)
 
 
 def row(status: Status = Status.READY, *, instance_id: str = INSTANCE, **known: Any) -> FleetRow:
     """The row of an instance that was provisioned yesterday."""
-    given = {
+    given: dict[str, Any] = {
         "zone": "eu-west-1a",
         "since": moment.iso(NOW - hours(24)),
         "tried_at": moment.iso(NOW - hours(24)),
@@ -35,7 +40,8 @@ def row(status: Status = Status.READY, *, instance_id: str = INSTANCE, **known: 
 
 
 def deployment(**known: Any) -> Deployment:
-    return Deployment(**({"configuration_id": CURRENT, "fleet_limit": 1000, "now": NOW} | known))
+    given: dict[str, Any] = {"configuration_id": CURRENT, "fleet_limit": 1000, "now": NOW} | known
+    return Deployment(**given)
 
 
 def planned(

@@ -24,4 +24,4 @@ def test_every_setting_of_the_documents_counts(changed: dict[str, Any]) -> None:
 
 
 def test_what_an_alarm_is_made_with_counts() -> None:
-    assert configuration_id(DocumentSettings(), period=300) != of()
+    assert configuration_id(DocumentSettings.model_validate({}), period=300) != of()

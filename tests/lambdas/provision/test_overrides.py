@@ -19,7 +19,7 @@ def remembered(instance_id: str) -> dict[str, Any]:
 
 def test_the_next_run_without_input_uses_what_was_given_before(launch: Launch, context: Any) -> None:
     instance_id = launch()
-    given = {"mountPoint": "/dumps", "sizeGib": 20, "panicSysctls": {"panic_on_oops": 0}}
+    given: dict[str, Any] = {"mountPoint": "/dumps", "sizeGib": 20, "panicSysctls": {"panic_on_oops": 0}}
     plan(context, instance_id, **given, reboot=True)
 
     planned = plan(context, instance_id)
