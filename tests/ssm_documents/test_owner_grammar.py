@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzz import RUNS
 from tests.ssm_documents.fake_root import FakeRoot
 from tests.ssm_documents.hosts import host
+from tests.ssm_documents.ledger import put_edited_files_back
 from tests.ssm_documents.ready_host import prepared_copy
 
 # A document takes a second or more, and each example runs it up to five times.
@@ -106,8 +107,7 @@ def _install(name: str, folder: str) -> FakeRoot:
     """kdump is installed, as an owner's earlier run of the package manager leaves it."""
     root = prepared_copy(name, Path(folder) / "root")
     assert root.run("configure_kdump").exit_code == 0
-    for backup in root.path.rglob("*.hangdump-backup"):
-        backup.rename(backup.with_name(backup.name.removesuffix(".hangdump-backup")))
+    put_edited_files_back(root)
     return root
 
 
