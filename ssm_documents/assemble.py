@@ -19,6 +19,7 @@ DOCUMENTS: tuple[str, ...] = (
     "prepare_dump_volume",
     "configure_kdump",
     "check_kdump",
+    "unconfigure_kdump",
     "upload_vmcore",
     "mount_dump_copy",
     "analyze_vmcore",

@@ -36,10 +36,12 @@ def originals(root: FakeRoot) -> dict[str, str | None]:
 
 
 def put_edited_files_back(root: FakeRoot) -> None:
-    """As if kdump had been installed and nothing been configured: what was edited, not what was made."""
+    """As if kdump had been installed and nothing been configured."""
     for path, text in originals(root).items():
         if text is not None:
             root.write(path, text)
+        else:
+            (root.path / path).unlink(missing_ok=True)
     (root.path / LEDGER).unlink()
 
 

@@ -26,6 +26,7 @@ PARAMETERS = {
         "panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn kernel_panic"
     ),
     "check_kdump": "mountPoint volumeId finalAction",
+    "unconfigure_kdump": "mountPoint volumeId",
     "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism limitMibs",
     "mount_dump_copy": "volumeId mountPoint",
     "analyze_vmcore": "manifestUrl timeoutSeconds",
