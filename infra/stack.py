@@ -26,6 +26,7 @@ from infra.report import ReportPages
 from infra.rescue.machine import RescueVmcore, SharedFunctions
 from infra.respond.functions import HangResponse
 from infra.respond.standby import ReturnFromStandby
+from infra.retire.machine import RetireInstance
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
 from infra.sweep import Sweep
@@ -69,6 +70,14 @@ class HangdumpStack(cdk.Stack):
             retire_instance=response.retire_instance,
             settings=settings,
         )
+        retire = RetireInstance(
+            self,
+            parts=parts,
+            retire_instance=response.retire_instance,
+            collect_vmcore=collect.state_machine,
+            rescue_vmcore=rescue.state_machine,
+            settings=settings,
+        )
         pages = ReportPages(self, parts=parts, settings=settings)
         analyze = AnalyzeVmcore(
             self,
@@ -98,7 +107,7 @@ class HangdumpStack(cdk.Stack):
             fleet=fleet,
             provision=provision.state_machine,
             collect=collect.state_machine,
-            retire_instance=response.retire_instance,
+            retire=retire.state_machine,
         )
         outputs = {
             Output.VMCORE_BUCKET: (vmcores.bucket.bucket_name, "The bucket of the vmcores"),
@@ -113,7 +122,7 @@ class HangdumpStack(cdk.Stack):
             Output.RESCUE_VMCORE: (_machine_arn(rescue), "Fetches a vmcore without its instance"),
             Output.ANALYZE_VMCORE: (_machine_arn(analyze), "Reads a vmcore with symbols"),
             Output.RESPOND_TO_HANG: (_arn(response.respond_to_hang), "The action for alarms of your own"),
-            Output.RETIRE_INSTANCE: (_arn(response.retire_instance), "Removes a hang alarm and ready tags"),
+            Output.RETIRE_INSTANCE: (_machine_arn(retire), "Takes an instance out and undoes its kdump"),
             Output.SWEEP: (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
             Output.VIEWER_POLICY: (policies.viewer.managed_policy_arn, "For who may see what hangdump shows"),
             Output.OPERATOR_POLICY: (policies.operator.managed_policy_arn, "For who may enrol, interrupt and retire"),
@@ -123,7 +132,9 @@ class HangdumpStack(cdk.Stack):
         describe_stack(self, {name: outputs[name][0] for name in FOR_THE_COMMAND_LINE}, settings)
 
 
-def _machine_arn(act: ProvisionDumpVolume | EnrolFleet | CollectVmcore | RescueVmcore | AnalyzeVmcore) -> str:
+def _machine_arn(
+    act: ProvisionDumpVolume | EnrolFleet | CollectVmcore | RescueVmcore | AnalyzeVmcore | RetireInstance,
+) -> str:
     return act.state_machine.state_machine_arn
 
 

@@ -64,9 +64,7 @@ class ProvisionDumpVolume(Construct):
                     **grants.any_key_acknowledged(),
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
-                    grants.wildcard(f"states:execution:{NAME}:*"): (
-                        "Reads whether the execution that holds a lease still runs; its name is known only then."
-                    ),
+                    **grants.lease_acknowledged(),
                 },
             ),
             settings=settings,
@@ -273,7 +271,8 @@ class ProvisionDumpVolume(Construct):
         return [
             *grants.provision_volumes(stack),
             *grants.arm_instances(stack, self._respond_to_hang.function_arn),
-            *grants.hold_lease(stack, self._parts.incidents.table, NAME),
+            *grants.hold_lease(stack, self._parts.incidents.table),
+            grants.record_dump_volumes(self._parts.incidents.table),
             *self._parts.runner.statements(self, DOCUMENTS),
             grants.invoke(self._plan_dump_volume, self.note_provisioning),
         ]

@@ -136,6 +136,12 @@ class FleetChecks(Environment):
     mount_point: str
 
 
+class Retirement(Environment):
+    """Where dump volumes are mounted, unless an instance's own configuration says otherwise."""
+
+    mount_point: str
+
+
 class SweepPolicy(Environment):
     """The actions that a sweep may take besides reporting. No defaults: each must be allowed explicitly."""
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from infra.synth import TEMPLATE
 
-MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore", "EnrolFleet")
+MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore", "EnrolFleet", "RetireInstance")
 # The children of a Distributed Map: state machines of their own within one.
 CHILDREN = ("EnrolFleet / Enrol the instances",)
 

@@ -336,6 +336,33 @@ def test_nothing_but_the_documented_states_deletes_or_detaches_a_volume(template
     assert {"Variable": "$.volume.removeOnFailure", "BooleanEquals": True} in rule["And"]
 
 
+def test_a_volume_of_a_retired_instance_is_deleted_only_when_the_host_saw_that_it_is_empty(template: Template) -> None:
+    machine = template.machine("RetireInstance")
+    deleting = {name for name, state in machine.tasks().items() if state["Resource"].endswith("deleteVolume")}
+    assert deleting == {"Delete empty dump volume"}
+    gate = "Did the host see that it is empty?"
+    for cut in (gate, "Unconfigure kdump (read result)", "Plan retirement"):
+        states = {**machine.states, cut: {"Type": "Cut"}}
+        reached = Machine(machine.name, {"States": states}).reachable_from(machine.definition["StartAt"])
+        assert reached & deleting == set(), cut
+    (rule,) = machine.states[gate]["Choices"]
+    assert (rule["Variable"], rule["BooleanEquals"], rule["Next"]) == ("$.host.volumeEmpty", True, *deleting)
+    assert set(followers(machine.states[gate])) == {*deleting, "Keep the dump volume"}
+
+
+def test_a_retirement_takes_the_alarm_first_and_the_opt_in_last(template: Template) -> None:
+    """No document runs without the opt-in, and no failure leads to its removal."""
+    machine = template.machine("RetireInstance")
+    acting = {"Unconfigure kdump", "Detach dump volume", "Delete empty dump volume", "Remove opt-in"}
+    states = {**machine.states, "Disarm instance": {"Type": "Cut"}}
+    reached = Machine(machine.name, {"States": states}).reachable_from(machine.definition["StartAt"])
+    assert reached & acting == set()
+    assert machine.reachable_from(*followers(machine.states["Remove opt-in"])) & acting == set()
+    caught = {catch["Next"] for state in machine.tasks().values() for catch in state["Catch"]}
+    failing = caught - {"Look who holds the lease", "Take over provisioning lease", "Has dump volume disappeared?"}
+    assert machine.reachable_from(*failing) & acting == set()
+
+
 def test_a_volume_that_was_prepared_is_no_longer_removed(template: Template) -> None:
     machine = template.machine("ProvisionDumpVolume")
     keep = machine.states["Prepare dump volume (read result)"]["Next"]

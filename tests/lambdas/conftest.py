@@ -77,6 +77,7 @@ VARIABLES = {
         environment.FleetChecks(
             check_document="Hangdump-check_kdump", upload_document="Hangdump-upload_vmcore", mount_point="/var/crash"
         ),
+        environment.Retirement(mount_point="/var/crash"),
         environment.Provisioning(
             dump_volume_sizing="memory",
             dump_size_factor=2,

@@ -193,6 +193,28 @@ def sweep(world: World) -> None:
     world.settle(seconds=5)
 
 
+def retire(world: World) -> None:
+    """It is taken out: what was done to it is undone, and its empty volume is deleted."""
+    world.start("RetireInstance", instanceId=world.instance_id)
+    world.settle()
+
+
+def take_over_retirement(world: World) -> None:
+    """The same after a retirement that was stopped and left its lease."""
+    first = world.start("RetireInstance", instanceId=world.instance_id)
+    scheduler.run(until=lambda: False, seconds=1)
+    world.account.client("stepfunctions").stop_execution(executionArn=first.exec_arn)
+    world.settle()
+    retire(world)
+
+
+def retire_with_dump(world: World) -> None:
+    """The same, but a dump that nobody has fetched lies on its volume: it stays."""
+    world.host.panic()
+    scheduler.sleep(600)
+    retire(world)
+
+
 def false_alarm(world: World) -> None:
     """Its alarm is delivered, but it is well."""
     world.alarm()
@@ -224,6 +246,9 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         leave_fleet,
         ring_while_enrolling,
         ring_without_end,
+        retire,
+        take_over_retirement,
+        retire_with_dump,
     )
 }
 # Those in which an alarm may come again.
