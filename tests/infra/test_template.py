@@ -283,6 +283,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
     assert {document["Name"] for document in documents.values()} == {
         "Hangdump-prepare_dump_volume",
         "Hangdump-configure_kdump",
+        "Hangdump-unconfigure_kdump",
         "Hangdump-check_kdump",
         "Hangdump-upload_vmcore",
         "Hangdump-measure_dump",
