@@ -24,7 +24,6 @@ from lab.aws import (
     cloudformation,
     cloudwatch,
     dynamodb,
-    dynamodb_streams,
     ebs,
     ec2,
     eventbridge,
@@ -42,7 +41,6 @@ from lab.aws import (
     status_checks,
     stepfunctions,
     sts,
-    tag_events,
 )
 from lab.aws.event_log import EventStream
 from lab.aws.iam import in_process, simulation
@@ -133,10 +131,8 @@ class LabAccount:
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
         dynamodb.install(patches)
-        dynamodb_streams.Streams(state, self._functions).install(patches)
         lambda_.install(patches, self._functions, publish=publish)
-        eventbridge.install(patches, invoke=invoke, publish=publish, start=self._start_as)
-        tag_events.install(patches, state, bus.notify)
+        eventbridge.install(patches, invoke=invoke, publish=publish)
         schedules.install(patches)
         s3.install(patches, state)
         service_quotas.install(patches, state)
@@ -146,9 +142,6 @@ class LabAccount:
         cloudformation.install(patches)
         self.permissions = state.permissions = Permissions(state)
         in_process.install(patches, state, self._context)
-
-    def _start_as(self, machine_arn: str, execution_input: Mapping[str, Any], role_arn: str) -> None:
-        executions.start_as(self._state, role_arn, machine_arn, execution_input)
 
     def _context(self) -> in_process.Context:
         return in_process.context_of_thread()

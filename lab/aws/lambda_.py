@@ -77,22 +77,19 @@ class Functions:
         self._state.events.emit("lambda", spec.name, f"asynchronous event given up after {retries + 1} attempts")
         destination = (config.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         if destination:
-            self.tell(destination, spec.arn, {"requestPayload": event, "responsePayload": json.loads(outcome.payload)})
+            self._tell(destination, spec, event, outcome)
 
-    def tell(self, destination: str, function_arn: str, what: dict[str, Any]) -> None:
+    def _tell(self, destination: str, spec: FunctionSpec, event: Any, outcome: Outcome) -> None:
         """The record that Lambda sends to the on-failure destination; here topics only."""
         if destination.split(":")[2] != "sns":
             raise NotImplementedError(f"on-failure destination {destination} is not emulated")
         record = {
-            "requestContext": {"functionArn": function_arn, "condition": "RetriesExhausted"},
+            "requestContext": {"functionArn": spec.arn, "condition": "RetriesExhausted"},
+            "requestPayload": event,
             "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-            **what,
+            "responsePayload": json.loads(outcome.payload),
         }
-        self.publish(destination, "", record, self.role_of(function_arn), function_arn)
-
-    def role_of(self, function_arn: str) -> str:
-        """The ARN of the function's role."""
-        return str(self._function(function_arn).role)
+        self.publish(destination, "", record, self._function(spec.arn).role, spec.arn)
 
     def _invoke_config(self, spec: FunctionSpec) -> dict[str, Any]:
         configs = self._function(spec.arn).event_invoke_config

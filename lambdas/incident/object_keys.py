@@ -9,8 +9,6 @@ MANIFESTS = "manifests/"
 DIGESTS = "digests/"
 SWEEPS = "sweeps/"
 REPORTS = "reports/"
-# The work of each round of EnrolFleet, which its map reads.
-FLEET = "fleet/"
 
 
 def incident_id(at: datetime, instance_id: str) -> str:

@@ -63,12 +63,11 @@ def inspect(instance: Instance) -> InstanceType:
             f"{name} with {described.memory_mib} MiB of memory; a crash kernel needs an instance of 1 GiB or more.",
             "Change it to a larger type.",
         )
-    require_systems_manager(instance, then="run ProvisionDumpVolume again")
+    _require_systems_manager(instance)
     return described
 
 
-def require_systems_manager(instance: Instance, *, then: str) -> None:
-    """Raises InstanceNotManaged, UnsupportedPlatform; `then` is what to do when it is reached again."""
+def _require_systems_manager(instance: Instance) -> None:
     ping = read_ping(instance.instance_id)
     if ping is None:
         raise InstanceNotManaged(
@@ -84,7 +83,7 @@ def require_systems_manager(instance: Instance, *, then: str) -> None:
         raise InstanceNotManaged(
             f"Systems Manager does not reach {instance.instance_id}: {ping.status}, last ping "
             f"{ping.last_ping_at.isoformat()}.",
-            f"Check that the instance is healthy, restart its SSM agent, then {then}.",
+            "Check that the instance is healthy, restart its SSM agent, then run ProvisionDumpVolume again.",
         )
 
 

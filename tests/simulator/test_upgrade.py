@@ -41,9 +41,8 @@ def define(world: World, definitions: dict[str, str]) -> dict[str, str]:
     before: dict[str, str] = {}
     for machine in executions._backend(world.account.state).state_machines:
         before[machine.name] = machine.definition
-        # What the last release did not have stays as it is.
         world.account.client("stepfunctions").update_state_machine(
-            stateMachineArn=machine.arn, definition=definitions.get(machine.name, machine.definition)
+            stateMachineArn=machine.arn, definition=definitions[machine.name]
         )
     return before
 

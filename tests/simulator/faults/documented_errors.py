@@ -31,7 +31,6 @@ THROTTLING = {
     "ec2": "RequestLimitExceeded",
     "ssm": "ThrottlingException",
     "dynamodb": "ThrottlingException",
-    "s3": "SlowDown",
     "cloudwatch": "Throttling",
     "sns": "Throttled",
     "stepfunctions": "ThrottlingException",
