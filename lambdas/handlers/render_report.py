@@ -57,7 +57,8 @@ def _render(
         )
     names = record.object_keys
     incident = _read(settings, names["incident"]) or _of_record(record, settings)
-    incident["keys"] = {**incident.get("keys", {}), "report": names["report"]}
+    # incident.json is missing when it could not be written. The record still names the vmcore then.
+    incident["keys"] = {**record.keys, **incident.get("keys", {}), "report": names["report"]}
     triage = _read(settings, names["triage"])
     pages.write_report(names["report"], incident, Triage.model_validate(triage) if triage else None)
     # The index links the report from here. A concluded incident already has the key.

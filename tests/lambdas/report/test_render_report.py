@@ -8,7 +8,7 @@ import pytest
 from lambdas.handlers import render_report
 from lambdas.incident.object_keys import INDEX_KEY
 from lambdas.incident.record import Incident, State, Verdict
-from lambdas.incident.table import create_incident
+from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
@@ -45,6 +45,22 @@ def test_an_analysis_that_cannot_be_read_is_left_out(account: Account, context: 
     account.bucket._store(f"{PREFIX}analysis.json", analysis.encode(), "", {})
     render_report.handler({"incidentId": INCIDENT}, context)
     assert {"timeline", "trace", "custody"} <= parse(_page(account)).by_id()
+
+
+@pytest.mark.usefixtures("concluded")
+def test_a_record_keeps_every_key_when_its_incident_json_is_gone(account: Account, context: Any) -> None:
+    records = IncidentTable(aws.TABLE)
+    before = records.read(INCIDENT)
+    del account.bucket.objects[f"{PREFIX}incident.json"]
+
+    render_report.handler({"incidentId": INCIDENT}, context)
+
+    after = records.read(INCIDENT)
+    assert before is not None
+    assert after is not None
+    assert "vmcore" in before.keys
+    assert after.keys == before.keys
+    assert "vmcore" in _page(account)
 
 
 def test_a_refusal_gets_a_page_with_its_evidence_and_a_link_in_the_index(account: Account, context: Any) -> None:
