@@ -41,8 +41,9 @@ _TRANSIENT = {
 }
 # A function that ran out of time, or whose process died, under the names that Step Functions has given these.
 _DIED = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"]
-# A throttle of two minutes ends in success: further attempts up to 2, 5, 12, 31 and then five times 60 s later, 175 s
-# in the mean. FULL jitter, because many executions that were throttled together would come again together.
+# Further attempts up to 2, 5, 12, 31 and then five times 60 s later, 175 s in the mean. A throttle of one minute ends
+# in success all but surely, one of two minutes nine times in ten. FULL jitter, because many executions that were
+# throttled together would come again together.
 _RETRY = {
     "IntervalSeconds": 2,
     "BackoffRate": 2.5,
