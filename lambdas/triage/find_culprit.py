@@ -67,12 +67,13 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     # What follows the first panic is its consequence.
     panic = next((report for report in reports if report.has(titles.PANIC)), None)
     before = reports_before(reports, panic)
-    oops = _first_of_the_last_oopses(before)
+    oopses = _last_oopses(before)
+    oops = next((each for each in oopses if each.is_begun), oopses[-1] if oopses else None)
     detail = title.detail if panic and (title := panic.has(titles.PANIC)) else ""
     crash_class = titles.class_of_panic(detail) if panic else None
     if panic and crash_class is not None and crash_class not in (CrashClass.PANIC, CrashClass.BUG):
-        found = _of_panic(crash_class, panic, reports, lines)
-    elif oops and (panic is None or crash_class is None):
+        found = _of_panic(crash_class, panic, reports, lines, oops)
+    elif oops and (panic is None or (crash_class is None and _is_end_of(oopses, panic, detail))):
         found = _of_oops(oops, panic, reports)
     elif panic and (ended_by := titles.what_ended_init(detail)):
         found = Culprit(CrashClass.PANIC, panic.titles[0].text, panic, panic, panic.cpu, panic.task)
@@ -87,17 +88,29 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     )
 
 
-def _first_of_the_last_oopses(before: list[Report]) -> Report | None:
-    """Oopses that follow each other within seconds are one trouble, and the first is its cause. A title whose body was
-    not printed any more is none, unless it stands alone."""
+def _last_oopses(before: list[Report]) -> list[Report]:
+    """Oopses that follow each other within seconds are one trouble, and the first with a body is its cause: a title
+    whose body was not printed any more is none, unless it stands alone."""
     oopses = [each for each in before if each.has(titles.OOPS)]
     oopses = [each for each in oopses if not titles.is_survivable(each.titles)] or oopses
-    burst = oopses[-1:]
+    last_first = oopses[-1:]
     for each in reversed(oopses[:-1]):
-        if each.at is not None and burst[0].at is not None and burst[0].at - each.at > _BURST_SECONDS:
+        if _seconds_between(each, last_first[-1]) > _BURST_SECONDS:
             break
-        burst.insert(0, each)
-    return next((each for each in burst if each.is_begun), oopses[-1] if oopses else None)
+        last_first.append(each)
+    return last_first[::-1]
+
+
+def _is_end_of(oopses: list[Report], panic: Report, detail: str) -> bool:
+    """Whether the panic only ends the oopses. A signal ends init as well, with no oops near."""
+    is_of_init = any(each.task is not None and each.task.pid == 1 for each in oopses)
+    is_near = _seconds_between(oopses[-1], panic) <= _BURST_SECONDS
+    return is_near or is_of_init or not titles.what_ended_init(detail)
+
+
+def _seconds_between(first: Report, second: Report) -> float:
+    """0 without time stamps: all faults of such a log count as one."""
+    return second.at - first.at if first.at is not None and second.at is not None else 0
 
 
 def _earlier_fault(before: list[Report], found: Culprit) -> Report | None:
@@ -113,7 +126,9 @@ def _earlier_fault(before: list[Report], found: Culprit) -> Report | None:
     return None
 
 
-def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lines: list[Line]) -> Culprit:
+def _of_panic(
+    crash_class: CrashClass, panic: Report, reports: list[Report], lines: list[Line], oops: Report | None
+) -> Culprit:
     before = reports_before(reports, panic)
     if crash_class == CrashClass.HUNG_TASK:
         # Who panics is the detector, and its trace says nothing.
@@ -130,7 +145,7 @@ def _of_panic(crash_class: CrashClass, panic: Report, reports: list[Report], lin
         CrashClass.OUT_OF_MEMORY: lambda: last_of(before, titles.OUT_OF_MEMORY),
         CrashClass.MACHINE_CHECK: lambda: last_of(before, titles.MACHINE_CHECK),
         CrashClass.STACK_OVERFLOW: lambda: last_of(before, titles.OOPS),
-        CrashClass.NMI_HANG: lambda: report_of_the_hang(before, panic, lines, oops=_first_of_the_last_oopses(before)),
+        CrashClass.NMI_HANG: lambda: report_of_the_hang(before, panic, lines, oops=oops),
     }
     shown = showing[crash_class]() if crash_class in showing else None
     if shown is None:

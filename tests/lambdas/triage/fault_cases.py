@@ -190,6 +190,10 @@ FAULTS: dict[str, dict[str, Case]] = {
         "init-cannot-read-its-disk": Case(
             _PANIC, 0, ("systemd", 1), "", says=("ended by SIGBUS",), warns=("I/O error, dev nvme0n1",)
         ),
+        "init-cannot-read-its-disk-long-after-an-oops": Case(
+            *(_PANIC, 1, ("systemd", 1), ""),
+            says=("ended by SIGBUS", "84501 s before, kernel NULL pointer dereference in example_snap_ioctl"),
+        ),
         "init-exits": Case(_PANIC, 0, ("init", 1), "", says=("ended by exit status 1",)),
         "no-root": Case(_PANIC, 0, ("swapper/0", 1), "mount_block_root"),
     },

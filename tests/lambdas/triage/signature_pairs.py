@@ -132,6 +132,7 @@ SAME = (
     _corpus("double-fault-amazon-linux-2", "double-fault-5.4"),
     _corpus("out-of-memory-5.4", "out-of-memory-6.8-columns"),
     _corpus("null-dereference", "null-dereference-arm64"),
+    _corpus("init-cannot-read-its-disk", "init-cannot-read-its-disk-long-after-an-oops"),
 )
 
 # Of each of these, the machinery above the culprit and the entry below it stay.
