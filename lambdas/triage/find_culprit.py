@@ -9,14 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
 from lambdas.triage.exception_trace import Where, exception_trace
-from lambdas.triage.find_hang import (
-    lock_owners,
-    report_of_the_hang,
-    report_of_the_hard_lockup,
-    report_of_the_stall,
-    task_to_blame,
-    waiter_of,
-)
+from lambdas.triage.find_blocked_task import lock_owners, wait_to_blame, waiter_of
+from lambdas.triage.find_hang import report_of_the_hang, report_of_the_hard_lockup, report_of_the_stall
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report, last_of, reports_before
@@ -72,7 +66,8 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
     detail = title.detail if panic and (title := panic.has(titles.PANIC)) else ""
     crash_class = titles.class_of_panic(detail) if panic else None
     if panic and crash_class is not None and crash_class not in (CrashClass.PANIC, CrashClass.BUG):
-        found = _of_panic(crash_class, panic, reports, lines, oops)
+        is_survived = all(titles.is_survivable(each.titles) for each in oopses)
+        found = _of_panic(crash_class, panic, reports, lines, None if is_survived else oops)
     elif oops and (panic is None or (crash_class is None and _is_end_of(oopses, panic, detail))):
         found = _of_oops(oops, panic, reports)
     elif panic and (ended_by := titles.what_ended_init(detail)):
@@ -90,9 +85,13 @@ def find_culprit(reports: list[Report], lines: list[Line]) -> Culprit:
 
 def _last_oopses(before: list[Report]) -> list[Report]:
     """Oopses that follow each other within seconds are one trouble, and the first with a body is its cause: a title
-    whose body was not printed any more is none, unless it stands alone."""
+    whose body was not printed any more is none, unless it stands alone. What the kernel survives is no oops, unless the
+    log has no other."""
     oopses = [each for each in before if each.has(titles.OOPS)]
-    oopses = [each for each in oopses if not titles.is_survivable(each.titles)] or oopses
+    last = next((each for each in reversed(oopses) if not titles.is_survivable(each.titles)), None)
+    if last is not None:
+        before_last = (each for each in oopses if each.index <= last.index)
+        oopses = [each for each in before_last if each.is_bad_access or not titles.is_survivable(each.titles)]
     last_first = oopses[-1:]
     for each in reversed(oopses[:-1]):
         if _seconds_between(each, last_first[-1]) > _BURST_SECONDS:
@@ -132,9 +131,9 @@ def _of_panic(
     before = reports_before(reports, panic)
     if crash_class == CrashClass.HUNG_TASK:
         # Who panics is the detector, and its trace says nothing.
-        blocked = task_to_blame(before)
+        blocked = wait_to_blame(before, panic, lines)
         return (
-            _described(crash_class, panic, blocked, detail="")
+            _described(crash_class, panic, blocked.report, detail="")
             if blocked
             else Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
         )

@@ -1,16 +1,14 @@
-"""Finds the report that shows a hang: a lockup, an RCU stall, or the blocked task that others wait for. Pure."""
+"""Finds the report that shows a hang: of a lockup, an RCU stall, an oops or a blocked task. Pure."""
 
 import re
 
 from lambdas.triage import titles
-from lambdas.triage.blame import is_idle, is_waiting, waits_for_device, waits_for_lock
-from lambdas.triage.exception_trace import exception_trace, sleeping_trace
-from lambdas.triage.model import Task
+from lambdas.triage.blame import is_idle, is_waiting
+from lambdas.triage.exception_trace import exception_trace
+from lambdas.triage.find_blocked_task import HANG_SECONDS, Wait, wait_to_blame
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report, last_of
 
-# A lockup detector's report this long before the interrupt still belongs to the hang.
-_HANG_SECONDS = 1800
 # rcu: 	1-....: (5249 ticks this GP) idle=74c/1/0x4000000000000000 softirq=8041/8041 fqs=2576
 _STALLED_CPU = re.compile(r"(?:rcu: )?\s{0,8}(\d{1,5})-[.!oOS?D]{1,8}[:!]")
 # rcu: 	Tasks blocked on level-0 rcu_node (CPUs 0-3): P4120 P811/1:b..l
@@ -26,7 +24,7 @@ def report_of_the_hang(before: list[Report], panic: Report, lines: list[Line], *
     of a task that never gave its locks back, or the task that others wait for."""
     if not _is_idle(panic):
         return panic
-    recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= _HANG_SECONDS]
+    recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= HANG_SECONDS]
     for kind in (titles.HARD_LOCKUP, titles.SOFT_LOCKUP):
         found = report_of_the_hard_lockup(recent) if kind == titles.HARD_LOCKUP else last_of(recent, kind)
         if found is not None and found.is_begun:
@@ -34,13 +32,20 @@ def report_of_the_hang(before: list[Report], panic: Report, lines: list[Line], *
     stalled = report_of_the_stall(recent, lines)
     if stalled is not None and not _is_idle(stalled):
         return stalled
-    if oops is not None and oops.is_begun and not titles.is_survivable(oops.titles):
+    blocked = wait_to_blame(before, panic, lines)
+    if oops is not None and oops.is_begun and not (blocked and _is_apart(blocked, oops)):
         return oops
     # Of the CPUs that sysrq-l or the like showed: one that does not just wait for another.
     busy = [each for each in recent if each.has(titles.NMI_BACKTRACE) and each.task and not _is_idle(each)]
     if busy:
         return min(busy, key=lambda each: is_waiting(exception_trace(each, is_interruption=True).trace))
-    return task_to_blame(recent) or panic
+    return blocked.report if blocked else panic
+
+
+def _is_apart(blocked: Wait, oops: Report) -> bool:
+    """Whether a device stopped to answer long after the oops. The task that died may have had a lock, of which the
+    others took no notice for a day; requests to a device come all the time."""
+    return blocked.is_for_device and oops.at is not None and blocked.began - oops.at > HANG_SECONDS
 
 
 def report_of_the_hard_lockup(before: list[Report]) -> Report | None:
@@ -89,38 +94,6 @@ def _near(stall: Report, lines: list[Line]) -> list[Line]:
 def _stalled_cpus(stall: Report, lines: list[Line]) -> set[int]:
     near = _near(stall, lines)
     return {int(found[1]) for line in near if (found := _STALLED_CPU.match(line.text)) is not None}
-
-
-def task_to_blame(before: list[Report]) -> Report | None:
-    """Of the tasks that were blocked longest, in whatever order they were found: the one that waits for a device or the
-    network, and not for another task."""
-    blocked = [each for each in before if each.has(titles.HUNG_TASK) or each.state == "D"]
-    longest = max((_blocked_seconds(each) for each in blocked), default=0)
-    candidates = [each for each in blocked if _blocked_seconds(each) == longest]
-    owners = lock_owners(before)
-    return min(candidates, key=lambda each: _distance_to_the_cause(each, owners), default=None)
-
-
-def _blocked_seconds(report: Report) -> int:
-    return (title.seconds or 0) if (title := report.has(titles.HUNG_TASK)) else 0
-
-
-def _distance_to_the_cause(blocked: Report, owners: dict[str, Report]) -> int:
-    trace = sleeping_trace(blocked)
-    if waits_for_device(trace):
-        return 0
-    if waiter_of(blocked.task) in owners:
-        return 3
-    return 2 if waits_for_lock(trace) else 1
-
-
-def lock_owners(reports: list[Report]) -> dict[str, Report]:
-    """By waiter, the last report of the task that likely holds its lock."""
-    return {title.detail: each for each in reports if (title := each.has(titles.LOCK_OWNER)) is not None}
-
-
-def waiter_of(task: Task | None) -> str:
-    return f"{task.name}:{task.pid}" if task else ""
 
 
 def _is_idle(report: Report) -> bool:

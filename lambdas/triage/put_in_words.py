@@ -59,6 +59,7 @@ def put_in_words(
     stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
     named = {culprit.task.pid if culprit.task else None, _owner_pid(culprit.lock_owner)} - {None}
     others = [each for each in blocked if each.pid not in named]
+    busy = _others(culprit, cpus)
     others_count = blocked_count - (len(blocked) - len(others))
     return words.format(
         cpu=_cpu(culprit.cpu),
@@ -66,8 +67,8 @@ def put_in_words(
         where=_where(culprit),
         message=culprit.message.removeprefix("Kernel panic - not syncing: "),
         stuck=stuck,
-        hang=_hang(culprit, stuck),
-        others=_others(culprit, cpus),
+        hang=_hang(culprit, stuck, is_all=not others and not busy),
+        others=busy,
         below=_below(culprit),
         blocked=f", and {others_count} more" if others_count else "",
         waiting=_waiting(others, others_count),
@@ -79,8 +80,9 @@ def put_in_words(
     )
 
 
-def _hang(culprit: Culprit, stuck: str) -> str:
-    """What hung: the task that others wait for, the task that died with its locks, or what a CPU ran."""
+def _hang(culprit: Culprit, stuck: str, *, is_all: bool) -> str:
+    """What hung: the task that others wait for, the task that died with its locks, or what a CPU ran. `is_all`: the
+    rest of the sentence names nothing else."""
     report = culprit.report
     if culprit.interrupted and report is not None:
         if report.has(titles.OOPS):
@@ -89,7 +91,8 @@ def _hang(culprit: Culprit, stuck: str) -> str:
         return f"{blocked}{_owner(culprit.lock_owner)}{_earlier(culprit)}"
     is_idle = culprit.task is not None and culprit.task.pid == 0 and blamed_frame(culprit.where.trace) is None
     if is_idle and not culprit.where.is_in_interrupt:
-        return f"{_cpu(culprit.cpu)} was idle at the interrupt, and the log names no other trouble"
+        idle = f"{_cpu(culprit.cpu)} was idle at the interrupt"
+        return f"{idle}, and the log names no other trouble" if is_all else idle
     return f"{_cpu(culprit.cpu)} ran {_where(culprit)}{stuck}{_earlier(culprit)}"
 
 

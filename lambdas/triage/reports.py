@@ -15,7 +15,11 @@ from lambdas.triage.titles import Title, read_title
 # show_trace prints no more than a stack of 16 KiB holds; a longer one is no trace.
 _MOST_FRAMES = 256
 # What follows is not the trace of the fault: KASAN tells where the memory came from.
-_ENDS = ("---[ end trace", "Allocated by task ", "Freed by task ", "Last potentially related work creation:")
+_ENDS = (
+    *("---[ end trace", "Allocated by task ", "Freed by task ", "Last potentially related work creation:"),
+    # KFENCE's
+    *("allocated by task ", "freed by task "),
+)
 
 
 @dataclass(slots=True)
@@ -51,6 +55,11 @@ class Report:
     def is_begun(self) -> bool:
         """Whether the report has more than titles."""
         return bool(self.frames or self.pointers or self.task)
+
+    @property
+    def is_bad_access(self) -> bool:
+        """Whether a checker of the kernel's memory made it: KASAN, KFENCE or KMSAN."""
+        return any(title.is_bad_access for title in self.titles)
 
     @property
     def is_off_cpu(self) -> bool:
@@ -89,6 +98,8 @@ class _Reader:
     def __init__(self) -> None:
         self.reports: list[Report] = []
         self._current: Report | None = None
+        # The last report with a title: KFENCE names the task at the end, below the traces of other tasks.
+        self._titled_last: Report | None = None
 
     def read(self, index: int, line: Line) -> None:
         text, current = line.text, self._current
@@ -114,6 +125,9 @@ class _Reader:
             self._titled(index, line, title)
         elif (who := frames.read_who(text)) is not None:
             is_new = current is not None and (current.task is not None or bool(current.frames))
+            unnamed = self._titled_last
+            if is_new and unnamed is not None and unnamed.is_bad_access and unnamed.task is None:
+                self._current, is_new = unnamed, False
             report = self._for(index, line, is_new=is_new)
             report.cpu = who.cpu if who.cpu is not None else report.cpu
             report.task, report.taint, report.release = who.task, who.taint, who.release
@@ -135,6 +149,7 @@ class _Reader:
         is_new = current is not None and (title.is_apart or current.is_closed or current.is_begun)
         report = self._for(index, line, is_new=is_new)
         report.titles.append(title)
+        self._titled_last = report
         report.cpu = title.cpu if report.cpu is None else report.cpu
 
     def _for(self, index: int, line: Line, *, is_new: bool) -> Report:

@@ -94,9 +94,10 @@ _BEGINS = re.compile(
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
 
 # Another program's line without an end may stand before these: "ip-10-0-2-15 login: BUG: soft lockup - …"
+# Services have internal errors too: only the kernel counts its own, as [#1].
 _IN_MID_LINE = re.compile(
     r"(?<!end )(?:Kernel panic - not syncing: |(?:watchdog: )?BUG: (?:soft lockup - |unable to handle |kernel NULL )"
-    r"|kernel BUG at |Unable to handle kernel |Internal error: |general protection fault.{0,90}\[#)"
+    r"|kernel BUG at |Unable to handle kernel |Internal error: .{1,90}\[#|general protection fault.{0,90}\[#)"
 )
 
 
@@ -133,8 +134,11 @@ _AFTER_OOPS = re.compile(
 _INIT = re.compile(r"Attempted to kill (?:init|the idle task)!(?: exitcode=0x(?P<code>[0-9a-f]{8}))?")
 # A report after which the kernel goes on as before, and which is seldom why it stops.
 _SURVIVABLE = re.compile(
-    r"BUG: (?:sleeping function|scheduling while atomic|workqueue lockup|Bad |non-zero|using |spinlock|MAX_LOCK)"
+    r"BUG: (?:sleeping function|scheduling while atomic|workqueue lockup|Bad |non-zero|using |spinlock|MAX_LOCK"
+    r"|KASAN|KFENCE|KCSAN|KMSAN)"
 )
+# Of these, one just before an oops tells why it came.
+_BAD_ACCESS = re.compile(r"BUG: (?:KASAN|KFENCE|KMSAN): ")
 
 _OOPSES = _table(
     (CrashClass.STACK_OVERFLOW, r"stack guard page|kernel stack overflow|corrupted stack end|Insufficient stack space"),
@@ -162,6 +166,11 @@ class Title:
     def is_apart(self) -> bool:
         """Whether it always begins a new report. An oops has several titles, which belong together."""
         return self.kind != OOPS
+
+    @property
+    def is_bad_access(self) -> bool:
+        """Whether a checker of the kernel's memory reports."""
+        return _BAD_ACCESS.match(self.text) is not None
 
 
 def read_title(text: str) -> Title | None:

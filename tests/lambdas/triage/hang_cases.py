@@ -17,6 +17,24 @@ HANGS: dict[str, dict[str, Case]] = {
         "idle-cpu-disk-redhat7": Case(
             _NMI, 0, ("jbd2/dm-1-8", 702), "schedule", blamed=_JOURNAL, says=("CPU 0 was idle",)
         ),
+        "idle-cpu-disk-a-day-after-kfence": Case(
+            *(_NMI, 0, ("jbd2/nvme1n1-8", 2101), "__schedule"),
+            blamed=_JOURNAL,
+            lacks=("KFENCE",),
+            warns=("KFENCE: use-after-free read",),
+        ),
+        "idle-cpu-disk-after-a-service-had-an-internal-error": Case(
+            _NMI, 0, ("jbd2/nvme1n1-8", 2101), "__schedule", blamed=_JOURNAL, lacks=("502",)
+        ),
+        "idle-cpu-disk-a-day-after-an-oops": Case(
+            *(_NMI, 0, ("jbd2/nvme1n1-8", 2101), "__schedule"),
+            blamed=_JOURNAL,
+            says=("86698 s before, kernel NULL pointer dereference in example_snap_ioctl",),
+        ),
+        "idle-cpu-disk-ten-warnings-used-up": Case(_NMI, 0, ("jbd2/nvme1n1-8", 2101), "__schedule", blamed=_JOURNAL),
+        "idle-cpu-disk-ten-warnings-used-up-long-before": Case(
+            *(_NMI, 0, ("jbd2/nvme1n1-8", 2101), "__schedule"), blamed=_JOURNAL, lacks=("no other trouble",)
+        ),
     },
     "the interrupt hits an idle CPU, NFS is stalled": {
         "idle-cpu-nfs-server-silent": Case(
@@ -233,6 +251,9 @@ HANGS: dict[str, dict[str, Case]] = {
         ),
         "hung-tasks-throttled-device-arm64": Case(
             _HUNG, 3, ("kworker/u8:4", 412), "__switch_to", "aarch64", blamed="blk_mq_submit_bio"
+        ),
+        "hung-tasks-lock-of-a-page-first": Case(
+            _HUNG, 1, ("example_trunc", 911), "__schedule", blamed="example_truncate"
         ),
         "hung-task-rtnl-lock": Case(_HUNG, 0, ("systemd-network", 602), "__schedule", blamed="example_down"),
     },

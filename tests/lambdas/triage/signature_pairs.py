@@ -132,6 +132,9 @@ SAME = (
     _corpus("double-fault-amazon-linux-2", "double-fault-5.4"),
     _corpus("out-of-memory-5.4", "out-of-memory-6.8-columns"),
     _corpus("null-dereference", "null-dereference-arm64"),
+    _corpus("idle-cpu-disk-a-day-after-kfence", "idle-cpu-disk-after-a-service-had-an-internal-error"),
+    _corpus("idle-cpu-disk-ten-warnings-used-up", "idle-cpu-disk-ten-warnings-used-up-long-before"),
+    _corpus("idle-cpu-disk-ten-warnings-used-up", "idle-cpu-disk-a-day-after-an-oops"),
     _corpus("init-cannot-read-its-disk", "init-cannot-read-its-disk-long-after-an-oops"),
 )
 

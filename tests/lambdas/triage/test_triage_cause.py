@@ -137,6 +137,27 @@ def test_the_first_panic_counts() -> None:
     assert (told.crash_class, told.task.pid if told.task else None) == (CrashClass.NMI_HANG, 9)
 
 
+@pytest.mark.parametrize(("at", "culprit"), [(899.0, "example_free_twice"), (500.0, "example_later")])
+def test_a_bad_access_is_the_cause_of_an_oops_only_if_it_came_just_before(at: float, culprit: str) -> None:
+    log = f"[  {at}] BUG: KASAN: slab-use-after-free in example_free_twice+0x12/0x90\n"
+    log += WHO.format(61, "a").replace("900.5", str(at)) + frames("example_free_twice").replace("900.2", str(at))
+    log += "[  900.1] general protection fault, probably for non-canonical address 0xdead: 0000 [#1] SMP\n"
+    log += WHO.format(62, "b") + "[  900.2] RIP: 0010:example_later+0x12/0x90\n" + PANIC.format("Fatal exception")
+    told = triage(log)
+    assert told.blamed is not None
+    assert told.blamed.symbol == culprit
+
+
+@pytest.mark.parametrize(("at", "name"), [(880.0, "jbd2"), (1.0, "cat")])
+def test_a_task_that_the_detector_reports_no_more_is_not_blocked_any_more(at: float, name: str) -> None:
+    """Unless it has used up its warnings, it reports at each check who is still blocked."""
+    disk = HUNG.format("jbd2", 7).replace("900.1", str(at)) + frames("io_schedule", "example_commit")
+    lock = HUNG.format("cat", 211) + frames("__mutex_lock", "example_read")
+    told = triage(disk + lock + PANIC.format("hung_task: blocked tasks"))
+    assert told.task is not None
+    assert told.task.name == name
+
+
 @pytest.mark.parametrize(
     "title",
     [
