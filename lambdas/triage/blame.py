@@ -53,7 +53,7 @@ _LOCKS = _any_of(
     r"__raw_callee_save_\w+|\.slowpath",
 )
 _WAITS = re.compile(
-    r"\w*(?:lock|wait|schedule|sleep|synchronize)\w*|(?:__)?down(?:_\w+)?|smp_call_\w+|(?:__)?flush_work\w*"
+    r"(?!\w*unlock)\w*(?:lock|wait|schedule|sleep|synchronize)\w*|(?:__)?down(?:_\w+)?|smp_call_\w+|(?:__)?flush_work\w*"
 )
 _CALLED_FOR_OTHERS = _any_of(
     # sleeping

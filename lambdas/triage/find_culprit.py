@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lambdas.triage import titles
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.find_blocked_task import lock_owners, wait_to_blame, waiter_of
-from lambdas.triage.find_hang import report_of_the_hang, report_of_the_hard_lockup, report_of_the_stall
+from lambdas.triage.find_hang import report_of_the_hang, report_of_the_lockup, report_of_the_stall, report_waited_for
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report, last_of, reports_before
@@ -24,6 +24,8 @@ _INTERRUPTIONS = {
     CrashClass.WATCHDOG,
     CrashClass.MACHINE_CHECK,
 }
+# The detector names a CPU that may only wait for another.
+_STALLS = {CrashClass.HARD_LOCKUP, CrashClass.SOFT_LOCKUP, CrashClass.RCU_STALL}
 # Oopses within this time of each other are one trouble.
 _BURST_SECONDS = 30
 _TRAP = re.compile(r"(?:asm_)?exc_invalid_op|(?:do_)?invalid_op|(?:call_)?b(?:rk|ug)_(?:break_hook|handler)|el1_dbg")
@@ -47,6 +49,8 @@ class Culprit:
     earlier: Report | None = None
     # Who likely holds the lock that the task waits for (Linux 6.16).
     lock_owner: Report | None = None
+    # The CPU that the detector named only waits for this one.
+    is_waited_for: bool = False
     # What ended init, such as SIGBUS.
     init_ended_by: str = ""
 
@@ -138,8 +142,8 @@ def _of_panic(
             else Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
         )
     showing: dict[CrashClass, Callable[[], Report | None]] = {
-        CrashClass.SOFT_LOCKUP: lambda: last_of(before, titles.SOFT_LOCKUP),
-        CrashClass.HARD_LOCKUP: lambda: report_of_the_hard_lockup(before),
+        CrashClass.SOFT_LOCKUP: lambda: report_of_the_lockup(before, panic, titles.SOFT_LOCKUP),
+        CrashClass.HARD_LOCKUP: lambda: report_of_the_lockup(before, panic, titles.HARD_LOCKUP),
         CrashClass.RCU_STALL: lambda: report_of_the_stall(before, lines),
         CrashClass.OUT_OF_MEMORY: lambda: last_of(before, titles.OUT_OF_MEMORY),
         CrashClass.MACHINE_CHECK: lambda: last_of(before, titles.MACHINE_CHECK),
@@ -153,7 +157,9 @@ def _of_panic(
         # Only the title was printed: use the panic's trace, with the CPU that the title names.
         panic.cpu = panic.cpu if panic.cpu is not None else shown.cpu
         shown = panic
-    return _described(crash_class, panic, shown, detail="")
+    waited_for = report_waited_for(before, panic, shown) if crash_class in _STALLS else None
+    found = _described(crash_class, panic, waited_for or shown, detail="")
+    return replace(found, is_waited_for=waited_for is not None)
 
 
 def _described(crash_class: CrashClass, end: Report, shown: Report, *, detail: str) -> Culprit:

@@ -6,6 +6,7 @@ from lambdas.triage import titles
 from lambdas.triage.blame import is_idle, is_waiting
 from lambdas.triage.exception_trace import exception_trace
 from lambdas.triage.find_blocked_task import HANG_SECONDS, Wait, wait_to_blame
+from lambdas.triage.model import Frame
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report, last_of
 
@@ -16,6 +17,8 @@ _READERS = re.compile(
     r"(?:rcu: )?\s{0,8}Tasks blocked on level-\d+ rcu_node \(CPUs [\d-]{1,12}\): (?P<readers>.{1,300})"
 )
 _STALL_LINES = 40
+# A CPU that stays locked up is reported again within this time: twice the longest kernel.watchdog_thresh.
+_REPEAT_SECONDS = 120
 _IDLE = re.compile(r"swapper(?:/\d+)?")
 
 
@@ -25,20 +28,22 @@ def report_of_the_hang(before: list[Report], panic: Report, lines: list[Line], *
     if not _is_idle(panic):
         return panic
     recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= HANG_SECONDS]
-    for kind in (titles.HARD_LOCKUP, titles.SOFT_LOCKUP):
-        found = report_of_the_hard_lockup(recent) if kind == titles.HARD_LOCKUP else last_of(recent, kind)
-        if found is not None and found.is_begun:
-            return found
-    stalled = report_of_the_stall(recent, lines)
-    if stalled is not None and not _is_idle(stalled):
-        return stalled
+    stalls = [
+        report_of_the_lockup(recent, panic, titles.HARD_LOCKUP),
+        report_of_the_lockup(recent, panic, titles.SOFT_LOCKUP),
+        report_of_the_stall(recent, lines),
+    ]
+    named = [each for each in stalls if each is not None and each.is_begun and not _is_idle(each)]
+    if named:
+        first = min(named, key=_waits)
+        return report_waited_for(recent, panic, first) or first
     blocked = wait_to_blame(before, panic, lines)
     if oops is not None and oops.is_begun and not (blocked and _is_apart(blocked, oops)):
         return oops
     # Of the CPUs that sysrq-l or the like showed: one that does not just wait for another.
     busy = [each for each in recent if each.has(titles.NMI_BACKTRACE) and each.task and not _is_idle(each)]
     if busy:
-        return min(busy, key=lambda each: is_waiting(exception_trace(each, is_interruption=True).trace))
+        return min(busy, key=_waits)
     return blocked.report if blocked else panic
 
 
@@ -48,18 +53,54 @@ def _is_apart(blocked: Wait, oops: Report) -> bool:
     return blocked.is_for_device and oops.at is not None and blocked.began - oops.at > HANG_SECONDS
 
 
-def report_of_the_hard_lockup(before: list[Report]) -> Report | None:
-    locked = last_of(before, titles.HARD_LOCKUP)
-    if locked is None:
+def report_of_the_lockup(before: list[Report], panic: Report, kind: str) -> Report | None:
+    """Of the CPUs that were locked up together: one that does not just wait for another, the one that panicked, the
+    last."""
+    newest = last_of(before, kind)
+    if newest is None:
         return None
-    title = locked.has(titles.HARD_LOCKUP)
-    cpu = title.cpu if title else None
-    # The buddy detector (Linux 6.5) reports from another CPU; the right trace is the backtrace that it requested.
-    requested = [
-        each for each in before if each.index > locked.index and each.has(titles.NMI_BACKTRACE) and each.cpu == cpu
+    backtraces = {each.cpu: each for each in before if each.has(titles.NMI_BACKTRACE)}
+    locked: dict[int | None, Report] = {}
+    for each in before:
+        title = each.has(kind)
+        if title is not None and _is_together(each, newest):
+            # The buddy detector (Linux 6.5) reports from another CPU, and requests the backtrace that counts.
+            is_own = each.task is not None and each.cpu == title.cpu
+            requested = None if is_own else backtraces.get(title.cpu)
+            locked.pop(title.cpu, None)
+            locked[title.cpu] = requested if requested is not None and requested.index > each.index else each
+
+    def rank(each: Report) -> tuple[bool, bool, bool]:
+        is_elsewhere = each.cpu != panic.cpu
+        return (is_elsewhere and not each.is_begun, _waits(each), is_elsewhere)
+
+    return min(reversed(locked.values()), key=rank)
+
+
+def report_waited_for(before: list[Report], panic: Report, waiter: Report) -> Report | None:
+    """The backtrace of the CPU that a spinning CPU waits for. Who holds a spinlock, or does not answer, is on a CPU and
+    in the kernel: it is known if only one such CPU was shown."""
+    if not _waits(waiter):
+        return None
+    shown = {each.cpu: each for each in before if each.has(titles.NMI_BACKTRACE) and _is_together(each, waiter)}
+    working = [
+        each
+        for cpu, each in shown.items()
+        if cpu not in (waiter.cpu, panic.cpu) and not _is_idle(each) and _trace(each) and not _waits(each)
     ]
-    own = locked.task is not None and locked.cpu == cpu
-    return locked if own or not requested else requested[-1]
+    return working[0] if len(working) == 1 else None
+
+
+def _trace(report: Report) -> tuple[Frame, ...]:
+    return exception_trace(report, is_interruption=True).trace
+
+
+def _waits(report: Report) -> bool:
+    return is_waiting(_trace(report))
+
+
+def _is_together(first: Report, second: Report) -> bool:
+    return first.at is None or second.at is None or abs(first.at - second.at) <= _REPEAT_SECONDS
 
 
 def report_of_the_stall(before: list[Report], lines: list[Line]) -> Report | None:
@@ -72,7 +113,7 @@ def report_of_the_stall(before: list[Report], lines: list[Line]) -> Report | Non
     later = [each for each in before if each.index > stall.index and each.has(titles.NMI_BACKTRACE) and each.task]
     named = [each for each in later if each.cpu in cpus]
     if named:
-        return named[0]
+        return min(named, key=_waits)
     if title and "self-detected" in title.text and stall.is_begun:
         return stall
     preempted = _preempted_reader(stall, before, lines)

@@ -19,10 +19,10 @@ _DETAILS = re.compile(
 _BEFORE_THE_FAULT = re.compile(r"BUG: |Oops: |LustreError: \d{1,10}:\d{1,10}:\(.{1,200}?\)\) ")
 _WORDS = {
     CrashClass.NMI_HANG: "The machine hung: {hang}{others}{waiting}{idle}.",
-    CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}{earlier}.",
-    CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}{earlier}.",
+    CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}{others}{earlier}.",
+    CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}{others}{earlier}.",
     CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{owner}{blocked}{earlier}.",
-    CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}{earlier}.",
+    CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}{others}{earlier}.",
     CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked{below} for more than there was{largest}.",
     CrashClass.OOPS: "The kernel crashed on {cpu} in {where}{earlier}.",
     CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}{earlier}.",
@@ -37,6 +37,8 @@ _WORDS = {
 }
 _NOBODY_BLOCKED = "Hung task: the kernel named no task, since kernel.hung_task_warnings was used up{earlier}."
 _READER_PREEMPTED = "RCU stall: {task} let no grace period end, preempted{below}{earlier}."
+# With the class before it.
+_WAITED_FOR = ": other CPUs waited while {cpu} ran {where}{others}{earlier}."
 _INIT_ENDED = "The first process, {task}, was ended by {cause}, and the kernel cannot run without it{earlier}."
 
 
@@ -54,6 +56,8 @@ def put_in_words(
         words = _NOBODY_BLOCKED
     elif culprit.crash_class == CrashClass.RCU_STALL and culprit.report and culprit.report.is_off_cpu:
         words = _READER_PREEMPTED
+    elif culprit.is_waited_for:
+        words = words.partition(":")[0] + _WAITED_FOR
     elif culprit.init_ended_by:
         words = _INIT_ENDED
     stuck = f" for {culprit.stuck_seconds} s" if culprit.stuck_seconds else ""
@@ -151,8 +155,10 @@ def _place(at: Frame | InstructionPointer) -> str:
 def _others(culprit: Culprit, cpus: Sequence[Cpu]) -> str:
     """What the other busy CPUs did, those that did the same together; at most two kinds."""
     kinds: dict[str, list[Cpu]] = {}
+    is_by_another = culprit.crash_class in (CrashClass.RCU_STALL, CrashClass.HARD_LOCKUP) and not culprit.is_waited_for
+    detector = culprit.end.cpu if culprit.end and is_by_another else None
     for cpu in cpus:
-        if cpu.cpu != culprit.cpu and cpu.task.pid != 0:
+        if cpu.cpu not in (culprit.cpu, detector) and cpu.task.pid != 0:
             blamed = blamed_frame(cpu.call_trace)
             kinds.setdefault(blamed.symbol if blamed else f"{cpu.cpu}", []).append(cpu)
     largest_first = sorted(kinds.values(), key=lambda each: -len(each))

@@ -83,6 +83,9 @@ HANGS: dict[str, dict[str, Case]] = {
             _NMI, 3, ("kworker/3:1", 911), "example_hash_next", says=("CPU 3 ran example_hash_next", "for 22 s")
         ),
         "idle-cpu-soft-lockup-elsewhere-5.15": Case(_NMI, 5, ("fio", 3310), "example_scan_stripes", says=("for 52 s",)),
+        "idle-cpu-soft-lockups-of-a-holder-and-its-waiters": Case(
+            *(_NMI, 3, ("kworker/3:1", 99), "example_drain_ring"), says=("CPU 5 ran", "CPU 6 ran")
+        ),
         "idle-cpu-rcu-stall-elsewhere": Case(_NMI, 3, ("example_compact", 4170), "example_walk_extents"),
         "idle-cpu-rcu-stall-redhat7": Case(_NMI, 2, ("example_indexer", 9120), "example_reindex"),
     },
@@ -163,6 +166,21 @@ HANGS: dict[str, dict[str, Case]] = {
         "soft-lockup-in-ksoftirqd": Case(
             _SOFT, 2, ("ksoftirqd/2", 28), "example_rx_flow", says=("of ksoftirqd/2",), lacks=("interrupt",)
         ),
+        "soft-lockups-of-a-holder-and-its-waiter": Case(
+            *(_SOFT, 3, ("kworker/3:1", 99), "example_drain_ring"), says=("for 26 s", "CPU 5 ran")
+        ),
+        "soft-lockup-waits-for-a-cpu-that-was-shown": Case(
+            *(_SOFT, 5, ("example_poller", 977), "example_read_fifo"),
+            says=(
+                "other CPUs waited while CPU 5 ran example_read_fifo",
+                "CPU 2 ran smp_call_function_many_cond of java",
+            ),
+        ),
+        "hard-lockup-waits-for-a-cpu-that-was-shown": Case(
+            *(_HARD, 6, ("kworker/6:1", 88), "delay_tsc"),
+            blamed="example_wait_fw",
+            says=("CPU 2 ran native_queued_spin_lock_slowpath of haproxy",),
+        ),
         "hard-lockup-redhat7": Case(
             *(_HARD, 3, ("nginx", 5120), "queued_spin_lock_slowpath"),
             blamed="example_rx_flow",
@@ -227,7 +245,10 @@ HANGS: dict[str, dict[str, Case]] = {
     },
     "RCU stalls": {
         "rcu-stall-with-a-starved-kthread": Case(_RCU, 1, ("example_rebuild", 4170), "example_next_stripe"),
-        "rcu-stall-expedited": Case(_RCU, 2, ("netns", 4170), "example_dump_table"),
+        "rcu-stall-expedited": Case(_RCU, 2, ("netns", 4170), "example_dump_table", lacks=("panic_on_rcu_stall",)),
+        "rcu-stall-of-a-holder-and-its-waiter": Case(
+            _RCU, 5, ("kworker/5:1", 99), "example_drain_ring", says=("CPU 2 ran native_queued_spin_lock_slowpath",)
+        ),
         "rcu-stall-of-a-preempted-reader": Case(
             _RCU,
             3,

@@ -119,6 +119,22 @@ def test_a_wait_for_another_cpu_is_told_as_such() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("second", "culprit"), [("0033:0x7f12", "example_hold"), ("0010:example_b+0x1/0x2", "example_take")]
+)
+def test_who_spins_is_blamed_unless_one_cpu_alone_can_have_the_lock(second: str, culprit: str) -> None:
+    log = "[  900.1] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [java:777]\n" + WHO.format(777, "java")
+    log += "[  900.2] RIP: 0010:native_queued_spin_lock_slowpath+0x12/0x90\n" + frames("_raw_spin_lock", "example_take")
+    for cpu, pointer in ((2, "0010:example_hold+0x1/0x2"), (3, second)):
+        log += f"[  900.2] NMI backtrace for cpu {cpu}\n" + WHO.format(60 + cpu, "other").replace(
+            "CPU: 1", f"CPU: {cpu}"
+        )
+        log += f"[  900.2] RIP: {pointer}\n"
+    told = triage(log + PANIC.format("softlockup: hung tasks"))
+    assert told.blamed is not None
+    assert told.blamed.symbol == culprit
+
+
 def test_a_warning_that_panics_is_blamed_on_who_was_warned_about() -> None:
     """Linux 4.13 to 5.x panics in the trap of the warning, before its stack is printed."""
     log = "[  900.1] WARNING: CPU: 1 PID: 42 at fs/example.c:33 example_put+0x12/0x90\n"
