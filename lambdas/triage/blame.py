@@ -81,7 +81,7 @@ _CALLED_FOR_OTHERS = _any_of(
     r"(?:__|_|raw_)?(?:arch_)?copy_(?:from|to|in)_(?:user|iter|kernel)\w*|(?:__)?(?:get|put)_user\w*|copy(?:in|out)|csum_partial\w*",
     # checking: what they find is their caller's doing
     r"(?:__)?list_(?:add|del)\w*(?:valid|report)\w*|(?:__)?refcount_\w+|(?:__)?stack_chk_fail|(?:__)?fortify_\w+|usercopy_abort",
-    r"(?:__)?check_(?:object_size|heap_object|memory_region)\w*|(?:__)?(?:ubsan|kasan|asan|kfence|kmsan|kcsan|tsan)_\w+|print_report",
+    r"(?:__)?check_(?:object_size|heap_object|memory_region)\w*|(?:__)?(?:ubsan|kasan|asan|kfence|kmsan|kcsan|tsan)_\w+|(?:print|end)_report",
     r"print_address_description\w*|(?:__)?debug_(?:object|print_object|check_no_obj|spin|mutex|rt_mutex)\w*|spin_(?:bug|dump)",
     r"object_err|slab_(?:err|bug|fix)\w*|check_(?:slab|object|bytes_and_report)\w*|(?:alloc|free)_debug_processing|print_trailer",
     r"_*might_(?:sleep|resched|fault)\w*|__schedule_bug|bad_page\w*|free_page_is_bad\w*|check_new_page\w*|report_bug|handle_bug",

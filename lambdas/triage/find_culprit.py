@@ -205,11 +205,10 @@ def _of_oops(oops: Report, panic: Report | None, reports: list[Report]) -> Culpr
 
 
 def _panic_report(panic: Report, reports: list[Report]) -> Report:
-    """For panic_on_warn and KASAN the report before the panic shows the place, if there is one."""
-    detail = title.text if (title := panic.has(titles.PANIC)) else ""
-    if "panic_on_warn" in detail or "KASAN" in detail or "UBSAN" in detail:
-        before = reports_before(reports, panic)
-        shown = last_of(before, titles.WARNING) or last_of(before, titles.OOPS)
-        if shown is not None and shown.is_begun:
-            return shown
-    return panic
+    """For panic_on_warn, KASAN and the like the report before the panic shows the place, if there is one."""
+    title = panic.has(titles.PANIC)
+    if title is None or not titles.is_end_of_report(title.detail):
+        return panic
+    before = reversed(reports_before(reports, panic))
+    shown = next((each for each in before if any(title.can_panic for title in each.titles)), None)
+    return shown if shown is not None and shown.is_begun else panic

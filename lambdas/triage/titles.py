@@ -101,6 +101,14 @@ _IN_MID_LINE = re.compile(
 )
 
 
+# panic_on_warn set ... · KASAN: panic_on_warn set ... · kasan.fault=panic set ... · UBSAN: panic_on_warn set ... ·
+# kernel: system warned too often (kernel.warn_limit is 1)
+_ENDS_A_REPORT = re.compile(r"(?:[\w ]{1,30}: )?(?:panic_on_warn set|system warned too often)|UBSAN: |KASAN: |kasan")
+# Lockdep's warnings are none of WARN(): they never panic. WARNING: CPU: 1 PID: 42 at fs/inode.c:330 … ·
+# WARNING: fs/inode.c:330 at drop_nlink+0x33/0x40, CPU#1: rm/42 (Linux 6.18)
+_WARN = re.compile(r"WARNING: (?:CPU: \d{1,5} PID: \d{1,10} |\S{1,200}:\d{1,6} )?at ")
+
+
 def _table(*rows: tuple[CrashClass, str]) -> tuple[tuple[CrashClass, re.Pattern[str]], ...]:
     return tuple((crash_class, re.compile(pattern)) for crash_class, pattern in rows)
 
@@ -117,7 +125,7 @@ _MESSAGES = _table(
     (CrashClass.STACK_OVERFLOW, r"[kK]ernel stack overflow|corrupted stack end"),
     # A buffer on the stack overflowed, not the stack.
     (CrashClass.BUG, r"stack-protector: Kernel stack is corrupted"),
-    (CrashClass.BUG, r"(?:kernel: |UBSAN: |KASAN: |KFENCE: |KCSAN: )?panic_on_warn set|UBSAN: |KASAN: |kasan"),
+    (CrashClass.BUG, _ENDS_A_REPORT.pattern),
     (CrashClass.MACHINE_CHECK, r"Fatal (?:\w+ )?[mM]achine check|Machine check|Fatal hardware error|Memory error"),
     (CrashClass.MACHINE_CHECK, r"Timeout: Not all CPUs entered broadcast|Timeout synchronizing machine check"),
     (CrashClass.MACHINE_CHECK, r"Asynchronous SError|Uncorrected hardware"),
@@ -144,7 +152,9 @@ _OOPSES = _table(
     (CrashClass.STACK_OVERFLOW, r"stack guard page|kernel stack overflow|corrupted stack end|Insufficient stack space"),
     (CrashClass.NULL_DEREFERENCE, r"NULL pointer dereference"),
     (CrashClass.PAGE_FAULT, r"unable to handle (?:page fault|kernel paging request)|Unable to handle kernel"),
-    (CrashClass.BUG, r"kernel BUG at|Oops - BUG|KASAN|KFENCE|KCSAN|UBSAN|sleeping function|scheduling while atomic"),
+    # "divide error: 0000 [#1] PREEMPT SMP KASAN NOPTI" is only of a kernel that has KASAN.
+    (CrashClass.BUG, r"kernel BUG at|Oops - BUG|(?:BUG: |Oops - )K\w{1,4}SAN|KFENCE|UBSAN"),
+    (CrashClass.BUG, r"sleeping function|scheduling while atomic"),
     (CrashClass.BUG, r"BRK handler|^VERIFY|^PANIC(?: at|:(?! double fault))|LBUG"),
     (CrashClass.BUG, r"Bad page|workqueue lockup|spinlock|Bad rss|buffer overflow"),
     (CrashClass.MACHINE_CHECK, r"machine check|SError|synchronous (?:external abort|parity)"),
@@ -166,6 +176,11 @@ class Title:
     def is_apart(self) -> bool:
         """Whether it always begins a new report. An oops has several titles, which belong together."""
         return self.kind != OOPS
+
+    @property
+    def can_panic(self) -> bool:
+        """Whether panic_on_warn and its like can make a panic of it."""
+        return self.kind == OOPS or (self.kind == WARNING and _WARN.match(self.text) is not None)
 
     @property
     def is_bad_access(self) -> bool:
@@ -207,6 +222,11 @@ def class_of_panic(message: str) -> CrashClass | None:
     if _AFTER_OOPS.match(message):
         return None
     return next((each for each, pattern in _MESSAGES if pattern.match(message)), CrashClass.PANIC)
+
+
+def is_end_of_report(message: str) -> bool:
+    """Whether the panic with that message only ends the report before it."""
+    return _ENDS_A_REPORT.match(message) is not None
 
 
 def class_of_oops(titles: list[Title]) -> CrashClass:

@@ -86,6 +86,9 @@ FAULTS: dict[str, dict[str, Case]] = {
         "slub-poison-then-a-fault-arm64": Case(
             *(_PAGE, 0, ("collectd", 2210), "example_conn_timeout", "aarch64"), warns=("Poison overwritten",)
         ),
+        "kasan-panics-long-after-lockdep": Case(_BUG, 2, ("kv-worker", 2210), "print_report", blamed="example_lookup"),
+        "kasan-fault-panics": Case(_BUG, 2, ("kv-worker", 2210), "print_report", blamed="example_lookup"),
+        "divide-error-of-a-kernel-with-kasan": Case(_OOPS, 2, ("tuned", 2210), "example_rate"),
         "kasan-use-after-free": Case(_BUG, 2, ("kworker/2:1", 411), "print_report", blamed="example_timer_fn"),
         "kasan-out-of-bounds-arm64": Case(
             _BUG, 0, ("encoder", 1911), "print_address_description.constprop.0", "aarch64", blamed="example_decode"
@@ -113,6 +116,7 @@ FAULTS: dict[str, dict[str, Case]] = {
     },
     "a warning that panics": {
         "warning-that-panics-redhat8": Case(_BUG, 1, ("umount", 4211), "example_drop_super"),
+        "warning-over-the-limit": Case(_BUG, 2, ("ringd", 2210), "example_ring_put", says=("found a bug",)),
         "warning-that-panics-5.15": Case(_BUG, 1, ("kworker/1:4", 4211), "example_ring_reset"),
     },
     "a double fault": {

@@ -135,6 +135,7 @@ SAME = (
     _corpus("idle-cpu-disk-a-day-after-kfence", "idle-cpu-disk-after-a-service-had-an-internal-error"),
     _corpus("idle-cpu-disk-ten-warnings-used-up", "idle-cpu-disk-ten-warnings-used-up-long-before"),
     _corpus("idle-cpu-disk-ten-warnings-used-up", "idle-cpu-disk-a-day-after-an-oops"),
+    _corpus("kasan-fault-panics", "kasan-panics-long-after-lockdep"),
     _corpus("init-cannot-read-its-disk", "init-cannot-read-its-disk-long-after-an-oops"),
 )
 
