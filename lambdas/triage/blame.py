@@ -43,7 +43,7 @@ _CPU_WAITS = _any_of(
 _LOCKS = _any_of(
     r"(?:__)?(?:mutex|ww_mutex|rt_mutex)_\w*lock\w*|mutex_(?:spin_on_owner|optimistic_spin)|rwbase_\w+|(?:call_)?rwsem_\w+",
     r"osq_(?:un)?lock|(?:__)?down(?:_(?:read|write|common|killable|interruptible|timeout|trylock)\w*)?|(?:__)?up(?:_(?:read|write))?",
-    r"rt_spin_\w+|rtlock_slowlock\w*|(?:__)?percpu_(?:down|up|rwsem)\w*|cpus_(?:read|write)_(?:un)?lock|(?:get|put)_online_cpus",
+    r"rt_(?:spin|read|write|down|up)_\w+|rtlock_slowlock\w*|(?:__)?percpu_(?:down|up|rwsem)\w*|cpus_(?:read|write)_(?:un)?lock|(?:get|put)_online_cpus",
     r"(?:__|_|do_)?(?:raw_)?(?:spin|read|write)_(?:try|un)?lock\w*|(?:arch|virt)_(?:spin|read|write)_(?:un)?lock\w*",
     r"(?:native_|__)?(?:pv_)?queued_(?:spin|read|write)_(?:un)?lock\w*|kvm_(?:wait|kick_cpu)|(?:hv|xen)_qlock_\w+|pv_wait\w*",
     r"(?:__)?pv_(?:hash|kick|wait)\w*|ticket_spin_\w+|__ticket_spin_\w+|mcs_spin_\w+|rtnl_(?:net_)?(?:un)?lock\w*|(?:__)?lock_sock\w*",
@@ -52,8 +52,9 @@ _LOCKS = _any_of(
     # x86_64's stubs around the unlocking of a paravirtual spinlock
     r"__raw_callee_save_\w+|\.slowpath",
 )
+# Who gives a lock back does not wait for it, nor does who prints to a slow console.
 _WAITS = re.compile(
-    r"(?!\w*unlock)\w*(?:lock|wait|schedule|sleep|synchronize)\w*|(?:__)?down(?:_\w+)?|smp_call_\w+|(?:__)?flush_work\w*"
+    r"(?!\w*unlock|wait_for_(?:xmitr|lsr))\w*(?:lock|wait|schedule|sleep|synchronize)\w*|(?:__)?down(?:_\w+)?|smp_call_\w+|(?:__)?flush_work\w*"
 )
 _CALLED_FOR_OTHERS = _any_of(
     # sleeping
@@ -75,6 +76,19 @@ _CALLED_FOR_OTHERS = _any_of(
     r"new_slab|k[vz]?free\w*|_*(?:cache|slab)_free\w*|(?:__)?free_pages?(?!_table)\w*|free_unref_(?:page|folio)\w*|(?:__)?v[mz]alloc\w*|vfree",
     r"get_page_from_freelist|rmqueue\w*|mempool_(?:alloc|free)\w*|try_charge\w*|(?:__)?mem_cgroup_(?:try_)?charge\w*",
     r"mem_cgroup_(?:out_of_memory|handle_oom|oom_synchronize)|vm_area_alloc_pages",
+    # waking
+    r"try_to_wake_up|ttwu_\w+|s?wake_up\w*|__s?wake_up\w*|\w+_wake_function|complete(?:_all|_with_flags)?|rcu_note_context_switch",
+    # printing and formatting
+    r"_?printk(?:_\w+)?|vprintk\w*|(?:_|__)?(?:dev|netdev)_(?:printk|emerg|alert|crit|err|warn|notice|info)|printk_\w+|devkmsg_emit",
+    r"console_(?:flush|emit|trylock)\w*|call_console_drivers|nbcon_\w+|\w+_console_(?:write|putchar|print)\w*|fbcon_\w+",
+    r"(?:io|mem|mem16|mem32)_serial_(?:in|out)\w*|wait_for_(?:xmitr|lsr)|serial8250_(?:tx_empty|put_poll_char)",
+    r"v?s(?:cn?|n)?printf|v?sscanf|k(?:v?asprintf)\w*|seq_(?:v?printf|put\w*|write|escape\w*)|sysfs_emit(?:_at)?|string(?:_nocheck)?",
+    r"(?:widen|symbol)_string|check_pointer\w*|va_format|pointer|number|put_dec\w*|format_decode",
+    # containers: who gave them a broken member calls them
+    r"(?:__)?rb_(?:erase|insert|next|prev|first|last|replace_node|link_node|add)\w*|_*xas?_\w+|(?:__)?radix_tree_\w+|id[ra]_\w+",
+    r"mas_\w+|mtree_\w+|_*find_(?:first|next|last|nth)\w*_bit\w*|(?:__)?bitmap_(?:set|clear|find|weight|and|or|xor)\w*|klist_\w+",
+    r"plist_\w+|llist_\w+|(?:__)?interval_tree_\w+|dql_\w+|_*p?skb_(?:put|push|pull|trim|copy|expand_head)\w*",
+    r"skb_(?:over_|under_)?panic",
     # copying and clearing
     r"(?:__)?mem(?:cpy|set|move|cmp|chr)\w*|(?:__)?str(?:n|l|s|r)?(?:len|cpy|cmp|cat|casecmp|chr|str)\w*|rep_(?:movs|stos)\w*",
     r"folio_zero_(?:user|range|segments?)|zero_user\w*|(?:__)?clear_(?:page|huge_page|highpage|user|folio)\w*|copy_(?:mc_|user_)?(?:high)?page(?:_(?!range)\w+)?|copy_user_\w+",

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lambdas.triage.blame import is_of_interrupt
+from lambdas.triage.blame import function_name, is_of_interrupt
 from lambdas.triage.model import Frame, InstructionPointer
 from lambdas.triage.reports import Report
 
@@ -22,6 +22,8 @@ _ENTRY = re.compile(
     r"|call_function(?:_single)?_interrupt|page_fault|async_page_fault|general_protection|invalid_op|double_fault|end_repeat_nmi|nmi|nmi_restore"
     r"|el1h?_(?:64_)?(?:irq|fiq|sync|error|dbg)|el1h_64_\w+(?<!handler)|el0t?_(?:64_|32_)?(?:irq|fiq|error)|ret_to_user\w*"
 )
+# These stop the kernel because of the code that they interrupted.
+_TRAP_HANDLER = re.compile(r"exc_control_protection|do_kernel_cp_fault")
 # </NMI> · <<EOE>> · <EOI> · </IRQ>: the end of an interrupt's stack
 _END_OF_STACK = re.compile(r"/(?!TASK).+|EOE|EOI")
 _INTERRUPT_BEGINS, _INTERRUPT_ENDS = {"IRQ", "SOFTIRQ"}, {"/IRQ", "/SOFTIRQ", "EOI"}
@@ -65,6 +67,10 @@ def _is_in_interrupt(report: Report, where: Where) -> bool:
 
 def _where(report: Report, *, is_interruption: bool) -> Where:
     own = next((pointer for before, pointer in report.pointers if before == 0), None)
+    is_handler = own is not None and _TRAP_HANDLER.fullmatch(function_name(own.symbol)) is not None
+    trapped = next(((before, pointer) for before, pointer in report.pointers if before), None) if is_handler else None
+    if trapped is not None:
+        return _from(trapped[1], report.frames[trapped[0] :])
     if own is not None:
         return _from(own, report.frames)
     if not is_interruption:

@@ -81,6 +81,21 @@ FAULTS: dict[str, dict[str, Case]] = {
             _BUG, 1, ("collectd", 2710), "usercopy_abort", "aarch64", blamed="example_set_config"
         ),
     },
+    "a function that builds, looks up, wakes or formats for its caller": {
+        "skb-put-beyond-its-end": Case(
+            *(_BUG, 2, ("swapper/2", 0), "skb_panic"), blamed="example_build_tx", says=("in an interrupt",)
+        ),
+        "skb-put-beyond-its-end-by-another": Case(
+            *(_BUG, 2, ("swapper/2", 0), "skb_panic"), blamed="other_push_tag", says=("in an interrupt",)
+        ),
+        "byte-queue-limit-broken": Case(_BUG, 2, ("swapper/2", 0), "dql_completed", blamed="example_clean_tx"),
+        "tree-with-a-broken-node": Case(_OOPS, 2, ("kvd", 2210), "rb_erase", blamed="example_drop_extent"),
+        "wake-up-of-a-freed-task": Case(
+            _PAGE, 2, ("swapper/2", 0), "_raw_spin_lock_irqsave", blamed="example_complete_cmd"
+        ),
+        "format-of-a-bad-string": Case(_PAGE, 2, ("lsagent", 2210), "string_nocheck", blamed="example_proc_show"),
+        "missing-endbr": Case(_BUG, 3, ("agentd", 2211), "example_cb"),
+    },
     "a check of the allocator, KASAN": {
         "double-free-found-by-slub": Case(_BUG, 3, ("kworker/3:2", 1402), "__slab_free", blamed="example_free_ring"),
         "slub-poison-then-a-fault-arm64": Case(
@@ -116,6 +131,9 @@ FAULTS: dict[str, dict[str, Case]] = {
     },
     "a warning that panics": {
         "warning-that-panics-redhat8": Case(_BUG, 1, ("umount", 4211), "example_drop_super"),
+        "warning-that-panics-of-a-context-switch": Case(
+            _BUG, 2, ("routed", 2210), "rcu_note_context_switch", blamed="example_ask_fw"
+        ),
         "warning-over-the-limit": Case(_BUG, 2, ("ringd", 2210), "example_ring_put", says=("found a bug",)),
         "warning-that-panics-5.15": Case(_BUG, 1, ("kworker/1:4", 4211), "example_ring_reset"),
     },

@@ -155,6 +155,12 @@ HANGS: dict[str, dict[str, Case]] = {
         ),
     },
     "lockups": {
+        "soft-lockup-in-printk": Case(
+            _SOFT, 3, ("kworker/3:1", 99), "io_serial_in", blamed="example_dump_ring", lacks=("waiting",)
+        ),
+        "soft-lockup-in-printk-of-another": Case(
+            _SOFT, 3, ("kworker/3:1", 99), "io_serial_in", blamed="other_log_drop"
+        ),
         "soft-lockup-waits-for-one-cpu": Case(
             _SOFT,
             3,
@@ -297,6 +303,9 @@ HANGS: dict[str, dict[str, Case]] = {
         ),
     },
     "a hung task waits for a lock, a work item or a grace period": {
+        "hung-tasks-on-a-real-time-kernel": Case(
+            _HUNG, 1, ("example_reader", 412), "__schedule", blamed="example_route_get"
+        ),
         "hung-task-real-guest": Case(_HUNG, 1, ("hd-waiter", 1412), "__schedule", blamed="hangdump_wait_for_the_mutex"),
         "hung-task-mutex-of-a-file-system": Case(_HUNG, 1, ("postgres", 2101), "__schedule", blamed="example_commit"),
         "hung-task-mutex-of-the-network": Case(

@@ -156,6 +156,8 @@ DIFFERENT = (
     _corpus("idle-cpu-after-a-kernel-bug", "nmi-on-idle-cpu-after-an-oops"),
     _corpus("idle-cpu-after-a-zfs-verify", "idle-cpu-after-a-lustre-assertion"),
     _corpus("soft-lockup-waits-for-a-cpu-that-was-shown", "soft-lockup-waits-for-a-cpu-redhat7"),
+    _corpus("soft-lockup-in-printk", "soft-lockup-in-printk-of-another"),
+    _corpus("skb-put-beyond-its-end", "skb-put-beyond-its-end-by-another"),
     _corpus("soft-lockup-on-unlock", "soft-lockup-on-unlock-slow-path-arm64"),
     _corpus("soft-lockup-waits-for-a-cpu-arm64", "soft-lockup-waits-for-a-cpu-redhat7"),
     _corpus("list-add-corruption", "list-del-corruption"),

@@ -35,7 +35,21 @@ def test_of_machinery_alone_names_the_innermost() -> None:
     assert blamed("__schedule", "schedule", "kthread", "ret_from_fork") == "__schedule"
 
 
-@pytest.mark.parametrize("name", ["scheduler_tick", "mutex_bench", "downgrade", "slab_leak", "wait_for_device_probe"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "scheduler_tick",
+            "mutex_bench",
+            "downgrade",
+            "slab_leak",
+            "wait_for_device_probe",
+            "seq_read_iter",
+            "rb_advance",
+        ),
+        *("completely_fair", "xattr_get", "string_table_scan", "serial8250_handle_irq", "skb_queue_purge", "rt_walk"),
+    ],
+)
 def test_a_name_that_only_begins_like_machinery_is_named(name: str) -> None:
     assert blamed("__schedule", name, "kthread") == name
 
