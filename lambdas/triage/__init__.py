@@ -3,20 +3,22 @@
 import re
 from itertools import pairwise
 
-from lambdas.triage import read_machine
+from lambdas.triage import read_machine, read_memory
 from lambdas.triage.blame import blamed_frame
 from lambdas.triage.find_culprit import Culprit, find_culprit
-from lambdas.triage.model import CrashClass, Memory, Triage
+from lambdas.triage.find_memory_hog import Hog, find_memory_hog
+from lambdas.triage.model import CrashClass, Triage
 from lambdas.triage.printk import Line, Log, read_log
 from lambdas.triage.put_in_words import put_in_words
 from lambdas.triage.read_trouble import blocked_tasks, cpus, warnings
 from lambdas.triage.reports import Report, read_reports
-from lambdas.triage.signature import sign, without_digits
+from lambdas.triage.signature import sign
 from lambdas.triage.titles import OOPS
 
 __all__ = ["CrashClass", "Triage", "triage"]
 
 _MOST_FRAMES = 64
+_MOST_PROCESSES = 10
 _BANNER = "Linux version "
 # arm64 prints a few lines before the banner; the command line follows the banner.
 _BANNER_LINES = 20
@@ -25,6 +27,8 @@ _BANNER_LINES = 20
 _CRASH_KERNEL = re.compile(
     r"(?:Kernel c|C)ommand line: .*\belfcorehdr=|OF: fdt: Reserving \d+ KiB of memory at 0x[0-9a-f]+ for elfcorehdr"
 )
+# Kernel panic - not syncing: Fatal machine check · Fatal local machine check · Fatal hardware error!
+_HARDWARE = re.compile("[mM]achine check|Fatal hardware error")
 
 
 def triage(text: str, console: str = "") -> Triage:
@@ -45,7 +49,9 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
     release = read_machine.kernel_release(machine) or _last_said(reports, "release")
     blocked = blocked_tasks(reports)
     seen_cpus = cpus(reports, culprit)
-    memory = read_machine.memory(lines, is_out=culprit.crash_class == CrashClass.OUT_OF_MEMORY)
+    is_out = culprit.crash_class == CrashClass.OUT_OF_MEMORY
+    memory = read_memory.memory(lines, is_out=is_out)
+    hog = find_memory_hog(memory, lines) if is_out else None
     both = (culprit.report, culprit.end) if culprit.is_on_cpu else (culprit.end, culprit.report)
     known = [report for report in both if report is not None]
     trace = culprit.where.trace[:_MOST_FRAMES]
@@ -58,7 +64,7 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         panic_message=culprit.message[:300],
         crash_class=culprit.crash_class,
         sentence=put_in_words(
-            culprit, cpus=seen_cpus, blocked=blocked.tasks, blocked_count=blocked.count, memory=memory
+            culprit, cpus=seen_cpus, blocked=blocked.tasks, blocked_count=blocked.count, memory=memory, hog=hog
         ),
         crashing_cpu=culprit.cpu,
         task=culprit.task,
@@ -73,22 +79,24 @@ def _assemble(culprit: Culprit, reports: list[Report], log: Log, seen: list[Line
         blocked_task_count=blocked.count,
         blocked_groups=blocked.groups,
         warnings=warnings(lines, end=_first_of_the_end(culprit, len(lines))),
-        memory=memory,
-        signature=sign(
-            culprit.crash_class, trace, culprit.where.pointer, culprit.task, instead=_instead_of_stack(culprit, memory)
-        ),
+        memory=memory and memory.model_copy(update={"processes": memory.processes[:_MOST_PROCESSES]}),
+        signature=_signature(culprit, hog),
         is_truncated=bool(lines) and (log.is_cut or not is_whole),
     )
 
 
-def _instead_of_stack(culprit: Culprit, memory: Memory | None) -> str:
-    """Who happens to ask when memory is out, and how init ends, is chance."""
-    if culprit.crash_class == CrashClass.OUT_OF_MEMORY and memory is not None and memory.processes:
-        largest = memory.processes[0]
-        # Else the kernel itself ate it, and the stack shows where.
-        if largest.rss_bytes >= (memory.total_bytes or 0) / 5:
-            return f"largest {without_digits(largest.name)}"
-    return f"init {culprit.init_ended_by}" if culprit.init_ended_by else ""
+def _signature(culprit: Culprit, hog: Hog | None) -> str:
+    """Where the stack is chance, another name stands for it: who asks when memory is out, how init ends, what a CPU did
+    when its hardware failed."""
+    if culprit.crash_class == CrashClass.MACHINE_CHECK and _HARDWARE.search(culprit.message):
+        return ""
+    blamed = blamed_frame(culprit.where.trace)
+    # A module that asks is no victim: it asks for itself.
+    is_of_module = blamed is not None and blamed.module != ""
+    instead = hog.name if hog and (hog.processes or hog.slab or not is_of_module) else ""
+    if culprit.init_ended_by:
+        instead = f"init {culprit.init_ended_by}"
+    return sign(culprit.crash_class, culprit.where.trace, culprit.where.pointer, culprit.task, instead=instead)
 
 
 def _crashed_boot(lines: list[Line]) -> list[Line]:

@@ -7,6 +7,7 @@ from lambdas.triage import titles
 from lambdas.triage.blame import blamed_frame, function_name, is_waiting, waits_for_cpu
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.find_culprit import Culprit
+from lambdas.triage.find_memory_hog import Hog
 from lambdas.triage.model import BlockedTask, Cpu, CrashClass, Frame, InstructionPointer, Memory, Task
 from lambdas.triage.reports import Report
 
@@ -49,6 +50,7 @@ def put_in_words(
     blocked: Sequence[BlockedTask],
     blocked_count: int,
     memory: Memory | None,
+    hog: Hog | None,
 ) -> str:
     """The sentence, or "" when nothing is known."""
     words = _WORDS[culprit.crash_class]
@@ -76,7 +78,7 @@ def put_in_words(
         below=_below(culprit),
         blocked=f", and {others_count} more" if others_count else "",
         waiting=_waiting(others, others_count),
-        largest=_largest(memory),
+        largest=_largest(memory, hog),
         owner=_owner(culprit.lock_owner),
         earlier=_earlier(culprit),
         idle=f"; the interrupted {_cpu(culprit.cpu)} was idle" if culprit.interrupted else "",
@@ -194,14 +196,26 @@ def _waiting(blocked: Sequence[BlockedTask], count: int) -> str:
     return f"; {first.name} (pid {first.pid}){more} had been blocked{waited}{where}"
 
 
-def _largest(memory: Memory | None) -> str:
-    if memory is None or not memory.processes:
+def _largest(memory: Memory | None, hog: Hog | None) -> str:
+    """; 200 processes httpd had 29832 of 32768 MiB"""
+    if memory is None or hog is None:
         return ""
     largest = memory.processes[0]
-    of_all = f" of {memory.total_bytes / 1024**2:.0f}" if memory.total_bytes else ""
-    return (
-        f"; the largest process, {largest.name} (pid {largest.pid}), had {largest.rss_bytes / 1024**2:.0f}{of_all} MiB"
-    )
+    if len(hog.processes) > 1 and hog.processes[0].rss_bytes < hog.size_bytes / 2:
+        return f"; {len(hog.processes)} processes {hog.processes[0].name} had {_of_all(hog.size_bytes, memory)}"
+    if hog.slab:
+        return f"; the kernel's slab cache {hog.slab.name} had {_of_all(hog.slab.size_bytes, memory)}"
+    had = f"{largest.name} (pid {largest.pid}), had {_of_all(largest.rss_bytes, memory)}"
+    return f"{'' if hog.processes else '; the kernel itself had most'}; the largest process, {had}"
+
+
+def _of_all(size_bytes: int, memory: Memory) -> str:
+    if memory.total_bytes is None:
+        return f"{size_bytes / 1024**2:.0f} MiB"
+    # Memory that processes share counts in each of them.
+    if size_bytes > memory.total_bytes:
+        return "most of it"
+    return f"{size_bytes / 1024**2:.0f} of {memory.total_bytes / 1024**2:.0f} MiB"
 
 
 def _cpu(number: int | None) -> str:

@@ -153,6 +153,7 @@ FAULTS: dict[str, dict[str, Case]] = {
         "machine-check-broadcast-timeout": Case(_HARDWARE, 1, ("postgres", 2210), "example_read"),
         "external-abort-arm64": Case(_HARDWARE, 9, ("postgres", 4127), "xfs_buf_item_format", "aarch64"),
         "machine-check": Case(_HARDWARE, 2, None, ""),
+        "machine-check-redhat9": Case(_HARDWARE, 6, ("swapper/6", 0), "native_safe_halt", blamed=""),
         "machine-check-arm64": Case(_HARDWARE, 3, ("kworker/3:1", 610), "readl_relaxed", "aarch64"),
         "system-error-arm64": Case(_HARDWARE, 2, ("fio", 1811), "example_read_register", "aarch64"),
         "bad-mode-system-error-arm64": Case(_HARDWARE, 3, ("fio", 1811), "example_read_register", "aarch64"),
@@ -191,7 +192,17 @@ FAULTS: dict[str, dict[str, Case]] = {
         "out-of-memory-deadlock-arm64": Case(
             *(_MEMORY, 0, ("kthreadd", 2), "out_of_memory", "aarch64"),
             blamed="dup_task_struct",
-            says=("systemd-udevd (pid 311), had 2 of 1024 MiB",),
+            says=("the kernel itself had most", "systemd-udevd (pid 311), had 2 of 1024 MiB"),
+        ),
+        "out-of-memory-of-a-slab-cache": Case(
+            *(_MEMORY, 1, ("dockerd", 1811), "out_of_memory.cold"),
+            blamed="filemap_fault",
+            says=("slab cache example_conn had 29699 of 32768 MiB",),
+        ),
+        "out-of-memory-of-many-workers": Case(
+            *(_MEMORY, 1, ("httpd", 2011), "out_of_memory.cold"),
+            blamed="filemap_fault",
+            says=("200 processes httpd had 29722 of 32768 MiB",),
         ),
         "out-of-memory-of-a-cgroup": Case(
             *(_MEMORY, 2, ("worker", 7110), "out_of_memory.cold"),

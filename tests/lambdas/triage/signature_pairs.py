@@ -103,6 +103,12 @@ def _on_another_task(log: str) -> str:
     )
 
 
+def _asked_by_another(log: str) -> str:
+    """Another task wanted a page when memory was out."""
+    asker = re.sub(r"\S+(?= invoked oom-killer)|(?<=Comm: )\S+", "sshd", log)
+    return re.sub(r"filemap_fault|dup_task_struct", "ext4_da_write_begin", asker)
+
+
 def _another_culprit(log: str) -> str:
     """Another function calls the same machinery, from another driver."""
     return re.sub(r"example_\w+", lambda found: f"other_{found[0][8:]}", log)
@@ -136,6 +142,9 @@ SAME = (
     _corpus("idle-cpu-disk-ten-warnings-used-up", "idle-cpu-disk-ten-warnings-used-up-long-before"),
     _corpus("idle-cpu-disk-ten-warnings-used-up", "idle-cpu-disk-a-day-after-an-oops"),
     _corpus("kasan-fault-panics", "kasan-panics-long-after-lockdep"),
+    _changed("out-of-memory-of-a-slab-cache", _asked_by_another),
+    _changed("out-of-memory-of-many-workers", _asked_by_another),
+    _changed("out-of-memory-deadlock-arm64", _asked_by_another),
     _corpus("init-cannot-read-its-disk", "init-cannot-read-its-disk-long-after-an-oops"),
 )
 
@@ -165,5 +174,6 @@ DIFFERENT = (
     _corpus("usercopy-overrun", "usercopy-overrun-arm64"),
     _corpus("kasan-use-after-free", "kasan-out-of-bounds-arm64"),
     _corpus("out-of-memory-redhat7", "out-of-memory-of-a-cgroup"),
+    _corpus("out-of-memory-of-a-slab-cache", "out-of-memory-of-many-workers"),
     _corpus("init-killed-by-a-signal-arm64", "init-cannot-read-its-disk"),
 )

@@ -11,7 +11,7 @@ from tests.lambdas.triage.triage_cases import CASES, read
 UNKNOWN = (
     *("hung-task-nobody-named", "hung-task-nobody-named-redhat7", "machine-check", "warnings-only"),
     *("idle-cpu-and-nothing-else", "idle-cpu-and-nothing-else-redhat7", "log-of-a-kernel-that-goes-on"),
-    *("log-that-stops-in-the-middle-arm64", "idle-cpu-long-after-a-soft-lockup"),
+    *("log-that-stops-in-the-middle-arm64", "idle-cpu-long-after-a-soft-lockup", "machine-check-redhat9"),
 )
 KNOWN = sorted(name for name in CASES if name not in UNKNOWN)
 
@@ -81,3 +81,10 @@ def test_a_process_that_ate_all_memory_is_the_trouble_whoever_asked_last() -> No
     other = log.replace("filemap_", "shmem_").replace("kubelet", "sshd").replace(" 2210", " 811")
     assert triage(other).signature == triage(log).signature
     assert triage(log.replace(" java", " mysqld")).signature != triage(log).signature
+
+
+@pytest.mark.parametrize("function", ["copy_page_to_iter", "ext4_map_blocks"])
+def test_what_a_cpu_did_when_its_hardware_failed_is_chance(function: str) -> None:
+    log = read("machine-check-redhat9")
+    busy = log.replace("swapper/6", "java").replace("PID: 0 ", "PID: 77 ").replace("native_safe_halt", function)
+    assert triage(busy).signature == triage(log).signature == ""
