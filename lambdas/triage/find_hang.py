@@ -16,6 +16,8 @@ _STALLED_CPU = re.compile(r"(?:rcu: )?\s{0,8}(\d{1,5})-[.!oOS?D]{1,8}[:!]")
 _READERS = re.compile(
     r"(?:rcu: )?\s{0,8}Tasks blocked on level-\d+ rcu_node \(CPUs [\d-]{1,12}\): (?P<readers>.{1,300})"
 )
+# rcu: rcu_sched kthread starved for 15002 jiffies! g204841 f0x0 RCU_GP_WAIT_FQS(5) ->state=0x402 ->cpu=4
+_STARVED = re.compile(r"->cpu=(\d{1,5})")
 _STALL_LINES = 40
 # A CPU that stays locked up is reported again within this time: twice the longest kernel.watchdog_thresh.
 _REPEAT_SECONDS = 120
@@ -110,14 +112,17 @@ def report_of_the_stall(before: list[Report], lines: list[Line]) -> Report | Non
         return None
     title = stall.has(titles.RCU_STALL)
     cpus = _stalled_cpus(stall, lines) | {int(each) for each in (title.detail if title else "").split()}
-    later = [each for each in before if each.index > stall.index and each.has(titles.NMI_BACKTRACE) and each.task]
+    backtraces = (each for each in before if each.index > stall.index and each.has(titles.NMI_BACKTRACE))
+    # An idle CPU lets every grace period end: then who kept the time, or RCU's own thread, did not run.
+    later = [each for each in backtraces if each.task and not _is_idle(each)]
     named = [each for each in later if each.cpu in cpus]
     if named:
         return min(named, key=_waits)
     if title and "self-detected" in title.text and stall.is_begun:
         return stall
     preempted = _preempted_reader(stall, before, lines)
-    return preempted or next((each for each in later if not _is_idle(each)), None)
+    starving = _starving_cpu(stall, lines)
+    return preempted or next((each for each in later if each.cpu == starving), next(iter(later), None))
 
 
 def _preempted_reader(stall: Report, before: list[Report], lines: list[Line]) -> Report | None:
@@ -126,6 +131,13 @@ def _preempted_reader(stall: Report, before: list[Report], lines: list[Line]) ->
     pids = {int(pid) for pid in re.findall(r"\bP(\d{1,10})", " ".join(said))}
     shown = (each for each in before if each.index >= stall.index and each.state and each.task is not None)
     return next((each for each in shown if each.task is not None and each.task.pid in pids), None)
+
+
+def _starving_cpu(stall: Report, lines: list[Line]) -> int | None:
+    """The CPU on which RCU's own thread waits for its turn."""
+    said = (line.text for line in lines[stall.index :] if " kthread starved for " in line.text)
+    found = next((match for text in said if (match := _STARVED.search(text)) is not None), None)
+    return int(found[1]) if found else None
 
 
 def _near(stall: Report, lines: list[Line]) -> list[Line]:

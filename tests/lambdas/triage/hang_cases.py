@@ -251,6 +251,7 @@ HANGS: dict[str, dict[str, Case]] = {
     },
     "RCU stalls": {
         "rcu-stall-with-a-starved-kthread": Case(_RCU, 1, ("example_rebuild", 4170), "example_next_stripe"),
+        "rcu-stall-of-idle-cpus-with-a-starved-kthread": Case(_RCU, 4, ("example_poller", 977), "example_read_fifo"),
         "rcu-stall-expedited": Case(_RCU, 2, ("netns", 4170), "example_dump_table", lacks=("panic_on_rcu_stall",)),
         "rcu-stall-of-a-holder-and-its-waiter": Case(
             _RCU, 5, ("kworker/5:1", 99), "example_drain_ring", says=("CPU 2 ran native_queued_spin_lock_slowpath",)

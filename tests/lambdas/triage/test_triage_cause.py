@@ -198,6 +198,18 @@ def test_a_fault_that_left_its_locks_behind_is_a_warning_and_in_the_sentence(tit
     assert "in example_write [example] of example (pid 61)" in told.sentence
 
 
+def test_where_idle_cpus_stall_the_cpu_that_keeps_rcus_thread_waiting_is_the_cause() -> None:
+    log = "[  900.1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n[  900.1] rcu: \t0-...!: (0 ticks this GP)\n"
+    log += (
+        "[  900.1] rcu: rcu_sched kthread starved for 15002 jiffies! g7 f0x0 RCU_GP_WAIT_FQS(5) ->state=0x0 ->cpu=4\n"
+    )
+    for cpu, pid, name, symbol in ((0, 0, "swapper/0", "default_idle"), (6, 60, "tar", "copy"), (4, 61, "java", "hog")):
+        log += f"[  900.2] NMI backtrace for cpu {cpu}\n" + WHO.format(pid, name).replace("CPU: 1", f"CPU: {cpu}")
+        log += f"[  900.2] RIP: 0010:{symbol}+0x12/0x90\n"
+    told = triage(log + PANIC.format("RCU Stall"))
+    assert (told.crashing_cpu, told.blamed.symbol if told.blamed else "") == (4, "hog")
+
+
 def test_the_stalled_cpu_of_red_hat_7_is_in_the_title() -> None:
     log = "[  900.1] INFO: rcu_sched detected stalls on CPUs/tasks: { 3} (detected by 0, t=60002 jiffies, g=7)\n"
     log += "[  900.1] Task dump for CPU 3:\n"
