@@ -6,6 +6,7 @@ from lambdas.triage import titles
 from lambdas.triage.blame import is_idle, is_waiting
 from lambdas.triage.exception_trace import exception_trace
 from lambdas.triage.find_blocked_task import HANG_SECONDS, Wait, wait_to_blame
+from lambdas.triage.find_stuck_work import report_of_the_stuck_work
 from lambdas.triage.model import Frame
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report, last_of
@@ -26,27 +27,48 @@ _IDLE = re.compile(r"swapper(?:/\d+)?")
 
 def report_of_the_hang(before: list[Report], panic: Report, lines: list[Line], *, oops: Report | None) -> Report:
     """The interrupt reaches one CPU. If that was idle, another report may show what hung: a lockup, a stall, the oops
-    of a task that never gave its locks back, or the task that others wait for."""
+    of a task that never gave its locks back, or the task that others wait for. If it was in user space, only a CPU
+    that a detector has just found in the kernel tells more."""
+    if _is_in_user_space(panic):
+        found = report_of_a_detector(before, panic, lines, _REPEAT_SECONDS)
+        return panic if found is None or _is_in_user_space(found) else found
     if not _is_idle(panic):
         return panic
-    recent = [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= HANG_SECONDS]
-    stalls = [
-        report_of_the_lockup(recent, panic, titles.HARD_LOCKUP),
-        report_of_the_lockup(recent, panic, titles.SOFT_LOCKUP),
-        report_of_the_stall(recent, lines),
-    ]
-    named = [each for each in stalls if each is not None and each.is_begun and not _is_idle(each)]
-    if named:
-        first = min(named, key=_waits)
-        return report_waited_for(recent, panic, first) or first
+    named = report_of_a_detector(before, panic, lines, HANG_SECONDS)
+    if named is not None:
+        return named
     blocked = wait_to_blame(before, panic, lines)
     if oops is not None and oops.is_begun and not (blocked and _is_apart(blocked, oops)):
         return oops
     # Of the CPUs that sysrq-l or the like showed: one that does not just wait for another.
+    recent = _recent(before, panic, HANG_SECONDS)
     busy = [each for each in recent if each.has(titles.NMI_BACKTRACE) and each.task and not _is_idle(each)]
     if busy:
         return min(busy, key=_waits)
     return blocked.report if blocked else panic
+
+
+def report_of_a_detector(before: list[Report], panic: Report, lines: list[Line], within_seconds: int) -> Report | None:
+    """Of what the detectors reported last before the end: a CPU that does not just wait for another."""
+    recent = _recent(before, panic, within_seconds)
+    stalls = [
+        report_of_the_lockup(recent, panic, titles.HARD_LOCKUP),
+        report_of_the_lockup(recent, panic, titles.SOFT_LOCKUP),
+        report_of_the_stall(recent, lines),
+        report_of_the_stuck_work(recent, lines),
+    ]
+    named = [each for each in stalls if each is not None and each.is_begun and not _is_idle(each)]
+    first = min(named, key=_waits, default=None)
+    return first and (report_waited_for(recent, panic, first) or first)
+
+
+def _recent(before: list[Report], panic: Report, within_seconds: int) -> list[Report]:
+    return [each for each in before if each.at is None or panic.at is None or panic.at - each.at <= within_seconds]
+
+
+def _is_in_user_space(report: Report) -> bool:
+    pointer = exception_trace(report, is_interruption=True).pointer
+    return pointer is not None and pointer.is_user_space
 
 
 def _is_apart(blocked: Wait, oops: Report) -> bool:

@@ -12,7 +12,7 @@ from lambdas.triage.model import CrashClass, Task
 PANIC, OOPS, SOFT_LOCKUP, HARD_LOCKUP = "panic", "oops", "soft-lockup", "hard-lockup"
 HUNG_TASK, RCU_STALL, NMI_BACKTRACE, OUT_OF_MEMORY = "hung-task", "rcu-stall", "nmi-backtrace", "out-of-memory"
 SYSRQ, MACHINE_CHECK, WARNING, SHOW_STATE = "sysrq", "machine-check", "warning", "show-state"
-RCU_KTHREAD, LOCK_OWNER = "rcu-kthread", "lock-owner"
+RCU_KTHREAD, LOCK_OWNER, STUCK_WORK = "rcu-kthread", "lock-owner", "stuck-work"
 
 _TRAPS = "|".join(
     (

@@ -86,6 +86,9 @@ HANGS: dict[str, dict[str, Case]] = {
         "idle-cpu-soft-lockups-of-a-holder-and-its-waiters": Case(
             *(_NMI, 3, ("kworker/3:1", 99), "example_drain_ring"), says=("CPU 5 ran", "CPU 6 ran")
         ),
+        "idle-cpu-workqueue-lockup-elsewhere": Case(
+            *(_NMI, 3, ("kworker/3:1", 99), "example_scan_work"), says=("for 61 s",), lacks=("waiting",)
+        ),
         "idle-cpu-rcu-stall-elsewhere": Case(_NMI, 3, ("example_compact", 4170), "example_walk_extents"),
         "idle-cpu-rcu-stall-redhat7": Case(_NMI, 2, ("example_indexer", 9120), "example_reindex"),
     },
@@ -128,6 +131,10 @@ HANGS: dict[str, dict[str, Case]] = {
             ("java", 4411),
             "",
             says=("java (pid 4411) in user space", "jbd2/nvme2n1-8 (pid 388) had been blocked for 120 s"),
+        ),
+        "user-space-was-interrupted-while-a-cpu-is-locked-up": Case(
+            *(_NMI, 3, ("kworker/3:1", 99), "example_drain_ring"),
+            says=("for 52 s", "CPU 0 ran node_exporter (pid 1044) in user space"),
         ),
         "nmi-kernel-thread-x86_64": Case(_NMI, 0, ("hang_me", 4211), "spin_with_interrupts_off"),
         "nmi-linux-6.12-real-guest": Case(_NMI, 0, ("hangdump-spinne", 901), ""),
