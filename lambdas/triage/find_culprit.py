@@ -9,8 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from lambdas.triage import titles
 from lambdas.triage.exception_trace import Where, exception_trace
-from lambdas.triage.find_blocked_task import lock_owners, wait_to_blame, waiter_of
-from lambdas.triage.find_hang import report_of_the_hang, report_of_the_lockup, report_of_the_stall, report_waited_for
+from lambdas.triage.find_blocked_task import HANG_SECONDS, lock_owners, wait_to_blame, waiter_of
+from lambdas.triage.find_hang import (
+    report_of_a_detector,
+    report_of_the_hang,
+    report_of_the_lockup,
+    report_of_the_stall,
+    report_waited_for,
+)
 from lambdas.triage.model import CrashClass, Task
 from lambdas.triage.printk import Line
 from lambdas.triage.reports import Report, last_of, reports_before
@@ -47,6 +53,8 @@ class Culprit:
     interrupted: Where | None = None
     # A fault that the kernel survived, long before the end.
     earlier: Report | None = None
+    # A CPU that did not come back, where a blocked task was found: the task may wait for it.
+    stuck: Report | None = None
     # Who likely holds the lock that the task waits for (Linux 6.16).
     lock_owner: Report | None = None
     # The CPU that the detector named only waits for this one.
@@ -136,11 +144,9 @@ def _of_panic(
     if crash_class == CrashClass.HUNG_TASK:
         # Who panics is the detector, and its trace says nothing.
         blocked = wait_to_blame(before, panic, lines)
-        return (
-            _described(crash_class, panic, blocked.report, detail="")
-            if blocked
-            else Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
-        )
+        found = Culprit(crash_class, panic.titles[0].text, panic, panic, panic.cpu)
+        found = _described(crash_class, panic, blocked.report, detail="") if blocked else found
+        return replace(found, stuck=report_of_a_detector(before, panic, lines, HANG_SECONDS))
     showing: dict[CrashClass, Callable[[], Report | None]] = {
         CrashClass.SOFT_LOCKUP: lambda: report_of_the_lockup(before, panic, titles.SOFT_LOCKUP),
         CrashClass.HARD_LOCKUP: lambda: report_of_the_lockup(before, panic, titles.HARD_LOCKUP),

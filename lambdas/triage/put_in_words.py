@@ -22,7 +22,7 @@ _WORDS = {
     CrashClass.NMI_HANG: "The machine hung: {hang}{others}{waiting}{idle}.",
     CrashClass.HARD_LOCKUP: "Hard lockup: {cpu} took no interrupts any more while it ran {where}{others}{earlier}.",
     CrashClass.SOFT_LOCKUP: "Soft lockup: {cpu} ran nothing else{stuck} than {where}{others}{earlier}.",
-    CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{owner}{blocked}{earlier}.",
+    CrashClass.HUNG_TASK: "Hung task: {task} was blocked{stuck}{below}{owner}{blocked}{cpu_stuck}{earlier}.",
     CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}{others}{earlier}.",
     CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked{below} for more than there was{largest}.",
     CrashClass.OOPS: "The kernel crashed on {cpu} in {where}{earlier}.",
@@ -36,7 +36,9 @@ _WORDS = {
     CrashClass.PANIC: "The kernel panicked on {cpu} in {where}: {message}{earlier}",
     CrashClass.UNKNOWN: "",
 }
-_NOBODY_BLOCKED = "Hung task: the kernel named no task, since kernel.hung_task_warnings was used up{earlier}."
+_NOBODY_BLOCKED = (
+    "Hung task: the kernel named no task, since kernel.hung_task_warnings was used up{cpu_stuck}{earlier}."
+)
 _READER_PREEMPTED = "RCU stall: {task} let no grace period end, preempted{below}{earlier}."
 # With the class before it.
 _WAITED_FOR = ": other CPUs waited while {cpu} ran {where}{others}{earlier}."
@@ -80,6 +82,7 @@ def put_in_words(
         waiting=_waiting(others, others_count),
         largest=_largest(memory, hog),
         owner=_owner(culprit.lock_owner),
+        cpu_stuck=_stuck(culprit),
         earlier=_earlier(culprit),
         idle=f"; the interrupted {_cpu(culprit.cpu)} was idle" if culprit.interrupted else "",
         cause=culprit.init_ended_by,
@@ -124,12 +127,26 @@ def _running(where: Where, task: Task | None) -> str:
 
 def _fault(report: Report, end: Report | None) -> str:
     """A fault that the kernel survived: 301 s before, general protection fault in example_purge of x (pid 9)"""
-    ago = f"{end.at - report.at:.0f} s before, " if end and end.at is not None and report.at is not None else ""
     # "general protection fault, probably for …", "BUG: unable to handle page fault for address: …": what, not where
     title = report.titles[0].text
     prefix = _BEFORE_THE_FAULT.match(title)
     what = _DETAILS.split(title[prefix.end() :] if prefix else title)[0][:80]
-    return f"{ago}{what} in {_running(exception_trace(report, is_interruption=False), report.task)}"
+    return f"{_ago(report, end)}{what} in {_running(exception_trace(report, is_interruption=False), report.task)}"
+
+
+def _ago(report: Report, end: Report | None) -> str:
+    return f"{end.at - report.at:.0f} s before, " if end and end.at is not None and report.at is not None else ""
+
+
+def _stuck(culprit: Culprit) -> str:
+    """; 28 s before, CPU 3 had been stuck for 130 s in example_drain_ring [example_blk] of kworker/3:1 (pid 99)"""
+    report = culprit.stuck
+    if report is None or report.is_off_cpu:
+        return ""
+    seconds = next((title.seconds for title in report.titles if title.seconds), None)
+    stuck = f" for {seconds} s" if seconds else ""
+    where = _running(exception_trace(report, is_interruption=True), report.task)
+    return f"; {_ago(report, culprit.end)}{_cpu(report.cpu)} had been stuck{stuck} in {where}"
 
 
 def _earlier(culprit: Culprit) -> str:

@@ -314,6 +314,11 @@ HANGS: dict[str, dict[str, Case]] = {
         "hung-tasks-on-a-real-time-kernel": Case(
             _HUNG, 1, ("example_reader", 412), "__schedule", blamed="example_route_get"
         ),
+        "hung-task-while-a-cpu-is-locked-up": Case(
+            *(_HUNG, 1, ("systemd-udevd", 412), "__schedule"),
+            blamed="blkdev_get_by_dev",
+            says=("; 28 s before, CPU 3 had been stuck for 130 s in example_drain_ring [example_blk] of kworker/3:1",),
+        ),
         "hung-task-real-guest": Case(_HUNG, 1, ("hd-waiter", 1412), "__schedule", blamed="hangdump_wait_for_the_mutex"),
         "hung-task-mutex-of-a-file-system": Case(_HUNG, 1, ("postgres", 2101), "__schedule", blamed="example_commit"),
         "hung-task-mutex-of-the-network": Case(
