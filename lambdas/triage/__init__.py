@@ -27,6 +27,8 @@ _BANNER_LINES = 20
 _CRASH_KERNEL = re.compile(
     r"(?:Kernel c|C)ommand line: .*\belfcorehdr=|OF: fdt: Reserving \d+ KiB of memory at 0x[0-9a-f]+ for elfcorehdr"
 )
+# NETDEV WATCHDOG: eth0 (ena): transmit queue 2 timed out
+_NETWORK_DRIVER = re.compile(r"NETDEV WATCHDOG: \S{1,40} \((\S{1,40})\): ")
 # Kernel panic - not syncing: Fatal machine check · Fatal local machine check · Fatal hardware error!
 _HARDWARE = re.compile("[mM]achine check|Fatal hardware error")
 
@@ -96,6 +98,8 @@ def _signature(culprit: Culprit, hog: Hog | None) -> str:
     instead = hog.name if hog and (hog.processes or hog.slab or not is_of_module) else ""
     if culprit.init_ended_by:
         instead = f"init {culprit.init_ended_by}"
+    elif (driver := _NETWORK_DRIVER.match(culprit.said)) is not None:
+        instead = f"transmit queue {driver[1]}"
     return sign(culprit.crash_class, culprit.where.trace, culprit.where.pointer, culprit.task, instead=instead)
 
 

@@ -120,6 +120,8 @@ _INTERRUPTS = _any_of(
     r"(?:smp_)?apic_timer_interrupt|ret_from_intr|el1h?_(?:64_)?(?:irq|interrupt)\w*|gic_handle_irq|call_on_irq_stack",
     r"(?:generic_)?handle_domain_irq",
 )
+# Timers that only tell what another has not done.
+_DETECTORS = _any_of(r"dev_watchdog")
 # Their names differ from boot to boot: a program's tag, an address.
 _PER_PROGRAM = _any_of(r"bpf_prog_\w+|bpf_(?:trampoline|dispatcher)_\w+|kprobe_\w*insn\w*|0x[0-9a-f]+")
 
@@ -132,9 +134,10 @@ def function_name(symbol: str) -> str:
 
 
 def blamed_frame(trace: Sequence[Frame]) -> Frame | None:
-    """The innermost reliable frame that acts on its own; if none does, the innermost; None: the CPU was idle."""
+    """The innermost reliable frame that acts on its own; if none does, the innermost; None: the CPU was idle, or only
+    told of another."""
     sure = [frame for frame in trace if frame.is_reliable]
-    if not sure or is_idle(sure):
+    if not sure or is_idle(sure) or is_of_detector(sure):
         return None
     return next((frame for frame in sure if not _is_machinery(function_name(frame.symbol))), sure[0])
 
@@ -142,7 +145,7 @@ def blamed_frame(trace: Sequence[Frame]) -> Frame | None:
 def telling_names(trace: Sequence[Frame]) -> list[str]:
     """The functions that act on their own, from the blamed one outwards; a recursion counts once. Those that lead to
     them, and what an interrupt interrupted, do not count."""
-    if is_idle(trace):
+    if is_idle(trace) or is_of_detector(trace):
         return []
     sure = [frame for frame in trace if frame.is_reliable]
     own = list(takewhile(lambda frame: not is_of_interrupt(frame), sure)) or sure
@@ -170,6 +173,13 @@ def is_idle(trace: Sequence[Frame]) -> bool:
         if not _is_machinery(name):
             return False
     return has_frames and all(_HALT.fullmatch(function_name(frame.symbol)) for frame in trace if frame.is_reliable)
+
+
+def is_of_detector(trace: Sequence[Frame]) -> bool:
+    """Whether the report is about another than who made it."""
+    names = (function_name(frame.symbol) for frame in trace if frame.is_reliable)
+    acting = next((name for name in names if not _is_machinery(name)), "")
+    return _DETECTORS.fullmatch(acting) is not None
 
 
 def is_waiting(trace: Sequence[Frame]) -> bool:

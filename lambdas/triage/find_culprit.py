@@ -63,6 +63,12 @@ class Culprit:
     init_ended_by: str = ""
 
     @property
+    def said(self) -> str:
+        """What WARN() says about the fault, or ""."""
+        title = self.report.has(titles.WARNING) if self.report else None
+        return title.detail if title else ""
+
+    @property
     def is_on_cpu(self) -> bool:
         """Whether the fault was on `cpu`: a blocked task is on none."""
         return self.report is not None and not self.report.is_off_cpu and self.interrupted is None

@@ -26,7 +26,7 @@ _WORDS = {
     CrashClass.RCU_STALL: "RCU stall: {cpu} let no grace period end while it ran {where}{others}{earlier}.",
     CrashClass.OUT_OF_MEMORY: "Out of memory: {task} asked{below} for more than there was{largest}.",
     CrashClass.OOPS: "The kernel crashed on {cpu} in {where}{earlier}.",
-    CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}{earlier}.",
+    CrashClass.BUG: "The kernel found a bug of its own on {cpu} in {where}{said}{earlier}.",
     CrashClass.PAGE_FAULT: "The kernel touched memory that is not there, on {cpu} in {where}{earlier}.",
     CrashClass.NULL_DEREFERENCE: "The kernel followed a NULL pointer on {cpu} in {where}{earlier}.",
     CrashClass.STACK_OVERFLOW: "A kernel stack overflowed on {cpu} in {where}{earlier}.",
@@ -86,6 +86,7 @@ def put_in_words(
         earlier=_earlier(culprit),
         idle=f"; the interrupted {_cpu(culprit.cpu)} was idle" if culprit.interrupted else "",
         cause=culprit.init_ended_by,
+        said=f": {culprit.said.rstrip(' .!')}" if culprit.said else "",
     )
 
 

@@ -5,12 +5,12 @@ If printk prints caller ids, each caller's lines are read separately: the report
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lambdas.triage import frames
 from lambdas.triage.model import Frame, InstructionPointer, Task
 from lambdas.triage.printk import Line
-from lambdas.triage.titles import Title, read_title
+from lambdas.triage.titles import WARNING, Title, read_title
 
 # show_trace prints no more than a stack of 16 KiB holds; a longer one is no trace.
 _MOST_FRAMES = 256
@@ -100,6 +100,8 @@ class _Reader:
         self._current: Report | None = None
         # The last report with a title: KFENCE names the task at the end, below the traces of other tasks.
         self._titled_last: Report | None = None
+        # What WARN() says: the line between "cut here" and its title. None: no such line comes next.
+        self._said: str | None = None
 
     def read(self, index: int, line: Line) -> None:
         text, current = line.text, self._current
@@ -124,13 +126,7 @@ class _Reader:
         if (title := read_title(text)) is not None:
             self._titled(index, line, title)
         elif (who := frames.read_who(text)) is not None:
-            is_new = current is not None and (current.task is not None or bool(current.frames))
-            unnamed = self._titled_last
-            if is_new and unnamed is not None and unnamed.is_bad_access and unnamed.task is None:
-                self._current, is_new = unnamed, False
-            report = self._for(index, line, is_new=is_new)
-            report.cpu = who.cpu if who.cpu is not None else report.cpu
-            report.task, report.taint, report.release = who.task, who.taint, who.release
+            self._named(index, line, who)
         elif (pointer := frames.read_instruction_pointer(text)) is not None:
             report = self._for(index, line, is_new=False)
             if not report.is_closed:
@@ -141,11 +137,25 @@ class _Reader:
         elif (task := frames.read_task(text)) is not None:
             report = self._for(index, line, is_new=current is not None and current.is_begun)
             report.task, report.state = task.task, task.state
+        elif self._said == "" or text.startswith("------------[ cut here"):
+            self._said = "" if text.startswith("------------[") else text.strip()[:200]
         elif current and not current.hardware:
             current.hardware = frames.read_hardware(text)
 
+    def _named(self, index: int, line: Line, who: frames.Who) -> None:
+        current, unnamed = self._current, self._titled_last
+        is_new = current is not None and (current.task is not None or bool(current.frames))
+        if is_new and unnamed is not None and unnamed.is_bad_access and unnamed.task is None:
+            self._current, is_new = unnamed, False
+        report = self._for(index, line, is_new=is_new)
+        report.cpu = who.cpu if who.cpu is not None else report.cpu
+        report.task, report.taint, report.release = who.task, who.taint, who.release
+
     def _titled(self, index: int, line: Line, title: Title) -> None:
         current = self._current
+        said, self._said = self._said, None
+        if said and title.kind == WARNING:
+            title = replace(title, detail=said)
         is_new = current is not None and (title.is_apart or current.is_closed or current.is_begun)
         report = self._for(index, line, is_new=is_new)
         report.titles.append(title)

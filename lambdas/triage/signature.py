@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from lambdas.triage.blame import is_idle, telling_names
+from lambdas.triage.blame import is_idle, is_of_detector, telling_names
 from lambdas.triage.model import CrashClass, Frame, InstructionPointer, Task
 
 _MOST_NAMES = 3
@@ -31,8 +31,9 @@ def sign(
 ) -> str:
     """The signature; `instead` names what stands for the stack. "": nothing is known that tells two crashes apart."""
     names = [instead] if instead else telling_names(trace)[:_MOST_NAMES]
-    is_of_task = crash_class not in (CrashClass.UNKNOWN, CrashClass.PANIC) and not is_idle(trace)
-    if not names and is_of_task and task and task.name and task.pid != 0:
+    is_of_task = crash_class not in (CrashClass.UNKNOWN, CrashClass.PANIC)
+    is_of_another = is_idle(trace) or is_of_detector(trace)
+    if not names and is_of_task and not is_of_another and task and task.name and task.pid != 0:
         where = "user space" if pointer and pointer.is_user_space else "task"
         names = [f"{where} {without_digits(task.name)}"]
     if not names:

@@ -163,7 +163,10 @@ _OOPSES = _table(
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """The first line of a report; `task` if it names one, `seconds` that the task was stuck or blocked."""
+    """The first line of a report; `task` if it names one, `seconds` that the task was stuck or blocked.
+
+    `detail` is what it says besides.
+    """
 
     kind: str
     text: str

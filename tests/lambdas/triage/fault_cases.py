@@ -134,6 +134,14 @@ FAULTS: dict[str, dict[str, Case]] = {
         "warning-that-panics-of-a-context-switch": Case(
             _BUG, 2, ("routed", 2210), "rcu_note_context_switch", blamed="example_ask_fw"
         ),
+        "warning-that-panics-of-a-transmit-queue": Case(
+            *(_BUG, 3, ("swapper/3", 0), "dev_watchdog"),
+            blamed="",
+            says=("NETDEV WATCHDOG: eth0 (ena): transmit queue 2 timed out.",),
+        ),
+        "warning-that-panics-of-another-drivers-queue": Case(
+            *(_BUG, 3, ("swapper/3", 0), "dev_watchdog"), blamed="", says=("eth0 (ixgbevf)",)
+        ),
         "warning-over-the-limit": Case(_BUG, 2, ("ringd", 2210), "example_ring_put", says=("found a bug",)),
         "warning-that-panics-5.15": Case(_BUG, 1, ("kworker/1:4", 4211), "example_ring_reset"),
     },

@@ -145,6 +145,7 @@ SAME = (
     _changed("out-of-memory-of-a-slab-cache", _asked_by_another),
     _changed("out-of-memory-of-many-workers", _asked_by_another),
     _changed("out-of-memory-deadlock-arm64", _asked_by_another),
+    _changed("warning-that-panics-of-a-transmit-queue", _on_another_task),
     _corpus("init-cannot-read-its-disk", "init-cannot-read-its-disk-long-after-an-oops"),
 )
 
@@ -167,6 +168,7 @@ DIFFERENT = (
     _corpus("soft-lockup-waits-for-a-cpu-that-was-shown", "soft-lockup-waits-for-a-cpu-redhat7"),
     _corpus("soft-lockup-in-printk", "soft-lockup-in-printk-of-another"),
     _corpus("skb-put-beyond-its-end", "skb-put-beyond-its-end-by-another"),
+    _corpus("warning-that-panics-of-a-transmit-queue", "warning-that-panics-of-another-drivers-queue"),
     _corpus("soft-lockup-on-unlock", "soft-lockup-on-unlock-slow-path-arm64"),
     _corpus("soft-lockup-waits-for-a-cpu-arm64", "soft-lockup-waits-for-a-cpu-redhat7"),
     _corpus("list-add-corruption", "list-del-corruption"),
