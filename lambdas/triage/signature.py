@@ -6,8 +6,8 @@ between repeats and between builds of a kernel. The class is included because on
 
     sha256(class + "\\n" + up to three names, innermost first, each followed by "\\n"), its first 16 hexadecimal digits
 
-Where the stack is chance, another name stands for it: the largest process when memory ran out, the signal that killed
-init, the task of a CPU that was interrupted in user space.
+Where the stack is chance, another name stands for it: who had the memory when it ran out, the driver whose transmit
+queue timed out, the signal that killed init, the task of a CPU that was interrupted in user space.
 """
 
 import hashlib

@@ -45,6 +45,9 @@ def test_a_cut_at_any_byte_of_utf8_stops_nothing() -> None:
             "CPU: 0 PID: 1 Comm: a Tainted: G G G G G\n",
             "INFO: task a:1 blocked for more than 9 seconds.\n",
             "nvme I/O ",
+            "BUG: number\nCPU: 0 PID: 1 Comm: a Not tainted 6.1.0 #1\n",
+            "BUG: workqueue lockup - pool cpus=3 node=0 flags=0x0 nice=0 stuck for 61s!\n",
+            "------------[ cut here ]------------\nWARNING: a\n",
         ),
     ],
 )
