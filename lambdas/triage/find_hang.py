@@ -3,7 +3,7 @@
 import re
 
 from lambdas.triage import titles
-from lambdas.triage.blame import is_idle, is_waiting
+from lambdas.triage.blame import blamed_frame, is_idle, is_waiting
 from lambdas.triage.exception_trace import exception_trace
 from lambdas.triage.find_blocked_task import HANG_SECONDS, Wait, wait_to_blame
 from lambdas.triage.find_stuck_work import report_of_the_stuck_work
@@ -110,7 +110,7 @@ def report_waited_for(before: list[Report], panic: Report, waiter: Report) -> Re
     working = [
         each
         for cpu, each in shown.items()
-        if cpu not in (waiter.cpu, panic.cpu) and not _is_idle(each) and _trace(each) and not _waits(each)
+        if cpu not in (waiter.cpu, panic.cpu) and blamed_frame(_trace(each)) is not None and not _waits(each)
     ]
     return working[0] if len(working) == 1 else None
 

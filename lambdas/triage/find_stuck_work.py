@@ -19,6 +19,8 @@ _IN_FLIGHT = re.compile(
     r"(?: \[(?P<module>[\w-]{1,64})\])?"
 )
 _MOST_LINES = 400
+# Of a CPU's number.
+_MOST_DIGITS = 5
 
 
 def report_of_the_stuck_work(before: list[Report], lines: list[Line]) -> Report | None:
@@ -32,7 +34,7 @@ def report_of_the_stuck_work(before: list[Report], lines: list[Line]) -> Report 
         if (pool := _POOL.match(line.text)) is not None:
             cpus = pool["cpus"]
         elif cpus == found["cpus"] and (item := _IN_FLIGHT.match(line.text)) is not None:
-            cpu = int(cpus) if cpus.isdecimal() else None
+            cpu = int(cpus) if len(cpus) <= _MOST_DIGITS and cpus.isdecimal() else None
             task = Task(name=_name(int(item["pid"]), before) or f"kworker/{cpus}", pid=int(item["pid"]))
             title = titles.Title(titles.STUCK_WORK, found[0], cpu=cpu, seconds=int(found["seconds"]))
             frame = Frame(symbol=item["symbol"], module=item["module"] or "")
