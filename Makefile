@@ -107,9 +107,10 @@ fuzz: setup ## 500,000 hostile dumps, pages and logs each; writes results/fuzz.j
 bench: setup packages $(BENCH_VENV)/.stamp ## Measure against peers in the same run; writes results/bench/
 	$(RUN) -m bench
 
-docs: setup ## Generate the state diagrams and the pages of errors and settings in docs/
+docs: setup ## Generate the state diagrams and the pages of errors, events and settings in docs/
 	$(RUN) -m infra.tools.diagrams
 	$(RUN) -m infra.tools.errors
+	$(RUN) -m infra.tools.events_page
 	$(RUN) -m infra.tools.settings_page
 
 sbom: setup ## Write the bill of materials of what the functions run to docs/sbom.cdx.json

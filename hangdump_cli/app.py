@@ -16,6 +16,7 @@ from hangdump_cli.commands.interrupt import interrupt
 from hangdump_cli.commands.interrupts import interrupts
 from hangdump_cli.commands.retire import retire
 from hangdump_cli.commands.status import status
+from hangdump_cli.commands.uninstall import uninstall
 from hangdump_cli.commands.why import why
 from lambdas.runtime.stack_parameter import VERSION
 
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for _each in (status, fleet, why, enrol, interrupt, incidents, incident, dump, interrupts, retire, doctor):
+for _each in (status, fleet, why, enrol, interrupt, incidents, incident, dump, interrupts, retire, uninstall, doctor):
     cli.add_command(_each)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hangdump_cli.advice import next_step
 from hangdump_cli.aws import Aws
+from hangdump_cli.items import plain
 from hangdump_cli.stack import Stack
 from lambdas.incident.index_fields import ALL, BY_TIME, LISTED_UNDER
 from lambdas.runtime import moment
@@ -125,14 +126,14 @@ def read(aws: Aws, stack: Stack, incident_id: str) -> Incident | None:
 
 def parse(item: Mapping[str, Any]) -> Incident:
     """From a DynamoDB item."""
-    plain = {name: _plain(value) for name, value in item.items()}
+    values = plain(item)
 
     def text(name: str) -> str:
-        value = plain.get(name)
+        value = values.get(name)
         return value if isinstance(value, str) else ""
 
-    evidence = plain.get("evidence") or {}
-    keys, timeline = plain.get("keys") or {}, plain.get("timeline") or []
+    evidence = values.get("evidence") or {}
+    keys, timeline = values.get("keys") or {}, values.get("timeline") or []
     return Incident(
         incident_id=text("incidentId"),
         instance_id=text("instanceId"),
@@ -160,15 +161,3 @@ def _time(text: str) -> datetime | None:
         return moment.parse(text)
     except ValueError:
         return None
-
-
-def _plain(value: Mapping[str, Any]) -> Any:
-    """{"S": "x"} → "x". boto3 has it; botocore, which is all that we install, does not."""
-    ((kind, content),) = value.items()
-    if kind == "M":
-        return {name: _plain(each) for name, each in content.items()}
-    if kind == "L":
-        return [_plain(each) for each in content]
-    if kind == "N":
-        return float(content) if "." in content else int(content)
-    return None if kind == "NULL" else content

@@ -72,6 +72,22 @@ class Settings(DocumentSettings):
         False, description="ProvisionDumpVolume may reboot an instance whose execution input does not say `reboot`"
     )
 
+    # ---- The fleet: whom EnrolFleet provisions by itself.
+
+    fleet_limit: int = Field(
+        1000,
+        ge=0,
+        le=100_000,
+        description="EnrolFleet takes in at most so many instances with the owner's tag; 0 = none, provision by hand",
+    )
+    enrolment_concurrency: int = Field(
+        # CreateVolume and AttachVolume have 5 requests a second, PutMetricAlarm 3; a provisioning takes minutes.
+        50,
+        ge=1,
+        le=250,
+        description="instances that EnrolFleet provisions at the same time",
+    )
+
     # ---- The hang: when respond_to_hang interrupts.
 
     hang_alarm_period_seconds: Literal[60, 300] = Field(60, description="period of the alarm on the instance check")

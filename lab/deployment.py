@@ -27,6 +27,8 @@ LAB_SETTINGS: Mapping[str, Any] = {
     "dumpLimitSeconds": 800,
     "uploadTimeoutSeconds": 300,
     "documentTimeoutSeconds": 900,
+    # The story says when a guest is provisioned.
+    "fleetLimit": 0,
 }
 
 # Variables of the functions that are set beyond what the settings allow. Checks here follow each other within seconds,

@@ -19,6 +19,7 @@ DOCUMENTS: tuple[str, ...] = (
     "prepare_dump_volume",
     "configure_kdump",
     "check_kdump",
+    "unconfigure_kdump",
     "upload_vmcore",
     "mount_dump_copy",
     "analyze_vmcore",
@@ -78,7 +79,7 @@ def _prelude(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if not parameters:
         return
     for name in parameters:
-        yield f'if [ -z "${{SSM_{name}+x}}" ]; then export SSM_{name}="{{{{ {name} }}}}"; fi'
+        yield f'[ "${{SSM_{name}+x}}" ] || export SSM_{name}="{{{{ {name} }}}}"'
     patterns = (f"[{name}]='{parameter['allowedPattern']}'" for name, parameter in parameters.items())
     yield f"declare -A PARAMETER_PATTERNS=({' '.join(patterns)})"
 

@@ -11,7 +11,7 @@ from typing import Any
 MAX_DOCUMENT_BYTES = 64 * 1024  # SSM quota, which includes the run-time parameters
 PARAMETER_RESERVE_BYTES = 4 * 1024  # for the parameters: the longest is a presigned URL of ~1.5 KB
 _PARAMETER_KEYS = {"type", "description", "default", "allowedPattern", "interpolationType"}
-_INTERPOLATION = 'if [ -z "${SSM_%s+x}" ]; then export SSM_%s="{{ %s }}"; fi'
+_INTERPOLATION = '[ "${SSM_%s+x}" ] || export SSM_%s="{{ %s }}"'
 # Within double quotes these end the quotes or expand; a brace starts an interpolation of SSM itself.
 _HARMFUL = "\"$`\\{}'!;|<>\n\r\0"
 

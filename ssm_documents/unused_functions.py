@@ -14,7 +14,7 @@ from dataclasses import dataclass
 _DEFINITION = re.compile(r"^(?P<name>[a-z0-9_]+)\(\) [{(](?P<body>.*)$")
 _WORD = re.compile(r"[a-z0-9_]+")
 # DEBIAN_CONFIGURATION=/etc/default/kdump-tools
-_CONSTANT = re.compile(r"^(?P<name>[A-Z0-9_]+)=(\"[^\"]*\"|'[^']*'|[^\"'(]*)$")
+_CONSTANT = re.compile(r"^(?P<name>[A-Z0-9_]+)=(\"[^\"]*\"|'[^']*'|\$\(\([^)]*\)\)|[^\"'(]*)$")
 # family crash_initrd
 _ASKED = re.compile(r"\bfamily (?P<verb>[a-z_]+)")
 _QUESTION = "_is_this_host"

@@ -32,6 +32,8 @@ FOREIGN = {
     *("CopyVolumes", "DescribeStacks", "ListMultipartUploads", "PropagateAtLaunch", "ScheduledStop"),
     *("CreateLaunchTemplateVersion", "StandbyInstances", "TransactWriteItems", "NodeRepair", "NotReady"),
     *("autoScalingGroups", "expireAfter"),
+    *("CreateOpsItem", "InputPathsMap", "InputTemplate", "SearchableString", "dedupString", "operationalData"),
+    *("routing_key", "event_action", "dedup_key"),
     *("nodeRepairConfig", "nodeRepairConfigOverrides", "el1h_64_irq", "srso_return_thunk", "hung_task_warnings"),
 }
 # lab/image/releases/, but neither /usr/lib nor tests/…/x.py

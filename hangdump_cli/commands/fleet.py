@@ -9,10 +9,12 @@ import click
 from hangdump_cli import executions, incidents, instances
 from hangdump_cli.command import Command, interruptible
 from hangdump_cli.errors import Exit
+from hangdump_cli.fleet_rows import read_rows, row_json, with_row
 from hangdump_cli.instances import Instance, Volume
 from hangdump_cli.invocation import Invocation
 from hangdump_cli.readiness import Judge, Readiness
 from hangdump_cli.text import Table, short_name
+from lambdas.fleet.row import FleetRow
 from lambdas.runtime.stack_parameter import Output
 
 # Enough for the last incident of each instance in most fleets; `why` looks further.
@@ -27,6 +29,7 @@ class Member:
     readiness: Readiness
     volumes: Sequence[Volume]
     last_incident: str
+    row: FleetRow | None = None
 
     @property
     def volume(self) -> str:
@@ -45,6 +48,7 @@ class Member:
             "kernel": self.instance.kernel,
             "volumes": [{"volumeId": each.volume_id, "sizeGib": each.size_gib} for each in self.volumes],
             "lastIncident": self.last_incident,
+            "fleet": row_json(self.row),
         }
 
 
@@ -77,6 +81,7 @@ def read_fleet(run: Invocation) -> list[Member]:
     unclear = [each.instance_id for each in found if judge(each).code in ("never-provisioned", "agent-not-online")]
     provisionings = executions.last_of_each(aws, stack[Output.PROVISION_DUMP_VOLUME], unclear)
     volumes = instances.dump_volumes(aws)
+    rows = read_rows(aws, stack)
     last: Mapping[str, str] = {
         each.instance_id: f"{each.opened_at:%Y-%m-%d} {each.verdict}"
         for each in reversed(incidents.newest(aws, stack, most=_INCIDENTS))
@@ -85,9 +90,10 @@ def read_fleet(run: Invocation) -> list[Member]:
     return [
         Member(
             each,
-            judge(each, provisionings),
+            with_row(judge(each, provisionings), rows.get(each.instance_id)),
             volumes.get(each.instance_id, []),
             last.get(each.instance_id, ""),
+            rows.get(each.instance_id),
         )
         for each in found
     ]

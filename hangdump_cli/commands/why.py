@@ -11,6 +11,7 @@ from hangdump_cli import executions, incidents, instances, preview
 from hangdump_cli.command import Command, interruptible
 from hangdump_cli.errors import Exit
 from hangdump_cli.executions import Ended, Finding, Run
+from hangdump_cli.fleet_rows import overrides_words, read_one, row_json, row_words, with_row
 from hangdump_cli.incidents import REFUSALS, Incident
 from hangdump_cli.instances import Instance, Volume
 from hangdump_cli.invocation import Invocation
@@ -18,6 +19,7 @@ from hangdump_cli.kill_switch import read_interrupts
 from hangdump_cli.preview import LEFT_OPEN, ON_THE_CONSOLE, Obstacle
 from hangdump_cli.readiness import Judge, Readiness
 from hangdump_cli.text import Advice, Block, Fields, Table, ago, moment_of
+from lambdas.fleet.row import FleetRow
 from lambdas.runtime.stack_parameter import Output
 
 _LAST_INCIDENTS = 5
@@ -36,6 +38,7 @@ class Why:
     obstacles: Sequence[Obstacle] | None
     depends_on_console: bool
     incidents: Sequence[Incident]
+    row: FleetRow | None
 
     def as_json(self) -> dict[str, Any]:
         """For --json."""
@@ -61,6 +64,7 @@ class Why:
             if self.obstacles is None
             else [{"reason": each.reason, "detail": each.detail, "next": each.next_step} for each in self.obstacles],
             "incidents": [each.as_json() for each in self.incidents],
+            "fleet": row_json(self.row),
         }
 
 
@@ -88,10 +92,12 @@ def _read(run: Invocation, instance_id: str) -> Why:
         alarms=instances.hang_alarms(aws, instance_id),
         collections=collections,
     ).judge
+    row = read_one(aws, stack, instance_id)
     kind = instances.types(aws, [instance]).get(instance.instance_type)
     return Why(
         instance=instance,
-        readiness=judge(instance, provisionings),
+        readiness=with_row(judge(instance, provisionings), row),
+        row=row,
         volumes=instances.dump_volumes(aws, [instance_id]).get(instance_id, []),
         provisioning=provisionings.found.get(instance_id),
         collection=collections.get(instance_id),
@@ -139,6 +145,8 @@ def _blocks(found: Why, now: datetime) -> list[Block]:
         "Provisioned": f"{result}, {moment_of(ended.started_at)}" if ended else result,
         "Ready": readiness.words if readiness.is_ready else f"not ready: {readiness.words}",
         "Next": readiness.next_step,
+        "Fleet": row_words(found.row),
+        "Overrides": overrides_words(found.row),
         **{name: value for name, value in sorted(instance.tags.items()) if name.startswith(_OF_HANGDUMP)},
     }
     blocks: list[Block] = [Fields(facts)]

@@ -28,6 +28,10 @@ OF_THE_TABLE = {
     f"{_NIST}DynamoDBInBackupPlan": "Point-in-time recovery goes back to any second of 35 days. What has to be kept "
     "longer is in the bucket: incident.json of every incident.",
 }
+OF_THE_FLEET_TABLE = {
+    f"{_NIST}DynamoDBInBackupPlan": "Point-in-time recovery goes back to any second of 35 days. All but the overrides "
+    "is found out again: the instances, their tags and a run of ProvisionDumpVolume say the same.",
+}
 _ONE_PLACE = (
     "A vmcore is the memory of a host: a second bucket doubles who can read it. What must survive a Region is for its "
     "owner to decide, who can add replication to this bucket."

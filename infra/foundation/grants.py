@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
@@ -115,6 +116,15 @@ def use_keys_of_volumes(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=list(actions), resources=[_keys_of_volumes(stack)], conditions=_through_ec2())
 
 
+def read_with_key(key: kms.IKey) -> iam.PolicyStatement:
+    """Read objects that are encrypted with the key, through S3 only."""
+    return iam.PolicyStatement(
+        actions=["kms:Decrypt"],
+        resources=[key.key_arn],
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"}},
+    )
+
+
 # EC2 answers CreateVolume before it uses the key; without these rights the volume disappears.
 CREATE_VOLUME_WITH_KEY = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext")
 
@@ -171,7 +181,6 @@ def update_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
 
 def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     """Create encrypted volumes with our tag; attach, detach and delete only volumes that carry it."""
-    ours = {"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name}}
     return [
         read("ec2:DescribeVolumes"),
         iam.PolicyStatement(
@@ -187,15 +196,41 @@ def provision_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
             resources=[volumes(stack)],
             conditions={"StringEquals": {"ec2:CreateAction": "CreateVolume"}},
         ),
-        iam.PolicyStatement(
-            actions=["ec2:AttachVolume", "ec2:DetachVolume", "ec2:DeleteVolume"],
-            resources=[volumes(stack)],
-            conditions=ours,
-        ),
+        _on_our_volumes(stack, "ec2:AttachVolume", "ec2:DetachVolume", "ec2:DeleteVolume"),
         on_enrolled(stack, "ec2:AttachVolume", "ec2:DetachVolume"),
         use_keys_of_volumes(stack, *CREATE_VOLUME_WITH_KEY),
         lend_keys_of_volumes(stack),
     ]
+
+
+def remove_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Detach volumes with our tag from enrolled instances, and delete them."""
+    return [
+        read("ec2:DescribeVolumes"),
+        _on_our_volumes(stack, "ec2:DetachVolume", "ec2:DeleteVolume"),
+        on_enrolled(stack, "ec2:DetachVolume"),
+    ]
+
+
+def _on_our_volumes(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=list(actions),
+        resources=[volumes(stack)],
+        conditions={"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name}},
+    )
+
+
+def withdraw_opt_in(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Remove the owner's tag, and no other, from an instance."""
+    return iam.PolicyStatement(
+        actions=["ec2:DeleteTags"],
+        resources=[instances(stack)],
+        # ForAllValues is true without any key, and DeleteTags without keys deletes all tags.
+        conditions={
+            "ForAllValues:StringEquals": {"aws:TagKeys": [ENROLLED_TAG]},
+            "Null": {"aws:TagKeys": "false"},
+        },
+    )
 
 
 def mark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
@@ -249,19 +284,39 @@ def arm_instances(stack: cdk.Stack, respond_to_hang: str) -> list[iam.PolicyStat
     ]
 
 
-def hold_lease(stack: cdk.Stack, table: dynamodb.Table, state_machine: str) -> list[iam.PolicyStatement]:
-    """Use the provisioning leases of the table, check whether their executions still run, and record volumes."""
-    executions = stack.format_arn(
+# The state machines that hold provisioning leases.
+LEASE_HOLDERS = ("ProvisionDumpVolume", "RetireInstance")
+
+
+def executions(stack: cdk.Stack, state_machine: str) -> str:
+    """The ARN of all executions of a state machine."""
+    return stack.format_arn(
         service="states",
         resource="execution",
         resource_name=f"{state_machine}:*",
         arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
     )
+
+
+def hold_lease(stack: cdk.Stack, table: dynamodb.Table) -> list[iam.PolicyStatement]:
+    """Use the provisioning leases of the table, and check whether their executions still run."""
     return [
         _on_items(table, "provisioning#*", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
-        _on_items(table, f"{DUMP_VOLUME_RECORD_PREFIX}*", "dynamodb:PutItem"),
-        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
+        iam.PolicyStatement(
+            actions=["states:DescribeExecution"], resources=[executions(stack, each) for each in LEASE_HOLDERS]
+        ),
     ]
+
+
+def lease_acknowledged() -> Mapping[str, str]:
+    """cdk-nag's finding on the executions that hold leases."""
+    reason = "Reads whether the execution that holds a lease still runs; its name is known only then."
+    return {wildcard(f"states:execution:{each}:*"): reason for each in LEASE_HOLDERS}
+
+
+def record_dump_volumes(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Record for which instance a volume was created."""
+    return _on_items(table, f"{DUMP_VOLUME_RECORD_PREFIX}*", "dynamodb:PutItem")
 
 
 def read_dump_volume_records(table: dynamodb.Table) -> iam.PolicyStatement:

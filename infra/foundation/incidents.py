@@ -30,6 +30,8 @@ class Incidents(Construct):
                 point_in_time_recovery_enabled=True
             ),
             time_to_live_attribute="expiresAtEpoch",
+            # infra/events.py reads it.
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
             removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
         for name, attribute in ((BY_TIME, LISTED_UNDER), (BY_SIGNATURE, REPEATS)):

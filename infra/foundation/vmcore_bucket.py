@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.foundation.acknowledgements import OF_THE_ACCESS_LOGS, OF_THE_VMCORES, acknowledge
 from infra.settings import Settings
-from lambdas.incident.object_keys import DIGESTS, MANIFESTS, REPORTS, SWEEPS, VMCORES
+from lambdas.incident.object_keys import DIGESTS, FLEET, MANIFESTS, REPORTS, SWEEPS, VMCORES
 from lambdas.runtime import environment
 
 
@@ -126,6 +126,13 @@ def _lifecycle(settings: Settings) -> list[s3.LifecycleRule]:
             prefix=SWEEPS,
             expiration=cdk.Duration.days(settings.log_retention_days),
             noncurrent_version_expiration=cdk.Duration.days(30),
+        ),
+        s3.LifecycleRule(
+            # A work list is read once; kept to see what an execution of EnrolFleet set out to do.
+            id="expire-work-lists",
+            prefix=FLEET,
+            expiration=cdk.Duration.days(30),
+            noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(
             # Time to undo a deletion by mistake.

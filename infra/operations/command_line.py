@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
+from infra.foundation.fleet import Fleet
 from infra.foundation.incidents import Incidents
 from infra.settings import Settings
 from lambdas.runtime.stack_parameter import (
@@ -33,31 +33,33 @@ _STACK = "CloudFormation ends the ARN of a stack with an id that is made at the 
 class CommandLinePolicies(Construct):
     """`viewer` may run the commands that only read; `operator` those that start and stop something, too."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the commands read and call
         self,
         scope: Construct,
         construct_id: str,
         *,
         incidents: Incidents,
+        fleet: Fleet,
         provision: sfn.StateMachine,
         collect: sfn.StateMachine,
-        retire_instance: lambda_.IFunction,
+        retire: sfn.StateMachine,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
-        reads = _reads(stack, incidents, provision, collect)
+        seen, started = (provision, collect), (provision, collect, retire)
+        reads = [*_reads(stack, incidents, seen), fleet.grant("GetItem", "Scan")]
         self.viewer = self._policy(
             "Viewer",
             "Run the commands of hangdump that only read. No vmcores.",
             reads,
-            _acknowledged(stack, provision, collect),
+            _acknowledged(stack, *seen),
         )
         self.operator = self._policy(
             "Operator",
             "Enrol, retire and interrupt instances and switch interrupts off with hangdump. No vmcores.",
-            [*reads, *_acts(stack, incidents, (provision, collect), retire_instance)],
+            [*reads, *_acts(stack, incidents, started, followed=retire)],
             {
-                **_acknowledged(stack, provision, collect),
+                **_acknowledged(stack, *started),
                 **grants.any_instance_acknowledged(),
             },
         )
@@ -89,9 +91,7 @@ def describe_stack(scope: Construct, outputs: Mapping[Output, str], settings: Se
     )
 
 
-def _reads(
-    stack: cdk.Stack, incidents: Incidents, provision: sfn.StateMachine, collect: sfn.StateMachine
-) -> list[iam.PolicyStatement]:
+def _reads(stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMachine, ...]) -> list[iam.PolicyStatement]:
     bootstrap, own = (
         stack.format_arn(service="ssm", resource="parameter", resource_name=name.removeprefix("/"))
         for name in (BOOTSTRAP_PARAMETER, STACK_PARAMETER)
@@ -117,50 +117,36 @@ def _reads(
         ),
         grants.list_incidents(incidents.table),
         grants.read_incidents(incidents.table),
+        iam.PolicyStatement(actions=["states:ListExecutions"], resources=[each.state_machine_arn for each in machines]),
         iam.PolicyStatement(
-            actions=["states:ListExecutions"], resources=[provision.state_machine_arn, collect.state_machine_arn]
-        ),
-        iam.PolicyStatement(
-            actions=["states:DescribeExecution"], resources=[_executions(stack, each) for each in (provision, collect)]
+            actions=["states:DescribeExecution"], resources=[_executions(stack, each) for each in machines]
         ),
     ]
 
 
 def _acts(
-    stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMachine, ...], retire_instance: lambda_.IFunction
+    stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMachine, ...], *, followed: sfn.StateMachine
 ) -> list[iam.PolicyStatement]:
-    only_ours = {"aws:TagKeys": [ENROLLED_TAG]}
     return [
         iam.PolicyStatement(actions=["states:StartExecution"], resources=[each.state_machine_arn for each in machines]),
         iam.PolicyStatement(
             actions=["states:GetExecutionHistory"], resources=[_executions(stack, each) for each in machines]
         ),
+        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[_executions(stack, followed)]),
         iam.PolicyStatement(actions=["ssm:PutParameter"], resources=[incidents.kill_switch.parameter_arn]),
         iam.PolicyStatement(
             actions=["ec2:CreateTags"],
             resources=[grants.instances(stack)],
             conditions={
                 "StringEquals": {f"aws:RequestTag/{ENROLLED_TAG}": "true"},
-                "ForAllValues:StringEquals": only_ours,
+                "ForAllValues:StringEquals": {"aws:TagKeys": [ENROLLED_TAG]},
             },
         ),
-        iam.PolicyStatement(
-            actions=["ec2:DeleteTags"],
-            resources=[grants.instances(stack)],
-            # ForAllValues is true without any key, and DeleteTags without keys deletes all tags.
-            conditions={"ForAllValues:StringEquals": only_ours, "Null": {"aws:TagKeys": "false"}},
-        ),
-        grants.invoke(retire_instance),
     ]
 
 
 def _executions(stack: cdk.Stack, machine: sfn.StateMachine) -> str:
-    return stack.format_arn(
-        service="states",
-        resource="execution",
-        resource_name=f"{_name(machine)}:*",
-        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-    )
+    return grants.executions(stack, _name(machine))
 
 
 def _name(machine: sfn.StateMachine) -> str:

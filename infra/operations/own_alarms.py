@@ -26,7 +26,8 @@ class OwnAlarms(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
-        self.topic = _topic(self, settings)
+        self.key = _key(self)
+        self.topic = _topic(self, self.key, settings)
         self.alarms: list[cloudwatch.Alarm] = []
         stack = cdk.Stack.of(self)
         for function in event_called(stack):
@@ -131,9 +132,8 @@ class OwnAlarms(Construct):
         self.alarms.append(alarm)
 
 
-def _topic(scope: Construct, settings: Settings) -> sns.Topic:
-    """The topic has its own key: CloudWatch cannot publish to a topic encrypted with the account's SNS key."""
-    account = cdk.Stack.of(scope).account
+def _key(scope: Construct) -> kms.Key:
+    """The key of the topics that services of AWS publish to: they cannot use the account's SNS key."""
     key = kms.Key(
         scope,
         "Key",
@@ -148,6 +148,11 @@ def _topic(scope: Construct, settings: Settings) -> sns.Topic:
             resources=["*"],
         )
     )
+    return key
+
+
+def _topic(scope: Construct, key: kms.Key, settings: Settings) -> sns.Topic:
+    account = cdk.Stack.of(scope).account
     topic = sns.Topic(scope, "Topic", display_name="Hangdump's own alarms", enforce_ssl=True, master_key=key)
     # The policy that enforces TLS replaces the default one, which allows the account's alarms.
     topic.add_to_resource_policy(

@@ -1,4 +1,4 @@
-"""The lease in the incident table that allows only one provisioning of an instance at a time.
+"""The lease in the incident table that allows only one provisioning or retirement of an instance at a time.
 
 A lease names its execution. If that execution no longer runs (aborted, timed out), another one takes the lease over at
 once. An expiry time would need arithmetic that JSONPath lacks, and would be too early or keep the owner waiting.
@@ -41,7 +41,7 @@ class TakeLease(sfn.StateMachineFragment):
             self,
             "Say that provisioning is in progress",
             ProvisioningInProgress,
-            "'Another execution is provisioning {}. Wait for its end, then run this again.', $.instanceId",
+            "'Another execution is provisioning or retiring {}. Wait for its end, then run this again.', $.instanceId",
             result_path="$.failure",
         )
         is_held = sfn.Choice(self, "Is the lease still held?")

@@ -11,6 +11,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
+from infra.foundation.fleet import Fleet
 from infra.foundation.functions import Function, FunctionConfig
 from infra.parts import Parts
 from infra.provision.dump_volume import (
@@ -28,6 +29,7 @@ from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import FunctionCall, name_error, set_fields, task
+from lambdas.fleet.row import ROW_PREFIX
 from lambdas.runtime import environment
 from lambdas.runtime.errors import InvalidInput, KdumpNotReady
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
@@ -37,30 +39,32 @@ DOCUMENTS = ["measure_dump", "prepare_dump_volume", "configure_kdump", "check_kd
 
 
 class ProvisionDumpVolume(Construct):
-    """The state machine and its function plan_dump_volume."""
+    """The state machine, and its functions plan_dump_volume and note_provisioning."""
 
-    def __init__(self, scope: Construct, *, parts: Parts, respond_to_hang: Function, settings: Settings) -> None:
+    def __init__(
+        self, scope: Construct, *, parts: Parts, fleet: Fleet, respond_to_hang: Function, settings: Settings
+    ) -> None:
         super().__init__(scope, NAME)
+        self._fleet = fleet
         self._respond_to_hang = respond_to_hang
         self._parts = parts
         self._settings = settings
         self._plan_dump_volume = Function(self, "plan_dump_volume", shared=parts.shared, config=self._plan_needs())
+        self.note_provisioning = Function(self, "note_provisioning", shared=parts.shared, config=self._note_needs())
         self.state_machine = workflow.state_machine(
             self,
             NAME,
             workflow=Workflow(
                 first=self._states(),
                 statements=self._statements(),
-                timeout_seconds=self._timeout_seconds(),
+                timeout_seconds=self.longest_seconds,
                 comment="Make one instance ready for a crash dump",
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
                     **grants.any_key_acknowledged(),
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
-                    grants.wildcard(f"states:execution:{NAME}:*"): (
-                        "Reads whether the execution that holds a lease still runs; its name is known only then."
-                    ),
+                    **grants.lease_acknowledged(),
                 },
             ),
             settings=settings,
@@ -71,6 +75,8 @@ class ProvisionDumpVolume(Construct):
         return FunctionConfig(
             environment=[
                 self._parts.incidents.records,
+                self._fleet.environment,
+                self._fleet.configuration,
                 environment.Provisioning(
                     dump_volume_sizing=settings.dump_volume_sizing,
                     dump_size_factor=settings.dump_size_factor,
@@ -81,6 +87,8 @@ class ProvisionDumpVolume(Construct):
             ],
             statements=[
                 grants.read_dump_volume_records(self._parts.incidents.table),
+                # What the owner gave is remembered there.
+                self._fleet.grant("GetItem", "UpdateItem", keys=f"{ROW_PREFIX}*"),
                 grants.read(
                     "autoscaling:DescribeAutoScalingGroups",
                     "autoscaling:DescribeAutoScalingInstances",
@@ -96,6 +104,12 @@ class ProvisionDumpVolume(Construct):
             acknowledged=grants.any_instance_acknowledged(),
         )
 
+    def _note_needs(self) -> FunctionConfig:
+        return FunctionConfig(
+            environment=[self._fleet.environment, self._fleet.configuration],
+            statements=[self._fleet.grant("GetItem", "PutItem", keys=f"{ROW_PREFIX}*")],
+        )
+
     def _states(self) -> sfn.State:
         table = self._parts.incidents.table
         failed = sfn.Fail(
@@ -105,7 +119,8 @@ class ProvisionDumpVolume(Construct):
         give_back.next(failed)
         # Report the first error; the next run takes the lease over.
         give_back.add_catch(failed, errors=["States.ALL"], result_path="$.unreleased")
-        clean_up = RemoveUnusedVolume(self, "Remove unused dump volume", settings=self._settings, then=give_back)
+        note = self._note("Note the failure", {"failure.$": "$.failure"}, then=give_back)
+        clean_up = RemoveUnusedVolume(self, "Remove unused dump volume", settings=self._settings, then=note)
         on_failure = ExplainFailure(self, "Explain the failure", then=clean_up.start_state).start_state
 
         note_input = set_fields(
@@ -172,6 +187,9 @@ class ProvisionDumpVolume(Construct):
         release.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         release.next(sfn.Succeed(self, "Provisioned", output_path="$.outcome"))
 
+        outcome = {"outcome.$": "$.outcome", "configurationId.$": "$.plan.configurationId"}
+        note = self._note("Note the outcome", outcome, then=release)
+
         configure = self._run("Configure kdump", "configure_kdump", on_failure)
         check = self._run("Check kdump", "check_kdump", on_failure)
         ready = mark_instance_ready(self, "Mark instance ready", instance_id="$.instanceId", kdump="$.kdump")
@@ -199,9 +217,18 @@ class ProvisionDumpVolume(Construct):
 
         connect(configure, must_reboot)
         connect(check, is_ready)
-        connect(ready, alarm, self._outcome("Report readiness", "ready", {"kdump.$": "$.kdump"}), release)
-        reboot_required.next(release)
+        connect(ready, alarm, self._outcome("Report readiness", "ready", {"kdump.$": "$.kdump"}), note)
+        reboot_required.next(note)
         return configure.start_state
+
+    def _note(self, name: str, what: dict[str, Any], *, then: sfn.State) -> sfn.CustomState:
+        """Before the lease is given back: the next execution must find the row as this one left it."""
+        payload = {"instanceId.$": "$.instanceId", "executionArn.$": "$$.Execution.Id", **what}
+        state = task(self, name, FunctionCall(self.note_provisioning, payload))
+        # The instance is as it is, whether the table says so or not.
+        state.add_catch(then, errors=["States.ALL"], result_path="$.unnoted")
+        state.next(then)
+        return state
 
     def _plan(self, title: str, more: dict[str, Any], on_failure: sfn.State) -> sfn.CustomState:
         payload = {
@@ -244,12 +271,15 @@ class ProvisionDumpVolume(Construct):
         return [
             *grants.provision_volumes(stack),
             *grants.arm_instances(stack, self._respond_to_hang.function_arn),
-            *grants.hold_lease(stack, self._parts.incidents.table, NAME),
+            *grants.hold_lease(stack, self._parts.incidents.table),
+            grants.record_dump_volumes(self._parts.incidents.table),
             *self._parts.runner.statements(self, DOCUMENTS),
-            grants.invoke(self._plan_dump_volume),
+            grants.invoke(self._plan_dump_volume, self.note_provisioning),
         ]
 
-    def _timeout_seconds(self) -> int:
+    @property
+    def longest_seconds(self) -> int:
+        """The execution's timeout."""
         documents = len(DOCUMENTS) * (self._settings.document_timeout_seconds + DELIVERY_SECONDS)
         # The loops' limits end every wait first; the rest is for the calls in between.
         return 2 * (documents + 2 * CREATE_SECONDS + DETACH_SECONDS) + 900

@@ -126,6 +126,11 @@ def task(
     return _state(scope, name, {**call.state(), "Retry": retries, "ResultPath": result_path or DISCARD}, comment)
 
 
+def retry_on(*errors: str) -> list[dict[str, Any]]:
+    """For a state that is no Task: as often and as long as a Task is retried."""
+    return [{"ErrorEquals": list(errors), **_RETRY}]
+
+
 def task_retrying_all_errors(
     scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
 ) -> sfn.CustomState:

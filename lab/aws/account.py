@@ -24,6 +24,7 @@ from lab.aws import (
     cloudformation,
     cloudwatch,
     dynamodb,
+    dynamodb_streams,
     ebs,
     ec2,
     eventbridge,
@@ -41,6 +42,7 @@ from lab.aws import (
     status_checks,
     stepfunctions,
     sts,
+    tag_events,
 )
 from lab.aws.event_log import EventStream
 from lab.aws.iam import in_process, simulation
@@ -131,8 +133,10 @@ class LabAccount:
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
         dynamodb.install(patches)
+        dynamodb_streams.Streams(state, self._functions).install(patches)
         lambda_.install(patches, self._functions, publish=publish)
-        eventbridge.install(patches, invoke=invoke, publish=publish)
+        eventbridge.install(patches, invoke=invoke, publish=publish, start=self._start_as)
+        tag_events.install(patches, state, bus.notify)
         schedules.install(patches)
         s3.install(patches, state)
         service_quotas.install(patches, state)
@@ -142,6 +146,9 @@ class LabAccount:
         cloudformation.install(patches)
         self.permissions = state.permissions = Permissions(state)
         in_process.install(patches, state, self._context)
+
+    def _start_as(self, machine_arn: str, execution_input: Mapping[str, Any], role_arn: str) -> None:
+        executions.start_as(self._state, role_arn, machine_arn, execution_input)
 
     def _context(self) -> in_process.Context:
         return in_process.context_of_thread()

@@ -359,6 +359,8 @@ UPDATED_ALONE = {
     "AWS::IAM::Role": {"Description"},
     "AWS::KMS::Key": {"Description"},
     "AWS::Lambda::Function": {"Code", "Description", "Environment", "Handler", "MemorySize", "Timeout"},
+    # Nothing expires here.
+    "AWS::S3::Bucket": {"LifecycleConfiguration"},
 }
 # Type -> how it is updated in place.
 UPDATES: dict[str, Updater] = {
@@ -370,6 +372,7 @@ UPDATES: dict[str, Updater] = {
     "AWS::KMS::Key": _described,
     "AWS::Lambda::Function": updated_function,
     "AWS::Logs::QueryDefinition": _put_again(query_definition),
+    "AWS::S3::Bucket": lambda _wanted, existing: existing,
     "AWS::SSM::Document": updated_document,
     "AWS::SSM::Parameter": updated_parameter,
     "AWS::StepFunctions::StateMachine": updated_state_machine,

@@ -1,4 +1,4 @@
-"""EventBridge: rules that reach Lambda and SNS, and the events of AWS's own. Owns no rule."""
+"""EventBridge: rules that reach Lambda, SNS and Step Functions, and the events of AWS's own. Owns no rule."""
 
 import json
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.events.models import Rule
 
+from lab.aws.json_path import extract
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, utc_now
 
@@ -16,6 +17,8 @@ PRINCIPAL = "events.amazonaws.com"
 Invoke = Callable[[str, dict[str, Any], str, str], None]
 # publish(topic_arn, subject, message, principal, source_arn) sends to SNS, for a service or the role of a function
 Publish = Callable[[str, str, dict[str, Any], str, str], None]
+# start(machine_arn, execution_input, role_arn) starts an execution in the name of a target's role
+Start = Callable[[str, dict[str, Any], str], None]
 # notify(source, detail_type, detail, resources) publishes an event of AWS's own
 Notify = Callable[[str, str, dict[str, Any], list[str]], None]
 
@@ -44,18 +47,20 @@ class EventBridge:
             rule.send_to_targets(event)
 
 
-def install(patches: Patches, *, invoke: Invoke, publish: Publish) -> None:
-    """Real: twenty kinds of targets. moto: logs, SQS and buses; NotImplementedError for Lambda and SNS."""
+def install(patches: Patches, *, invoke: Invoke, publish: Publish, start: Start) -> None:
+    """Real: twenty kinds of targets. moto: logs, SQS and buses; NotImplementedError for Lambda, SNS, Step Functions."""
 
     def make(original: Any) -> Any:
         def send_to_targets(rule: Rule, event: dict[str, Any], transform_input: bool = True) -> None:
             if rule.state != "ENABLED" or not _is_for(rule, event):
                 return
-            ours = [target for target in rule.targets if target["Arn"].split(":")[2] in ("lambda", "sns")]
+            ours = [target for target in rule.targets if target["Arn"].split(":")[2] in ("lambda", "sns", "states")]
             for target in ours:
-                payload = _payload(target, event)
-                if target["Arn"].split(":")[2] == "lambda":
+                payload, service = _payload(target, event), target["Arn"].split(":")[2]
+                if service == "lambda":
                     invoke(target["Arn"], payload, PRINCIPAL, rule.arn)
+                elif service == "states":
+                    start(target["Arn"], payload, target["RoleArn"])
                 else:
                     publish(target["Arn"], event["detail-type"], payload, PRINCIPAL, rule.arn)
             others = [target for target in rule.targets if target not in ours]
@@ -79,9 +84,11 @@ def _is_for(rule: Rule, event: dict[str, Any]) -> bool:
 
 
 def _payload(target: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-    for unsupported in ("InputTransformer", "InputPath"):
-        if target.get(unsupported):
-            raise NotImplementedError(f"{unsupported} of an EventBridge target is not emulated")
+    if target.get("InputTransformer"):
+        raise NotImplementedError("InputTransformer of an EventBridge target is not emulated")
+    if target.get("InputPath"):
+        part: dict[str, Any] = extract(target["InputPath"], event)
+        return part
     if target.get("Input"):
         constant: dict[str, Any] = json.loads(target["Input"])
         return constant

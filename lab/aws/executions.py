@@ -5,9 +5,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
 
+from lab.aws.iam.policy import Caller
 from lab.aws.state import AccountState, utc_now
 
 
@@ -28,6 +30,20 @@ def start(state: AccountState, state_machine: str, execution_input: Mapping[str,
     arn = f"arn:aws:states:{state.region}:{state.account_id}:stateMachine:{state_machine}"
     execution = _backend(state).start_execution(arn, name, json.dumps(execution_input))
     return str(execution.exec_arn)
+
+
+def start_as(state: AccountState, role_arn: str, state_machine_arn: str, execution_input: Mapping[str, Any]) -> None:
+    """A service starts it in the name of a role. Real: EventBridge tries again for a day; here a refusal is final."""
+    roles = {arn: name for name, arn, _ in state.permissions.roles()}
+    given = {"stateMachineArn": state_machine_arn}
+
+    def forward() -> None:
+        _backend(state).start_execution(state_machine_arn, None, json.dumps(execution_input))
+
+    try:
+        state.permissions.call(Caller(roles[role_arn], role_arn), "stepfunctions", "StartExecution", given, forward)
+    except ClientError as error:
+        state.events.emit("events", state_machine_arn, f"not started: {error}")
 
 
 def wait(state: AccountState, execution_arn: str, timeout_seconds: float) -> dict[str, Any]:

@@ -77,19 +77,22 @@ class Functions:
         self._state.events.emit("lambda", spec.name, f"asynchronous event given up after {retries + 1} attempts")
         destination = (config.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         if destination:
-            self._tell(destination, spec, event, outcome)
+            self.tell(destination, spec.arn, {"requestPayload": event, "responsePayload": json.loads(outcome.payload)})
 
-    def _tell(self, destination: str, spec: FunctionSpec, event: Any, outcome: Outcome) -> None:
+    def tell(self, destination: str, function_arn: str, what: dict[str, Any]) -> None:
         """The record that Lambda sends to the on-failure destination; here topics only."""
         if destination.split(":")[2] != "sns":
             raise NotImplementedError(f"on-failure destination {destination} is not emulated")
         record = {
-            "requestContext": {"functionArn": spec.arn, "condition": "RetriesExhausted"},
-            "requestPayload": event,
+            "requestContext": {"functionArn": function_arn, "condition": "RetriesExhausted"},
             "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
-            "responsePayload": json.loads(outcome.payload),
+            **what,
         }
-        self.publish(destination, "", record, self._function(spec.arn).role, spec.arn)
+        self.publish(destination, "", record, self.role_of(function_arn), function_arn)
+
+    def role_of(self, function_arn: str) -> str:
+        """The ARN of the function's role."""
+        return str(self._function(function_arn).role)
 
     def _invoke_config(self, spec: FunctionSpec) -> dict[str, Any]:
         configs = self._function(spec.arn).event_invoke_config

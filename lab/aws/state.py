@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,6 +81,8 @@ class CallGate(Protocol):
         parameters: Mapping[str, Any],
         forward: Callable[[], Any],
     ) -> Any: ...
+
+    def roles(self) -> Iterator[tuple[str, str, list[dict[str, Any]]]]: ...
 
     def denied_to_publish(self, principal: str, source_arn: str, topic_arn: str) -> str | None: ...
 

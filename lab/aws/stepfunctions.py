@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.stepfunctions.exceptions import InvalidName
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
@@ -33,6 +33,7 @@ from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_variable import ComparisonVariable
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import ItemReader
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
@@ -94,6 +95,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_size_limit(patches)
     _install_uncatchable_errors(patches)
     _install_paths(patches)
+    _install_item_reader(patches)
     _install_retry_waits(patches, state)
     _install_timeline(patches, state)
 
@@ -361,8 +363,25 @@ def _install_paths(patches: Patches) -> None:
     patches.replace(ComparisonVariable, "_eval_body", lambda _original: compare)
 
 
-def _runtime_error(env: Any, cause: str) -> FailureEventException:
-    error = StatesErrorName(typ=StatesErrorNameType.StatesRuntime)
+def _install_item_reader(patches: Patches) -> None:
+    """Real: a list that cannot be read is States.ItemReaderFailed. moto: States.Runtime, which nothing catches."""
+
+    def make(original: Any) -> Any:
+        def evaluate(reader: Any, env: Any) -> None:
+            try:
+                original(reader, env)
+            except (BotoCoreError, ClientError) as error:
+                raise _runtime_error(env, str(error), StatesErrorNameType.StatesItemReaderFailed) from error
+
+        return evaluate
+
+    patches.replace(ItemReader, "_eval_body", make)
+
+
+def _runtime_error(
+    env: Any, cause: str, kind: StatesErrorNameType = StatesErrorNameType.StatesRuntime
+) -> FailureEventException:
+    error = StatesErrorName(typ=kind)
     details = EventDetails(taskFailedEventDetails=TaskFailedEventDetails(error=error.error_name, cause=cause))
     event = FailureEvent(env=env, error_name=error, event_type=HistoryEventType.TaskFailed, event_details=details)
     return FailureEventException(failure_event=event)
@@ -400,8 +419,10 @@ def _install_timeline(patches: Patches, state: AccountState) -> None:
             text = describe(kind, event_details or {})
             if text:
                 state.events.emit("stepfunctions", getattr(manager, "hangdump_subject", ""), text)
-            if event_id == MOST_EVENTS and not kind.startswith("Execution"):
-                raise _runtime_error(manager.hangdump_env, _TOO_MANY_EVENTS)
+            # Each child of a map has a history of its own; here all share one, which is not bounded.
+            env = getattr(manager, "hangdump_env", None)
+            if event_id == MOST_EVENTS and env is not None and not kind.startswith("Execution"):
+                raise _runtime_error(env, _TOO_MANY_EVENTS)
             return event_id
 
         return add_event

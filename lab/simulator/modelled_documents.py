@@ -6,6 +6,7 @@ tests/ssm_documents and tests/workflow run the real documents; here only the ord
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,9 +24,9 @@ ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": 
 class ModelledHost(BareHost):
     """A host whose documents answer."""
 
-    def _answer(self, environment: Mapping[str, str]) -> Completed:
-        """By the document's parameters, as the agent hands them over."""
-        document = document_of(environment)
+    def _answer(self, script: str, environment: Mapping[str, str]) -> Completed:
+        """With the document's parameters, as the agent hands them over."""
+        document = document_of(script)
         name = f"{document} {environment['SSM_action']}" if document == "upload_vmcore" else document
         self.documents_run.append(name)
         if name in self.before:
@@ -37,22 +38,15 @@ class ModelledHost(BareHost):
         return _ANSWERS[name](self, environment)
 
 
-# The first of these parameters that a script has says which document it is.
-_OWN_PARAMETER = {
-    "action": "upload_vmcore",
-    "timeoutSeconds": "analyze_vmcore",
-    "crashkernel": "configure_kdump",
-    "fileSystem": "prepare_dump_volume",
-    "finalAction": "check_kdump",
-    "dumpLevel": "measure_dump",
-    "volumeId": "mount_dump_copy",
-}
+# "# Assembled from ssm_documents/check_kdump/document.yaml; edit the files there."
+_SOURCE = re.compile(r"^# Assembled from ssm_documents/(\w+)/", re.MULTILINE)
 
 
-def document_of(environment: Mapping[str, str]) -> str:
+def document_of(script: str) -> str:
     """Which document a script is."""
-    own = (document for name, document in _OWN_PARAMETER.items() if f"SSM_{name}" in environment)
-    return next(own, "probe_instance")
+    match = _SOURCE.search(script)
+    assert match, script[:200]
+    return match[1]
 
 
 def _probe_instance(host: BareHost, _: Mapping[str, str]) -> Completed:
@@ -81,6 +75,16 @@ def _check_kdump(host: BareHost, _: Mapping[str, str]) -> Completed:
     return _success(
         ready=host.is_ready, findings=findings, kernel=_KERNEL, configId=_CONFIG, crashKernelLoaded=host.is_ready
     )
+
+
+def _unconfigure_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:
+    if host.dumps():
+        return _failure("DumpOnInstance", f"{host.dumps()[0].path} is a dump that nobody has collected.")
+    status = "unconfigured" if host.is_configured else "unchanged"
+    freed = 192 * 2**20 if host.is_reserved else 0
+    host.is_configured = host.is_reserved = False
+    is_empty = environment["SSM_volumeId"] in host.plugged
+    return _success(status=status, kernel=_KERNEL, bytesGivenBack=freed, volumeEmpty=is_empty, left=[], files=[])
 
 
 def _mount_dump_copy(host: BareHost, environment: Mapping[str, str]) -> Completed:
@@ -154,6 +158,7 @@ _ANSWERS = {
     "prepare_dump_volume": _prepare_dump_volume,
     "configure_kdump": _configure_kdump,
     "check_kdump": _check_kdump,
+    "unconfigure_kdump": _unconfigure_kdump,
     "mount_dump_copy": _mount_dump_copy,
     "upload_vmcore find": _find,
     "upload_vmcore upload": _upload,

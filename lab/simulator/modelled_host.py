@@ -193,7 +193,7 @@ class BareHost:
         # What the host does from here on is no call of ours.
         scheduler.current_context().clear()
         scheduler.sleep(1.0)
-        return self._answer(environment)
+        return self._answer(script, environment)
 
-    def _answer(self, environment: Mapping[str, str]) -> Completed:
+    def _answer(self, script: str, environment: Mapping[str, str]) -> Completed:
         raise NotImplementedError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.synth import TEMPLATE
-from lab.aws import executions
+from lab.aws import executions, schedules
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
 from lab.aws.iam.account_facts import DEFAULT, Variant
 from lab.aws.launches import Launch
@@ -25,6 +25,8 @@ from lab.simulator.modelled_host import Dump, Snapshots
 from lab.simulator.one_thread_account import UPLOAD_ENDPOINT, OneThreadAccount, import_handlers
 from lab.simulator.scheduler import scheduler
 from lab.simulator.virtual_time import virtual_time
+from lambdas.fleet.row import FleetRow
+from lambdas.fleet.table import scan_rows
 from lambdas.incident.object_keys import VMCORES
 from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
 
@@ -34,6 +36,8 @@ SETTINGS: dict[str, Any] = {
     "dumpTimeoutSeconds": 900,
     "probeTimeoutSeconds": 20,
     "uploadEndpointUrl": UPLOAD_ENDPOINT,
+    # Who is provisioned, most scenarios say: `let_enrol` is for the others.
+    "fleetLimit": 0,
 }
 ENROLLED = {ENROLLED_TAG: "true"}
 LONGEST_RUN = 14 * 86400.0
@@ -136,6 +140,26 @@ class World(Deployment):
             "alarmData": alarm_data(alarm, snapshot(alarm)),
         }
         scheduler.spawn(deliver)
+
+    def let_enrol(self, limit: int = 100) -> None:
+        """From now on EnrolFleet takes in instances by itself, as it does with the default settings."""
+        os.environ["FLEET_LIMIT"] = str(limit)
+        for rule in self._bell_rules():
+            rule.state = "ENABLED"
+
+    def ring(self) -> None:
+        """The hour has passed."""
+        for rule in self._bell_rules():
+            if rule.scheduled_expression:
+                rule.send_to_targets(schedules.scheduled_event(self.account.state, rule))
+
+    def _bell_rules(self) -> list[Any]:
+        rules = self.account.state.backend("events").describe_event_bus("default").rules.values()
+        return [each for each in rules if any(t["Arn"].endswith(":stateMachine:EnrolFleet") for t in each.targets)]
+
+    def fleet(self) -> dict[str, FleetRow]:
+        """The rows of the fleet table, by instance."""
+        return scan_rows(os.environ["FLEET_TABLE_NAME"])
 
     def leave_things(self) -> None:
         """A dump volume that is attached to nothing, and an upload that nobody goes on with."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from lambdas.fleet.table import read_instance_row, remember_overrides
 from lambdas.instance.alarms import METRICS, read_rival_alarms
 from lambdas.instance.facts import (
     Instance,
@@ -19,6 +20,7 @@ from lambdas.provision.choose_volume import (
     choose_volume,
     read_dump_volumes,
 )
+from lambdas.provision.overrides import overrides_of, with_overrides
 from lambdas.provision.provision_input import (
     IN_GUEST_TRIGGERS,
     X86_SYSCTLS,
@@ -30,7 +32,7 @@ from lambdas.provision.provision_input import (
 from lambdas.provision.reboot import why_not_reboot
 from lambdas.provision.volume_size import plan_size_gib
 from lambdas.runtime.document_settings import DocumentSettings
-from lambdas.runtime.environment import Provisioning, RecordKeeping
+from lambdas.runtime.environment import Configuration, FleetTable, Provisioning, RecordKeeping
 from lambdas.runtime.errors import (
     InvalidInput,
 )
@@ -53,6 +55,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     given = read_input(ProvisionInput, event["input"])
     instance = find_instance(given.instance_id)
     instance_type = inspect(instance)
+    fleet_table = FleetTable.read().fleet_table_name
+    row = read_instance_row(fleet_table, instance.instance_id)
+    remembered = row.overrides if row else {}
+    overrides = overrides_of(given, remembered)
+    given = with_overrides(given, overrides)
     own = settings.document_settings
     if not instance_type.takes_interrupt:
         own = without_x86_sysctls(own)
@@ -81,6 +88,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     reboot = is_reboot_allowed and not why_not
     parameters = document_parameters(for_documents, reboot=reboot, takes_interrupt=instance_type.takes_interrupt)
     require_survival(instance, final_action=parameters.configure["finalAction"][0])
+    if overrides != remembered:
+        # Only of a plan that is possible: EnrolFleet uses them again and again.
+        remember_overrides(fleet_table, instance.instance_id, overrides)
     logger.info("Plan for %s: %s", instance.instance_id, choice)
     return {
         "instanceId": instance.instance_id,
@@ -94,13 +104,16 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "reboot": reboot,
         "whyNotReboot": why_not,
         "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure, settings.document_settings),
-        "conflictingAlarms": _conflicting_alarms(instance.instance_id),
+        "conflictingAlarms": _conflicting_alarms(given),
+        "configurationId": Configuration.read().configuration_id,
     }
 
 
-def _conflicting_alarms(instance_id: str) -> list[str]:
+def _conflicting_alarms(given: ProvisionInput) -> list[str]:
     """The owner's alarms whose action would destroy a hang's evidence, as "name: reboot"."""
-    return sorted({str(rival) for metric in METRICS for rival in read_rival_alarms(instance_id, metric)})
+    if given.conflicting_alarms is not None:
+        return given.conflicting_alarms
+    return sorted({str(rival) for metric in METRICS for rival in read_rival_alarms(given.instance_id, metric)})
 
 
 def _diagnostic_interrupt(

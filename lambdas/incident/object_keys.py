@@ -9,6 +9,8 @@ MANIFESTS = "manifests/"
 DIGESTS = "digests/"
 SWEEPS = "sweeps/"
 REPORTS = "reports/"
+# The work of each round of EnrolFleet, which its map reads.
+FLEET = "fleet/"
 
 
 def incident_id(at: datetime, instance_id: str) -> str:
@@ -25,6 +27,9 @@ def key_prefix(*, account_id: str, region: str, instance_id: str, incident: str)
 ANALYSIS = "analysis.json"
 # The page of all incidents.
 INDEX_KEY = f"{REPORTS}index.html"
+# The page of all enrolled instances, and its data.
+FLEET_PAGE_KEY = f"{REPORTS}fleet.html"
+FLEET_JSON_KEY = f"{REPORTS}fleet.json"
 
 
 def keys(prefix: str) -> dict[str, str]:

@@ -146,7 +146,9 @@ class Incident(BaseModel):
     crash_class: str | None = None
     sentence: str | None = None
     signature: str | None = None
+    kernel: str | None = None
     concluded_by: str | None = None
+    concluded_at: str | None = None
     # The objects that were written, name -> key.
     keys: dict[str, str] = Field(default_factory=dict)
     notified_at: str | None = None

@@ -1,6 +1,8 @@
 """Reads alarms that reboot, recover, stop or terminate an instance, and whether an alarm is muted. Judges nothing."""
 
 import re
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,10 @@ _ACTION = re.compile(
     r"(?P<verb>reboot|recover|stop|terminate)(?:/1\.0)?",
     re.IGNORECASE,
 )
+
+
+# DescribeAlarms has 9 requests a second in an account, and the gate reads with it whether an alarm is muted.
+_SECONDS_BETWEEN_PAGES = 0.25
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,26 @@ def read_rival_alarms(instance_id: str, metric: str) -> tuple[RivalAlarm, ...]:
     )
     rivals = (_rival(alarm, instance_id) for alarm in answer["MetricAlarms"])
     return tuple(rival for rival in rivals if rival is not None)
+
+
+def list_rival_alarms() -> dict[str, list[str]]:
+    """The rival alarms of all instances, as "name: reboot", by instance: for whoever asks for many at once.
+
+    Raises ClientError.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    pages = clients.cloudwatch().get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"])
+    for number, page in enumerate(pages):
+        if number:
+            time.sleep(_SECONDS_BETWEEN_PAGES)
+        for alarm in page["MetricAlarms"]:
+            if alarm.get("Namespace") != "AWS/EC2" or alarm.get("MetricName") not in METRICS:
+                continue
+            for dimension in alarm.get("Dimensions", []):
+                rival = _rival(alarm, dimension["Value"])
+                if rival is not None:
+                    found[dimension["Value"]].add(str(rival))
+    return {instance_id: sorted(names) for instance_id, names in found.items()}
 
 
 def read_mute(instance_id: str, alarm_name: str) -> str:

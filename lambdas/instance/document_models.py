@@ -100,6 +100,30 @@ class KdumpCheck(FromInstance):
     expected_dump_bytes: Bytes = 0
 
 
+class LeftInPlace(FromInstance):
+    """What somebody changed after configure_kdump, so that unconfigure_kdump left it."""
+
+    file: Line = ""
+    key: Line = ""
+    found: Line = ""
+    ours: Line = ""
+
+
+class Unconfigured(FromInstance):
+    """The result of unconfigure_kdump."""
+
+    status: Literal["unconfigured", "unchanged"]
+    kernel: Line = ""
+    # off · owner: kdump was there before Hangdump, and runs as its owner configured it
+    kdump: Literal["off", "owner"] = "off"
+    changes: Annotated[list[Line], Field(max_length=100)] = Field(default_factory=list)
+    left: Annotated[list[LeftInPlace], Field(max_length=64)] = Field(default_factory=list)
+    bytes_given_back: Bytes = 0
+    # Whether the host has seen that nothing is on the dump volume; if not, what is on it.
+    volume_empty: bool
+    files: Annotated[list[Line], Field(max_length=64)] = Field(default_factory=list)
+
+
 class MountedCopy(FromInstance):
     """The result of mount_dump_copy."""
 
@@ -171,6 +195,7 @@ MODELS: dict[str, type[FromInstance]] = {
     "prepare_dump_volume": Prepared,
     "configure_kdump": Configured,
     "check_kdump": KdumpCheck,
+    "unconfigure_kdump": Unconfigured,
     "mount_dump_copy": MountedCopy,
     "upload_vmcore find": Found,
     "upload_vmcore upload": Transferred,

@@ -63,17 +63,18 @@ def inspect(instance: Instance) -> InstanceType:
             f"{name} with {described.memory_mib} MiB of memory; a crash kernel needs an instance of 1 GiB or more.",
             "Change it to a larger type.",
         )
-    _require_systems_manager(instance)
+    require_systems_manager(instance, then="run ProvisionDumpVolume again")
     return described
 
 
-def _require_systems_manager(instance: Instance) -> None:
+def require_systems_manager(instance: Instance, *, then: str) -> None:
+    """Raises InstanceNotManaged, UnsupportedPlatform; `then` is what to do when it is reached again."""
     ping = read_ping(instance.instance_id)
     if ping is None:
         raise InstanceNotManaged(
             f"{instance.instance_id} is not registered with Systems Manager.",
             "Install and start the SSM agent, give the instance the policy AmazonSSMManagedInstanceCore (or turn on"
-            " Default Host Management), and let it reach the ssm and ssmmessages endpoints.",
+            f" Default Host Management), and let it reach the ssm and ssmmessages endpoints; then {then}.",
         )
     if ping.platform_type == "Windows":
         raise UnsupportedPlatform(
@@ -83,7 +84,7 @@ def _require_systems_manager(instance: Instance) -> None:
         raise InstanceNotManaged(
             f"Systems Manager does not reach {instance.instance_id}: {ping.status}, last ping "
             f"{ping.last_ping_at.isoformat()}.",
-            "Check that the instance is healthy, restart its SSM agent, then run ProvisionDumpVolume again.",
+            f"Check that the instance is healthy, restart its SSM agent, then {then}.",
         )
 
 

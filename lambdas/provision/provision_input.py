@@ -29,6 +29,10 @@ class ProvisionInput(DocumentSettings, ExecutionInput):
     size_gib: Annotated[int, Field(ge=1, le=_LARGEST_VOLUME_GIB)] | None = None
     dump_volume_sizing: DumpVolumeSizing | None = None
     dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = None
+    # Forget what was remembered of this instance: overrides.py.
+    use_stack_settings: bool = False
+    # From whoever listed the alarms of many instances at once; None: they are looked up.
+    conflicting_alarms: Annotated[list[str], Field(max_length=100)] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Renders the report, one self-contained HTML page per incident, and the index of all incidents. Does no I/O.
+"""Renders the report, one self-contained HTML page per incident, and those of all incidents and of the fleet. No I/O.
 
 The pages have no script and no external asset; a Content-Security-Policy enforces that. Every value passes through
 `visible` and autoescape, whatever the template does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lambdas.fleet.row import FleetRow
 from lambdas.incident.index_fields import IndexedIncident, SimilarIncident
+from lambdas.report.fleet_page import compose_fleet
 from lambdas.report.index_page import compose_index
 from lambdas.report.page import Exhibits, compose
 from lambdas.runtime import moment
@@ -39,6 +41,12 @@ def render_index(incidents: Sequence[IndexedIncident], *, bucket: str, region: s
     """Renders reports/index.html; `is_cut`: there are older incidents."""
     index = compose_index(incidents, bucket=bucket, region=region, is_cut=is_cut)
     return _environment().get_template("index.html").render(index=index, rendered=moment.iso(moment.now()))
+
+
+def render_fleet(rows: Iterable[FleetRow]) -> str:
+    """Renders reports/fleet.html."""
+    fleet = compose_fleet(rows)
+    return _environment().get_template("fleet.html").render(fleet=fleet, rendered=moment.iso(moment.now()))
 
 
 @cache

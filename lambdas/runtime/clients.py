@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -103,6 +104,12 @@ def dynamodb() -> "DynamoDBClient":
 def sns() -> "SNSClient":
     """Notifications."""
     return boto3.client("sns", config=_DEFAULT)
+
+
+@cache
+def events() -> "EventBridgeClient":
+    """The default bus."""
+    return boto3.client("events", config=_DEFAULT)
 
 
 @cache

@@ -47,6 +47,25 @@ class RecordKeeping(Environment):
     table_name: str
 
 
+class FleetTable(Environment):
+    """The table of enrolled instances."""
+
+    fleet_table_name: str
+
+
+class Configuration(Environment):
+    """The id of the settings that reach an instance."""
+
+    configuration_id: str
+
+
+class Enrolment(Environment):
+    """How many instances EnrolFleet takes in, and what it starts for each."""
+
+    fleet_limit: Annotated[int, Field(ge=0)]
+    provision_dump_volume_arn: str
+
+
 class Notifications(Environment):
     """The topic for notifications."""
 
@@ -114,6 +133,12 @@ class FleetChecks(Environment):
 
     check_document: str
     upload_document: str
+    mount_point: str
+
+
+class Retirement(Environment):
+    """Where dump volumes are mounted, unless an instance's own configuration says otherwise."""
+
     mount_point: str
 
 

@@ -435,10 +435,43 @@ class AwsUnavailable(HangdumpError):
     next_step = "Find out who uses up the account's request rates, or wait until the service is well; then start again."
 
 
+class DumpOnInstance(HangdumpError):
+    """A dump that nobody has collected lies on the instance, or one is being written: it is not retired."""
+
+    next_step = "Start CollectVmcore for the instance, or remove the dump if nobody needs it; then retire it again."
+
+
+class IncidentUnfinished(HangdumpError):
+    """An incident of the instance has not ended, so its dump may be on its way: it is not retired."""
+
+    next_step = "Wait for the execution that the message names, or start CollectVmcore; then retire the instance again."
+
+
+class DetachmentLate(HangdumpError):
+    """The dump volume of a retired instance was not detached in time."""
+
+    next_step = "Check the volume's state in EC2, then retire the instance again: what is undone stays undone."
+
+
 class ProvisioningInProgress(HangdumpError):
-    """Another execution is provisioning the same instance."""
+    """Another execution is provisioning or retiring the same instance."""
 
     next_step = "Wait for the execution that the message names."
+
+
+class ProvisioningUnfinished(HangdumpError):
+    """ProvisionDumpVolume ended without a result in the fleet table: stopped, out of time, or never started."""
+
+    next_step = "See its execution in Step Functions. EnrolFleet tries again by itself."
+
+
+class EnrolmentHalted(HangdumpError):
+    """Many instances of one round of EnrolFleet failed with the same error, so it began no further round."""
+
+    next_step = (
+        "Remove the cause that the message names. EnrolFleet goes on by itself within the hour, again with few"
+        " instances at first."
+    )
 
 
 # The only errors that a document may print; read_document_result knows no others.
@@ -466,5 +499,6 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         SymbolsMismatched,
         InsufficientDiskSpace,
         AnalysisFailed,
+        DumpOnInstance,
     )
 }

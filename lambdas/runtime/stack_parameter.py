@@ -33,7 +33,10 @@ class Output(StrEnum):
     VMCORE_BUCKET = "VmcoreBucketName"
     INCIDENT_TOPIC = "IncidentTopicArn"
     OWN_ALARM_TOPIC = "OwnAlarmTopicArn"
+    CHAT_TOPIC = "ChatTopicArn"
     INCIDENT_TABLE = "IncidentTableName"
+    FLEET_TABLE = "FleetTableName"
+    ENROL_FLEET = "EnrolFleetArn"
     PROVISION_DUMP_VOLUME = "ProvisionDumpVolumeArn"
     COLLECT_VMCORE = "CollectVmcoreArn"
     RESCUE_VMCORE = "RescueVmcoreArn"
@@ -49,6 +52,7 @@ class Output(StrEnum):
 FOR_THE_COMMAND_LINE = (
     Output.VMCORE_BUCKET,
     Output.INCIDENT_TABLE,
+    Output.FLEET_TABLE,
     Output.PROVISION_DUMP_VOLUME,
     Output.COLLECT_VMCORE,
     Output.RETIRE_INSTANCE,

@@ -45,10 +45,10 @@ check_compression() {
 check_what_the_owner_forbids() {
   local masked files
   masked="$(masked_units)"
-  [[ -z "$masked" ]] || fail ConfigurationFailed "$masked is masked, so nothing can start it. Run: systemctl unmask $masked; then run again."
+  [[ -z "$masked" ]] || fail "$masked is masked, so nothing can start it. Run: systemctl unmask $masked; then run again."
   if is_kexec_load_disabled && ! is_crash_kernel_loaded; then
     files="$(kexec_disabling_files)"
-    fail ConfigurationFailed "kernel.kexec_load_disabled is 1, set by ${files:-no file of sysctl.d}, so the kernel loads no crash kernel. Remove what sets it, reboot, and run again."
+    fail "kernel.kexec_load_disabled is 1, set by ${files:-no file of sysctl.d}, so the kernel loads no crash kernel. Remove what sets it, reboot, and run again."
   fi
 }
 

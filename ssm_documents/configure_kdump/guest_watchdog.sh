@@ -25,7 +25,7 @@ EOF
 }
 
 is_watchdog_fed() {
-  is_service_enabled hangdump-watchdog.service && [[ "$(cat "$HOST_ROOT"/sys/class/watchdog/watchdog0/state 2>/dev/null)" == active ]]
+  is_service_enabled hangdump-watchdog.service && [[ "$(text_of /sys/class/watchdog/watchdog0/state)" == active ]]
 }
 
 # systemd feeds the watchdog from the moment that it has read its configuration again. A run may have ended before that.
@@ -37,10 +37,9 @@ feed_guest_watchdog() {
 }
 
 remove_guest_watchdog() {
-  rm -f "$HOST_ROOT$WATCHDOG_CONF"
-  detached systemctl daemon-reexec
   detached systemctl disable hangdump-watchdog.service
-  rm -f "$HOST_ROOT$WATCHDOG_UNIT"
+  rm -f "$HOST_ROOT$WATCHDOG_CONF" "$HOST_ROOT$WATCHDOG_UNIT"
+  detached systemctl daemon-reexec
   modprobe -r softdog || true
   note_change "hangdump-watchdog.service removed"
 }

@@ -4,7 +4,7 @@
 load_crash_kernel() {
   if is_crash_kernel_loaded; then return 0; fi
   family load_crash_kernel || true
-  is_crash_kernel_loaded || fail ConfigurationFailed "$(reserved_bytes) bytes are reserved, but $(family kdump_service) did not load the crash kernel. See: journalctl -u $(family kdump_service)"
+  is_crash_kernel_loaded || fail "$(reserved_bytes) bytes are reserved, but $(family kdump_service) did not load the crash kernel. See: journalctl -u $(family kdump_service)"
   note_change "crash kernel loaded"
 }
 
@@ -15,7 +15,7 @@ report() {
 
 # What can be refused is asked before the first change: the family refuses an owner's dump target before it writes.
 configure() {
-  family install_kdump
+  record_packages family install_kdump
   check_compression
   choose_reservation
   wanted_sysctls >"$WORK_DIR/sysctls"

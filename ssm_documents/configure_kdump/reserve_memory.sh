@@ -51,12 +51,12 @@ reserve_memory() {
 refuse_vain_reboot() {
   local booted observed="The kernel booted with crashkernel=$CRASHKERNEL but reserved $(($(reserved_bytes) >> 20)) MiB"
   if [[ "$(booted_crashkernels | crashkernel_values)" == "$(crashkernel_arguments "$CRASHKERNEL" | crashkernel_values)" ]]; then
-    fail ConfigurationFailed "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
+    fail "$observed: it found no free range of that size. Give a smaller crashkernel, and look for 'crashkernel' in dmesg."
   fi
   if [[ -f "$HOST_ROOT$REBOOT_MARKER" ]] && grep -qxF "$CRASHKERNEL" "$HOST_ROOT$REBOOT_MARKER" && ! grep -qx "$(boot_id)" "$HOST_ROOT$REBOOT_MARKER"; then
     rm -f "$HOST_ROOT$REBOOT_MARKER"
     booted="$(booted_crashkernels)"
-    fail ConfigurationFailed "The reboot did not bring crashkernel=$CRASHKERNEL: the kernel was booted with ${booted:-no crashkernel=}. The boot loader reads another configuration than the one that was written; set it there, reboot, and run again."
+    fail "The reboot did not bring crashkernel=$CRASHKERNEL: the kernel was booted with ${booted:-no crashkernel=}. The boot loader reads another configuration than the one that was written; set it there, reboot, and run again."
   fi
 }
 

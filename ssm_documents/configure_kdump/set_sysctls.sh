@@ -71,16 +71,17 @@ foreign_sysctls() {
 
 # Of the lines of wanted_sysctls in $WORK_DIR/sysctls.
 set_sysctls() {
-  local key value
+  local key value observed
   {
     foreign_sysctls
     echo "$SYSCTL_HEADER"
     while read -r key value; do echo "kernel.$key = $value"; done <"$WORK_DIR/sysctls"
   } >"$WORK_DIR/sysctl.conf"
-  keep_backup "$SYSCTL_FILE"
   write_if_changed "$SYSCTL_FILE" <"$WORK_DIR/sysctl.conf"
   while read -r key value; do
-    if [[ "$(cat "$HOST_ROOT/proc/sys/kernel/$key")" != "$value" ]]; then
+    observed="$(text_of "/proc/sys/kernel/$key")"
+    if [[ "$observed" != "$value" ]]; then
+      record sysctl "kernel.$key" "=$observed" "=$value"
       echo "$value" >"$HOST_ROOT/proc/sys/kernel/$key"
       note_change "kernel.$key = $value"
     fi

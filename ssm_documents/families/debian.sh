@@ -44,9 +44,6 @@ debian_suggested_crashkernel() {
 # 24.10). Above: the sizes that hold in LISA's fleet of test machines.
 debian_crashkernel_table() { echo "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"; }
 
-debian_configured_crashkernels() { grub_configured_crashkernels; }
-debian_configure_reservation() { grub_configure_reservation "$1"; }
-
 # The directory of dumps at mount point $1. apport, which linux-crashdump brings, removes each /var/crash/<12 digits> after a
 # week, and so a dump that nobody has collected; one directory deeper it removes none.
 debian_core_directory() { if grep -qsF "$1" "$HOST_ROOT"/etc/cron.daily/*; then echo "$1/hangdump"; else echo "$1"; fi; }
@@ -61,7 +58,7 @@ debian_remote_target() {
 debian_configure_dump() {
   local remote arguments
   remote="$(debian_remote_target)"
-  [[ -z "$remote" ]] || fail ConfigurationFailed "$DEBIAN_CONFIGURATION sends dumps to $remote. Remove that setting and run again."
+  [[ -z "$remote" ]] || fail "$DEBIAN_CONFIGURATION sends dumps to $remote. Remove that setting and run again."
   set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$(debian_core_directory "$1")\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
   # It gives the dump another name and another format, which no reader of dumps opens.
   if [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then set_assignments "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION '""'; fi

@@ -15,7 +15,6 @@ debian_apt_get() {
     if grep -qi 'dpkg was interrupted' "$WORK_DIR/apt"; then
       DEBIAN_FRONTEND=noninteractive detached dpkg --configure -a || return 1
     elif ! grep -Eqi 'could not get lock|unable to (lock|acquire)' "$WORK_DIR/apt"; then
-      cat "$WORK_DIR/apt" >&2
       return 1
     fi
     sleep 5
@@ -36,6 +35,21 @@ debian_install_tool() {
     mkfs.ext4) debian_install e2fsprogs ;;
     *) debian_install fdisk ;;
   esac
+}
+
+# The names of all packages that are installed.
+debian_packages() { dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' | sed -n 's/^ii *//p'; }
+
+# dpkg removes nothing that another package needs; apt-get would remove that package too. It waits for no lock.
+debian_remove_packages() {
+  local attempt
+  for ((attempt = 0; attempt < 60; attempt++)); do
+    if DEBIAN_FRONTEND=noninteractive detached dpkg --purge "$@" >"$WORK_DIR/dpkg" 2>&1; then return 0; fi
+    if ! grep -qi 'lock' "$WORK_DIR/dpkg"; then break; fi
+    sleep 5
+  done
+  cat "$WORK_DIR/dpkg"
+  return 1
 }
 
 # kdump-tools makes the initrd by mkinitramfs, and none without it: with dracut, as of Ubuntu 25.10, it need not be there.

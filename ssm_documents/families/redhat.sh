@@ -44,14 +44,6 @@ redhat_configured_crashkernels() {
 
 redhat_configure_reservation() {
   if grubby_is_used; then grubby_configure_reservation "$1"; else grub2_configure_reservation "$1"; fi
-  redhat_relabel /etc/default/grub
-}
-
-# A file that was replaced has the label of its directory; kdump.conf and others have their own.
-redhat_relabel() {
-  if [[ -e "$HOST_ROOT/sys/fs/selinux/enforce" && -e "$HOST_ROOT$1" ]] && command -v restorecon >/dev/null; then
-    restorecon "$HOST_ROOT$1" || log "note: restorecon $1 failed"
-  fi
 }
 
 # $1: mount point, $2: core collector, $3: final action. path is relative to the target: "/" is the mount point itself, which
@@ -62,8 +54,8 @@ redhat_relabel() {
 redhat_configure_dump() {
   local target options=()
   target="$(kdump_conf_wanted_target "$1")"
-  [[ -n "$target" ]] || fail ConfigurationFailed "/etc/fstab has no line for $1, which kdump takes its dump target from. Run prepare_dump_volume first."
-  is_mounted "$1" || fail ConfigurationFailed "Nothing is mounted at $1, and kdump refuses a dump target that is not mounted. Run prepare_dump_volume, then this again."
+  [[ -n "$target" ]] || fail "/etc/fstab has no line for $1, which kdump takes its dump target from. Run prepare_dump_volume first."
+  is_mounted "$1" || fail "Nothing is mounted at $1, and kdump refuses a dump target that is not mounted. Run prepare_dump_volume, then this again."
   options+=(path "path /" core_collector "core_collector $2")
   if redhat_knows_option failure_action; then
     options+=("failure_action|default" "failure_action reboot")
@@ -78,9 +70,7 @@ redhat_configure_dump() {
   # Otherwise an update of the package or of the kernel puts its own crashkernel= in place of ours.
   if redhat_knows_option auto_reset_crashkernel; then options+=(auto_reset_crashkernel "auto_reset_crashkernel no"); fi
   edit_kdump_conf "$target" "${options[@]}"
-  redhat_relabel "$KDUMP_CONF"
   set_crash_arguments "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND "$(assignment "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND)"
-  redhat_relabel "$REDHAT_SYSCONFIG"
   # At boot nothing waits for a mount with nofail, and kdump refuses a target that is not mounted: when a new kernel needs a new
   # initramfs the host would be left without its crash kernel.
   order_after_mount "$REDHAT_DROP_IN" "$1"
@@ -109,7 +99,7 @@ redhat_prepare_crash_kernel() {
   if ! redhat_is_initramfs_stale || ! redhat_knows_command rebuild; then return 0; fi
   log "making the crash initramfs"
   detached kdumpctl rebuild >"$WORK_DIR/kdumpctl" 2>&1 ||
-    fail ConfigurationFailed "kdumpctl rebuild failed, so the crash kernel could not be loaded after the reboot either: $(tail -n 3 "$WORK_DIR/kdumpctl")"
+    fail "kdumpctl rebuild failed, so the crash kernel could not be loaded after the reboot either: $(tail -n 3 "$WORK_DIR/kdumpctl")"
 }
 
 # start waits for a start that is under way already; restart is for a unit that is active without its crash kernel.

@@ -10,10 +10,7 @@ redhat_dnf() {
   tool="$(redhat_package_manager)"
   for ((attempt = 0; attempt < 60; attempt++)); do
     if detached "$tool" -y -q --setopt=exit_on_lock=1 "$@" >"$WORK_DIR/dnf" 2>&1; then return 0; fi
-    if ! grep -Eqi 'already locked by|holding the [a-z]+ lock|transaction lock|[.]rpm[.]lock' "$WORK_DIR/dnf"; then
-      cat "$WORK_DIR/dnf" >&2
-      return 1
-    fi
+    grep -Eqi 'already locked by|holding the [a-z]+ lock|transaction lock|[.]rpm[.]lock' "$WORK_DIR/dnf" || return 1
     sleep 5
   done
   fail PackageUnavailable "Another process kept ${tool##*/}'s lock for five minutes: $(tail -n 2 "$WORK_DIR/dnf"). Let it end, and run again."
@@ -34,6 +31,12 @@ redhat_install_tool() {
     *) if command -v sfdisk >/dev/null; then redhat_install gdisk; else redhat_install util-linux; fi ;;
   esac
 }
+
+# The names of all packages that are installed.
+redhat_packages() { rpm -qa --qf '%{NAME}\n'; }
+
+# rpm removes nothing that another package needs; dnf would remove that package too.
+redhat_remove_packages() { detached rpm -e "$@"; }
 
 redhat_has_kdump() { command -v kdumpctl >/dev/null && command -v makedumpfile >/dev/null; }
 

@@ -18,6 +18,12 @@ suse_config_files() { echo /etc/sysconfig/kdump; }
 # The crash kernel's initrd lands in /var/lib/kdump, before kdump 2 in /boot.
 suse_space_needed() { printf '%s\n' "64 /boot" "96 /var/lib/kdump"; }
 
+# The names of all packages that are installed.
+suse_packages() { rpm -qa --qf '%{NAME}\n'; }
+
+# rpm removes nothing that another package needs; zypper would remove that package too.
+suse_remove_packages() { detached rpm -e "$@"; }
+
 suse_is_installed() { rpm -q --quiet "$1" 2>/dev/null; }
 
 # zypper waits for its lock; 102, 103, 106 and 107 say "done, but" (reboot, restart, a repository left out, a script failed),
@@ -33,8 +39,7 @@ suse_install() {
       detached zypper --non-interactive refresh || true
     fi
   done
-  cat "$WORK_DIR/zypper" >&2
-  fail PackageUnavailable "zypper could not install $1: $(tail -n 4 "$WORK_DIR/zypper"). Register the instance or give it a repository that has it, and run again."
+  package_unavailable "$1" "$WORK_DIR/zypper"
 }
 
 suse_install_tool() {
@@ -81,9 +86,6 @@ suse_estimated_mib() {
 
 # SUSE has no table but kdumptool: up to 2 GiB its own default (192M), above what holds in LISA's fleet of test machines.
 suse_crashkernel_table() { echo "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"; }
-
-suse_configured_crashkernels() { pbl_configured_crashkernels; }
-suse_configure_reservation() { pbl_configure_reservation "$1"; }
 
 # kdump-commandline.service (kdump 2) sets the boot loader to KDUMP_CRASHKERNEL at every boot; "auto" may undo our size.
 suse_pin_crashkernel() {

@@ -9,10 +9,10 @@ suse_refuse_foreign_target() {
   local directory transfer
   directory="$(suse_setting KDUMP_SAVEDIR)" transfer="$(suse_setting KDUMP_TRANSFER)"
   if [[ -n "$transfer" ]]; then
-    fail ConfigurationFailed "$SUSE_CONFIGURATION has KDUMP_TRANSFER='$transfer', which saves dumps in its own way. Empty it and run again."
+    fail "$SUSE_CONFIGURATION has KDUMP_TRANSFER='$transfer', which saves dumps in its own way. Empty it and run again."
   fi
   if [[ "$directory" == *" "* || "${directory#file://}" == *://* ]]; then
-    fail ConfigurationFailed "$SUSE_CONFIGURATION sends dumps elsewhere (KDUMP_SAVEDIR='$directory'). Set it to a local directory and run again."
+    fail "$SUSE_CONFIGURATION sends dumps elsewhere (KDUMP_SAVEDIR='$directory'). Set it to a local directory and run again."
   fi
 }
 
@@ -101,7 +101,7 @@ suse_configure_dump() {
   enable_service kdump.service
   # What is loaded holds the configuration of the moment it was built in.
   if is_crash_kernel_loaded && ! suse_is_initrd_current "$1"; then
-    suse_load_crash_kernel || fail ConfigurationFailed "kdump.service could not load the crash kernel with its new configuration. See: journalctl -u kdump.service"
+    suse_load_crash_kernel || fail "kdump.service could not load the crash kernel with its new configuration. See: journalctl -u kdump.service"
     note_change "crash kernel loaded again"
   fi
 }

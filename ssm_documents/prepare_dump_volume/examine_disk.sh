@@ -12,7 +12,7 @@ signature_on() {
     0) sed -n -e 's/^TYPE=//p' -e 's/^PTTYPE=//p' <<<"$found" | paste -s -d ' ' ;;
     2) ;;
     8) echo ambivalent ;;
-    *) fail ConfigurationFailed "blkid could not read /dev/$1 (exit code $exit_code)." ;;
+    *) fail "blkid could not read /dev/$1 (exit code $exit_code)." ;;
   esac
 }
 

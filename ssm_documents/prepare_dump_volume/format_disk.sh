@@ -14,7 +14,7 @@ make_partition() {
   elif command -v parted >/dev/null; then
     parted --script --align optimal "$device" mklabel gpt mkpart hangdump "$SSM_fileSystem" 1MiB 100%
   else
-    family install_tool sfdisk
+    record_packages family install_tool sfdisk
     make_partition
     return
   fi
@@ -31,7 +31,7 @@ wait_for_partition() {
     blockdev --rereadpt "$HOST_ROOT/dev/$DISK" || true
     sleep 1
   done
-  fail ConfigurationFailed "The kernel does not show the new partition on $DISK. Run again; nothing needs to be undone."
+  fail "The kernel does not show the new partition on $DISK. Run again; nothing needs to be undone."
 }
 
 # mkfs.xfs of 6.18 and later turns on what Linux before 6.10 does not mount, and a rescue reads the volume on such a one.

@@ -10,7 +10,7 @@ OPTIONS="defaults,$RESTRICTIONS,nofail,x-systemd.device-timeout=60s,x-hangdump"
 install_tools() {
   local mkfs="mkfs.$SSM_fileSystem"
   if [[ -z "$FOUND_FILE_SYSTEM" ]] && ! command -v "$mkfs" >/dev/null; then
-    family install_tool "$mkfs"
+    record_packages family install_tool "$mkfs"
     note_change "package for $mkfs"
   fi
 }
@@ -18,7 +18,6 @@ install_tools() {
 write_fstab() {
   local uuid="$1"
   if [[ "$(fstab_lines "$SSM_mountPoint")" == "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0" ]]; then return 0; fi
-  keep_backup /etc/fstab
   {
     # awk adds a missing newline to the last line.
     { foreign_lines <"$HOST_ROOT/etc/fstab"; } 2>/dev/null || true
@@ -31,7 +30,7 @@ write_fstab() {
 restrict_mount() {
   if has_mount_options "$SSM_mountPoint" "$RESTRICTIONS"; then return 0; fi
   mount -o "remount,$RESTRICTIONS" "$SSM_mountPoint" ||
-    fail ConfigurationFailed "The file system at $SSM_mountPoint could not be mounted again with $RESTRICTIONS. Unmount it and run again."
+    fail "The file system at $SSM_mountPoint could not be mounted again with $RESTRICTIONS. Unmount it and run again."
   note_change "mount options of $SSM_mountPoint"
 }
 
@@ -40,7 +39,7 @@ restrict_mount() {
 check_mounted_volume() {
   local mounted disk left="It was unmounted again."
   mounted="$(mounted_device "$SSM_mountPoint")"
-  [[ -n "$mounted" ]] || fail ConfigurationFailed "mount reported success, but nothing is mounted at $SSM_mountPoint: it did not find the file system of $SSM_volumeId. Its line stays in /etc/fstab. See dmesg and blkid /dev/$PARTITION, and run again."
+  [[ -n "$mounted" ]] || fail "mount reported success, but nothing is mounted at $SSM_mountPoint: it did not find the file system of $SSM_volumeId. Its line stays in /etc/fstab. See dmesg and blkid /dev/$PARTITION, and run again."
   disk="$(disk_of_device "$mounted")"
   if [[ "$disk" != "$DISK" ]]; then
     umount "$HOST_ROOT$SSM_mountPoint" || left="It is still mounted there."
@@ -53,22 +52,16 @@ mount_dump_volume() {
     restrict_mount
     return 0
   fi
+  [[ -d "$HOST_ROOT$SSM_mountPoint" ]] || record directory "$SSM_mountPoint" - =
   mkdir -p "$HOST_ROOT$SSM_mountPoint"
   if [[ -n "$(ls -A "$HOST_ROOT$SSM_mountPoint")" ]]; then
     log "note: $SSM_mountPoint holds files already; they stay on the root file system, hidden until the dump volume is unmounted"
   fi
   if ! mount "$SSM_mountPoint" 2>"$WORK_DIR/mount" && ! is_mounted "$SSM_mountPoint"; then
-    fail ConfigurationFailed "The dump volume could not be mounted at $SSM_mountPoint: $(tail -n 3 "$WORK_DIR/mount"). Its line stays in /etc/fstab. Mend that, and run again."
+    fail "The dump volume could not be mounted at $SSM_mountPoint: $(tail -n 3 "$WORK_DIR/mount"). Its line stays in /etc/fstab. Mend that, and run again."
   fi
   check_mounted_volume
   note_change "mounted $SSM_mountPoint"
-}
-
-# A new file system has no SELinux label, and SELinux would forbid kdump to write to it.
-label_for_selinux() {
-  if [[ -e "$HOST_ROOT/sys/fs/selinux/enforce" ]] && command -v restorecon >/dev/null; then
-    restorecon -R "$HOST_ROOT$SSM_mountPoint" || log "note: restorecon $SSM_mountPoint failed"
-  fi
 }
 
 report() {
@@ -103,7 +96,7 @@ main() {
   # A vmcore holds the host's memory, and Ubuntu makes it readable for everyone.
   if ((IS_NEW_FILE_SYSTEM)); then
     chmod 0700 "$HOST_ROOT$SSM_mountPoint"
-    label_for_selinux
+    relabel -R "$HOST_ROOT$SSM_mountPoint"
   fi
   report "$uuid"
 }

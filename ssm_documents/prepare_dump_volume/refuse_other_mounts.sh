@@ -1,9 +1,6 @@
 #!/bin/bash
 # Refuses a mount point that belongs to another file system, now or at boot, and a dump volume that is mounted elsewhere.
 
-# From lines of fstab on stdin: those without Hangdump's mark.
-foreign_lines() { awk '$1 ~ /^#/ || $4 !~ /(^|,)x-hangdump(,|$)/'; }
-
 # Lines of fstab whose path leads to mount point $1 through a symbolic link: systemd follows it. On a remote file system,
 # whose server may hang, no link is followed.
 linked_fstab_lines() {

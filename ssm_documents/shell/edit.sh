@@ -20,20 +20,36 @@ write_if_changed() {
     rm -f "$beside"
     return 0
   fi
-  if [[ -e "$path" ]]; then
-    chmod --reference="$path" "$beside"
-    chown --reference="$path" "$beside"
+  record file "$1" "$(content_of "$path")" "$(content_of "$beside")"
+  put_in_place "$path"
+  note_change "$1"
+}
+
+# What is beside $1 becomes $1.
+put_in_place() {
+  local beside="$1.hangdump-new"
+  if [[ -e "$1" ]]; then
+    chmod --reference="$1" "$beside"
+    chown --reference="$1" "$beside"
   else
     chmod 0644 "$beside"
   fi
   sync "$beside" 2>/dev/null || sync
-  mv -f "$beside" "$path"
-  note_change "$1"
+  mv -f "$beside" "$1"
+  relabel "$1"
+}
+
+# relabel [-R] FILE: what is new has the label of its directory, and SELinux may forbid kdump to read it, or to write to it.
+relabel() {
+  if [[ -e "$HOST_ROOT/sys/fs/selinux/enforce" ]] && command -v restorecon >/dev/null; then
+    restorecon "$@" || log "note: restorecon $* failed"
+  fi
 }
 
 # $1: the packages, $2: what the package manager said.
 package_unavailable() {
-  fail PackageUnavailable "$1 could not be installed: $(tail -n 4 "$2"). Give the instance a repository that has it, or install it in its image, and run again."
+  cat "$2" >&2
+  fail PackageUnavailable "$1 could not be installed: $(tail -n 4 "$2"). Give the instance a repository that has it (on SLES: register it), or install it in its image, and run again."
 }
 
 # The drop-in $1 makes its service wait for the mount at $2. Wants, as a host without its dump volume has to boot.
@@ -46,22 +62,15 @@ order_after_mount() {
 
 enable_service() {
   if is_service_enabled "$1"; then return 0; fi
+  record unit "$1" - =
   detached systemctl enable "$1"
   note_change "$1 enabled"
-}
-
-# Keeps the owner's file from before the first edit, once.
-keep_backup() {
-  if [[ -e "$HOST_ROOT$1" && ! -e "$HOST_ROOT$1.hangdump-backup" ]]; then
-    cp -p "$HOST_ROOT$1" "$HOST_ROOT$1.hangdump-backup"
-  fi
 }
 
 # set_assignments FILE KEY VALUE [KEY VALUE]...: keeps every other line of the shell-style file.
 set_assignments() {
   local file="$1"
   shift
-  keep_backup "$file"
   text_of "$file" >"$WORK_DIR/assignments"
   while (($# >= 2)); do
     KEY="$1" VALUE="$2" awk '

@@ -49,9 +49,8 @@ edit_kdump_conf() {
   shift
   foreign="$(kdump_conf_foreign_lines "$target")"
   if [[ -n "$foreign" ]]; then
-    fail ConfigurationFailed "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
+    fail "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
   fi
-  keep_backup "$KDUMP_CONF"
   text_of "$KDUMP_CONF" | { grep -vxF "$KDUMP_CONF_MARK" || true; } >"$WORK_DIR/kdump.conf"
   kdump_conf_put "$KDUMP_CONF_TARGETS" "$KDUMP_CONF_MARK"$'\n'"$target"
   while (($# >= 2)); do

@@ -79,6 +79,9 @@ fstab_lines() {
     "$HOST_ROOT/etc/fstab" 2>/dev/null || true
 }
 
+# From lines of fstab on stdin: those without Hangdump's mark.
+foreign_lines() { awk '$1 ~ /^#/ || $4 !~ /(^|,)x-hangdump(,|$)/'; }
+
 mount_unit() { systemd-escape --path --suffix=mount "$1"; }
 
 # These paths hold the system itself: a volume mounted there would hide it. The kernel shows a mount by its real path.

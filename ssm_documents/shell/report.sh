@@ -29,9 +29,9 @@ json_list() {
   printf ']'
 }
 
-# $1: the error code for unexpected failures.
+# $1: the document's own error code.
 start_report() {
-  UNFORESEEN_CODE="$1"
+  OWN_CODE="$1"
   exec 3>&1 1>&2
   umask 077
   WORK_DIR="$(mktemp -d "$HOST_ROOT/run/hangdump.XXXXXX" || mktemp -d)"
@@ -40,10 +40,12 @@ start_report() {
   check_parameters
 }
 
-# `fail` may run in a subshell, so it writes the report to a file; the main shell prints it once.
+# `fail` may run in a subshell, so both write the report to a file; the main shell prints it once.
 succeed() { printf '%s' "$1" >"$WORK_DIR/report"; }
 
+# fail [CODE] MESSAGE
 fail() {
+  (($# == 2)) || set -- "$OWN_CODE" "$1"
   log "$1: $2"
   [[ -s "$WORK_DIR/report" ]] || report_failure "$1" "$2"
   exit 1
@@ -60,7 +62,7 @@ finish_report() {
   local exit_code=$?
   trap - EXIT
   if ((exit_code != 0 && exit_code != 194)) && [[ ! -s "$WORK_DIR/report" ]]; then
-    report_failure "$UNFORESEEN_CODE" "The script stopped with exit code $exit_code at a step that should not fail; stderr says which. It may be run again."
+    report_failure "$OWN_CODE" "The script stopped with exit code $exit_code at a step that should not fail; stderr says which. It may be run again."
   fi
   # Exit code 194 makes the agent reboot and run the script again: only the second run reports.
   if ((exit_code != 194)); then cat "$WORK_DIR/report" >&3; fi
@@ -92,5 +94,5 @@ detached() { "$@" </dev/null 3>&- 9>&-; }
 take_lock() {
   mkdir -p "$HOST_ROOT/run/lock"
   exec 9>"$HOST_ROOT/run/lock/hangdump-$1.lock"
-  flock -w "$2" 9 || fail "$UNFORESEEN_CODE" "Another run of Hangdump's '$1' step is still at work after $2 s; wait and run again."
+  flock -w "$2" 9 || fail "Another run of Hangdump's '$1' step is still at work after $2 s; wait and run again."
 }

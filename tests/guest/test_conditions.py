@@ -24,7 +24,7 @@ from lambdas.respond.proof_rules import proof_of
 from tests.guest import conditions, crash_module
 from tests.guest.kernel_packages import ensure_headers
 from tests.guest.region import Region, Victim, hangdump_region
-from tests.lambdas.events import alarm_action, query
+from tests.lambdas.alarm_events import alarm_action, query
 
 pytestmark = [pytest.mark.guest, pytest.mark.nightly, pytest.mark.timeout(900)]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hangdump_cli.aws import Clock
+from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from lambdas.runtime.stack_parameter import BOOTSTRAP_PARAMETER
 from tests.hangdump_cli.runner import CLOCK, answer, hangdump
@@ -206,16 +207,40 @@ def test_the_switch_goes_off_and_on_and_is_shown(world: World) -> None:
     assert hangdump("interrupts", "of").exit_code == 2
 
 
-def test_retires_an_instance_and_keeps_its_volume(world: World) -> None:
-    volumes = [each["VolumeId"] for each in world.volumes_of(world.instance_id)]
+def test_retires_an_instance_with_its_empty_volume_and_its_opt_in(world: World) -> None:
+    (volume,) = [each["VolumeId"] for each in world.volumes_of(world.instance_id)]
 
     said = hangdump("retire", world.instance_id, "--yes")
 
     assert said.exit_code == 0, said.output
-    assert volumes[0] in said.stdout
-    assert "--opt-out removes it" in said.stdout
+    for words in (f"{world.instance_id} ", "is retired. 192 MiB of memory are free again.", f"dump volume {volume}."):
+        assert words in said.stdout
+    assert world.volumes_of(world.instance_id) == []
     assert world.alarms_of(world.instance_id) == []
-    assert set(world.tags_of(world.instance_id)) == {"hangdump:enrolled"}
+    assert world.tags_of(world.instance_id) == {}
+
+
+def test_what_somebody_changed_since_and_a_volume_that_is_not_empty_are_told(world: World) -> None:
+    left = [{"file": "/etc/kdump.conf", "key": "path", "found": "path /srv", "ours": "path /"}]
+    result = {"status": "unconfigured", "volumeEmpty": False, "files": ["notes.txt"], "left": left}
+    world.host.prints["unconfigure_kdump"] = result
+
+    said = hangdump("retire", world.instance_id, "--yes")
+
+    assert said.exit_code == 0, said.output
+    for words in ("Kept: vol-", "notes.txt", "/etc/kdump.conf", "path /srv"):
+        assert words in said.stdout
+
+
+def test_an_instance_with_a_dump_is_not_retired(world: World) -> None:
+    world.host.panic()
+    scheduler.sleep(600)
+
+    said = hangdump("retire", world.instance_id, "--yes")
+
+    assert (said.exit_code, said.stderr.splitlines()[-2].startswith("DumpOnInstance: ")) == (4, True), said.output
+    assert "CollectVmcore" in said.stderr
+    assert len(world.volumes_of(world.instance_id)) == 1
 
 
 def test_an_instance_that_is_being_collected_is_shown_and_not_retired(world: World) -> None:
@@ -227,12 +252,41 @@ def test_an_instance_that_is_being_collected_is_shown_and_not_retired(world: Wor
     assert f"{world.instance_id} is being collected since" in hangdump("status").stdout
     seen = answer("why", world.instance_id)
     assert (seen["reason"], seen["wouldRefuse"][0]["reason"]) == ("being-collected", "incident-open")
-    assert hangdump("retire", world.instance_id, "--yes", "--force").exit_code == 0
 
 
-def test_opting_out_takes_the_owners_tag_too(world: World) -> None:
-    assert answer("retire", world.instance_id, "--opt-out", "--yes")["isOptedOut"]
-    assert world.tags_of(world.instance_id) == {}
+# ---- uninstall
+
+
+def test_a_plan_to_uninstall_tells_each_instance_and_what_remains_and_touches_nothing(world: World) -> None:
+    _, silent = world.add_host(in_ssm=False)
+    before = world.tags_of(world.instance_id)
+
+    said = answer("uninstall", "--plan")
+
+    assert {each["instanceId"]: each["obstacle"] for each in said["instances"]} == {
+        world.instance_id: "",
+        silent: "InstanceNotManaged",
+    }
+    assert len([each for each in said["remains"] if "delete-table" in each["command"]]) == 2
+    assert _started(world) == []
+    assert world.tags_of(world.instance_id) == before
+
+
+def test_uninstalling_goes_on_after_an_instance_that_fails_and_can_be_repeated(world: World) -> None:
+    broken, other = world.add_host(is_reserved=True)
+    broken.fails_with["unconfigure_kdump"] = {"error": "ConfigurationFailed", "message": "It is busy."}
+
+    said = hangdump("uninstall", "--yes", "--json")
+
+    assert said.exit_code == 1
+    assert {each["instanceId"]: each["error"] for each in json.loads(said.stdout)["instances"]} == {
+        world.instance_id: "",
+        other: "ConfigurationFailed",
+    }
+    del broken.fails_with["unconfigure_kdump"]
+    again = answer("uninstall", "--yes")
+    assert [each["instanceId"] for each in again["instances"]] == [other]
+    assert answer("uninstall", "--yes")["instances"] == []
 
 
 # ---- dump

@@ -71,6 +71,7 @@ def _see(incident: str, instance: str, fresh: str) -> None:
         ["interrupts"],
         ["doctor"],
         ["enrol", "--plan", fresh],
+        ["uninstall", "--plan"],
         # Without the parameter's help.
         ["status", "--stack", "Hangdump"],
     ):
@@ -130,7 +131,7 @@ def test_an_operator_does_everything_but_read_dumps_and_nothing_is_granted_for_n
         assert hangdump("interrupt", world.instance_id, "--yes").exit_code == 0
         for value in ("off", "on"):
             assert hangdump("interrupts", value).exit_code == 0
-        assert hangdump("retire", other, "--opt-out", "--yes").exit_code == 0
+        assert hangdump("retire", other, "--yes").exit_code == 0
         incident = answer("incidents")["incidents"][0]["incidentId"]
         _see(incident, world.instance_id, fresh)
         dump = hangdump("dump", "get", incident)

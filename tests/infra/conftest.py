@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import MACHINES, Machine, Template
+from tests.infra.template import CHILDREN, MACHINES, Machine, Template
 
 
 @pytest.fixture(scope="session")
@@ -14,9 +14,9 @@ def template(assembly: Path) -> Template:
     return Template.read(assembly)
 
 
-@pytest.fixture(params=MACHINES)
+@pytest.fixture(params=(*MACHINES, *CHILDREN))
 def machine(request: pytest.FixtureRequest, template: Template) -> Machine:
-    """Each state machine in turn."""
+    """Each state machine in turn, children of maps too."""
     return template.machine(request.param)
 
 

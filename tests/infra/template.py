@@ -8,7 +8,9 @@ from typing import Any, Self
 
 from infra.synth import TEMPLATE
 
-MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore")
+MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore", "EnrolFleet", "RetireInstance")
+# The children of a Distributed Map: state machines of their own within one.
+CHILDREN = ("EnrolFleet / Enrol the instances",)
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,17 @@ class Machine:
     definition: dict[str, Any]
 
     @property
+    def is_child(self) -> bool:
+        """Whether its executions are those of a map."""
+        return self.name in CHILDREN
+
+    @property
     def states(self) -> dict[str, dict[str, Any]]:
-        """Its states by name."""
-        states: dict[str, dict[str, Any]] = self.definition["States"]
-        return states
+        """Its states by name; a map without its children's."""
+        return {
+            name: {field: value for field, value in state.items() if field != "ItemProcessor"}
+            for name, state in self.definition["States"].items()
+        }
 
     def tasks(self) -> dict[str, dict[str, Any]]:
         """Its Task states by name."""
@@ -70,7 +79,13 @@ class Template:
         }
 
     def machine(self, name: str) -> Machine:
-        """The state machine of that name."""
+        """The state machine of that name, or the children of one of its states."""
+        name, _, map_state = name.partition(" / ")
+        if map_state:
+            parent = self.machine(name).definition
+            # They end with their parent.
+            child = {**parent["States"][map_state]["ItemProcessor"], "TimeoutSeconds": parent["TimeoutSeconds"]}
+            return Machine(f"{name} / {map_state}", child)
         for properties in self.of_type("AWS::StepFunctions::StateMachine").values():
             if properties["StateMachineName"] == name:
                 return Machine(name, json.loads(flatten(properties["DefinitionString"])))

@@ -18,6 +18,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "prepare_dump_volume": {"status": "prepared"},
     "configure_kdump": {"status": "configured"},
     "check_kdump": {"ready": True, "findings": [], "kernel": "6.1.0", "configId": "0123456789abcdef"},
+    "unconfigure_kdump": {"status": "unchanged", "volumeEmpty": False},
     "mount_dump_copy": {"status": "mounted"},
     "upload_vmcore find": {"status": "complete"},
     "upload_vmcore upload": {},

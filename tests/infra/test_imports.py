@@ -35,8 +35,12 @@ MAY_ONLY = {
     "lambdas.vmcore": {"lambdas.vmcore", "lambdas.triage", "lambdas.runtime"},
     # What it says of an instance is judged elsewhere.
     "lambdas.instance": {"lambdas.instance", "lambdas.incident", "lambdas.runtime"},
+    # It reads records and rows, and nothing of the acts that wrote them.
+    "lambdas.events": {"lambdas.events", "lambdas.fleet", "lambdas.incident", "lambdas.runtime"},
     # It knows no act: rescues and analyses use it.
     "lambdas.short_lived": {"lambdas.short_lived", "lambdas.incident", "lambdas.runtime"},
+    # It knows no act: what a provisioning came to is told to it.
+    "lambdas.fleet": {"lambdas.fleet", "lambdas.incident", "lambdas.runtime"},
     # It knows no act.
     "lambdas.incident": {"lambdas.incident", "lambdas.runtime"},
 }

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.operations.saved_queries import OF_LAMBDA, OF_STEP_FUNCTIONS
+from lab.aws.iam.policy import as_list
 from lambdas.runtime.telemetry_names import BROKEN_DOWN_BY, NAMESPACE, SERVICE, Line, LogField, Metric
 from tests.infra.template import Template, actions, flatten
 
@@ -157,13 +158,27 @@ def test_silence_is_an_alarm_for_the_sweep_alone(template: Template) -> None:
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 2 * 24 * 3600 <= 7 * 24 * 3600
 
 
-def test_cloudwatch_can_publish_to_the_topic_through_its_key(template: Template) -> None:
+@pytest.mark.parametrize(
+    ("construct", "service", "condition"),
+    [
+        pytest.param(
+            "OwnAlarms",
+            "cloudwatch.amazonaws.com",
+            {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+            id="alarms",
+        ),
+        # It sends no key that a condition could compare.
+        pytest.param("ChatMessages", "events.amazonaws.com", None, id="chat"),
+    ],
+)
+def test_a_service_can_publish_to_its_topic_through_the_topics_key(
+    template: Template, construct: str, service: str, condition: dict[str, Any] | None
+) -> None:
     """It cannot where the account's own SNS key encrypts, nor where the topic's policy names nobody but TLS."""
-    (topic_id,) = [each for each in template.of_type("AWS::SNS::Topic") if each.startswith("OwnAlarms")]
+    (topic_id,) = [each for each in template.of_type("AWS::SNS::Topic") if each.startswith(construct)]
     key_id = template.of_type("AWS::SNS::Topic")[topic_id]["KmsMasterKeyId"]["Fn::GetAtt"][0]
-    service = {"Service": "cloudwatch.amazonaws.com"}
     of_key = template.of_type("AWS::KMS::Key")[key_id]["KeyPolicy"]["Statement"]
-    allowed = [each for each in of_key if each["Principal"] == service]
+    allowed = [each for each in of_key if service in as_list(each["Principal"].get("Service", []))]
     assert [sorted(actions(each)) for each in allowed] == [["kms:Decrypt", "kms:GenerateDataKey*"]]
     (policy,) = [
         each["PolicyDocument"]["Statement"]
@@ -171,8 +186,8 @@ def test_cloudwatch_can_publish_to_the_topic_through_its_key(template: Template)
         if each["Topics"] == [{"Ref": topic_id}]
     ]
     (publish,) = [each for each in policy if each["Effect"] == "Allow"]
-    assert (publish["Principal"], publish["Action"]) == (service, "sns:Publish")
-    assert publish["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert (publish["Principal"], publish["Action"]) == ({"Service": service}, "sns:Publish")
+    assert publish.get("Condition") == condition
 
 
 def test_queries_go_over_all_logs_of_their_kind(template: Template) -> None:

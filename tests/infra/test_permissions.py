@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import MACHINES, Template, actions, flatten, resources
+from tests.infra.template import CHILDREN, MACHINES, Template, actions, flatten, resources
 from tests.infra.test_template import key_of_vmcores
 
 ENROLLED_ONLY = {"aws:ResourceTag/hangdump:enrolled": "true"}
@@ -17,6 +17,7 @@ UNLIMITED = {
     "cloudwatch:DescribeAlarms",
     "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
+    "dynamodb:ListStreams",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceCreditSpecifications",
     "ec2:DescribeInstances",
@@ -71,7 +72,8 @@ def test_no_instance_role_gets_anything(template: Template) -> None:
         for principal in [statement["Principal"]]
     ]
     services = [each["Service"] for each in trusted if "Service" in each]
-    assert set(services) == {"lambda.amazonaws.com", "states.amazonaws.com", "ec2.amazonaws.com"}
+    # EventBridge starts EnrolFleet.
+    assert set(services) == {f"{each}.amazonaws.com" for each in ("lambda", "states", "ec2", "events")}
     (collector_id,) = [
         logical_id
         for logical_id, role in template.of_type("AWS::IAM::Role").items()
@@ -113,7 +115,8 @@ def test_an_operator_writes_on_instances_the_owners_tag_alone(template: Template
         for each in policy["PolicyDocument"]["Statement"]
         if {"ec2:CreateTags", "ec2:DeleteTags"} & set(actions(each))
     ]
-    assert len(statements) == 2
+    # It is set by the operator, and removed by RetireInstance.
+    assert [actions(each) for each in statements] == [["ec2:CreateTags"]]
     for each in statements:
         assert each["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["hangdump:enrolled"]}
 
@@ -321,7 +324,9 @@ def test_volumes_can_only_be_created_encrypted(template: Template) -> None:
     assert statement["Condition"]["Bool"] == {"ec2:Encrypted": "true"}
 
 
-def test_on_instances_no_other_tags_than_ready_and_disarmed_are_written(template: Template) -> None:
+def test_on_instances_no_other_tags_than_ready_and_disarmed_are_written_and_the_opt_in_is_only_removed(
+    template: Template,
+) -> None:
     tagging = {"ec2:CreateTags", "ec2:DeleteTags"}
     found = [
         each
@@ -332,7 +337,11 @@ def test_on_instances_no_other_tags_than_ready_and_disarmed_are_written(template
     found = [each for each in found if each["Condition"] != {"StringEquals": {"ec2:CreateAction": "RunInstances"}}]
     ready = ["hangdump:ready", "hangdump:ready-kernel", "hangdump:ready-config"]
     keys = [each["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"] for each in found]
-    assert sorted(keys) == [["hangdump:disarmed"], *[ready] * 5]
+    opt_in = ["hangdump:enrolled"]
+    assert sorted(keys) == [["hangdump:disarmed"], opt_in, *[ready] * 5]
+    (removal,) = [each for each in found if each["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"] == opt_in]
+    assert (actions(removal), removal["Condition"]["Null"]) == (["ec2:DeleteTags"], {"aws:TagKeys": "false"})
+    assert removal in template.statements(_role_of_machine(template, "RetireInstance"))
 
 
 def test_leases_and_records_of_volumes_are_all_that_provisioning_sees_of_the_table(template: Template) -> None:
@@ -397,8 +406,8 @@ def test_what_draws_reports_reads_objects_by_their_names(template: Template) -> 
 
 def test_every_task_of_a_machine_is_allowed_by_its_role(template: Template) -> None:
     """A right that was forgotten is otherwise only seen when the state runs."""
-    for name in MACHINES:
-        granted = template.statements(_role_of_machine(template, name))
+    for name in (*MACHINES, *CHILDREN):
+        granted = template.statements(_role_of_machine(template, name.partition(" / ")[0]))
         allowed = {action.lower() for statement in granted for action in actions(statement)}
         callable_functions = {
             resource

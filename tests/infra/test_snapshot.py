@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import MACHINES, Template, flatten
+from tests.infra.template import CHILDREN, MACHINES, Template, flatten
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 UPDATE = bool(os.environ.get("UPDATE_SNAPSHOTS"))
@@ -68,9 +68,10 @@ def test_the_template_is_the_one_agreed_upon(template: Template) -> None:
     _compare("template", _inventory(template))
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", [*MACHINES, *CHILDREN])
 def test_the_state_machine_is_the_one_agreed_upon(template: Template, name: str) -> None:
     machine = template.machine(name)
     head = {field: value for field, value in machine.definition.items() if field != "States"}
     states = sorted(machine.states.items())
-    _compare(name, iter([_line(head), *(f"{state}: {json.dumps(body, sort_keys=True)}" for state, body in states)]))
+    lines = [_line(head), *(f"{state}: {json.dumps(body, sort_keys=True)}" for state, body in states)]
+    _compare(name.replace(" / ", ", "), iter(lines))

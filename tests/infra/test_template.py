@@ -119,14 +119,19 @@ def test_evidence_outlives_the_stack(template: Template) -> None:
     assert kept == {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::DynamoDB::Table"}
 
 
-def test_the_table_has_the_key_that_the_functions_use(template: Template) -> None:
-    (table,) = template.of_type("AWS::DynamoDB::Table").values()
-    assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAtEpoch", "Enabled": True}
-    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
-    assert table["BillingMode"] == "PAY_PER_REQUEST"
+def test_the_tables_have_the_key_that_the_functions_use(template: Template) -> None:
+    tables = template.of_type("AWS::DynamoDB::Table")
+    assert len(tables) == 2
+    for table in tables.values():
+        assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAtEpoch", "Enabled": True}
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+    # What holds up an index holds up its table: that of the fleet has none.
+    (indexed,) = [logical_id for logical_id, table in tables.items() if "GlobalSecondaryIndexes" in table]
+    assert indexed.startswith("Incidents")
     # What changes after an incident's end, or is large, is in none.
-    for index in table["GlobalSecondaryIndexes"]:
+    for index in tables[indexed]["GlobalSecondaryIndexes"]:
         assert {"state", "timeline", "lastPhase", "upload"}.isdisjoint(index["Projection"]["NonKeyAttributes"])
 
 
@@ -191,13 +196,32 @@ def test_alarms_of_this_account_and_nobody_else_may_report_a_hang(template: Temp
 
 
 def test_a_terminated_instance_is_retired(template: Template) -> None:
-    rule = _of_source(template, "aws.ec2")
-    assert rule["EventPattern"] == {
-        "source": ["aws.ec2"],
-        "detail-type": ["EC2 Instance State-change Notification"],
-        "detail": {"state": ["terminated"]},
-    }
+    (rule,) = [
+        each
+        for each in template.of_type("AWS::Events::Rule").values()
+        if each.get("EventPattern")
+        == {
+            "source": ["aws.ec2"],
+            "detail-type": ["EC2 Instance State-change Notification"],
+            "detail": {"state": ["terminated"]},
+        }
+    ]
     assert ["retireinstance" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
+
+
+def test_tags_starts_and_the_hour_ring_the_bell_of_the_fleet(template: Template) -> None:
+    rules = template.of_type("AWS::Events::Rule").values()
+    ringing = [each for each in rules if "EnrolFleet" in flatten(each["Targets"][0]["Arn"])]
+    assert {
+        json.dumps(each.get("EventPattern", each.get("ScheduleExpression")), sort_keys=True) for each in ringing
+    } == {
+        '"rate(1 hour)"',
+        '{"detail": {"changed-tag-keys": ["hangdump:enrolled"], "resource-type": ["instance"], "service": ["ec2"]}, '
+        '"detail-type": ["Tag Change on Resource"], "source": ["aws.tag"]}',
+        '{"detail": {"state": ["running"]}, "detail-type": ["EC2 Instance State-change Notification"], '
+        '"source": ["aws.ec2"]}',
+    }
+    assert {each["State"] for each in ringing} == {"ENABLED"}
 
 
 def test_a_sweep_looks_every_day_for_what_was_left_behind(template: Template) -> None:
@@ -231,7 +255,11 @@ def _of_source(template: Template, source: str) -> dict[str, Any]:
 
 def _scheduled(template: Template) -> dict[str, str]:
     rules = [each for each in template.of_type("AWS::Events::Rule").values() if "ScheduleExpression" in each]
-    return {rule["ScheduleExpression"]: flatten(target["Arn"]) for rule in rules for target in rule["Targets"]}
+    found: dict[str, str] = {}
+    for rule in rules:
+        targets = [flatten(target["Arn"]) for target in rule["Targets"]]
+        found[rule["ScheduleExpression"]] = " ".join([found.get(rule["ScheduleExpression"], ""), *targets])
+    return found
 
 
 def test_the_outputs_name_what_a_user_needs(template: Template) -> None:
@@ -255,6 +283,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
     assert {document["Name"] for document in documents.values()} == {
         "Hangdump-prepare_dump_volume",
         "Hangdump-configure_kdump",
+        "Hangdump-unconfigure_kdump",
         "Hangdump-check_kdump",
         "Hangdump-upload_vmcore",
         "Hangdump-measure_dump",

@@ -23,10 +23,12 @@ from tests.lambdas.bucket import Bucket
 ACCOUNT_ID = "123456789012"
 REGION = "eu-west-1"
 TABLE = "incidents"
+FLEET_TABLE = "fleet"
 BUCKET = "vmcores"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1"
 RESCUE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:RescueVmcore"
 ANALYZE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:AnalyzeVmcore"
+PROVISION_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:ProvisionDumpVolume"
 COLLECT_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:CollectVmcore"
 # Before it was seen ready.
 LAUNCHED_AT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -60,6 +60,9 @@ VARIABLES = {
     for model in (
         *(model.of(_SETTINGS) for model in _OF_SETTINGS),
         environment.RecordKeeping(table_name=aws.TABLE),
+        environment.FleetTable(fleet_table_name=aws.FLEET_TABLE),
+        environment.Configuration(configuration_id="settings-of-now"),
+        environment.Enrolment(fleet_limit=100, provision_dump_volume_arn=aws.PROVISION_ARN),
         environment.ReportPages(
             bucket_name=aws.BUCKET, key_arn=aws.KEY_ARN, upload_endpoint_url="", vmcore_retention_days=365
         ),
@@ -74,6 +77,7 @@ VARIABLES = {
         environment.FleetChecks(
             check_document="Hangdump-check_kdump", upload_document="Hangdump-upload_vmcore", mount_point="/var/crash"
         ),
+        environment.Retirement(mount_point="/var/crash"),
         environment.Provisioning(
             dump_volume_sizing="memory",
             dump_size_factor=2,
@@ -194,6 +198,12 @@ def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
             }
             for name, attribute in INDEXES.items()
         ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    clients.dynamodb().create_table(
+        TableName=aws.FLEET_TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
     account.topic_arn = clients.sns().create_topic(Name="hangdump")["TopicArn"]

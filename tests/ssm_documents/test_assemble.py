@@ -26,6 +26,7 @@ PARAMETERS = {
         "panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn kernel_panic"
     ),
     "check_kdump": "mountPoint volumeId finalAction",
+    "unconfigure_kdump": "mountPoint volumeId",
     "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism limitMibs",
     "mount_dump_copy": "volumeId mountPoint",
     "analyze_vmcore": "manifestUrl timeoutSeconds",
@@ -144,7 +145,7 @@ def test_upload_takes_the_values_that_the_workflow_sends(name: str, value: str, 
 
 def test_older_agent_gets_parameters_by_text_and_newer_ones_by_environment() -> None:
     lines = script_of(assemble("check_kdump")).splitlines()
-    assert 'if [ -z "${SSM_volumeId+x}" ]; then export SSM_volumeId="{{ volumeId }}"; fi' in lines
+    assert '[ "${SSM_volumeId+x}" ] || export SSM_volumeId="{{ volumeId }}"' in lines
 
 
 def test_script_is_one_element_because_breaks_between_elements_take_more_bytes() -> None:

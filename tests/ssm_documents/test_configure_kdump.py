@@ -4,6 +4,7 @@ import pytest
 
 from tests.ssm_documents.fake_root import KERNEL, FakeRoot
 from tests.ssm_documents.host_states import CONFIGURATION, install_kdump
+from tests.ssm_documents.ledger import originals
 
 TABLE = "0-2G:192M,2G-4G:320M,4G-1T:512M,1T-4T:1G,4T-8T:2G,8T-:4G"
 DROP_IN = "etc/systemd/system/kdump-tools-dump.service.d/hangdump.conf"
@@ -68,7 +69,7 @@ def test_foreign_lines_survive_and_ours_are_replaced_in_place(root: FakeRoot) ->
         'KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb'
         ' panic=10"\n'
     )
-    assert "USE_KDUMP=0" in root.read(f"{CONFIGURATION}.hangdump-backup")
+    assert "USE_KDUMP=0" in (originals(root)[CONFIGURATION] or "")
 
 
 def test_dump_waits_for_its_volume_but_does_not_need_it(root: FakeRoot) -> None:

@@ -9,6 +9,7 @@ import pytest
 from ssm_documents.assemble import HERE
 from tests.ssm_documents.fake_root import MIB, FakeRoot
 from tests.ssm_documents.host_states import GRUB_D, install_kdump
+from tests.ssm_documents.ledger import originals
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,8 @@ def test_reservation_that_is_too_small_is_replaced_not_added_to(root: FakeRoot) 
     assert root.run("configure_kdump").result["status"] == "reboot-required"
     assert root.read("boot/grub/grub.cfg").count("crashkernel=") == 1
     assert 'GRUB_CMDLINE_LINUX="console=ttyS0"' in root.read("etc/default/grub")
-    assert "crashkernel=64M" in root.read("etc/default/grub.hangdump-backup")
-    assert "384M-:128M" in root.read(f"{GRUB_D}.hangdump-backup")
+    assert "crashkernel=64M" in (originals(root)["etc/default/grub"] or "")
+    assert "384M-:128M" in (originals(root)[GRUB_D] or "")
 
 
 def test_foreign_settings_of_the_boot_loader_survive(root: FakeRoot) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
 from tests.ssm_documents.hosts import host
+from tests.ssm_documents.ledger import put_edited_files_back
 from tests.ssm_documents.ready_host import fresh_host
 
 # What a sed or awk that is careless would change or drop.
@@ -98,8 +99,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], FakeR
         root = fresh_host(host(name), tmp_path_factory.mktemp(name) / "root")
         assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
         assert root.run("configure_kdump").exit_code == 0
-        for backup in root.path.rglob("*.hangdump-backup"):
-            backup.rename(backup.with_name(backup.name.removesuffix(".hangdump-backup")))
+        put_edited_files_back(root)
         return root
 
     return template

@@ -1,7 +1,6 @@
 """Each distribution from a fresh instance to ready: the files as they are afterwards stand in golden/, read by a human.
 
-UPDATE_SNAPSHOTS=1 writes them. Left out are what other programs make (initramfs, packages' own state), and the backups,
-which a test of their own compares.
+UPDATE_SNAPSHOTS=1 writes them. Left out is what other programs make (initramfs, packages' own state).
 """
 
 import os
@@ -13,11 +12,12 @@ import pytest
 
 from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
 from tests.ssm_documents.hosts import HOSTS, RELATIVES, host
+from tests.ssm_documents.ledger import originals
 from tests.ssm_documents.ready_host import made_ready
 
 GOLDEN = Path(__file__).parent / "golden"
 OURS = re.compile(r"(etc|boot)/")
-OTHERS = re.compile(r"etc/kernel/postinst|etc/kdump/|initr|latest_sysctls|\.hangdump-backup$|boot-count")
+OTHERS = re.compile(r"etc/kernel/postinst|etc/kdump/|initr|latest_sysctls|boot-count")
 UPDATE = "UPDATE_SNAPSHOTS" in os.environ
 NAMES = HOSTS if UPDATE else [folder.name for folder in sorted(GOLDEN.iterdir())]
 
@@ -76,13 +76,15 @@ def test_preparing_and_configuring_again_change_nothing(ready: tuple[FakeRoot, d
     assert root.tree() == before
 
 
-def test_what_was_there_before_is_kept_beside_it(ready: tuple[FakeRoot, dict[str, str]]) -> None:
+def test_ledger_has_every_file_as_it_was_before(ready: tuple[FakeRoot, dict[str, str]]) -> None:
     root, before = ready
-    backups = {path.removesuffix(".hangdump-backup"): text for path, text in root.tree().items() if "-backup" in path}
-    # grub.cfg is made anew from what is edited.
-    edited = [path for path in _changed(root, before) if path in before and not path.endswith("grub.cfg")]
-    originals = {path: before[path] for path in edited}
-    assert originals == {path: backups.get(path) for path in originals}
+    recorded = originals(root)
+    changed = _changed(root, before)
+    # What a package brought was not there when the host was fresh.
+    assert {path: before[path] for path in changed if path in before} == {
+        path: recorded.get(path) for path in changed if path in before
+    }
+    assert set(changed) - set(recorded) == set()
 
 
 def test_next_boot_has_one_reservation_and_keeps_every_other_argument(ready: tuple[FakeRoot, dict[str, str]]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzz import RUNS
 from tests.ssm_documents.fake_root import FakeRoot
 from tests.ssm_documents.hosts import host
+from tests.ssm_documents.ledger import put_edited_files_back
 from tests.ssm_documents.ready_host import prepared_copy
 
 # A document takes a second or more, and each example runs it up to five times.
@@ -71,7 +72,7 @@ OWNED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _lines(name: str) -> st.SearchStrategy[dict[str, list[str]]]:
+def owner_lines(name: str) -> st.SearchStrategy[dict[str, list[str]]]:
     comments = st.sampled_from(["", "# USE_KDUMP=0", "#NFS=x", "\t# KDUMP_SAVEDIR", "#"])
     return st.fixed_dictionaries(
         {
@@ -87,7 +88,7 @@ def _is_set_by_hangdump(line: str, keys: tuple[str, ...]) -> bool:
     return line.strip().removeprefix("export").strip().split("=")[0] in keys
 
 
-def _put(root: FakeRoot, lines: dict[str, list[str]]) -> dict[str, list[str]]:
+def put_lines(root: FakeRoot, lines: dict[str, list[str]]) -> dict[str, list[str]]:
     """Append them to what package and image have there; returned is what must stay."""
     for path, added in lines.items():
         root.write(path, root.read(path) + "".join(f"{line}\n" for line in added))
@@ -102,12 +103,11 @@ def _missing(lines: list[str], text: str) -> list[str]:
     return [line for line in lines if line not in left]
 
 
-def _install(name: str, folder: str) -> FakeRoot:
+def install_kdump(name: str, folder: str) -> FakeRoot:
     """kdump is installed, as an owner's earlier run of the package manager leaves it."""
     root = prepared_copy(name, Path(folder) / "root")
     assert root.run("configure_kdump").exit_code == 0
-    for backup in root.path.rglob("*.hangdump-backup"):
-        backup.rename(backup.with_name(backup.name.removesuffix(".hangdump-backup")))
+    put_edited_files_back(root)
     return root
 
 
@@ -126,8 +126,8 @@ def _install(name: str, folder: str) -> FakeRoot:
 def test_configuring_refuses_before_any_change_or_keeps_the_owner_s_lines(name: str, data: st.DataObject) -> None:
     assert host(name).name == name
     with TemporaryDirectory() as folder:
-        root = _install(name, folder)
-        kept = _put(root, data.draw(_lines(name)))
+        root = install_kdump(name, folder)
+        kept = put_lines(root, data.draw(owner_lines(name)))
         before = root.tree()
         run = root.run("configure_kdump")
         if run.exit_code != 0:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.ssm_documents.fake_root import VOLUME_ID, FakeRoot
+from tests.ssm_documents.ledger import originals
 
 SERIAL = VOLUME_ID.replace("-", "")
 UUID = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -114,7 +115,7 @@ def test_older_line_of_ours_is_replaced_and_foreign_lines_stay(root_with_volume:
     root.write("etc/fstab", foreign + "UUID=old /var/crash xfs defaults,nofail,x-hangdump 0 0\n")
     assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
     assert root.read("etc/fstab") == foreign + LINE + "\n"
-    assert "UUID=old" in root.read("etc/fstab.hangdump-backup")
+    assert "UUID=old" in (originals(root)["etc/fstab"] or "")
 
 
 def test_line_of_ours_that_its_owner_set_in_columns_is_replaced(root_with_volume: FakeRoot) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ssm_documents.fake_root import FakeRoot
 from tests.ssm_documents.hosts import host
+from tests.ssm_documents.ledger import originals
 from tests.ssm_documents.ready_host import prepared_copy, prepared_host
 from tests.ssm_documents.spoiling import replace
 from tests.ssm_documents.spoils_redhat import crash_initrd
@@ -56,7 +57,7 @@ def test_lines_of_its_owner_survive_and_ours_are_replaced_in_place(tmp_path: Pat
         "core_collector makedumpfile -l --message-level 7 -d 31\nkdump_post /usr/local/bin/tell\n"
         f"auto_reset_crashkernel no\nfailure_action reboot\n{OURS}final_action reboot\n"
     )
-    assert "path /srv\n" in root.read(f"{CONFIGURATION}.hangdump-backup")
+    assert "path /srv\n" in (originals(root)[CONFIGURATION] or "")
 
 
 def test_file_system_is_that_of_the_volume(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class SimulatedHost:
     # ---- the documents
 
     def _answer(self, script: str, environment: Mapping[str, str]) -> Completed | None:
-        document = document_of(environment)
+        document = document_of(script)
         if document == "prepare_dump_volume":
             return _success({"status": "prepared", "device": "/dev/nvme1n1", "mountPoint": "/var/crash"})
         if document == "configure_kdump":

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lab.aws.eventbridge import PRINCIPAL as EVENTBRIDGE
 from lab.aws.iam.account_facts import DEFAULT, AccountFacts, Variant
 from lab.aws.iam.actions import facts_that_aws_sends
 from lab.aws.iam.policy import Caller, Denied, Policies, Request, Use, as_list, decide
@@ -21,7 +22,9 @@ _CODES = {
     "cloudformation": ("AccessDenied", 403),
     "cloudwatch": ("AccessDenied", 403),
     "dynamodb": ("AccessDeniedException", 400),
+    "dynamodbstreams": ("AccessDeniedException", 400),
     "ec2": ("UnauthorizedOperation", 403),
+    "events": ("AccessDeniedException", 400),
     "iam": ("AccessDenied", 403),
     "lambda": ("AccessDeniedException", 403),
     "s3": ("AccessDenied", 403),
@@ -94,12 +97,11 @@ class Permissions:
         """Why a service (cloudwatch.amazonaws.com), or Lambda in a function's role, may not publish for that source."""
         is_role = principal.startswith("arn:")
         facts = self._facts
-        context = {
-            "aws:SourceArn": source_arn,
-            "aws:SourceAccount": facts.account_id,
-            "aws:SecureTransport": "true",
-            **({"aws:PrincipalArn": principal} if is_role else {"aws:SourceOwner": facts.account_id}),
-        }
+        context = {"aws:SecureTransport": "true"}
+        # EventBridge sends neither to SNS nor to KMS: a condition on them lets nothing pass.
+        if principal != EVENTBRIDGE:
+            context |= {"aws:SourceArn": source_arn, "aws:SourceAccount": facts.account_id}
+        context |= {"aws:PrincipalArn": principal} if is_role else {"aws:SourceOwner": facts.account_id}
         identity = facts.policies_of(principal) if is_role else []
         asked_of = [("sns:Publish", topic_arn, facts.topic_policy(topic_arn))]
         if key := facts.key_of_topic(topic_arn):

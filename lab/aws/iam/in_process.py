@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from botocore.client import BaseClient
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map import StateMap
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
@@ -30,6 +31,7 @@ def context_of_thread() -> Context:
 def install(patches: Patches, state: AccountState, context: Callable[[], Context]) -> None:
     """`context` gives that of the code that calls it."""
     _install_states(patches, context)
+    _install_maps(patches, state, context)
 
     def make(original: Any) -> Any:
         def call(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
@@ -76,6 +78,27 @@ def _install_states(patches: Patches, context: Callable[[], Context]) -> None:
 
     for kind in (StateTaskLambda, StateTaskService):
         patches.replace(kind, "_eval_execution", make)
+
+
+def _install_maps(patches: Patches, state: AccountState, context: Callable[[], Context]) -> None:
+    """Real: a Distributed Map reads its items, and starts each child as an execution, with the role of its machine.
+    moto: asks nobody, and runs the children within the execution."""
+
+    def make(original: Any) -> Any:
+        def evaluate(map_state: Any, env: Any) -> None:
+            facts = env.states.context_object.context_object_data
+            here = context()
+            here.clear()
+            here["state"] = f"{facts['StateMachine']['Name']} / {facts['State']['Name']}"
+            if map_state.item_reader is not None:
+                given = {"stateMachineArn": facts["StateMachine"]["Id"]}
+                caller = _caller(state, here["state"])
+                state.permissions.call(caller, "stepfunctions", "StartExecution", given, lambda: None)
+            original(map_state, env=env)
+
+        return evaluate
+
+    patches.replace(StateMap, "_eval_execution", make)
 
 
 def _caller(state: AccountState, name: str) -> Caller:

@@ -374,6 +374,24 @@ def _scan(parameters: Parameters, account: Account) -> Iterator[Asked]:
     yield Asked("dynamodb:Scan", account.arn(f"dynamodb:table/{name}"), "table")
 
 
+def _on_stream(action: str) -> Maker:
+    def make(parameters: Parameters, _account: Account) -> Iterator[Asked]:
+        yield Asked(f"dynamodb:{action}", parameters["StreamArn"], "stream")
+
+    return make
+
+
+def _list_streams(_parameters: Parameters, _account: Account) -> Iterator[Asked]:
+    yield Asked("dynamodb:ListStreams")
+
+
+def _put_events(parameters: Parameters, account: Account) -> Iterator[Asked]:
+    for each in parameters["Entries"]:
+        bus = account.arn(f"events:event-bus/{each.get('EventBusName', 'default')}")
+        facts = {"events:source": each["Source"], "events:detail-type": each["DetailType"]}
+        yield Asked("events:PutEvents", bus, "event-bus", facts)
+
+
 # ---- S3
 
 
@@ -523,6 +541,8 @@ _MAKERS: dict[str, Maker] = {
     "dynamodb:Query": _query,
     "dynamodb:Scan": _scan,
     "dynamodb:TransactWriteItems": _transact,
+    **{f"dynamodbstreams:{each}": _on_stream(each) for each in ("DescribeStream", "GetRecords", "GetShardIterator")},
+    "dynamodbstreams:ListStreams": _list_streams,
     "ec2:AttachVolume": _attachment("AttachVolume"),
     "ec2:CreateSnapshot": _create_snapshot,
     "ec2:CreateTags": _tagging("CreateTags"),
@@ -539,6 +559,7 @@ _MAKERS: dict[str, Maker] = {
     "ec2:RunInstances": _run_instances,
     "ec2:StartInstances": _start_instances,
     "ec2:TerminateInstances": _terminate_instances,
+    "events:PutEvents": _put_events,
     "iam:SimulatePrincipalPolicy": _simulate,
     "lambda:Invoke": _invoke,
     "s3:AbortMultipartUpload": _on_object("AbortMultipartUpload"),

@@ -27,7 +27,6 @@ grub2_edit_defaults() {
   local key=GRUB_CMDLINE_LINUX_DEFAULT
   [[ -f "$HOST_ROOT$GRUB2_DEFAULTS" ]] || return 0
   grep -q "^[[:space:]]*$key=" "$HOST_ROOT$GRUB2_DEFAULTS" || key=GRUB_CMDLINE_LINUX
-  keep_backup "$GRUB2_DEFAULTS"
   grub_without_crashkernel "$GRUB2_DEFAULTS" | KEY="$key" ARGUMENTS="$1" awk '
     { line[++count] = $0 }
     $0 ~ "^[ \t]*" ENVIRON["KEY"] "=" { last = count }
@@ -45,7 +44,7 @@ grub2_edit_defaults() {
 }
 
 grub2_make_configuration() {
-  grub2-mkconfig -o "$WORK_DIR/grub.cfg" </dev/null >&2 3>&- 9>&- || boot_loader_tool_failed grub2-mkconfig
+  detached grub2-mkconfig -o "$WORK_DIR/grub.cfg" || boot_loader_tool_failed grub2-mkconfig
 }
 
 # What new-kernel-pkg adds to the entry of each kernel that is installed, from vconsole.conf and locale.conf: they come and go
@@ -61,7 +60,7 @@ grub2_refuse_loss() {
   while read -r argument; do
     if [[ "$new" != *"$argument"* ]]; then lost+=" ${argument%%[!A-Za-z0-9_.-]*}"; fi
   done < <(booted_arguments | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
-  [[ -z "$lost" ]] || fail ConfigurationFailed "grub2-mkconfig would drop '${lost# }' from the kernel's command line: only grub.cfg has it. The boot loader is as it was. Add it to $GRUB2_DEFAULTS, and run again."
+  [[ -z "$lost" ]] || fail "grub2-mkconfig would drop '${lost# }' from the kernel's command line: only grub.cfg has it. The boot loader is as it was. Add it to $GRUB2_DEFAULTS, and run again."
 }
 
 grub2_configure_reservation() {
@@ -71,10 +70,7 @@ grub2_configure_reservation() {
   grub2_edit_defaults "$(crashkernel_arguments "$value")"
   if ! is_crashkernel_configured "$value"; then
     grub2_make_configuration
-    while read -r file; do
-      keep_backup "$file"
-      write_if_changed "$file" <"$WORK_DIR/grub.cfg"
-    done < <(grub2_configurations)
+    while read -r file; do write_if_changed "$file" <"$WORK_DIR/grub.cfg"; done < <(grub2_configurations)
   fi
   check_next_boot "$value" grub2-mkconfig "something in /etc/grub.d or $GRUB2_DEFAULTS sets it anew. Remove that"
 }

@@ -6,7 +6,7 @@ GRUB_D_FILE=/etc/default/grub.d/kdump-tools.cfg
 grub_command_lines() { sed -nE 's/^[[:space:]]*linux(16|efi)?[[:space:]]//p' "$HOST_ROOT$1" 2>/dev/null || true; }
 
 # The crashkernel= values that the next boot would get, one a line.
-grub_configured_crashkernels() { grub_command_lines /boot/grub/grub.cfg | crashkernel_values; }
+debian_configured_crashkernels() { grub_command_lines /boot/grub/grub.cfg | crashkernel_values; }
 
 # From GRUB's defaults $1: drops every crashkernel= from GRUB_CMDLINE lines, and the line when nothing else is in it.
 grub_without_crashkernel() {
@@ -15,25 +15,25 @@ grub_without_crashkernel() {
 }
 
 # /etc/default/grub loses to grub.d, and a later file may set the variable anew: so grub.cfg itself is looked at in the end.
-grub_configure_reservation() {
+debian_configure_reservation() {
   local value="$1" file
   need_boot_loader_tool update-grub "$value"
   for file in "$HOST_ROOT/etc/default/grub" "$HOST_ROOT"/etc/default/grub.d/*.cfg; do
     file="${file#"$HOST_ROOT"}"
     if [[ "$file" != "$GRUB_D_FILE" ]] && grep -qs '^[[:space:]]*GRUB_CMDLINE.*crashkernel=' "$HOST_ROOT$file"; then
-      keep_backup "$file"
       grub_without_crashkernel "$file" >"$WORK_DIR/grub"
       write_if_changed "$file" <"$WORK_DIR/grub"
     fi
   done
-  keep_backup "$GRUB_D_FILE"
   {
     if [[ -f "$HOST_ROOT$GRUB_D_FILE" ]]; then grub_without_crashkernel "$GRUB_D_FILE"; fi
     echo "GRUB_CMDLINE_LINUX_DEFAULT=\"\$GRUB_CMDLINE_LINUX_DEFAULT $(crashkernel_arguments "$value")\""
   } >"$WORK_DIR/grub"
   write_if_changed "$GRUB_D_FILE" <"$WORK_DIR/grub"
   if ! is_crashkernel_configured "$value"; then
-    update-grub 3>&- 9>&- || boot_loader_tool_failed update-grub
+    record_files before "$HOST_ROOT/boot/grub/grub.cfg"
+    detached update-grub || boot_loader_tool_failed update-grub
+    record_files after "$HOST_ROOT/boot/grub/grub.cfg"
     note_change /boot/grub/grub.cfg
   fi
   check_next_boot "$value" update-grub "a file in /etc/default/grub.d sets GRUB_CMDLINE_LINUX_DEFAULT anew. Make it append"

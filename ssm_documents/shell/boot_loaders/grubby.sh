@@ -19,8 +19,11 @@ grubby_configured_crashkernels() {
 grubby_update_entries() {
   local code=0 defaults="$HOST_ROOT$GRUB2_DEFAULTS"
   cp -p "$defaults" "$WORK_DIR/defaults" 2>/dev/null || true
-  grubby --update-kernel=ALL --remove-args=crashkernel --args="$1" </dev/null >&2 3>&- 9>&- || code=$?
-  if [[ -f "$WORK_DIR/defaults" ]]; then cp -p "$WORK_DIR/defaults" "$defaults" || code=1; fi
+  detached grubby --update-kernel=ALL --remove-args=crashkernel --args="$1" || code=$?
+  if [[ -f "$WORK_DIR/defaults" ]]; then
+    cp -p "$WORK_DIR/defaults" "$defaults" || code=1
+    relabel "$defaults"
+  fi
   return "$code"
 }
 
@@ -33,14 +36,14 @@ grubby_edit_kernel_cmdline() {
 }
 
 grubby_configure_reservation() {
-  local value="$1" arguments file
+  local value="$1" arguments files
   arguments="$(crashkernel_arguments "$value")"
   need_boot_loader_tool grubby "$value"
-  for file in /etc/default/grub /etc/kernel/cmdline /boot/grub2/grubenv "$HOST_ROOT"/boot/loader/entries/*.conf; do
-    keep_backup "${file#"$HOST_ROOT"}"
-  done
   if ! is_crashkernel_configured "$value"; then
+    files=("$HOST_ROOT"/boot/grub2/grubenv "$HOST_ROOT"/boot/loader/entries/*.conf)
+    record_files before "${files[@]}"
     grubby_update_entries "$arguments" || boot_loader_tool_failed grubby
+    record_files after "${files[@]}"
     note_change "crashkernel in /boot/loader/entries"
   fi
   # Not read as long as the entries say everything, but grub2-mkconfig may write the entries anew from it.

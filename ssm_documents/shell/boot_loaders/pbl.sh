@@ -13,7 +13,7 @@ pbl_command_lines() {
   fi
 }
 
-pbl_configured_crashkernels() { pbl_command_lines | crashkernel_values; }
+suse_configured_crashkernels() { pbl_command_lines | crashkernel_values; }
 
 # The same in the order of the first entry that has any: kdump-commandline.service compares word by word.
 pbl_crashkernel_arguments() {
@@ -24,22 +24,24 @@ pbl_crashkernel_arguments() {
 pbl_update() {
   local tool="$1" arguments="$2"
   if pbl_uses_entries; then
-    "$tool" --add-option "$arguments" --config && { sdbootutil update-all-entries || log "note: sdbootutil update-all-entries failed"; }
+    detached "$tool" --add-option "$arguments" --config && { detached sdbootutil update-all-entries || log "note: sdbootutil update-all-entries failed"; }
   else
-    "$tool" --config
-  fi </dev/null >&2 3>&- 9>&-
+    detached "$tool" --config
+  fi
 }
 
-pbl_configure_reservation() {
-  local value="$1" tool arguments
+suse_configure_reservation() {
+  local value="$1" tool arguments files
   arguments="$(crashkernel_arguments "$value")"
   tool="$(command -v pbl || command -v update-bootloader || true)"
   need_boot_loader_tool "${tool:-pbl}" "$value"
-  keep_backup /etc/kernel/cmdline
   # Not by pbl, whose --add-option replaces only the first crashkernel= on SLES 15: YaST sets two.
   pbl_uses_entries || grub2_edit_defaults "$arguments"
   if ! is_crashkernel_configured "$value"; then
+    files=("$HOST_ROOT"/etc/kernel/cmdline "$HOST_ROOT"/boot/grub2/grub.cfg "$HOST_ROOT"/boot/efi/loader/entries/*.conf)
+    record_files before "${files[@]}"
     pbl_update "$tool" "$arguments" || boot_loader_tool_failed pbl /var/log/pbl.log
+    record_files after "${files[@]}"
     note_change "crashkernel in the boot loader"
   fi
   check_next_boot "$value" pbl "LOADER_TYPE is '$(assignment /etc/sysconfig/bootloader LOADER_TYPE)'. Set crashkernel= there by hand"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lambdas.report import render, render_index
+from lambdas.report import render, render_fleet, render_index
 from lambdas.report.page import Exhibits
 from lambdas.triage import triage
-from tests.lambdas.report import incidents
+from tests.lambdas.report import fleets, incidents
 from tests.lambdas.report.conftest import Show
 from tests.lambdas.triage.triage_cases import read
 
@@ -54,6 +54,7 @@ PAGES: dict[str, tuple[str, set[str]]] = {
     "448 CPUs behind one lock": (_from_log(incidents.crowd_log(448)), {*_ALWAYS, "trace", "cpus", "warnings"}),
     "out of memory": (_from_log(read("out-of-memory")), {*_ALWAYS, "trace", "cpus", "memory", "warnings"}),
     "abort on arm64": (_from_log(read("external-abort-arm64")), {*_ALWAYS, "trace", "cpus", "warnings"}),
+    "fleet": (render_fleet(fleets.MIXED), {"statuses", "instances"}),
     "index": (
         render_index(incidents.FLEET, bucket="vmcores", region="eu-central-1"),
         {"filters", "refusals", "groups", "incidents"},
@@ -124,7 +125,7 @@ def test_a_page_shows_each_part_whole(show: Show, name: str, width: int, scheme:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("index", "enormous")])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("index", "fleet", "enormous")])
 def test_cause_panic_and_next_step_are_seen_without_scrolling(show: Show, name: str, width: int, height: int) -> None:
     page = show(PAGES[name][0], width, "light")
     _keep(page, f"fold-{name}-{width}", is_whole=False)

@@ -10,7 +10,7 @@ from lambdas.respond.alarm_event import Alarm, parse, resolve
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas.account import ACCOUNT_ID, REGION
-from tests.lambdas.events import (
+from tests.lambdas.alarm_events import (
     HEARTBEAT,
     alarm_action,
     arn,

@@ -14,8 +14,8 @@ from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.respond import budget_notice, lease
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
+from tests.lambdas.alarm_events import alarm_action, query, state_change
 from tests.lambdas.conftest import Context, Launch
-from tests.lambdas.events import alarm_action, query, state_change
 
 # More than any response makes; the tests fail when a response ends only because of this.
 _TOO_MANY_CALLS = 120

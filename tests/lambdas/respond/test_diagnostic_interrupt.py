@@ -8,8 +8,8 @@ from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, Re
 from lambdas.incident.record import State, Verdict
 from lambdas.runtime import clients
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import alarm_action, query
 from tests.lambdas.conftest import Deliver
-from tests.lambdas.events import alarm_action, query
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from lambdas.incident.record import Incident
 from lambdas.respond.evidence_first import METRICS
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import alarm_action, query
 from tests.lambdas.conftest import Deliver
-from tests.lambdas.events import alarm_action, query
 
 NAMES = {"consoleBefore", "screenshotBefore", "statusBefore", "metricsBefore"}
 LOOKS = {

@@ -12,8 +12,8 @@ from lambdas.respond import evidence
 from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import HEARTBEAT, STATUS_CHECK, alarm_action, query, state_change
 from tests.lambdas.conftest import Deliver, Launch
-from tests.lambdas.events import HEARTBEAT, STATUS_CHECK, alarm_action, query, state_change
 
 REBOOT = f"arn:aws:automate:{aws.REGION}:ec2:reboot"
 TERMINATE = f"arn:aws:swf:{aws.REGION}:{aws.ACCOUNT_ID}:action/actions/AWS_EC2.InstanceId.Terminate/1.0"

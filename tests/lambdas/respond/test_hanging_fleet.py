@@ -18,7 +18,7 @@ from lambdas.incident.record import State, Verdict
 from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
-from tests.lambdas.events import alarm_action, query
+from tests.lambdas.alarm_events import alarm_action, query
 
 # As many as are claiming at the same moment.
 THREADS = 16

@@ -7,8 +7,8 @@ import pytest
 from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import alarm_action, query
 from tests.lambdas.conftest import Deliver
-from tests.lambdas.events import alarm_action, query
 
 EVIL = "6\x1b[2J\u202eevil"
 SHOWN = "6\\x1b[2J\\u202eevil"

@@ -12,8 +12,8 @@ from lambdas.incident.table import create_incident
 from lambdas.respond.kill_switch import read_stop
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import alarm_action, query
 from tests.lambdas.conftest import Clock, Deliver
-from tests.lambdas.events import alarm_action, query
 
 
 @pytest.mark.parametrize("value", ["off", "On", " on", "on\n", "true", ""])

@@ -5,8 +5,8 @@ import pytest
 from lambdas.incident.record import State, Verdict
 from lambdas.runtime import clients
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import HEARTBEAT, alarm_action, query
 from tests.lambdas.conftest import Deliver, Launch
-from tests.lambdas.events import HEARTBEAT, alarm_action, query
 
 MISSING = "i-0ffffffffffffffff"
 

@@ -13,8 +13,8 @@ from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
+from tests.lambdas.alarm_events import HEARTBEAT, alarm_action, arn, query, state_change
 from tests.lambdas.conftest import Clock, Deliver, Launch
-from tests.lambdas.events import HEARTBEAT, alarm_action, arn, query, state_change
 
 
 def test_interrupts_a_hung_instance_once_and_starts_the_collection(

@@ -12,9 +12,9 @@ from lambdas.incident.record import Incident, State
 from lambdas.incident.table import create_incident
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, Crash, read_record
+from tests.lambdas.alarm_events import alarm_action, query
 from tests.lambdas.auto_scaling_group import GROUP, AutoScalingGroup
 from tests.lambdas.conftest import Deliver
-from tests.lambdas.events import alarm_action, query
 
 Interrupt = Callable[[], tuple[str, str]]
 

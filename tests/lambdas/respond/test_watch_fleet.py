@@ -10,8 +10,8 @@ from lambdas.handlers import respond_to_hang, watch_fleet
 from lambdas.incident.table import IncidentTable
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
+from tests.lambdas.alarm_events import alarm_action, query
 from tests.lambdas.conftest import Clock, Launch
-from tests.lambdas.events import alarm_action, query
 
 SINCE = aws.NOW - timedelta(minutes=3)
 

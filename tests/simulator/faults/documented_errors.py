@@ -31,6 +31,7 @@ THROTTLING = {
     "ec2": "RequestLimitExceeded",
     "ssm": "ThrottlingException",
     "dynamodb": "ThrottlingException",
+    "s3": "SlowDown",
     "cloudwatch": "Throttling",
     "sns": "Throttled",
     "stepfunctions": "ThrottlingException",

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.simulator import auto_scaling_group
 from lab.simulator.injection import Fault
+from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from lambdas.runtime.tags import MADE_FOR_TAG, OWNER_TAG
 
@@ -37,6 +38,9 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
         answers, problems = _answer(world)
         ends += answers
         violations += problems
+    enrolled, problems = _enrolled(world)
+    ends += enrolled
+    violations += problems
     swept, problems = _swept(world)
     ends += swept
     violations += problems
@@ -145,6 +149,25 @@ def _answer(world: World) -> tuple[list[str], list[str]]:
     if any(function in text for text in told for function in functions):
         return [f"{asked_by}: given up, told by Lambda's failure destination"], []
     return [f"{asked_by}: nothing"], ["a hang that nobody was told of"]
+
+
+def _enrolled(world: World) -> tuple[list[str], list[str]]:
+    """Whatever went wrong in an enrolment, the plans of the next day bring every instance to where it should be."""
+    if not any(execution.state_machine.name == "EnrolFleet" for execution in world.executions()):
+        return [], []
+    world.injection.begin([])
+    # After a failure that is tried again after an hour, and then by the hour.
+    for _ in range(3):
+        scheduler.sleep(3600)
+        world.ring()
+        world.settle()
+    tags, row = world.tags(), world.fleet().get(world.instance_id)
+    wanted = "ready" if tags.get("hangdump:enrolled") == "true" else "retired"
+    found = row.status.value if row else "no row"
+    is_marked = "hangdump:ready" in tags
+    if (found, is_marked) != (wanted, wanted == "ready"):
+        return [f"fleet: {found}"], [f"{world.instance_id} is {found} (marked: {is_marked}), not {wanted}"]
+    return [f"fleet: {found}"], []
 
 
 def _swept(world: World) -> tuple[list[str], list[str]]:

@@ -40,6 +40,50 @@ def take_over(world: World) -> None:
     world.settle()
 
 
+def enrol(world: World) -> None:
+    """An owner tags an instance, and nothing else."""
+    world.let_enrol()
+    world.host, world.instance_id = world.add_host(is_reserved=True, tags={})
+    tags = [{"Key": "hangdump:enrolled", "Value": "true"}]
+    world.account.client("ec2").create_tags(Resources=[world.instance_id], Tags=tags)
+    world.settle()
+
+
+def leave_fleet(world: World) -> None:
+    """An owner takes the tag away."""
+    world.let_enrol()
+    tags = [{"Key": "hangdump:enrolled"}]
+    world.account.client("ec2").delete_tags(Resources=[world.instance_id], Tags=tags)
+    world.settle()
+
+
+def ring_while_enrolling(world: World) -> None:
+    """The bell is rung while an enrolment is under way, and again when that one was stopped."""
+    world.let_enrol()
+    world.host, world.instance_id = world.add_host(is_reserved=True)
+    first = world.start("EnrolFleet")
+    scheduler.run(until=lambda: False, seconds=30)
+    world.ring()
+    scheduler.run(until=lambda: False, seconds=90)
+    world.account.client("stepfunctions").stop_execution(executionArn=first.exec_arn)
+    world.ring()
+    world.settle()
+
+
+def ring_without_end(world: World) -> None:
+    """The bell is rung more often than the rounds of one execution can answer: it hands the bell over."""
+
+    def go_on() -> None:
+        for _ in range(45):
+            scheduler.sleep(50)
+            world.ring()
+
+    world.let_enrol()
+    world.ring()
+    scheduler.spawn(go_on)
+    world.settle(seconds=45 * 50)
+
+
 def hang(world: World) -> None:
     """It hangs, its alarm is delivered."""
     world.hang()
@@ -149,6 +193,28 @@ def sweep(world: World) -> None:
     world.settle(seconds=5)
 
 
+def retire(world: World) -> None:
+    """It is taken out: what was done to it is undone, and its empty volume is deleted."""
+    world.start("RetireInstance", instanceId=world.instance_id)
+    world.settle()
+
+
+def take_over_retirement(world: World) -> None:
+    """The same after a retirement that was stopped and left its lease."""
+    first = world.start("RetireInstance", instanceId=world.instance_id)
+    scheduler.run(until=lambda: False, seconds=1)
+    world.account.client("stepfunctions").stop_execution(executionArn=first.exec_arn)
+    world.settle()
+    retire(world)
+
+
+def retire_with_dump(world: World) -> None:
+    """The same, but a dump that nobody has fetched lies on its volume: it stays."""
+    world.host.panic()
+    scheduler.sleep(600)
+    retire(world)
+
+
 def false_alarm(world: World) -> None:
     """Its alarm is delivered, but it is well."""
     world.alarm()
@@ -176,6 +242,13 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         make_ready_as_measured,
         fail_to_prepare,
         take_over,
+        enrol,
+        leave_fleet,
+        ring_while_enrolling,
+        ring_without_end,
+        retire,
+        take_over_retirement,
+        retire_with_dump,
     )
 }
 # Those in which an alarm may come again.

@@ -1,0 +1,76 @@
+"""Finds the instances that a plan is about, and those of them that Systems Manager does not reach. Judges nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lambdas.fleet.plan import Member
+from lambdas.fleet.row import FleetRow, Status
+from lambdas.runtime import clients
+from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, ENROLLED_TAG, ready_epoch
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+# DescribeInstances takes up to 200 values in a filter, DescribeInstanceInformation 100.
+_IDS_A_CALL = 200
+_PINGS_A_CALL = 100
+_PAGE = 1000
+
+
+def find_members(rows: Mapping[str, FleetRow]) -> dict[str, Member]:
+    """Every instance with the owner's tag, and those of the rows that have lost it but still exist.
+
+    Those are asked for by id: EC2 may be late with a tag, and nobody is retired because a list was.
+    """
+    found = _describe([{"Name": "tag-key", "Values": [ENROLLED_TAG]}])
+    missing = sorted(
+        instance_id for instance_id, row in rows.items() if instance_id not in found and row.status != Status.RETIRED
+    )
+    for start in range(0, len(missing), _IDS_A_CALL):
+        # A filter: a query by id fails as a whole if one instance is unknown.
+        found |= _describe([{"Name": "instance-id", "Values": missing[start : start + _IDS_A_CALL]}])
+    return found
+
+
+def _describe(filters: Sequence[Any]) -> dict[str, Member]:
+    pages = (
+        clients.ec2()
+        .get_paginator("describe_instances")
+        .paginate(Filters=filters, PaginationConfig={"PageSize": _PAGE})
+    )
+    members = (
+        _member(instance)
+        for page in pages
+        for reservation in page["Reservations"]
+        for instance in reservation.get("Instances", [])
+    )
+    return {each.instance_id: each for each in members}
+
+
+def _member(instance: "InstanceTypeDef") -> Member:
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    return Member(
+        instance_id=instance["InstanceId"],
+        state=instance["State"]["Name"],
+        enrolled=tags.get(ENROLLED_TAG),
+        launched_at=instance["LaunchTime"],
+        is_marked_ready=bool(ready_epoch(tags)),
+        group=tags.get(AUTO_SCALING_GROUP_TAG, ""),
+        zone=instance["Placement"]["AvailabilityZone"],
+    )
+
+
+def find_silent(instance_ids: Iterable[str]) -> set[str]:
+    """Those whose agent is not online, or was never heard of."""
+    wanted = sorted(instance_ids)
+    online: set[str] = set()
+    for start in range(0, len(wanted), _PINGS_A_CALL):
+        filters: Any = [{"Key": "InstanceIds", "Values": wanted[start : start + _PINGS_A_CALL]}]
+        pages = clients.ssm().get_paginator("describe_instance_information").paginate(Filters=filters)
+        online |= {
+            each["InstanceId"]
+            for page in pages
+            for each in page["InstanceInformationList"]
+            if each["PingStatus"] == "Online"
+        }
+    return set(wanted) - online

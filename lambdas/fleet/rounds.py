@@ -1,0 +1,44 @@
+"""How large a round of EnrolFleet is, and when a round says that the next one would do no better. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from lambdas.fleet.plan import NO_OUTCOME
+from lambdas.fleet.row import FleetRow, Status
+
+# A fault of the fleet shows in the first ones. After these two a round takes all, up to a bound: Step Functions limits
+# what the children of a map may answer together to 256 KiB.
+_FIRST = (5, 50)
+MOST_ITEMS = 10_000
+_LEAST_FAILURES = 10
+_LEAST_SHARE = 0.2
+_FAILED = (Status.FAILED, Status.NOT_READY, Status.WAITING_FOR_AGENT, Status.RETIRING)
+
+
+def round_size(number: int) -> int:
+    """Of the round with this number, from 1 on."""
+    return _FIRST[number - 1] if number <= len(_FIRST) else MOST_ITEMS
+
+
+def round_id(execution_name: str, number: int) -> str:
+    """In the row of everybody whom this round worked on."""
+    return f"{execution_name}/{number}"
+
+
+def why_halt(rows: Iterable[FleetRow], of_round: str) -> str:
+    """Empty unless at least ten, and a fifth of the round, failed with one error. Refusals of a kind of instance do
+    not count: nothing was touched, and they are not tried again."""
+    members = [row for row in rows if row.round == of_round]
+    errors = Counter(row.error or NO_OUTCOME for row in members if row.error == NO_OUTCOME or _has_failed(row))
+    if not errors:
+        return ""
+    ((error, count),) = errors.most_common(1)
+    if count < _LEAST_FAILURES or count < _LEAST_SHARE * len(members):
+        return ""
+    example = next(row for row in members if row.error == error)
+    observed = example.reasons[0].observed if example.reasons else ""
+    return f"{count} of {len(members)} instances failed with {error}, such as {example.instance_id}: {observed}"
+
+
+def _has_failed(row: FleetRow) -> bool:
+    return bool(row.error) and row.status in _FAILED

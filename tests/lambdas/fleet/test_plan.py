@@ -1,0 +1,250 @@
+"""What EnrolFleet does about each instance, and what the table says of it from then on."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lambdas.fleet.attempts import after_failure, after_retirement, after_success
+from lambdas.fleet.plan import NO_OUTCOME, Action, Member
+from lambdas.fleet.row import FleetRow, Status
+from lambdas.runtime import moment
+from tests.lambdas.fleet.fleets import CURRENT, INSTANCE, NOW, OLD, hours, item, member, planned, row
+
+AN_HOUR_AGO = moment.iso(NOW - hours(1))
+
+
+def failed(error: str = "PackageUnavailable", *, hours_ago: float = 3, **known: Any) -> FleetRow:
+    """The row after one failed attempt."""
+    before = row(Status.NOT_READY, configuration_id="", **known)
+    return after_failure(before, error, "It said why.", configuration_id=CURRENT, now=NOW - hours(hours_ago))
+
+
+TABLE = {
+    "new": ([member()], [], Action.PROVISION, Status.NOT_READY, "not-provisioned"),
+    "ready": ([member(is_marked_ready=True)], [row()], Action.NOTHING, Status.READY, None),
+    "made ready before there was a table": (
+        [member(is_marked_ready=True)],
+        [],
+        Action.NOTHING,
+        Status.READY,
+        "adopted",
+    ),
+    "made ready with settings of before": (
+        [member(is_marked_ready=True)],
+        [row(configuration_id=OLD, tried_configuration_id=OLD)],
+        Action.PROVISION,
+        Status.DRIFTED,
+        "drifted",
+    ),
+    "lost its mark": ([member()], [row()], Action.PROVISION, Status.NOT_READY, "mark-gone"),
+    "made ready a moment ago, the tag not seen yet": (
+        [member()],
+        [row(tried_at=moment.iso(NOW - hours(0.1)))],
+        Action.NOTHING,
+        Status.READY,
+        None,
+    ),
+    "stopped": ([member(state="stopped")], [row()], Action.NOTHING, Status.NOT_READY, "not-running"),
+    "pending": ([member(state="pending")], [], Action.NOTHING, Status.NOT_READY, "not-running"),
+    "back after a stop": (
+        [member(is_marked_ready=True)],
+        [row(Status.NOT_READY)],
+        Action.NOTHING,
+        Status.READY,
+        None,
+    ),
+    "tagged with another value": (
+        [member(enrolled="True")],
+        [],
+        Action.NOTHING,
+        Status.NOT_READY,
+        "wrong-tag-value",
+    ),
+    "the tag's value changed": (
+        [member(enrolled="false", is_marked_ready=True)],
+        [row()],
+        Action.RETIRE,
+        Status.RETIRING,
+        "wrong-tag-value",
+    ),
+    "the tag was removed": ([member(enrolled=None)], [row()], Action.RETIRE, Status.RETIRING, "tag-removed"),
+    "the tag was removed in the middle": (
+        [member(enrolled=None)],
+        [row(Status.NOT_READY, error=NO_OUTCOME, configuration_id="", tried_at=AN_HOUR_AGO)],
+        Action.RETIRE,
+        Status.RETIRING,
+        "tag-removed",
+    ),
+    "terminated while enrolled": (
+        [member(state="terminated", is_marked_ready=True)],
+        [row()],
+        Action.RETIRE,
+        Status.RETIRING,
+        "instance-terminated",
+    ),
+    "forgotten by EC2": ([], [row()], Action.RETIRE, Status.RETIRING, "instance-terminated"),
+    "retired": ([member(enrolled=None)], [row(Status.RETIRED)], Action.NOTHING, Status.RETIRED, "tag-removed"),
+    "enrolled again": ([member()], [row(Status.RETIRED)], Action.PROVISION, Status.NOT_READY, "not-provisioned"),
+    "failed long ago": ([member()], [failed()], Action.PROVISION, Status.FAILED, "PackageUnavailable"),
+    "failed just now": ([member()], [failed(hours_ago=0.5)], Action.NOTHING, Status.FAILED, "PackageUnavailable"),
+    "failed just now, restarted since": (
+        [member(launched_at=NOW - hours(0.2))],
+        [failed(hours_ago=0.5)],
+        Action.PROVISION,
+        Status.FAILED,
+        "PackageUnavailable",
+    ),
+    "unsupported": (
+        [member()],
+        [failed("UnsupportedHypervisor", hours_ago=48)],
+        Action.NOTHING,
+        Status.UNSUPPORTED,
+        "UnsupportedHypervisor",
+    ),
+    "unsupported, of another type since": (
+        [member(launched_at=NOW - hours(1))],
+        [failed("UnsupportedHypervisor", hours_ago=1000)],
+        Action.PROVISION,
+        Status.UNSUPPORTED,
+        "UnsupportedHypervisor",
+    ),
+    "needs a reboot": (
+        [member(is_marked_ready=True)],
+        [after_success(row(), {"status": "reboot-required"}, configuration_id=CURRENT, now=NOW - hours(0.5))],
+        Action.NOTHING,
+        Status.REBOOT_REQUIRED,
+        "reboot-required",
+    ),
+    "may have been rebooted since": (
+        [member()],
+        [after_success(row(), {"status": "reboot-required"}, configuration_id=CURRENT, now=NOW - hours(2))],
+        Action.PROVISION,
+        Status.REBOOT_REQUIRED,
+        "reboot-required",
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "rows", "action", "status", "reason"), TABLE.values(), ids=list(TABLE))
+def test_every_instance_has_an_action_a_status_and_a_reason(
+    members: list[Member], rows: list[FleetRow], action: Action, status: Status, reason: str | None
+) -> None:
+    found = item(members, rows)
+
+    assert (found.action, found.row.status) == (action, status)
+    assert [each.code for each in found.row.reasons] == ([reason] if reason else [])
+    assert found.reason
+    if found.row.status not in (Status.READY, Status.RETIRING, Status.RETIRED):
+        assert all(each.remedy for each in found.row.reasons if each.code != "PackageUnavailable")
+
+
+def test_an_instance_without_an_agent_waits_and_spends_no_attempt() -> None:
+    young = member(launched_at=NOW - hours(0.1))
+
+    plan = planned([young], silent=[INSTANCE])
+
+    (found,) = plan.items
+    assert (found.action, found.row.status, found.row.attempts) == (Action.NOTHING, Status.WAITING_FOR_AGENT, 0)
+    assert plan.is_waiting
+    assert planned([young], list(plan.rows)).work[0].action is Action.PROVISION
+
+
+def test_nobody_waits_for_an_agent_that_does_not_come() -> None:
+    assert not planned([member()], silent=[INSTANCE]).is_waiting
+
+
+def test_a_fleet_over_its_limit_takes_the_oldest_and_tells_the_others() -> None:
+    members = [member(f"i-0000000{number}", launched_at=NOW - hours(number)) for number in range(5)]
+
+    plan = planned(members, fleet_limit=2)
+
+    assert [each.instance_id for each in plan.work] == ["i-00000003", "i-00000004"]
+    others = [each.row for each in plan.items if each.action is Action.NOTHING]
+    assert [each.reasons[0].code for each in others] == ["over-fleet-limit"] * 3
+    assert "fleetLimit" in others[0].reasons[0].remedy
+
+
+def test_whoever_is_in_stays_in_when_the_limit_sinks() -> None:
+    members = [member(f"i-0000000{number}", is_marked_ready=True) for number in range(3)]
+    rows = [row(instance_id=each.instance_id, configuration_id=OLD, tried_configuration_id=OLD) for each in members]
+
+    assert len(planned(members, rows, fleet_limit=1).work) == 3
+
+
+def test_a_round_takes_so_many_and_retires_first() -> None:
+    members = [member(f"i-0000000{number}") for number in range(4)]
+    leaving = row(instance_id="i-00000009")
+
+    plan = planned([*members, member("i-00000009", enrolled=None)], [leaving], most=2)
+
+    assert [each.instance_id for each in plan.work] == ["i-00000000", "i-00000009"]
+    unclaimed = next(each.row for each in plan.items if each.instance_id == "i-00000001")
+    assert (unclaimed.tried_at, unclaimed.round) == ("", "")
+
+
+def test_whoever_is_planned_is_left_alone_for_an_hour_even_if_nothing_is_heard_of_him() -> None:
+    claimed = item([member()]).row
+    assert (claimed.error, claimed.round) == (NO_OUTCOME, "one/1")
+
+    assert item([member()], [claimed], now=NOW + hours(0.9)).action is Action.NOTHING
+    assert item([member()], [claimed], now=NOW + hours(1)).action is Action.PROVISION
+
+
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
+    work = planned([member()]).work
+    noted = after_success(work[0].row, {"status": "ready"}, configuration_id=CURRENT, now=NOW)
+
+    again = planned([member(is_marked_ready=True)], [noted])
+
+    assert (again.work, again.rows) == ((), ())
+
+
+def test_a_drifted_instance_that_fails_is_tried_again_later_and_says_why() -> None:
+    old = row(configuration_id=OLD, tried_configuration_id=OLD)
+    marked = member(is_marked_ready=True)
+    claimed = item([marked], [old]).row
+    after = after_failure(claimed, "PackageUnavailable", "No mirror.", configuration_id=CURRENT, now=NOW)
+
+    soon, later = (item([marked], [after], now=NOW + hours(each)) for each in (0.5, 1))
+
+    assert (soon.action, soon.row.status, soon.row.reasons[0].observed) == (Action.NOTHING, Status.FAILED, "No mirror.")
+    assert later.action is Action.PROVISION
+
+
+def test_a_retirement_that_fails_is_tried_again_and_one_that_ends_is_kept_with_its_overrides() -> None:
+    leaving = member(enrolled=None)
+    claimed = item([leaving], [row(overrides={"sizeGib": 20})]).row
+    unheard = after_failure(claimed, "AwsUnavailable", "Throttled.", configuration_id=CURRENT, now=NOW)
+
+    assert unheard.status is Status.RETIRING
+    assert item([leaving], [unheard], now=NOW + hours(0.5)).action is Action.NOTHING
+    assert item([leaving], [unheard], now=NOW + hours(1)).action is Action.RETIRE
+
+    retired = after_retirement(claimed, now=NOW)
+    assert (retired.status, retired.reasons[0].code, retired.overrides) == (
+        Status.RETIRED,
+        "tag-removed",
+        {"sizeGib": 20},
+    )
+    assert retired.expires_at_epoch > moment.epoch(NOW)
+    again = item([member()], [retired], now=NOW + hours(1))
+    assert (again.action, again.row.expires_at_epoch, again.row.overrides) == (Action.PROVISION, 0, {"sizeGib": 20})
+
+
+def test_since_tells_when_the_status_began_not_when_it_was_last_written() -> None:
+    stopped = item([member(state="stopped")], [row()]).row
+    assert stopped.since == moment.iso(NOW)
+
+    assert item([member(state="stopping")], [stopped], now=NOW + hours(5)).row.since == moment.iso(NOW)
+
+
+def test_a_row_is_written_only_when_it_says_something_new() -> None:
+    first = planned([member(state="stopped")], [row()]).rows
+    assert len(first) == 1
+    assert planned([member(state="stopped")], list(first)).rows == ()
+
+
+def test_a_changed_setting_forgives_earlier_failures() -> None:
+    unsupported = replace(failed("UnsupportedFamily"), tried_configuration_id=OLD)
+    assert item([member()], [unsupported]).action is Action.PROVISION
