@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ssm_documents.rules import BrokenDocumentError, broken_rules
+from ssm_documents.rules import INTERPOLATION, BrokenDocumentError, broken_rules
 from ssm_documents.unused_functions import without_unused_functions
 
 HERE = Path(__file__).parent
@@ -32,6 +32,14 @@ INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z0-9_/*]+\.sh)%%$")
 COMMENT = re.compile(r"^\s*#(?! shellcheck (?!disable=SC2317))")
 # "# shellcheck disable=SC2016 # why": shellcheck does not read why.
 WHY = re.compile(r"(?<=^# shellcheck disable=)(\S+) #.*")
+# The parameters' patterns and values. What an agent that knows environment variables has set stays.
+_PARAMETER = """\
+declare -A PARAMETER_PATTERNS
+parameter() {
+PARAMETER_PATTERNS[$1]="$2"
+set -- "SSM_$1" "$3"
+[ "${!1+x}" ] || export "$1=$2"
+}""".splitlines()
 # cat <<'UNIT' · python - <<'PYTHON' || log …
 HERE_DOCUMENT = re.compile(r"(?<!<)<<(?P<quote>['\"]?)(?P<end>[A-Z]+)(?P=quote)(?= |$)")
 
@@ -65,6 +73,11 @@ def script_of(content: Mapping[str, Any]) -> str:
     return "\n".join(content["mainSteps"][0]["inputs"]["runCommand"]) + "\n"
 
 
+def prelude_of(script: str) -> str:
+    """What sets the parameters, up to the first file of the script."""
+    return script[: script.index("\n# shell/") + 1]
+
+
 def _script_lines(folder: Path, content: Mapping[str, Any]) -> Iterator[str]:
     yield "#!/bin/bash"
     yield f"# Assembled from ssm_documents/{folder.name}/document.yaml; edit the files there."
@@ -78,10 +91,9 @@ def _prelude(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Agents before 3.3.2746.0 put a parameter's text between the quotes; its pattern keeps out what would end them."""
     if not parameters:
         return
-    for name in parameters:
-        yield f'[ "${{SSM_{name}+x}}" ] || export SSM_{name}="{{{{ {name} }}}}"'
-    patterns = (f"[{name}]='{parameter['allowedPattern']}'" for name, parameter in parameters.items())
-    yield f"declare -A PARAMETER_PATTERNS=({' '.join(patterns)})"
+    yield from _PARAMETER
+    for name, parameter in parameters.items():
+        yield INTERPOLATION % (name, parameter["allowedPattern"], name)
 
 
 def _included(folder: Path, line: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 MAX_DOCUMENT_BYTES = 64 * 1024  # SSM quota, which includes the run-time parameters
 PARAMETER_RESERVE_BYTES = 4 * 1024  # for the parameters: the longest is a presigned URL of ~1.5 KB
 _PARAMETER_KEYS = {"type", "description", "default", "allowedPattern", "interpolationType"}
-_INTERPOLATION = '[ "${SSM_%s+x}" ] || export SSM_%s="{{ %s }}"'
+INTERPOLATION = "parameter %s '%s' \"{{ %s }}\""
 # Within double quotes these end the quotes or expand; a brace starts an interpolation of SSM itself.
 _HARMFUL = "\"$`\\{}'!;|<>\n\r\0"
 
@@ -90,7 +90,10 @@ def _broken_by_script(content: Mapping[str, Any]) -> Iterator[str]:
         yield "the script does not start with #!/bin/bash, so the agent's sh would run it"
     if not any(line == "set -euo pipefail" for line in lines[:4]):
         yield "the script does not begin with set -euo pipefail"
-    preludes = {_INTERPOLATION % (name, name, name) for name in content.get("parameters", {})}
+    preludes = {
+        INTERPOLATION % (name, parameter.get("allowedPattern"), name)
+        for name, parameter in content.get("parameters", {}).items()
+    }
     for line in lines:
         if "{{" in line and line not in preludes:
             yield f"{{{{ outside the prelude: {line.strip()!r}"

@@ -67,6 +67,7 @@ check_preconditions() {
   has_crash_dump_support || fail NoCrashDumpSupport "Kernel $(kernel_release) is built without CONFIG_CRASH_DUMP: it cannot dump. Boot the distribution's own kernel."
   has_enough_memory || fail InsufficientMemory "This host has $(($(memory_bytes) >> 20)) MiB; kdump needs 1 GB, as it keeps a part for the crash kernel. Change it to a larger type."
   check_what_the_owner_forbids
+  refuse_settings_in_parts
   family space_needed >"$WORK_DIR/space-needed"
   check_space
 }

@@ -12,11 +12,12 @@ crash_kernel_commands() {
   echo "echo 10 >/proc/sys/kernel/panic"
 }
 
-# set_crash_arguments FILE KEY ARGUMENTS: of the crash kernel. With panic= it reboots where it fails before those commands.
+# set_crash_arguments FILE KEY ARGUMENTS [UNIT]: of the crash kernel, which starts that unit. With panic= it reboots where it fails before those commands.
 # On Graviton irqpoll keeps it from its disks; kdumpctl leaves it out itself since 2022 only, kdump-tools has it in its default.
 set_crash_arguments() {
   local arguments="$3"
   if [[ "$(architecture)" == aarch64 ]]; then arguments="$(sed -E 's/(^| )irqpoll( |$)/\1/g; s/ $//' <<<"$arguments")"; fi
+  if [[ -n "${4:-}" && " $arguments" != *" systemd.unit="* ]]; then arguments+=" systemd.unit=$4"; fi
   if ! [[ " $arguments " =~ \ panic=-?[1-9] ]]; then arguments="${arguments:+$arguments }panic=10"; fi
   if [[ "$arguments" != "$3" ]]; then set_assignments "$1" "$2" "\"$arguments\""; fi
 }

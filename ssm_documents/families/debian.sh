@@ -7,6 +7,8 @@ DEBIAN_SYSCTL_DROP_IN=/etc/systemd/system/systemd-sysctl.service.d/hangdump.conf
 
 debian_is_this_host() { [[ -f "$HOST_ROOT/etc/debian_version" ]] && command -v apt-get >/dev/null; }
 
+debian_setting() { assignment "$DEBIAN_CONFIGURATION" "$1"; }
+
 debian_kdump_service() { echo kdump-tools.service; }
 debian_config_files() { echo /etc/default/kdump-tools; }
 
@@ -51,19 +53,22 @@ debian_core_directory() { if grep -qsF "$1" "$HOST_ROOT"/etc/cron.daily/*; then 
 # Where dumps would go instead. Both the shell of kdump-config and systemd's EnvironmentFile= read that file.
 debian_remote_target() {
   local key
-  for key in NFS SSH FTP; do assignment "$DEBIAN_CONFIGURATION" $key; done
+  for key in NFS SSH FTP; do debian_setting $key; done
 }
 
 # kdump-tools wants only makedumpfile's arguments, and adds -F itself. $1: mount point, $2: core collector, $3: final action.
 debian_configure_dump() {
-  local remote arguments
+  local remote arguments key
   remote="$(debian_remote_target)"
   [[ -z "$remote" ]] || fail "$DEBIAN_CONFIGURATION sends dumps to $remote. Remove that setting and run again."
   set_assignments "$DEBIAN_CONFIGURATION" USE_KDUMP 1 KDUMP_COREDIR "\"$(debian_core_directory "$1")\"" MAKEDUMP_ARGS "\"${2#makedumpfile }\""
-  # It gives the dump another name and another format, which no reader of dumps opens.
-  if [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then set_assignments "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION '""'; fi
+  # The one gives the dump another format, which no reader of dumps opens; the other deletes dumps that nobody has collected.
+  for key in KDUMP_COMPRESSION KDUMP_NUM_DUMPS; do
+    if [[ "$(debian_setting "$key")" =~ [^0] ]]; then set_assignments "$DEBIAN_CONFIGURATION" "$key" '""'; fi
+  done
   arguments="$(debian_crash_cmdline)"
-  set_crash_arguments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "$arguments"
+  # Any other unit dumps without waiting for the volume: to the root file system.
+  set_crash_arguments "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND "$arguments" kdump-tools-dump.service
   if [[ "$(debian_crash_cmdline)" != "$arguments" ]] && is_crash_kernel_loaded; then debian_load_crash_kernel; fi
   debian_drop_in "$(mount_unit "$1")" "$3" >"$WORK_DIR/drop-in"
   write_if_changed "$DEBIAN_DROP_IN" <"$WORK_DIR/drop-in"
@@ -96,7 +101,7 @@ debian_has_irqpoll() { [[ " $(debian_crash_cmdline) " == *" irqpoll "* ]]; }
 
 debian_crash_cmdline() {
   local value
-  value="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_CMDLINE_APPEND)"
+  value="$(debian_setting KDUMP_CMDLINE_APPEND)"
   echo "${value:-reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb}"
 }
 

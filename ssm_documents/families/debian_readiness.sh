@@ -9,7 +9,7 @@ debian_find_faults() {
     finding family-configuration-missing "not all of the packages $(debian_for_kdump echo) are installed" "run configure_kdump"
     return 0
   fi
-  switch="$(assignment "$DEBIAN_CONFIGURATION" USE_KDUMP)" core="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COREDIR)" || true
+  switch="$(debian_setting USE_KDUMP)" core="$(debian_setting KDUMP_COREDIR)" || true
   wanted="$(debian_core_directory "$1")"
   if [[ "$core" == "$1" && "$wanted" != "$1" ]]; then
     note_finding dump-removed-by-cron "$DEBIAN_CONFIGURATION has KDUMP_COREDIR=$1, where a job in /etc/cron.daily removes dumps (apport's after a week)" "run configure_kdump, which has dumps go to $wanted"
@@ -19,8 +19,12 @@ debian_find_faults() {
     finding family-configuration-missing "$DEBIAN_CONFIGURATION has USE_KDUMP=$switch KDUMP_COREDIR=$core" "run configure_kdump with mountPoint $1"
   elif [[ -n "$(debian_remote_target)" ]]; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION sends dumps to $(debian_remote_target), by NFS=, SSH= or FTP=" "remove that line from $DEBIAN_CONFIGURATION"
-  elif [[ -n "$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION)" ]]; then
-    finding family-configuration-missing "$DEBIAN_CONFIGURATION has KDUMP_COMPRESSION=$(assignment "$DEBIAN_CONFIGURATION" KDUMP_COMPRESSION): no reader opens a dump that is compressed as a whole" "run configure_kdump, which empties it"
+  elif [[ -n "$(debian_setting KDUMP_COMPRESSION)" ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION has KDUMP_COMPRESSION=$(debian_setting KDUMP_COMPRESSION): no reader opens a dump that is compressed as a whole" "run configure_kdump, which empties it"
+  elif [[ "$(debian_setting KDUMP_NUM_DUMPS)" =~ [1-9] ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION has KDUMP_NUM_DUMPS=$(debian_setting KDUMP_NUM_DUMPS): more dumps are deleted, also those that nobody has collected" "run configure_kdump, which empties it"
+  elif [[ " $(debian_crash_cmdline) " != *" systemd.unit="* ]]; then
+    finding family-configuration-missing "$DEBIAN_CONFIGURATION has KDUMP_CMDLINE_APPEND without systemd.unit=kdump-tools-dump.service: the dump does not wait for the dump volume" "run configure_kdump"
   elif [[ "$(architecture)" == aarch64 ]] && debian_has_irqpoll; then
     finding family-configuration-missing "$DEBIAN_CONFIGURATION gives the crash kernel irqpoll, which on arm64 keeps it from its disks" "run configure_kdump"
   fi
@@ -41,12 +45,12 @@ debian_find_faults() {
   fi
 }
 
-debian_dump_level() { assignment "$DEBIAN_CONFIGURATION" MAKEDUMP_ARGS | sed -n 's/.*-d  *\([0-9]*\).*/\1/p'; }
+debian_dump_level() { debian_setting MAKEDUMP_ARGS | sed -n 's/.*-d  *\([0-9]*\).*/\1/p'; }
 
 # KDUMP_INITRD is a link that kdump-config makes when it loads; without that setting it takes the one of ordinary boots.
 debian_crash_initrd() {
   local path
-  path="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_INITRD)"
+  path="$(debian_setting KDUMP_INITRD)"
   path="${path:-/boot/initrd.img-$(kernel_release)}"
   if [[ -L "$HOST_ROOT$path" ]]; then path="$(readlink "$HOST_ROOT$path")"; fi
   if [[ -e "$HOST_ROOT$path" ]]; then echo "$path"; fi
@@ -64,7 +68,7 @@ debian_crash_initrd_modules() {
 # A crash kernel of one release finds no modules in an initrd of another.
 debian_find_pinned_kernel() {
   local kernel
-  kernel="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_KERNEL)"
+  kernel="$(debian_setting KDUMP_KERNEL)"
   if [[ "$kernel" == *[0-9]* && "$kernel" != *"$(kernel_release)" ]]; then
     stale_initramfs "$DEBIAN_CONFIGURATION has KDUMP_KERNEL=$kernel, which is not the running kernel"
   fi
@@ -73,7 +77,7 @@ debian_find_pinned_kernel() {
 debian_pinned_kernel() {
   local key value remedy=""
   for key in KDUMP_KERNEL=/var/lib/kdump/vmlinuz KDUMP_INITRD=/var/lib/kdump/initrd.img; do
-    value="$(assignment "$DEBIAN_CONFIGURATION" "${key%%=*}")"
+    value="$(debian_setting "${key%%=*}")"
     if [[ -n "$value" && "$value" != "${key#*=}" ]]; then remedy+="${remedy:+, and }write $key for ${key%%=*}=$value"; fi
   done
   if [[ -n "$remedy" ]]; then echo "$remedy in $DEBIAN_CONFIGURATION"; fi
@@ -100,13 +104,13 @@ debian_own_final_action() {
 # "echo failed; reboot -f" only echo runs, with the rest as its arguments, and nothing follows it.
 debian_failure_action() {
   local command
-  command="$(assignment "$DEBIAN_CONFIGURATION" KDUMP_FAIL_CMD)"
+  command="$(debian_setting KDUMP_FAIL_CMD)"
   if [[ -z "$command" ]]; then return 0; fi
   if [[ "$command" == *[\;\&\|\<\>\`\$\"\']* ]]; then echo nothing; else debian_action_of "$command"; fi
 }
 
 debian_failure_remedy() {
-  echo "in $DEBIAN_CONFIGURATION write KDUMP_FAIL_CMD=\"reboot -f\" for KDUMP_FAIL_CMD=\"$(assignment "$DEBIAN_CONFIGURATION" KDUMP_FAIL_CMD)\", whose words kdump-tools runs without a shell"
+  echo "in $DEBIAN_CONFIGURATION write KDUMP_FAIL_CMD=\"reboot -f\" for KDUMP_FAIL_CMD=\"$(debian_setting KDUMP_FAIL_CMD)\", whose words kdump-tools runs without a shell"
 }
 
 # What the host ends with: of "…; /bin/bash; reboot -f" the shell, for which nobody is there.
@@ -127,7 +131,7 @@ debian_action_of() {
 # kdump-config adds -s where Secure Boot is on; kexec itself tries kexec_file_load first from 2.0.27 on.
 debian_uses_kexec_file_load() {
   local arguments
-  arguments=" $(assignment "$DEBIAN_CONFIGURATION" KDUMP_KEXEC_ARGS) "
+  arguments=" $(debian_setting KDUMP_KEXEC_ARGS) "
   case "$arguments" in
     *" -c "* | *" --kexec-syscall "*) return 1 ;;
     *" -s "* | *" -a "* | *" --kexec-file-syscall "* | *" --kexec-syscall-auto "*) return 0 ;;

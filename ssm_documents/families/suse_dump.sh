@@ -46,9 +46,9 @@ suse_refuse_unknown_format() {
 # The owner's value of KDUMP_PRESCRIPT or KDUMP_POSTSCRIPT ($1), with its quotes: as it stands in the configuration or, replaced
 # by our script $2, in that. Versions before the script appended commands.
 suse_owners_script() {
-  local line="s/^[[:space:]]*$1=//p" value
+  local line="s/^[[:space:]]*\(export[[:space:]]*\)\{0,1\}$1=//p" value
   value="$(sed -n "$line" "$HOST_ROOT$SUSE_CONFIGURATION" | tail -n 1)"
-  if [[ "$value" == "\"$2\"" ]]; then value="$(text_of "$2" | sed -n "$line")"; fi
+  if [[ "${value//[\"\']/}" == "$2" ]]; then value="$(text_of "$2" | sed -n "$line")"; fi
   sed -E 's#(; )?(echo 0 >/proc/sys/kernel/unknown_nmi_panic; echo 10 >/proc/sys/kernel/panic|'"$SUSE_POWEROFF"')(["'\'']?)$#\3#' <<<"$value"
 }
 

@@ -14,6 +14,8 @@ write_if_changed() {
   local path beside
   mkdir -p "$(dirname "$HOST_ROOT$1")"
   path="$(readlink -f "$HOST_ROOT$1")"
+  # A link to /dev/null: what takes its place would be the host's null device.
+  [[ ! -e "$path" || -f "$path" ]] || fail ConfigurationFailed "$1 leads to ${path#"$HOST_ROOT"}, which is no file. Remove the link, and run again."
   beside="$path.hangdump-new"
   cat >"$beside"
   if [[ -f "$path" ]] && cmp -s "$path" "$beside"; then
@@ -71,16 +73,39 @@ enable_service() {
 set_assignments() {
   local file="$1"
   shift
-  text_of "$file" >"$WORK_DIR/assignments"
+  text_of "$file" >"$WORK_DIR/edited"
   while (($# >= 2)); do
-    KEY="$1" VALUE="$2" awk '
-      $0 ~ "^[ \t]*(export[ \t]+)?" ENVIRON["KEY"] "=" { if (!done++) print ENVIRON["KEY"] "=" ENVIRON["VALUE"]; next }
-      { print }
-      END { if (!done) print ENVIRON["KEY"] "=" ENVIRON["VALUE"] }' "$WORK_DIR/assignments" >"$WORK_DIR/assignments.new"
-    mv "$WORK_DIR/assignments.new" "$WORK_DIR/assignments"
+    put_line "$1=" "$1=$2"
     shift 2
   done
-  write_if_changed "$file" <"$WORK_DIR/assignments"
+  write_if_changed "$file" <"$WORK_DIR/edited"
+}
+
+# put_line PATTERN LINE: in $WORK_DIR/edited, in place of the first line that begins so, without the others; or at the end.
+put_line() {
+  PATTERN="$1" LINE="$2" awk '
+    $0 ~ "^[ \t]*(export[ \t]+)?(" ENVIRON["PATTERN"] ")" { if (!done++) print ENVIRON["LINE"]; next }
+    { print }
+    END { if (!done) print ENVIRON["LINE"] }' "$WORK_DIR/edited" >"$WORK_DIR/edited.new"
+  mv "$WORK_DIR/edited.new" "$WORK_DIR/edited"
+}
+
+# Before any change: kdump's settings are edited line by line, in files that a shell reads. A line that is continued or depends on
+# a condition cannot be; nor is text that is added to a value with quotes or expansions in it what the shell would make of it.
+refuse_settings_in_parts() {
+  local file number line key
+  while read -r file; do
+    if [[ "$file" == *.conf || ! -f "$HOST_ROOT$file" ]]; then continue; fi
+    while IFS=: read -r number line; do
+      if [[ "$line" == *\\ ]] || ! head -n "$number" "$HOST_ROOT$file" | bash -n 2>/dev/null; then
+        fail "$file has '$line', which is continued or under a condition. Write it as one line of its own, and run again."
+      fi
+    done < <(grep -nE '^[[:space:]]*(export[[:space:]]+)?(USE_KDUMP|MAKEDUMP|KDUMP_)[A-Z_]*=' "$HOST_ROOT$file")
+    for key in KDUMP_CMDLINE_APPEND KDUMP_COMMANDLINE_APPEND KDUMP_REQUIRED_PROGRAMS; do
+      line="$(assignment "$file" "$key")"
+      [[ "$line" != *[\"\$\`\\]* ]] || fail "$file has $key=$line, to which nothing can be added. Write it without quotes, \$, \` and \\ inside, and run again."
+    done
+  done < <(family config_files)
 }
 
 # The last value of KEY in FILE, without quotes and without a comment after it.

@@ -34,14 +34,8 @@ kdump_conf_foreign_lines() {
     $1 == "force_no_rebuild" && $2 == 1 { print }'
 }
 
-# kdump_conf_put OPTION-PATTERN LINE: replaces the first such line and removes the others; appends if there is none.
-kdump_conf_put() {
-  PATTERN="^($1)$" LINE="$2" awk '
-    $1 ~ ENVIRON["PATTERN"] { if (!done++) print ENVIRON["LINE"]; next }
-    { print }
-    END { if (!done) print ENVIRON["LINE"] }' "$WORK_DIR/kdump.conf" >"$WORK_DIR/kdump.conf.new"
-  mv "$WORK_DIR/kdump.conf.new" "$WORK_DIR/kdump.conf"
-}
+# kdump_conf_put OPTION-PATTERN LINE: one line for the option.
+kdump_conf_put() { put_line "($1)([ "$'\t'"]|$)" "$2"; }
 
 # edit_kdump_conf TARGET [OPTION-PATTERN LINE]...
 edit_kdump_conf() {
@@ -51,11 +45,11 @@ edit_kdump_conf() {
   if [[ -n "$foreign" ]]; then
     fail "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
   fi
-  text_of "$KDUMP_CONF" | { grep -vxF "$KDUMP_CONF_MARK" || true; } >"$WORK_DIR/kdump.conf"
+  text_of "$KDUMP_CONF" | { grep -vxF "$KDUMP_CONF_MARK" || true; } >"$WORK_DIR/edited"
   kdump_conf_put "$KDUMP_CONF_TARGETS" "$KDUMP_CONF_MARK"$'\n'"$target"
   while (($# >= 2)); do
     kdump_conf_put "$1" "$2"
     shift 2
   done
-  write_if_changed "$KDUMP_CONF" <"$WORK_DIR/kdump.conf"
+  write_if_changed "$KDUMP_CONF" <"$WORK_DIR/edited"
 }

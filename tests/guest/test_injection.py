@@ -16,7 +16,7 @@ import pytest
 
 from lab.aws import ssm_document
 from lab.guest import QemuGuest
-from ssm_documents.assemble import DOCUMENTS, assemble
+from ssm_documents.assemble import DOCUMENTS, assemble, prelude_of
 from tests.ssm_documents.hostile_values import CANARY
 from tests.ssm_documents.tried_values import AGENTS, Tried, tried_values
 
@@ -153,7 +153,7 @@ def by_text(content: Mapping[str, Any], name: str, values: list[str]) -> bytes:
     lines = ["#!/bin/bash", "set -euo pipefail"]
     for value in values:
         script = ssm_document.prepare(content, {**defaults, name: value}, AGENTS["text"]).script
-        prelude = script[: script.index("declare -A PARAMETER_PATTERNS=")]
+        prelude = prelude_of(script)
         lines.append(f"(\n{prelude}\nprintf '%s\\0' \"$SSM_{name}\"\n)")
     return "\n".join(lines).encode()
 

@@ -14,5 +14,5 @@ def install_kdump(root: FakeRoot) -> None:
     root.write("units/kdump-tools.service", "enabled\n")
     root.write(
         CONFIGURATION,
-        '# our settings\nUSE_KDUMP=0\nKDUMP_NUM_DUMPS=3\nKDUMP_COREDIR="/srv"\nKDUMP_COREDIR=/x\nMAKEDUMP_ARGS="-c"\n',
+        '# our settings\nUSE_KDUMP=0\nKDUMP_DUMP_DMESG=3\nKDUMP_COREDIR="/srv"\nKDUMP_COREDIR=/x\nMAKEDUMP_ARGS="-c"\n',
     )

@@ -66,6 +66,14 @@ SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
         "family-configuration-missing",
         lambda root: add_line(root, CONFIGURATION, "KDUMP_COMPRESSION=gzip # saves room"),
     ),
+    "dumps-deleted": (
+        "family-configuration-missing",
+        lambda root: add_line(root, CONFIGURATION, "KDUMP_NUM_DUMPS=2"),
+    ),
+    "dump-before-the-volume": (
+        "family-configuration-missing",
+        lambda root: replace(root, CONFIGURATION, "systemd.unit=kdump-tools-dump.service ", ""),
+    ),
     "dumps-to-a-server": (
         "family-configuration-missing",
         lambda root: add_line(root, CONFIGURATION, 'export NFS="server:/dumps"'),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 
 from ssm_documents.assemble import DOCUMENTS, HERE, assemble, document_name, script_of
@@ -73,7 +73,11 @@ def test_document_has_exactly_the_agreed_parameters(verb_phrase: str) -> None:
 @pytest.mark.parametrize("verb_phrase", DOCUMENTS)
 def test_assembled_script_passes_shellcheck(verb_phrase: str, tmp_path: Path) -> None:
     script = tmp_path / f"{verb_phrase}.sh"
-    script.write_text(script_of(assemble(verb_phrase)))
+    content = assemble(verb_phrase)
+    first, rest = script_of(content).split("\n", 1)
+    # It does not see that `parameter` sets them.
+    values = "".join(f"export SSM_{name}=\n" for name in content.get("parameters", {}))
+    script.write_text(f"{first}\n{values}{rest}")
     shellcheck = Path(sys.executable).parent / "shellcheck"
     completed = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stdout
@@ -145,7 +149,8 @@ def test_upload_takes_the_values_that_the_workflow_sends(name: str, value: str, 
 
 def test_older_agent_gets_parameters_by_text_and_newer_ones_by_environment() -> None:
     lines = script_of(assemble("check_kdump")).splitlines()
-    assert '[ "${SSM_volumeId+x}" ] || export SSM_volumeId="{{ volumeId }}"' in lines
+    pattern = assemble("check_kdump")["parameters"]["volumeId"]["allowedPattern"]
+    assert f"parameter volumeId '{pattern}' \"{{{{ volumeId }}}}\"" in lines
 
 
 def test_script_is_one_element_because_breaks_between_elements_take_more_bytes() -> None:

@@ -64,7 +64,7 @@ def test_foreign_lines_survive_and_ours_are_replaced_in_place(root: FakeRoot) ->
     install_kdump(root)
     root.run("configure_kdump")
     assert root.read(CONFIGURATION) == (
-        '# our settings\nUSE_KDUMP=1\nKDUMP_NUM_DUMPS=3\nKDUMP_COREDIR="/var/crash"\n'
+        '# our settings\nUSE_KDUMP=1\nKDUMP_DUMP_DMESG=3\nKDUMP_COREDIR="/var/crash"\n'
         'MAKEDUMP_ARGS="-l --message-level 7 -d 31"\n'
         'KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb'
         ' panic=10"\n'
@@ -208,7 +208,10 @@ def test_irqpoll_that_its_owner_wrote_is_taken_out_of_the_rest_on_arm64(root: Fa
     root.write("machine", "aarch64\n")
     root.write(CONFIGURATION, root.read(CONFIGURATION) + 'KDUMP_CMDLINE_APPEND="irqpoll nr_cpus=2 irqpoll2"\n')
     root.run("configure_kdump", unknown_nmi_panic="0")
-    assert 'KDUMP_CMDLINE_APPEND="nr_cpus=2 irqpoll2 panic=10"' in root.read(CONFIGURATION).splitlines()
+    assert (
+        'KDUMP_CMDLINE_APPEND="nr_cpus=2 irqpoll2 systemd.unit=kdump-tools-dump.service panic=10"'
+        in root.read(CONFIGURATION).splitlines()
+    )
 
 
 def test_sysctl_that_the_kernel_lacks_is_an_error_when_wanted(root: FakeRoot) -> None:

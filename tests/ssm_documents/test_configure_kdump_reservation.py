@@ -100,6 +100,22 @@ def test_foreign_settings_of_the_boot_loader_survive(root: FakeRoot) -> None:
     assert "GRUB_TIMEOUT=1" in root.read(GRUB_D)
 
 
+@pytest.mark.parametrize("line", ['GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT audit=1"', "GRUB_TIMEOUT=1"])
+def test_last_line_without_an_end_stays_a_line(root: FakeRoot, line: str) -> None:
+    install_kdump(root)
+    root.write(GRUB_D, f"# ours\n{line}")
+    root.run("configure_kdump")
+    assert line in root.read(GRUB_D).splitlines()
+    assert ("audit=1" in line) == (" audit=1" in root.read("boot/grub/grub.cfg"))
+    assert root.run("configure_kdump").result["changes"] == []
+
+
+def test_exported_value_is_replaced_as_well(root: FakeRoot) -> None:
+    root.write("etc/default/grub", 'export GRUB_CMDLINE_LINUX_DEFAULT="quiet crashkernel=1M"\n')
+    assert root.run("configure_kdump").result["status"] == "reboot-required"
+    assert "crashkernel=1M" not in root.read("boot/grub/grub.cfg")
+
+
 def test_later_file_that_drops_the_reservation_is_found_out_before_the_reboot(root: FakeRoot) -> None:
     root.write("etc/default/grub.d/zz-local.cfg", 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
     run = root.run("configure_kdump", reboot="true")

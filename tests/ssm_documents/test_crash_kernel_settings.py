@@ -87,11 +87,11 @@ def test_host_that_was_configured_before_the_drop_in_stays_ready(armed_root: Fak
     ("owners", "expected"),
     [
         (None, "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb panic=10"),
-        ("nr_cpus=2", "nr_cpus=2 panic=10"),
-        ("nr_cpus=2 panic=0", "nr_cpus=2 panic=0 panic=10"),
-        ("panic_print=3", "panic_print=3 panic=10"),
-        ("nr_cpus=2 panic=30 quiet", "nr_cpus=2 panic=30 quiet"),
-        ("panic=-1", "panic=-1"),
+        ("nr_cpus=2", "nr_cpus=2 systemd.unit=kdump-tools-dump.service panic=10"),
+        ("nr_cpus=2 panic=0", "nr_cpus=2 panic=0 systemd.unit=kdump-tools-dump.service panic=10"),
+        ("panic_print=3", "panic_print=3 systemd.unit=kdump-tools-dump.service panic=10"),
+        ("nr_cpus=2 panic=30 quiet", "nr_cpus=2 panic=30 quiet systemd.unit=kdump-tools-dump.service"),
+        ("systemd.unit=kdump.target panic=-1", "systemd.unit=kdump.target panic=-1"),
     ],
     ids=[
         "package-default",
@@ -173,6 +173,22 @@ def test_commands_of_the_owner_run_before_ours_and_come_back(sles: FakeRoot, own
         ]
     sles.run("configure_kdump")
     assert f"KDUMP_POSTSCRIPT={owners}\n" in sles.read(SUSE)
+
+
+@pytest.mark.parametrize("written", ['export KDUMP_PRESCRIPT="/root/before"', "\tKDUMP_PRESCRIPT='/root/before'"])
+def test_program_of_the_owner_runs_however_it_is_written(sles: FakeRoot, written: str) -> None:
+    sles.run("configure_kdump")
+    replace(sles, SUSE, f'KDUMP_PRESCRIPT="{PRESCRIPT}"', written)
+    sles.run("configure_kdump")
+    assert sles.read(PRESCRIPT).splitlines()[2] == f"KDUMP_PRESCRIPT={written.partition('=')[2]}"
+
+
+@pytest.mark.parametrize("quote", ["'", ""])
+def test_script_that_a_tool_wrote_in_other_quotes_does_not_call_itself(sles: FakeRoot, quote: str) -> None:
+    sles.run("configure_kdump")
+    replace(sles, SUSE, f'KDUMP_PRESCRIPT="{PRESCRIPT}"', f"KDUMP_PRESCRIPT={quote}{PRESCRIPT}{quote}")
+    sles.run("configure_kdump")
+    assert "eval" not in sles.read(PRESCRIPT)
 
 
 def test_what_an_earlier_version_wrote_is_replaced(sles: FakeRoot) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lab.aws import ssm_document
-from ssm_documents.assemble import DOCUMENTS, assemble, script_of
+from ssm_documents.assemble import DOCUMENTS, assemble, prelude_of, script_of
 from tests.ssm_documents.hostile_values import CANARY
 from tests.ssm_documents.tried_values import AGENTS, SEED, Tried, tried_values
 
@@ -85,7 +85,7 @@ def test_text_put_into_the_prelude_arrives_as_it_is_and_executes_nothing(
             values = {**defaults, parameter.name: value}
             script = ssm_document.prepare(content, values, AGENTS["text"]).script
             # Up to the end of the prelude.
-            prelude = script[: script.index("declare -A PARAMETER_PATTERNS=")]
+            prelude = prelude_of(script)
             lines.append(f"(\n{prelude}\nprintf '%s\\0' \"$SSM_{parameter.name}\"\n)")
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -190,7 +190,7 @@ def test_a_value_that_no_pattern_stopped_would_be_seen(documents: dict[str, dict
     content = documents["upload_vmcore"]
     values = {name: each["default"] for name, each in content["parameters"].items()}
     script = ssm_document.prepare(content, values | {"action": f"$(>{CANARY})"}, AGENTS["text"]).script
-    (tmp_path / "script").write_text(script[: script.index("declare -A PARAMETER_PATTERNS=")], encoding="utf-8")
+    (tmp_path / "script").write_text(prelude_of(script), encoding="utf-8")
     subprocess.run(["bash", "script"], cwd=tmp_path, check=False)
     assert (tmp_path / CANARY).exists()
 

@@ -51,6 +51,7 @@ SET: dict[str, dict[str, tuple[str, ...]]] = {
     "debian12": {
         "etc/default/kdump-tools": (
             "USE_KDUMP", "KDUMP_COREDIR", "MAKEDUMP_ARGS", "KDUMP_COMPRESSION", "KDUMP_CMDLINE_APPEND",
+            "KDUMP_NUM_DUMPS",
         ),
         "etc/default/grub": (),
     },
@@ -64,7 +65,7 @@ SET: dict[str, dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 OWNED: dict[str, tuple[str, ...]] = {
     "etc/default/kdump-tools": (
-        "KDUMP_FAIL_CMD", "KDUMP_NUM_DUMPS", "KDUMP_DUMP_DMESG", "KDUMP_KEXEC_ARGS", "KDUMP_SYSCTL", "NFS", "SSH",
+        "KDUMP_FAIL_CMD", "KDUMP_DUMP_DMESG", "KDUMP_KEXEC_ARGS", "KDUMP_SYSCTL", "NFS", "SSH",
         "FTP", "HOSTTAG", "NFS_TIMEO",
     ),
     "etc/default/grub": ("GRUB_TIMEOUT", "GRUB_TERMINAL", "GRUB_CMDLINE_LINUX_RECOVERY", "GRUB_DISABLE_OS_PROBER"),

@@ -1,6 +1,7 @@
 """Settings of the owner that defeat ours: refused or found by name before the crash, with a remedy that works."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from tests.ssm_documents.dumps import put
 from tests.ssm_documents.fake_root import KERNEL, VOLUME_ID, FakeRoot
 from tests.ssm_documents.host_states import CONFIGURATION, install_kdump
-from tests.ssm_documents.ledger import originals
+from tests.ssm_documents.ledger import originals, put_edited_files_back
 from tests.ssm_documents.ready_host import prepared_copy
 from tests.ssm_documents.spoiling import add_line, replace
 from tests.ssm_documents.spoils import spoils_of
@@ -157,6 +158,87 @@ def test_dump_is_not_compressed_as_a_whole(root: FakeRoot, line: str) -> None:
     assert [text for text in lines if "KDUMP_COMPRESSION" in text] == ['KDUMP_COMPRESSION=""']
     assert line in (originals(root)[CONFIGURATION] or "")
     assert root.run("configure_kdump").result["changes"] == []
+
+
+def test_older_dumps_are_not_deleted(root: FakeRoot) -> None:
+    """kdump-tools keeps so many dumps, and deletes the others whether anybody has collected them or not."""
+    install_kdump(root)
+    add_line(root, CONFIGURATION, "KDUMP_NUM_DUMPS=1")
+    root.run("configure_kdump")
+    assert 'KDUMP_NUM_DUMPS=""' in root.read(CONFIGURATION).splitlines()
+    assert root.run("configure_kdump").result["changes"] == []
+
+
+def test_arguments_of_the_owner_get_the_unit_that_waits_for_the_volume(root: FakeRoot) -> None:
+    install_kdump(root)
+    add_line(root, CONFIGURATION, 'KDUMP_CMDLINE_APPEND="irqpoll nr_cpus=1 nousb"')
+    root.run("configure_kdump")
+    wanted = 'KDUMP_CMDLINE_APPEND="irqpoll nr_cpus=1 nousb systemd.unit=kdump-tools-dump.service panic=10"'
+    assert wanted in root.read(CONFIGURATION).splitlines()
+
+
+# --- lines that are no lines of their own
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        '{key}="reset_devices nr_cpus=1"\n{key}="${key} x=1"',
+        '{key}="reset_devices \\\n  nr_cpus=1"',
+        '{key}="reset_devices\nnr_cpus=1"',
+        "{key}='dyndbg=\"m +p\"'",
+        '{key}="nr_cpus=1" # was "nr_cpus=2"',
+        '{key}="nr_cpus=$(nproc)"',
+        "if [ -e /etc/large ]; then\n  {key}=a\nelse\n  {key}=b\nfi",
+    ],
+    ids=["itself", "continued", "two-lines", "quotes-inside", "quoted-comment", "substitution", "condition"],
+)
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("debian12", "KDUMP_CMDLINE_APPEND"),
+        ("rhel9", "KDUMP_COMMANDLINE_APPEND"),
+        ("sles16", "KDUMP_REQUIRED_PROGRAMS"),
+    ],
+)
+def test_value_that_cannot_be_added_to_is_refused_before_any_change(
+    tmp_path: Path, name: str, key: str, lines: str
+) -> None:
+    root = prepared_copy(name, tmp_path / "root")
+    assert root.run("configure_kdump").exit_code == 0
+    put_edited_files_back(root)
+    file = "etc/default/kdump-tools" if name == "debian12" else "etc/sysconfig/kdump"
+    add_line(root, file, lines.replace("{key}", key))
+    before = root.tree()
+    run = root.run("configure_kdump")
+    assert run.error == "ConfigurationFailed"
+    assert f"/{file} has " in run.stdout
+    assert key in run.stdout
+    assert root.tree() == before
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["if [ -e /etc/large ]; then KDUMP_DUMP_DMESG=1; fi", "# KDUMP_COREDIR \\", "MY_KDUMP='a\n b'", "KDUMP_SYSCTL=$x"],
+)
+def test_other_lines_of_the_owner_may_be_as_they_like(root: FakeRoot, lines: str) -> None:
+    install_kdump(root)
+    add_line(root, CONFIGURATION, lines)
+    assert root.run("configure_kdump").exit_code == 0
+    assert lines in root.read(CONFIGURATION)
+
+
+def test_file_that_its_owner_linked_to_the_null_device_is_refused_and_stays(root: FakeRoot) -> None:
+    (root.path / "dev").mkdir(exist_ok=True)
+    # A device takes root's rights; it is no file either.
+    os.mkfifo(root.path / "dev/null")
+    link = root.path / "etc/systemd/system/hangdump-ready.service"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(root.path / "dev/null")
+    run = root.run("configure_kdump")
+    assert run.error == "ConfigurationFailed"
+    assert "hangdump-ready.service leads to /dev/null" in run.stdout
+    assert stat.S_ISFIFO((root.path / "dev/null").stat().st_mode)
 
 
 @pytest.mark.parametrize("extension", ["gz", "bz2", "xz", "lz4"])

@@ -95,13 +95,30 @@ def test_value_that_is_too_small_is_replaced_everywhere(tmp_path: Path, name: st
             'GRUB_CMDLINE_LINUX="a" # ours',
             'GRUB_CMDLINE_LINUX="a" # ours\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX crashkernel=256M"',
         ),
+        (
+            'GRUB_CMDLINE_LINUX="a" # "b"',
+            'GRUB_CMDLINE_LINUX="a" # "b"\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX crashkernel=256M"',
+        ),
+        (
+            'GRUB_CMDLINE_LINUX="$(test -d / && echo crashkernel=1M) a"',
+            'GRUB_CMDLINE_LINUX="$(test -d / && echo) a crashkernel=256M"',
+        ),
         ("GRUB_TIMEOUT=1", 'GRUB_TIMEOUT=1\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX crashkernel=256M"'),
         (
             'GRUB_CMDLINE_LINUX="crashkernel=1M"\nGRUB_CMDLINE_LINUX_DEFAULT="a"',
             'GRUB_CMDLINE_LINUX=""\nGRUB_CMDLINE_LINUX_DEFAULT="a crashkernel=256M"',
         ),
     ],
-    ids=["empty", "single-quotes", "no-quotes", "comment-after-it", "no-line", "both-lines"],
+    ids=[
+        "empty",
+        "single-quotes",
+        "no-quotes",
+        "comment-after-it",
+        "quotes-after-it",
+        "substitution",
+        "no-line",
+        "both-lines",
+    ],
 )
 def test_default_line_is_edited_however_it_is_written(tmp_path: Path, written: str, edited: str) -> None:
     root = prepared_copy("amzn2", tmp_path / "root")
@@ -197,6 +214,17 @@ def test_argument_that_only_grub_cfg_has_is_not_dropped_silently(tmp_path: Path)
     run = root.run("configure_kdump", reboot="true")
     assert run.error == "ConfigurationFailed"
     assert "would drop 'ipv6.disable audit'" in run.stdout
+    assert [root.read(path) for path in ("boot/grub2/grub.cfg", DEFAULTS)] == before
+
+
+def test_kernel_that_only_grub_cfg_chooses_is_not_dropped_silently(tmp_path: Path) -> None:
+    """`grubby --set-default` of an older kernel, which its owner wants to boot."""
+    root = prepared_copy("amzn2", tmp_path / "root")
+    root.write("boot/grub2/grub.cfg", 'set default="1"\n' + root.read("boot/grub2/grub.cfg"))
+    before = [root.read(path) for path in ("boot/grub2/grub.cfg", DEFAULTS)]
+    run = root.run("configure_kdump", reboot="true")
+    assert run.error == "ConfigurationFailed"
+    assert "would drop 'default'" in run.stdout
     assert [root.read(path) for path in ("boot/grub2/grub.cfg", DEFAULTS)] == before
 
 

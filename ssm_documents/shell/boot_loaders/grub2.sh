@@ -23,23 +23,19 @@ grub2_configured_crashkernels() {
 }
 
 # Arguments $1 into the line that the distribution uses (Amazon: …_DEFAULT, RHEL: only GRUB_CMDLINE_LINUX), old values out of all.
+# Within the quotes; a last line of any other form, or none, gets a line of its own after it, which adds to it.
 grub2_edit_defaults() {
-  local key=GRUB_CMDLINE_LINUX_DEFAULT
+  local key=GRUB_CMDLINE_LINUX_DEFAULT line form
   [[ -f "$HOST_ROOT$GRUB2_DEFAULTS" ]] || return 0
   grep -q "^[[:space:]]*$key=" "$HOST_ROOT$GRUB2_DEFAULTS" || key=GRUB_CMDLINE_LINUX
-  grub_without_crashkernel "$GRUB2_DEFAULTS" | KEY="$key" ARGUMENTS="$1" awk '
-    { line[++count] = $0 }
-    $0 ~ "^[ \t]*" ENVIRON["KEY"] "=" { last = count }
-    END {
-      # Within the quotes; a line without them, or none, gets a line of its own, which adds to it.
-      quote = substr(line[last], length(line[last]))
-      at = index(line[last], "=" quote)
-      if (at && (quote == "\"" || quote == "\047") && length(line[last]) > at + 1) {
-        value = substr(line[last], at + 2, length(line[last]) - at - 2)
-        line[last] = substr(line[last], 1, at + 1) value (value ~ /[^ ]$/ ? " " : "") ENVIRON["ARGUMENTS"] quote
-      } else line[++count] = ENVIRON["KEY"] "=\"$" ENVIRON["KEY"] " " ENVIRON["ARGUMENTS"] "\""
-      for (i = 1; i <= count; i++) print line[i]
-    }' >"$WORK_DIR/grub"
+  form="^[0-9]+:[[:space:]]*$key=(\"[^\"]*\"|'[^']*')$"
+  grub_without_crashkernel "$GRUB2_DEFAULTS" >"$WORK_DIR/grub"
+  line="$(grep -nE "^[[:space:]]*(export[[:space:]]+)?$key=" "$WORK_DIR/grub" | tail -n 1 || true)"
+  if [[ "$line" =~ $form ]]; then
+    sed -i "${line%%:*}{s|.$| $1&|;s|^\([^=]*=.\) |\1|}" "$WORK_DIR/grub"
+  else
+    echo "$key=\"\$$key $1\"" >>"$WORK_DIR/grub"
+  fi
   write_if_changed "$GRUB2_DEFAULTS" <"$WORK_DIR/grub"
 }
 
@@ -51,6 +47,12 @@ grub2_make_configuration() {
 # with updates, and the kernel takes no notice of them.
 GRUB2_LOCALE_ARGUMENTS='LANG|LC_[A-Z]+|SYSFONT|SYSFONTACM|UNIMAP|KEYTABLE|KEYBOARDTYPE|(rd[.])?(vconsole|locale)[.][A-Za-z._]+'
 
+# The kernel that `grubby --set-default` chose, where it is in grub.cfg alone: default=1.
+grub2_pinned_defaults() {
+  local file
+  while read -r file; do grep -ohs '\<default="[0-9][0-9]*"' "$HOST_ROOT$file" || true; done < <(grub2_configurations)
+}
+
 # Before any edit: arguments of the running kernel that a new grub.cfg would have nowhere, because somebody put them into the
 # old one (grubby does). GRUB moves quotes. Only names are printed: a value may be a secret.
 grub2_refuse_loss() {
@@ -59,8 +61,8 @@ grub2_refuse_loss() {
   new="$(tr -d '\\"' <"$WORK_DIR/grub.cfg")"
   while read -r argument; do
     if [[ "$new" != *"$argument"* ]]; then lost+=" ${argument%%[!A-Za-z0-9_.-]*}"; fi
-  done < <(booted_arguments | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
-  [[ -z "$lost" ]] || fail "grub2-mkconfig would drop '${lost# }' from the kernel's command line: only grub.cfg has it. The boot loader is as it was. Add it to $GRUB2_DEFAULTS, and run again."
+  done < <({ booted_arguments && grub2_pinned_defaults; } | tr -d '\\"' | grep -vE "^(BOOT_IMAGE|crashkernel|initrd|root|$GRUB2_LOCALE_ARGUMENTS)=")
+  [[ -z "$lost" ]] || fail "grub2-mkconfig would drop '${lost# }': only grub.cfg has it. Nothing there was changed. Add it to $GRUB2_DEFAULTS (default as GRUB_DEFAULT), and run again."
 }
 
 grub2_configure_reservation() {

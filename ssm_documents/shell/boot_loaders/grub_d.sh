@@ -8,10 +8,11 @@ grub_command_lines() { sed -nE 's/^[[:space:]]*linux(16|efi)?[[:space:]]//p' "$H
 # The crashkernel= values that the next boot would get, one a line.
 debian_configured_crashkernels() { grub_command_lines /boot/grub/grub.cfg | crashkernel_values; }
 
-# From GRUB's defaults $1: drops every crashkernel= from GRUB_CMDLINE lines, and the line when nothing else is in it.
+# From GRUB's defaults $1: drops every crashkernel= from GRUB_CMDLINE lines, and the line when nothing else is in it. The last line
+# ends, so that another can follow.
 grub_without_crashkernel() {
-  sed -E -e '/^[[:space:]]*GRUB_CMDLINE/s/[ ]*\<crashkernel=[^ "'\'']*//g' \
-    -e '/^[[:space:]]*(GRUB_CMDLINE_[A-Z_]+)="?\$\{?\1\}?"?[[:space:]]*$/d' "$HOST_ROOT$1"
+  awk 1 "$HOST_ROOT$1" | sed -E -e '/^[^#]*GRUB_CMDLINE/s/[ ]*\<crashkernel=[^ "'\'')]*//g' \
+    -e '/^[[:space:]]*(GRUB_CMDLINE_[A-Z_]+)="?\$\{?\1\}?"?[[:space:]]*$/d'
 }
 
 # /etc/default/grub loses to grub.d, and a later file may set the variable anew: so grub.cfg itself is looked at in the end.
@@ -20,7 +21,7 @@ debian_configure_reservation() {
   need_boot_loader_tool update-grub "$value"
   for file in "$HOST_ROOT/etc/default/grub" "$HOST_ROOT"/etc/default/grub.d/*.cfg; do
     file="${file#"$HOST_ROOT"}"
-    if [[ "$file" != "$GRUB_D_FILE" ]] && grep -qs '^[[:space:]]*GRUB_CMDLINE.*crashkernel=' "$HOST_ROOT$file"; then
+    if [[ "$file" != "$GRUB_D_FILE" ]] && grep -qs '^[^#]*GRUB_CMDLINE.*crashkernel=' "$HOST_ROOT$file"; then
       grub_without_crashkernel "$file" >"$WORK_DIR/grub"
       write_if_changed "$file" <"$WORK_DIR/grub"
     fi
