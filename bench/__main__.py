@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.command_line import run
-from bench import capture, from_disk, gate, triage, upload
+from bench import capture, fleet, from_disk, gate, triage, upload
 
 RESULTS = Path("results") / "bench"
 UNITS = {"": 1, "MiB": 2**20, "GiB": 2**30}
@@ -29,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[Options], None]] = {
     "from-disk": lambda options: from_disk.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
     "triage": lambda options: triage.measure(options.results, sizes_bytes=options.sizes_bytes, runs=options.runs),
     "gate": lambda options: gate.measure(options.results, runs=options.runs),
+    "fleet": lambda options: fleet.measure(options.results),
     "capture": lambda options: capture.measure(options.results, runs=options.runs),
 }
 

@@ -1,4 +1,4 @@
-"""`python -m bench.plot upload|capture|gate FILE.json FILE.png` draws a measurement, in the Python of the peers."""
+"""`python -m bench.plot NAME FILE.json FILE.png` draws a measurement, in the Python of the peers."""
 
 import json
 import sys
@@ -22,6 +22,11 @@ CAPTURE_PANELS = (
     ("interrupt_to_object_seconds", "Interrupt to verified object (s)", 1),
 )
 
+FLEET_PANELS = (
+    ("hours", "Time to enrol the fleet (hours, log)"),
+    ("ratio_to_tightest_bucket", "Enrolments, as a share of what the tightest bucket allows"),
+    ("gate_delay_seconds_p99", "How much later the gate interrupts, 99th percentile (s)"),
+)
 GATE_PANELS = (
     ("event_to_interrupt_seconds", "Event to interrupt, without the probe's wait (s)"),
     ("first_event_seconds", "The same for the first event of a process (s)"),
@@ -76,6 +81,23 @@ def plot_gate(rows: Sequence[Row]) -> Any:
     return figure
 
 
+def plot_fleet(rows: Sequence[Row]) -> Any:
+    """One line a concurrency."""
+    figure, axes = pyplot.subplots(1, len(FLEET_PANELS), figsize=(15, 4.2), layout="constrained")
+    for axis, (key, title) in zip(axes, FLEET_PANELS, strict=True):
+        for colour, concurrency in zip(COLOURS, sorted({row["concurrency"] for row in rows}), strict=False):
+            own = [row for row in rows if row["concurrency"] == concurrency]
+            sizes = [row["instances"] for row in own]
+            values = [row[key] for row in own]
+            axis.plot(sizes, values, "o-", color=colour, label=f"{concurrency} at the same time")
+        axis.set_xscale("log")
+        axis.set_xlabel("instances")
+        axis.legend(fontsize=8)
+        _finish(axis, title)
+    axes[0].set_yscale("log")
+    return figure
+
+
 def _finish(axis: Any, title: str) -> None:
     axis.set_title(title, fontsize=10)
     axis.margins(0.15)
@@ -86,7 +108,7 @@ def _name(size_bytes: int) -> str:
     return f"{size_bytes // 2**30} GiB" if size_bytes >= 2**30 else f"{size_bytes // 2**20} MiB"
 
 
-PLOTS = {"upload": plot_upload, "capture": plot_capture, "gate": plot_gate}
+PLOTS = {"upload": plot_upload, "capture": plot_capture, "fleet": plot_fleet, "gate": plot_gate}
 
 
 def main(name: str, source: Path, target: Path) -> None:

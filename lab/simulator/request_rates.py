@@ -6,6 +6,7 @@ makes one attempt: what Step Functions' own client retries is documented nowhere
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,30 @@ _OTHERS = {
 }
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """What requests of one kind share: "ec2:CreateVolume"."""
+
+    name: str
+    rate: Rate
+
+
+class Tokens:
+    """What an account's buckets hold."""
+
+    def __init__(self) -> None:
+        # Bucket -> (tokens, the time when it held them)
+        self._held: dict[str, tuple[float, float]] = {}
+
+    def take(self, bucket: Bucket, now: float) -> bool:
+        """Whether a request at this time is granted."""
+        tokens, since = self._held.get(bucket.name, (bucket.rate.size, now))
+        tokens = min(bucket.rate.size, tokens + (now - since) * bucket.rate.refill)
+        is_granted = tokens >= 1
+        self._held[bucket.name] = (tokens - is_granted, now)
+        return is_granted
+
+
 class RequestRates:
     """Install it in an account; `throttled` counts what was refused, by service and operation."""
 
@@ -65,16 +90,18 @@ class RequestRates:
         self.throttled: Counter[str] = Counter()
         # Somebody else uses up all rates until then.
         self.used_up_until = 0.0
-        # Bucket -> (tokens, the time when it held them)
-        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        # Called with who asks ("CollectVmcore / Find vmcore", "plan_upload") and with the bucket, before each request.
+        self.on_request: Callable[[str, Bucket | None], None] = lambda _caller, _bucket: None
+        self._tokens = Tokens()
 
     def install(self, patches: Patches) -> None:
         def make(original: Any) -> Any:
             def answer(stubber: BotocoreStubber, event_name: str, request: Any, **kwargs: Any) -> Any:
                 _, service, operation = event_name.split(".")
                 context = scheduler.current_context()
+                caller = context.get("state") or context.get("function")
                 # What a scenario itself looks at costs the account nothing.
-                if (context.get("state") or context.get("function")) and not self._take(service, operation, request):
+                if caller and not self._take(caller, bucket_of(service, operation, request)):
                     self.throttled[f"{service}:{operation}"] += 1
                     return _refusal(service, request)
                 return original(stubber, event_name, request, **kwargs)
@@ -83,28 +110,22 @@ class RequestRates:
 
         patches.replace(BotocoreStubber, "__call__", make)
 
-    def _take(self, service: str, operation: str, request: Any) -> bool:
+    def _take(self, caller: str, bucket: Bucket | None) -> bool:
+        self.on_request(caller, bucket)
         if scheduler.now < self.used_up_until:
             return False
-        bucket, rate = _bucket(service, operation, request)
-        if rate is None:
-            return True
-        tokens, since = self._buckets.get((service, bucket), (rate.size, scheduler.now))
-        tokens = min(rate.size, tokens + (scheduler.now - since) * rate.refill)
-        is_granted = tokens >= 1
-        self._buckets[service, bucket] = (tokens - is_granted, scheduler.now)
-        return is_granted
+        return bucket is None or self._tokens.take(bucket, scheduler.now)
 
 
-def _bucket(service: str, operation: str, request: Any) -> tuple[str, Rate | None]:
-    if service != "ec2":
-        return operation, _OTHERS.get((service, operation))
-    if not operation.startswith(("Describe", "Get")):
-        return operation, _EC2_OTHERS.get(operation, _EC2_CHANGING)
-    body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
-    if operation in _LISTS and not any(mark in body for mark in ("Filter.", "Id.", "MaxResults")):
-        return f"{operation} of all", _EC2_READING_ALL
-    return operation, _EC2_READING
+def bucket_of(service: str, operation: str, request: Any) -> Bucket | None:
+    """None: no rate is known."""
+    name, rate = f"{service}:{operation}", _OTHERS.get((service, operation))
+    if service == "ec2":
+        rate = _EC2_READING if operation.startswith(("Describe", "Get")) else _EC2_OTHERS.get(operation, _EC2_CHANGING)
+        body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
+        if operation in _LISTS and not any(mark in body for mark in ("Filter.", "Id.", "MaxResults")):
+            name, rate = f"{name} of all", _EC2_READING_ALL
+    return Bucket(name, rate) if rate else None
 
 
 def _refusal(service: str, request: Any) -> AWSResponse:
