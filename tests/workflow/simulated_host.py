@@ -110,6 +110,8 @@ class SimulatedHost:
             return _success(
                 {"ready": True, "findings": [], "kernel": "6.1.0-28-cloud-amd64", "configId": "0123456789abcdef"}
             )
+        if document == "unconfigure_kdump":
+            return _success({"status": "unconfigured", "volumeEmpty": environment["SSM_volumeId"] != "none"})
         if document == "mount_dump_copy":
             return self._mount_copy(environment)
         if environment.get("SSM_action") == "upload":
