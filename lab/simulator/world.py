@@ -18,6 +18,7 @@ from lab.aws import executions, schedules
 from lab.aws.cloudwatch import ALARMS_PRINCIPAL, alarm_data, snapshot
 from lab.aws.iam.account_facts import DEFAULT, Variant
 from lab.aws.launches import Launch
+from lab.aws.sns import Notification
 from lab.deployment import Deployment
 from lab.simulator.injection import Injection
 from lab.simulator.modelled_documents import ModelledHost
@@ -28,6 +29,7 @@ from lab.simulator.virtual_time import virtual_time
 from lambdas.fleet.row import FleetRow
 from lambdas.fleet.table import scan_rows
 from lambdas.incident.object_keys import VMCORES
+from lambdas.runtime.stack_parameter import Output
 from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
 
 # Few polls: the loops' bounds are the template's, and each poll costs processor time here.
@@ -246,6 +248,11 @@ class World(Deployment):
         """The vmcores in the bucket, by key."""
         listed = self.account.client("s3").list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {each["Key"]: self.content(each["Key"]) for each in listed if each["Key"].endswith("/vmcore")}
+
+    def told(self) -> list[Notification]:
+        """What people were told, without the chat messages: those come of themselves with every event."""
+        chat = self.outputs[Output.CHAT_TOPIC.value]
+        return [each for each in self.account.notifications if each.topic_arn != chat]
 
     def sweep_reports(self) -> int:
         """How many reports of sweeps the bucket holds."""

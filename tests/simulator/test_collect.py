@@ -168,7 +168,7 @@ def test_fetches_the_dump_of_a_panic_by_itself_when_asked_to_interrupt(world: Wo
     assert ended["output"]["verdict"] == "captured"
     assert objects(world)["vmcore"] == world.host.content
     assert world.host.nmis == []
-    assert any("panicked on its own" in each.subject for each in world.account.notifications)
+    assert any("panicked on its own" in each.subject for each in world.told())
 
 
 @pytest.mark.parametrize("instance", [{}, {"instance_type": "t4g.micro", "architecture": "arm64"}], ids=["x86", "arm"])

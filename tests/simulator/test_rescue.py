@@ -50,7 +50,7 @@ def test_rescues_the_vmcore_of_an_instance_that_does_not_come_back(world: World)
     assert world.left_of_rescues(world.instance_id) == []
     (collector,) = world.collectors
     assert not collector.is_on
-    at_once, told = world.account.notifications
+    at_once, told = world.told()
     assert "was interrupted" in at_once.subject
     assert "rescued" in told.subject
 

@@ -17,7 +17,7 @@ def refusal(world: World) -> dict[str, Any]:
 
 
 def subjects(world: World) -> list[str]:
-    return [each.subject for each in world.account.notifications]
+    return [each.subject for each in world.told()]
 
 
 @pytest.mark.parametrize("seconds_later", [0, 3, 600], ids=["at-the-same-moment", "at-once", "when-it-is-over"])
@@ -59,7 +59,7 @@ def test_refuses_graviton_as_unsupported_and_says_what_to_do(world: World) -> No
 
     record = refusal(world)
     assert (record["verdict"], record["reason"]) == ("unsupported", "unsupported-architecture")
-    (told,) = world.account.notifications
+    (told,) = world.told()
     assert "start CollectVmcore with its instanceId" in told.message
 
 

@@ -104,7 +104,7 @@ def _verdict(world: World, execution: Any, faults: list[Fault]) -> tuple[str, li
     }
     verdict = next((str(record["verdict"]) for record in found.values() if record.get("verdict")), "")
     words = {*names, *found, world.instance_id} - {None}
-    told = [n for n in world.account.notifications if any(word in n.subject + n.message for word in words)]
+    told = [n for n in world.told() if any(word in n.subject + n.message for word in words)]
     counted = [
         dimensions["verdict"] for name, dimensions in world.metrics() if name == "Incidents" and "verdict" in dimensions
     ]
@@ -141,7 +141,7 @@ def _answer(world: World) -> tuple[list[str], list[str]]:
     else:
         return [], []
     verdicts = [str(record["verdict"]) for record in world.records().values() if record.get("verdict")]
-    told = [n.subject + n.message for n in world.account.notifications]
+    told = [n.subject + n.message for n in world.told()]
     if verdicts:
         # A function that cannot tell fails at last, and Lambda tells of that.
         is_told = any(verdicts[0] in text or "respond_to_hang" in text for text in told)
@@ -176,7 +176,7 @@ def _swept(world: World) -> tuple[list[str], list[str]]:
         return [], []
     if world.sweep_reports():
         return ["sweep: reported"], []
-    told = [n.subject + n.message for n in world.account.notifications]
+    told = [n.subject + n.message for n in world.told()]
     if any("could not be written" in text for text in told):
         return ["sweep: told without a report"], []
     if any("Hangdump-sweep" in text for text in told):
