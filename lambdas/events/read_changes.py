@@ -25,13 +25,16 @@ from lambdas.runtime.visible_text import one_line
 
 # PutEvents takes 256 KiB for one event; people read these texts.
 _LONGEST = 2_000
+_KEY = "incident#"
 _SENT, _UNCERTAIN = "interrupt-sent", "interrupt-uncertain"
 _REFUSALS = (Verdict.REFUSED, Verdict.UNSUPPORTED)
 
 
 def read_changes(before: Mapping[str, Any] | None, after: Mapping[str, Any], *, bucket: str) -> list[Detail]:
     """The events between two images of a record, in their order; `before` is None for a new record."""
-    old, new = Incident.model_validate(before or {"incidentId": after["incidentId"]}), Incident.model_validate(after)
+    # What a phase notes before anybody opened the incident has no more than its key.
+    known = {"incidentId": str(after["pk"]).removeprefix(_KEY)}
+    old, new = Incident.model_validate(known | dict(before or {})), Incident.model_validate(known | dict(after))
     events = []
     if before is None:
         events.append(_opened(new))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jsonschema
-import pytest
 
 from lab.simulator.injection import Fault, Site
 from lab.simulator.scheduler import scheduler
@@ -18,9 +17,8 @@ from tests.simulator.faults.scenarios import SCENARIOS
 SCHEMAS = {each.type.value: each.model_json_schema(by_alias=True) for each in TYPES}
 
 
-@pytest.fixture
-def published(world: World) -> Callable[[], list[dict[str, Any]]]:
-    """What a subscriber of the bus gets, by a rule and a topic of its own."""
+def subscribed(world: World) -> Callable[[], list[dict[str, Any]]]:
+    """What a subscriber of the bus gets from now on, by a rule and a topic of its own."""
     topic = world.account.client("sns").create_topic(Name="subscriber")["TopicArn"]
     allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
     policy = json.dumps({"Statement": [{**allow, "Resource": topic}]})
@@ -31,9 +29,8 @@ def published(world: World) -> Callable[[], list[dict[str, Any]]]:
     return lambda: [json.loads(each.message) for each in world.account.notifications if each.topic_arn == topic]
 
 
-def test_a_captured_hang_is_four_events_in_their_order(
-    world: World, published: Callable[[], list[dict[str, Any]]]
-) -> None:
+def test_a_captured_hang_is_four_events_in_their_order(world: World) -> None:
+    published = subscribed(world)
     SCENARIOS["hang"](world)
 
     events = published()
@@ -50,9 +47,8 @@ def test_a_captured_hang_is_four_events_in_their_order(
     assert events[2]["detail"]["vmcore"] == events[3]["detail"]["vmcore"]
 
 
-def test_the_chat_topic_gets_the_finished_message_of_each_event(
-    world: World, published: Callable[[], list[dict[str, Any]]]
-) -> None:
+def test_the_chat_topic_gets_the_finished_message_of_each_event(world: World) -> None:
+    published = subscribed(world)
     SCENARIOS["hang"](world)
 
     topic = world.outputs[Output.CHAT_TOPIC]
@@ -63,9 +59,8 @@ def test_the_chat_topic_gets_the_finished_message_of_each_event(
         Chat.model_validate(each)
 
 
-def test_an_event_that_the_bus_did_not_take_comes_later_and_once(
-    world: World, published: Callable[[], list[dict[str, Any]]]
-) -> None:
+def test_an_event_that_the_bus_did_not_take_comes_later_and_once(world: World) -> None:
+    published = subscribed(world)
     site = Site("publish_events", "events:PutEvents")
     world.injection.begin([Fault(site, "refused", "InternalException", times=20)])
 
@@ -75,9 +70,8 @@ def test_an_event_that_the_bus_did_not_take_comes_later_and_once(
     assert [each["detail-type"] for each in published()][-1] == "Incident Concluded"
 
 
-def test_the_way_of_an_instance_to_readiness_is_told_and_people_hear_of_it_when_they_are_needed(
-    world: World, published: Callable[[], list[dict[str, Any]]]
-) -> None:
+def test_the_way_of_an_instance_to_readiness_is_told_and_people_hear_of_it_when_they_are_needed(world: World) -> None:
+    published = subscribed(world)
     world.let_enrol()
     host, instance_id = world.add_host(is_reserved=True)
     host.fails_with["configure_kdump"] = {"error": "PackageUnavailable", "message": "No mirror."}

@@ -85,3 +85,14 @@ def test_what_a_failed_transaction_wrote_is_no_change(account: LabAccount) -> No
 
     assert eventually(lambda: any(each[1] == "told#done" for each in told(account)))
     assert not any(each[1] == "told#undone" for each in told(account))
+
+
+def test_an_update_that_makes_an_item_is_one_change(account: LabAccount) -> None:
+    account.client("dynamodb").update_item(
+        TableName="T",
+        Key={"pk": {"S": "told#made"}},
+        UpdateExpression="SET n = :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+    made = ["INSERT", "told#made", None, {"pk": {"S": "told#made"}, "n": {"N": "1"}}]
+    assert eventually(lambda: [each for each in told(account) if each[1] == "told#made"] == [made])

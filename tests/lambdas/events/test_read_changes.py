@@ -73,6 +73,12 @@ CONCLUDED = after(VERIFIED, "concluded", verdict="captured", concludedBy="e1", c
             ["Incident Opened", "Incident Concluded"],
             id="what Step Functions records alone",
         ),
+        pytest.param(
+            None,
+            {"pk": f"incident#{INCIDENT}", "lastPhase": "rescue"},
+            ["Incident Opened"],
+            id="what is noted before anybody opened it",
+        ),
     ],
 )
 def test_a_change_tells_each_new_state_once(
