@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.command_line import UserError
 from bench.peers import plot
-from lab.deployment import synthesize_for_lab
+from infra.synth import synthesize
 from lab.simulator.request_rates import Bucket, RequestRates, Tokens
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import SETTINGS, World, deployed
@@ -298,7 +298,7 @@ def _rows(recording: Recording, sizes: Sequence[int]) -> Iterator[dict[str, Any]
 def measure(results: Path) -> None:
     """Writes fleet.json and fleet.png below `results`."""
     with tempfile.TemporaryDirectory(prefix="hangdump-bench-") as scratch:
-        recording = _record(synthesize_for_lab(Path(scratch) / "cdk.out", SETTINGS))
+        recording = _record(synthesize(Path(scratch) / "cdk.out", SETTINGS))
     asked = Counter(each.bucket.name for each in recording.enrolment if each.bucket)
     seconds = sum(each.after for each in recording.enrolment)
     print(
