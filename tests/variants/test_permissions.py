@@ -18,7 +18,7 @@ from lab.aws.iam.account_facts import CENTRAL_ACCOUNT, DEFAULT, Variant
 from lab.aws.iam.policy import as_list
 from lab.simulator.copies import Copies
 from lab.simulator.world import World, deployed
-from tests.simulator import test_collect, test_provision, test_rescue, test_respond, test_sweep
+from tests.simulator import test_collect, test_provision, test_rescue, test_respond, test_retire, test_sweep
 from tests.simulator.faults.scenarios import SCENARIOS
 from tests.simulator.rare_scenarios import RARE
 
@@ -59,7 +59,7 @@ DENIALS = (
 )
 
 
-WORKFLOW_TESTS = (test_collect, test_provision, test_rescue, test_respond, test_sweep)
+WORKFLOW_TESTS = (test_collect, test_provision, test_rescue, test_respond, test_retire, test_sweep)
 
 
 def scenarios_of(modules: Iterable[ModuleType]) -> Iterator[Callable[[World], None]]:
@@ -75,6 +75,7 @@ UNUSED_BY = {
     ("retire_instance", "sns:Publish"): "Lambda notifies of an event that it gives up",
     ("watch_fleet", "sns:Publish"): "Lambda notifies of an event that it gives up",
     ("render_report", "sns:Publish"): "Lambda notifies of an event that it gives up",
+    ("publish_events", "sns:Publish"): "Lambda notifies of a change that it gives up",
     ("respond_to_hang", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
     ("send_diagnostic_interrupt", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
     ("plan_analysis", "kms:Decrypt"): "until 2021 S3 asked for it with a Bucket Key; AWS's pages differ",
