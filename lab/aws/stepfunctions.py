@@ -41,6 +41,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function import timestamp
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
@@ -96,6 +97,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_uncatchable_errors(patches)
     _install_paths(patches)
     _install_item_reader(patches)
+    _install_wait_until(patches)
     _install_retry_waits(patches, state)
     _install_timeline(patches, state)
 
@@ -385,6 +387,21 @@ def _runtime_error(
     details = EventDetails(taskFailedEventDetails=TaskFailedEventDetails(error=error.error_name, cause=cause))
     event = FailureEvent(env=env, error_name=error, event_type=HistoryEventType.TaskFailed, event_details=details)
     return FailureEventException(failure_event=event)
+
+
+def _install_wait_until(patches: Patches) -> None:
+    """Real: a Timestamp ending in Z is in UTC. moto: compares it with the machine's local time."""
+
+    def make(original: Any) -> Any:
+        def seconds_to_wait(self: Any, env: Any) -> int:
+            of_moto = timestamp.datetime.datetime
+            ahead_of_utc = of_moto.now() - of_moto.now(UTC).replace(tzinfo=None)
+            seconds: int = original(self, env) + round(ahead_of_utc.total_seconds())
+            return seconds
+
+        return seconds_to_wait
+
+    patches.replace(timestamp.Timestamp, "_get_wait_seconds", make)
 
 
 def _install_retry_waits(patches: Patches, state: AccountState) -> None:

@@ -1,8 +1,9 @@
 """The interpreter as AWS's own: error names, JSON results, start semantics, stopping."""
 
 import json
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +139,7 @@ MACHINES = {
         },
     },
     "Wait": {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}},
+    "Until": {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "TimestampPath": "$.until", "End": True}}},
     "Original": {
         "StartAt": "Note",
         "States": {
@@ -198,6 +200,23 @@ def test_sdk_errors_have_their_names_of_aws(account: LabAccount, name: str, erro
 )
 def test_errors_are_classes_of_the_java_sdk(shape: str, expected: str) -> None:
     assert java_exception(shape) == expected
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Kolkata"])
+def test_a_wait_until_a_time_is_as_long_in_every_time_zone(
+    account: LabAccount, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", zone)
+        time.tzset()
+        begun = datetime.now(UTC)
+        until = (begun + timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = _run(account, "Until", until=until)
+        waited = datetime.now(UTC) - begun
+    time.tzset()
+    assert ended["status"] == "SUCCEEDED"
+    # Two parts of a second are cut off: of the time in the text, and by moto of the rest.
+    assert waited >= timedelta(seconds=1)
 
 
 def test_the_minutes_between_attempts_are_scaled(account: LabAccount) -> None:
