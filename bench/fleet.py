@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.command_line import UserError
 from bench.peers import plot
+from infra.states.tasks import RETRY
 from infra.synth import synthesize
 from lab.simulator.request_rates import Bucket, RequestRates, Tokens
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import SETTINGS, World, deployed
 from lambdas.fleet.attempts import after_failure, after_success
 from lambdas.fleet.plan import Deployment, Member, plan
-from lambdas.fleet.rounds import round_id, round_size
+from lambdas.fleet.rounds import most_at_once, round_id, round_size, start_of
 from lambdas.runtime.errors import AwsUnavailable
 
 if TYPE_CHECKING:
@@ -34,16 +36,25 @@ if TYPE_CHECKING:
 
 SIZES = (1_000, 10_000, 100_000)
 # The default, and the most that a user may set.
-CONCURRENCIES = (50, 250)
+PER_MINUTE = (20, 95)
 # infra/fleet/machine.py
 SETTLE_SECONDS = 60
 # To read a hundred pages of instances and rows and to write ten thousand claims; assumed, not measured.
 PLAN_SECONDS = 30
-# infra/states/tasks.py: up to so long after an attempt, with full jitter.
-RETRY_SECONDS = [min(60.0, 2 * 2.5**attempt) for attempt in range(9)]
-# Of the SDK in the gate's functions: lambdas/runtime/clients.py.
+# Up to so long after an attempt, with full jitter.
+RETRY_SECONDS = [
+    min(RETRY["MaxDelaySeconds"], RETRY["IntervalSeconds"] * RETRY["BackoffRate"] ** attempt)
+    for attempt in range(RETRY["MaxAttempts"])
+]
+# Of the SDK in the gate's functions: lambdas/runtime/clients.py. After its last attempt, the event is delivered again.
 SDK_RETRY_SECONDS = [1.0, 2.0, 4.0, 8.0]
+REDELIVERY_SECONDS = 60.0
+GATE = "the gate"
 GATE_EVERY_SECONDS = 60
+# The simulator's documents end at once. Assumed: configure_kdump installs packages.
+DOCUMENT_SECONDS = {"prepare_dump_volume": 10.0, "configure_kdump": 60.0, "check_kdump": 20.0}
+# The simulator's scenarios poll seldom. How often a user's stack does, counts here.
+AS_DEPLOYED = {name: value for name, value in SETTINGS.items() if name != "pollSeconds"}
 DOLLARS_A_TRANSITION = 0.025 / 1000
 CONFIGURATION = "bench"
 BEGIN = datetime(2026, 12, 1, tzinfo=UTC)
@@ -79,7 +90,8 @@ def _record(assembly: Path) -> Recording:
         rates.install(world.account._patches)
         gate = _requests(rates, world.hang, lambda caller: caller == "respond_to_hang")
         scheduler.sleep(3600)
-        _, instance_id = world.add_host(is_reserved=True)
+        host, instance_id = world.add_host(is_reserved=True)
+        host.before = {name: partial(scheduler.sleep, seconds) for name, seconds in DOCUMENT_SECONDS.items()}
         before = _states_entered(world)
         enrolment = _requests(rates, lambda: _enrol(world), _is_of_one_instance(world))
         row = world.fleet()[instance_id]
@@ -136,10 +148,49 @@ def _states_entered(world: World) -> int:
 # ---- the fleet
 
 
-class Fleet:
-    """Enrols so many instances, at most `concurrency` at the same time; `seconds` is how long that has taken."""
+@dataclass
+class _Course:
+    """The requests that one instance or one event of the gate has made, and makes next."""
 
-    def __init__(self, recording: Recording, size: int, concurrency: int) -> None:
+    whose: str
+    requests: Sequence[Request]
+    # The longest waits after refusals, in their order.
+    waits: Sequence[float]
+    # Whether it waits as long as the last time for ever, or gives up.
+    goes_on: bool = False
+    number: int = 0
+    attempts: int = 0
+    # How long refusals have kept it.
+    delay: float = 0.0
+
+    @property
+    def request(self) -> Request:
+        return self.requests[self.number]
+
+    @property
+    def is_over(self) -> bool:
+        return self.number == len(self.requests)
+
+    @property
+    def is_at_its_begin(self) -> bool:
+        return (self.number, self.attempts) == (0, 0)
+
+    def next_wait(self, *, is_granted: bool, random: Random) -> float | None:
+        """Seconds until it asks again; None: it has ended."""
+        if is_granted:
+            self.number, self.attempts = self.number + 1, 0
+            return None if self.is_over else self.request.after
+        if self.attempts == len(self.waits) and not self.goes_on:
+            return None
+        wait = random.uniform(0, self.waits[min(self.attempts, len(self.waits) - 1)])
+        self.attempts, self.delay = self.attempts + 1, self.delay + wait
+        return wait
+
+
+class Fleet:
+    """Enrols so many instances, so many a minute; `seconds` is how long that has taken."""
+
+    def __init__(self, recording: Recording, size: int, per_minute: int) -> None:
         self.seconds = 0.0
         self.granted: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -148,8 +199,8 @@ class Fleet:
         self.slowest_plan_seconds = 0.0
         # How much later than on its own each event of the gate came to its interrupt.
         self.gate_delays: list[float] = []
-        self._recording, self._concurrency = recording, concurrency
-        self._random = Random(size * concurrency)  # noqa: S311 - for the waits of retries
+        self._recording, self._per_minute = recording, per_minute
+        self._random = Random(size * per_minute)  # noqa: S311 - for the waits of retries
         self._tokens = Tokens()
         self._rows: dict[str, FleetRow] = {}
         launched = BEGIN - timedelta(days=1)
@@ -175,7 +226,7 @@ class Fleet:
             self._rows,
             deployment,
             round_id=round_id("bench", self.rounds),
-            most=round_size(self.rounds),
+            most=round_size(self.rounds, self._per_minute),
         )
         self.slowest_plan_seconds = max(self.slowest_plan_seconds, time.process_time() - began)
         self._rows.update({row.instance_id: row for row in planned.rows})
@@ -184,61 +235,48 @@ class Fleet:
 
     def _enrol(self, work: Sequence[str]) -> None:
         """One round: the map begins the next instance whenever one has ended."""
-        waiting = iter(work)
+        waiting = enumerate(work)
         order = count()
-        # (when, order, whose, the request's number, its attempts)
-        queue: list[tuple[float, int, str, int, int]] = []
+        planned_at = self.seconds
+        queue: list[tuple[float, int, _Course]] = []
 
-        def begin(instance_id: str) -> None:
-            heappush(queue, (self.seconds, next(order), instance_id, 0, 0))
+        def begin(place: int, instance_id: str) -> None:
+            course = _Course(instance_id, self._recording.enrolment, RETRY_SECONDS)
+            start = planned_at + (start_of(place, self._per_minute, BEGIN) - BEGIN).total_seconds()
+            heappush(queue, (max(self.seconds, start), next(order), course))
 
-        for instance_id in islice(waiting, self._concurrency):
-            begin(instance_id)
-        gate = self.seconds + GATE_EVERY_SECONDS
-        while queue:
-            if queue[0][0] >= gate:
-                self.gate_delays.append(self._gate(gate))
-                gate += GATE_EVERY_SECONDS
-                continue
-            self.seconds, _, instance_id, number, attempts = heappop(queue)
-            is_over = False
-            if self._is_granted(self._recording.enrolment[number]):
-                number, attempts = number + 1, 0
-                is_over = number == len(self._recording.enrolment)
-                wait = 0.0 if is_over else self._recording.enrolment[number].after
-            elif attempts < len(RETRY_SECONDS):
-                wait, attempts = self._random.uniform(0, RETRY_SECONDS[attempts]), attempts + 1
+        def alarm() -> None:
+            course = _Course(GATE, self._recording.gate, [*SDK_RETRY_SECONDS, REDELIVERY_SECONDS], goes_on=True)
+            heappush(queue, (self.seconds + GATE_EVERY_SECONDS, next(order), course))
+
+        for place, instance_id in islice(waiting, most_at_once(self._per_minute)):
+            begin(place, instance_id)
+        alarm()
+        left = len(work)
+        while left:
+            self.seconds, _, course = heappop(queue)
+            if course.whose == GATE and course.is_at_its_begin:
+                alarm()
+            wait = course.next_wait(is_granted=self._is_granted(course), random=self._random)
+            if wait is not None:
+                heappush(queue, (self.seconds + wait, next(order), course))
+            elif course.whose == GATE:
+                self.gate_delays.append(course.delay)
             else:
-                self._fail(instance_id)
-                is_over, wait = True, 0.0
-            if not is_over:
-                heappush(queue, (self.seconds + wait, next(order), instance_id, number, attempts))
-                continue
-            if number == len(self._recording.enrolment):
-                self._succeed(instance_id)
-            following = next(waiting, None)
-            if following is not None:
-                begin(following)
+                (self._succeed if course.is_over else self._fail)(course.whose)
+                left -= 1
+                following = next(waiting, None)
+                if following is not None:
+                    begin(*following)
 
-    def _is_granted(self, request: Request) -> bool:
-        if request.bucket is None:
+    def _is_granted(self, course: "_Course") -> bool:
+        bucket = course.request.bucket
+        if bucket is None:
             return True
-        is_granted = self._tokens.take(request.bucket, self.seconds)
-        (self.granted if is_granted else self.refused)[request.bucket.name] += 1
+        is_granted = self._tokens.take(bucket, self.seconds)
+        if course.whose != GATE:
+            (self.granted if is_granted else self.refused)[bucket.name] += 1
         return is_granted
-
-    def _gate(self, begins: float) -> float:
-        """By how much refusals delay one event. Its few requests are taken before later ones of the fleet."""
-        now, delay = begins, 0.0
-        for request in self._recording.gate:
-            now += request.after
-            for longest in [*SDK_RETRY_SECONDS, None]:
-                if request.bucket is None or self._tokens.take(request.bucket, now):
-                    break
-                # The last attempt of the SDK failed: the event is delivered again a minute later.
-                wait = self._random.uniform(0, longest) if longest else 60.0
-                now, delay = now + wait, delay + wait
-        return delay
 
     def _succeed(self, instance_id: str) -> None:
         row, now = self._rows[instance_id], BEGIN + timedelta(seconds=self.seconds)
@@ -257,8 +295,8 @@ class Fleet:
 # ---- the measurement
 
 
-def _row(recording: Recording, size: int, concurrency: int) -> dict[str, Any]:
-    fleet = Fleet(recording, size, concurrency)
+def _row(recording: Recording, size: int, per_minute: int) -> dict[str, Any]:
+    fleet = Fleet(recording, size, per_minute)
     fleet.run()
     buckets = {each.bucket.name: each.bucket for each in recording.enrolment if each.bucket}
     of_one = Counter(each.bucket.name for each in recording.enrolment if each.bucket)
@@ -268,7 +306,7 @@ def _row(recording: Recording, size: int, concurrency: int) -> dict[str, Any]:
     delays = sorted(fleet.gate_delays)
     return {
         "instances": size,
-        "concurrency": concurrency,
+        "enrolments_per_minute": per_minute,
         "hours": round(fleet.seconds / 3600, 2),
         "enrolled_per_second": round(rate, 3),
         "tightest_bucket": tightest,
@@ -288,9 +326,9 @@ def _row(recording: Recording, size: int, concurrency: int) -> dict[str, Any]:
 
 
 def _rows(recording: Recording, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
-    for concurrency in CONCURRENCIES:
+    for per_minute in PER_MINUTE:
         for size in sizes:
-            row = _row(recording, size, concurrency)
+            row = _row(recording, size, per_minute)
             print(json.dumps(row), flush=True)
             yield row
 
@@ -298,7 +336,7 @@ def _rows(recording: Recording, sizes: Sequence[int]) -> Iterator[dict[str, Any]
 def measure(results: Path) -> None:
     """Writes fleet.json and fleet.png below `results`."""
     with tempfile.TemporaryDirectory(prefix="hangdump-bench-") as scratch:
-        recording = _record(synthesize(Path(scratch) / "cdk.out", SETTINGS))
+        recording = _record(synthesize(Path(scratch) / "cdk.out", AS_DEPLOYED))
     asked = Counter(each.bucket.name for each in recording.enrolment if each.bucket)
     seconds = sum(each.after for each in recording.enrolment)
     print(

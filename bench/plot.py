@@ -82,14 +82,14 @@ def plot_gate(rows: Sequence[Row]) -> Any:
 
 
 def plot_fleet(rows: Sequence[Row]) -> Any:
-    """One line a concurrency."""
+    """One line a pace."""
     figure, axes = pyplot.subplots(1, len(FLEET_PANELS), figsize=(15, 4.2), layout="constrained")
     for axis, (key, title) in zip(axes, FLEET_PANELS, strict=True):
-        for colour, concurrency in zip(COLOURS, sorted({row["concurrency"] for row in rows}), strict=False):
-            own = [row for row in rows if row["concurrency"] == concurrency]
+        for colour, per_minute in zip(COLOURS, sorted({row["enrolments_per_minute"] for row in rows}), strict=False):
+            own = [row for row in rows if row["enrolments_per_minute"] == per_minute]
             sizes = [row["instances"] for row in own]
             values = [row[key] for row in own]
-            axis.plot(sizes, values, "o-", color=colour, label=f"{concurrency} at the same time")
+            axis.plot(sizes, values, "o-", color=colour, label=f"{per_minute} a minute")
         axis.set_xscale("log")
         axis.set_xlabel("instances")
         axis.legend(fontsize=8)

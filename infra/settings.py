@@ -80,12 +80,12 @@ class Settings(DocumentSettings):
         le=100_000,
         description="EnrolFleet takes in at most so many instances with the owner's tag; 0 = none, provision by hand",
     )
-    enrolment_concurrency: int = Field(
-        # CreateVolume and AttachVolume have 5 requests a second, PutMetricAlarm 3; a provisioning takes minutes.
-        50,
+    enrolments_per_minute: int = Field(
+        # Each sends three commands. Of the reported rates of SendCommand the gate needs a share: docs/bench.md.
+        20,
         ge=1,
-        le=250,
-        description="instances that EnrolFleet provisions at the same time",
+        le=95,
+        description="instances that EnrolFleet begins to provision or to retire a minute",
     )
 
     # ---- The hang: when respond_to_hang interrupts.

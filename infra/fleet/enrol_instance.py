@@ -14,7 +14,7 @@ from infra.states.poll import Poll, polling
 from infra.states.tasks import ApiCall, FunctionCall, set_fields, task
 
 # A child has a history of its own, but all of them share the account's rate of DescribeExecution.
-_LEAST_POLL_SECONDS = 30
+_LEAST_POLL_SECONDS = 60
 _MAX_POLLS = 200
 
 
@@ -76,8 +76,10 @@ class EnrolInstance(Construct):
         loop.goes_on_after_errors("$.unseen").gives_up(note)
         start.next(expect).next(loop.start_state)
 
-        self._start = sfn.Choice(self, "Is the instance to be retired?")
-        self._start.when(sfn.Condition.string_equals("$.action", "retire"), retire).otherwise(start)
+        self._start = sfn.Wait(self, "Wait for its turn", time=sfn.WaitTime.timestamp_path("$.notBefore"))
+        is_to_retire = sfn.Choice(self, "Is the instance to be retired?")
+        is_to_retire.when(sfn.Condition.string_equals("$.action", "retire"), retire).otherwise(start)
+        self._start.next(is_to_retire)
 
     @property
     def definition(self) -> Mapping[str, Any]:

@@ -34,7 +34,7 @@ from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import DISCARD, ApiCall, FunctionCall, name_error, retry_on, set_fields, task
-from lambdas.fleet.rounds import MOST_ITEMS
+from lambdas.fleet.rounds import MOST_ITEMS, most_at_once
 from lambdas.fleet.table import BELL
 from lambdas.incident.object_keys import FLEET, FLEET_JSON_KEY, FLEET_PAGE_KEY
 from lambdas.runtime import environment
@@ -48,7 +48,7 @@ _LABEL = "Enrol"
 _SETTLE_SECONDS = 60
 # More than an agent needs to answer after a start (lambdas/fleet/plan.py), in rounds of a minute.
 _MAX_ROUNDS = 30
-# 10,000 items, 50 at a time, five minutes each: 17 hours a round. A holder that is out of time is replaced.
+# 30 rounds of some two hours are 3 days. A holder that is out of time is replaced.
 _TIMEOUT_SECONDS = 7 * 86400
 
 
@@ -100,6 +100,7 @@ class EnrolFleet(Construct):
                 fleet.configuration,
                 environment.Enrolment(
                     fleet_limit=self._settings.fleet_limit,
+                    enrolments_per_minute=self._settings.enrolments_per_minute,
                     provision_dump_volume_arn=self._provision.state_machine.state_machine_arn,
                 ),
                 bucket_environment(parts.vmcores),
@@ -192,7 +193,8 @@ class EnrolFleet(Construct):
                 "ReaderConfig": {"InputType": "JSON"},
                 "Parameters": {"Bucket": self._parts.vmcores.bucket.bucket_name, "Key.$": "$.plan.key"},
             },
-            "MaxConcurrency": self._settings.enrolment_concurrency,
+            # The pace is in the list: each item says when it starts.
+            "MaxConcurrency": most_at_once(self._settings.enrolments_per_minute),
             # All of them: an outcome is in the row of its instance, and a child without one is seen by the next plan.
             "ToleratedFailureCount": MOST_ITEMS,
             "ItemProcessor": dict(children.definition),

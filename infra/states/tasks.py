@@ -44,7 +44,7 @@ _DIED = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"]
 # Further attempts up to 2, 5, 12, 31 and then five times 60 s later, 175 s in the mean. A throttle of one minute ends
 # in success all but surely, one of two minutes nine times in ten. FULL jitter, because many executions that were
 # throttled together would come again together.
-_RETRY = {
+RETRY: dict[str, Any] = {
     "IntervalSeconds": 2,
     "BackoffRate": 2.5,
     "MaxDelaySeconds": 60,
@@ -119,23 +119,23 @@ def task(
     if isinstance(call, FunctionCall):
         # What a function's own calls met.
         errors.append(AwsUnavailable.__name__)
-    retries = [{"ErrorEquals": errors, **_RETRY}]
+    retries = [{"ErrorEquals": errors, **RETRY}]
     if isinstance(call, FunctionCall):
         # What killed it may do so each time, and a function can have a quarter of an hour.
-        retries.append({"ErrorEquals": _DIED, **_RETRY, "MaxAttempts": 2})
+        retries.append({"ErrorEquals": _DIED, **RETRY, "MaxAttempts": 2})
     return _state(scope, name, {**call.state(), "Retry": retries, "ResultPath": result_path or DISCARD}, comment)
 
 
 def retry_on(*errors: str) -> list[dict[str, Any]]:
     """For a state that is no Task: as often and as long as a Task is retried."""
-    return [{"ErrorEquals": list(errors), **_RETRY}]
+    return [{"ErrorEquals": list(errors), **RETRY}]
 
 
 def task_retrying_all_errors(
     scope: Construct, name: str, call: FunctionCall, *, result_path: str, comment: str
 ) -> sfn.CustomState:
     """A Task with retries on every error, also those of its function; the comment says why that is safe."""
-    retry = [{"ErrorEquals": ["States.ALL"], **_RETRY}]
+    retry = [{"ErrorEquals": ["States.ALL"], **RETRY}]
     return _state(scope, name, {**call.state(), "Retry": retry, "ResultPath": result_path}, comment)
 
 

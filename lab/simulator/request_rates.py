@@ -77,10 +77,9 @@ class Tokens:
     def take(self, bucket: Bucket, now: float) -> bool:
         """Whether a request at this time is granted."""
         tokens, since = self._held.get(bucket.name, (bucket.rate.size, now))
-        # The gate of bench/fleet.py asks ahead of the fleet's time: what it has seen refilled comes no second time.
-        tokens = min(bucket.rate.size, tokens + max(0.0, now - since) * bucket.rate.refill)
+        tokens = min(bucket.rate.size, tokens + (now - since) * bucket.rate.refill)
         is_granted = tokens >= 1
-        self._held[bucket.name] = (tokens - is_granted, max(now, since))
+        self._held[bucket.name] = (tokens - is_granted, now)
         return is_granted
 
 

@@ -1,23 +1,39 @@
-"""How large a round of EnrolFleet is, and when a round says that the next one would do no better. Pure."""
+"""How large a round of EnrolFleet is, when its items start, and when the next one would do no better. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from lambdas.fleet.plan import NO_OUTCOME
 from lambdas.fleet.row import FleetRow, Status
 
-# A fault of the fleet shows in the first ones. After these two a round takes all, up to a bound: Step Functions limits
-# what the children of a map may answer together to 256 KiB.
+# A fault of the fleet shows in the first ones. After these two a round takes all, up to two bounds: what changes
+# meanwhile is seen by the next plan only, and the children of a map may answer no more than 256 KiB together.
 _FIRST = (5, 50)
+_LONGEST_MINUTES = 120
 MOST_ITEMS = 10_000
 _LEAST_FAILURES = 10
 _LEAST_SHARE = 0.2
 _FAILED = (Status.FAILED, Status.NOT_READY, Status.WAITING_FOR_AGENT, Status.RETIRING)
 
 
-def round_size(number: int) -> int:
+def round_size(number: int, per_minute: int) -> int:
     """Of the round with this number, from 1 on."""
-    return _FIRST[number - 1] if number <= len(_FIRST) else MOST_ITEMS
+    return _FIRST[number - 1] if number <= len(_FIRST) else min(MOST_ITEMS, _LONGEST_MINUTES * per_minute)
+
+
+def start_of(place: int, per_minute: int, begin: datetime) -> datetime:
+    """When the item at this place of the list, from 0 on, starts, in a round that is planned at `begin`.
+
+    A map begins whenever another child ends, so its speed depends on how long they take: too fast for AWS's rates, and
+    the gate would have to wait for them as well.
+    """
+    return begin + timedelta(minutes=place / per_minute)
+
+
+def most_at_once(per_minute: int) -> int:
+    """Of one map. Only enrolments of more than ten minutes slow the others down."""
+    return 10 * per_minute
 
 
 def round_id(execution_name: str, number: int) -> str:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.fleet.find_members import find_members, find_silent
 from lambdas.fleet.plan import Action, Deployment, Item, Plan, plan
-from lambdas.fleet.rounds import MOST_ITEMS, round_id, round_size, why_halt
+from lambdas.fleet.rounds import MOST_ITEMS, round_id, round_size, start_of, why_halt
 from lambdas.fleet.row import FleetRow
 from lambdas.fleet.table import read_rung, scan_rows, write_row
 from lambdas.incident.object_keys import FLEET, FLEET_JSON_KEY, FLEET_PAGE_KEY
@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if halt:
         logger.warning("No further round: %s", halt)
         return {"seen": str(seen), "items": 0, "key": "", "isWaiting": False, "halt": halt}
-    planned = _plan(rows, round_id(name, number), most=round_size(number))
+    planned = _plan(rows, round_id(name, number), most=round_size(number, Enrolment.read().enrolments_per_minute))
     refused = _write(table_name, planned.rows)
     _show({**rows, **{row.instance_id: row for row in planned.rows}}.values())
     work = [item for item in planned.work if item.instance_id not in refused]
@@ -93,7 +93,14 @@ def _as_json(work: Iterable[Item]) -> list[dict[str, Any]]:
     work = list(work)
     # Once for all of them: each instance on its own would ask three times, at the rate that the gate shares.
     rivals = list_rival_alarms() if any(item.action is Action.PROVISION for item in work) else {}
-    return [_retirement(item) if item.action is Action.RETIRE else _provisioning(item, rivals) for item in work]
+    per_minute, now = Enrolment.read().enrolments_per_minute, moment.now()
+    return [
+        {
+            **(_retirement(item) if item.action is Action.RETIRE else _provisioning(item, rivals)),
+            "notBefore": moment.iso(start_of(place, per_minute, now)),
+        }
+        for place, item in enumerate(work)
+    ]
 
 
 def _retirement(item: Item) -> dict[str, Any]:

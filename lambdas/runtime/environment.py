@@ -60,9 +60,10 @@ class Configuration(Environment):
 
 
 class Enrolment(Environment):
-    """How many instances EnrolFleet takes in, and what it starts for each."""
+    """How many instances EnrolFleet takes in, how many it begins with a minute, and what it starts for each."""
 
     fleet_limit: Annotated[int, Field(ge=0)]
+    enrolments_per_minute: Annotated[int, Field(ge=1)]
     provision_dump_volume_arn: str
 
 

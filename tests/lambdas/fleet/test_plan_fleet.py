@@ -52,6 +52,7 @@ def test_writes_the_work_of_a_round_and_claims_it(account: Account, launch: Laun
     (item,) = work(account, planned)
     assert item["input"] == {"instanceId": new, "reboot": False, "conflictingAlarms": []}
     assert item["name"].startswith(new)
+    assert item["notBefore"].endswith("Z")
     assert item["executionArn"].endswith(f":execution:ProvisionDumpVolume:{item['name']}")
     assert (row(new).round, row(new).status) == ("enrol/1", Status.NOT_READY)
     assert row(ready).reasons[0].code == "adopted"

@@ -1,9 +1,11 @@
 """How large a round is, and when the next one would do no better."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from lambdas.fleet.plan import NO_OUTCOME
-from lambdas.fleet.rounds import round_id, round_size, why_halt
+from lambdas.fleet.rounds import round_id, round_size, start_of, why_halt
 from lambdas.fleet.row import FleetRow, Status
 from tests.lambdas.fleet.fleets import row
 
@@ -14,8 +16,18 @@ def members(count: int, status: Status, error: str = "") -> list[FleetRow]:
     return [row(status, instance_id=f"i-{number:08x}", error=error, round=ROUND) for number in range(count)]
 
 
-def test_rounds_grow_from_five_to_fifty_to_all() -> None:
-    assert [round_size(number) for number in (1, 2, 3, 4)] == [5, 50, 10_000, 10_000]
+def test_rounds_grow_from_five_to_fifty_to_two_hours() -> None:
+    assert [round_size(number, 20) for number in (1, 2, 3, 4)] == [5, 50, 2400, 2400]
+
+
+def test_no_round_is_larger_than_what_its_map_may_answer() -> None:
+    assert round_size(3, 95) == 10_000
+
+
+def test_the_items_of_a_round_start_one_after_the_other() -> None:
+    begin = datetime(2026, 12, 1, tzinfo=UTC)
+    starts = [(start_of(place, 20, begin) - begin).total_seconds() for place in (0, 1, 20, 2399)]
+    assert starts == [0, 3, 60, 7197]
 
 
 @pytest.mark.parametrize(
