@@ -88,6 +88,10 @@ class Settings(DocumentSettings):
         description="instances that EnrolFleet begins to provision or to retire a minute",
     )
 
+    check_interval_hours: int = Field(
+        6, ge=1, le=168, description="hours between two checks of every tagged instance by State Manager"
+    )
+
     # ---- The hang: when respond_to_hang interrupts.
 
     hang_alarm_period_seconds: Literal[60, 300] = Field(60, description="period of the alarm on the instance check")

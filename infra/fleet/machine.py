@@ -15,6 +15,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.fleet import bell
+from infra.fleet.association import check_association
 from infra.fleet.enrol_instance import EnrolInstance
 from infra.foundation import grants
 from infra.foundation.acknowledgements import acknowledge
@@ -71,6 +72,7 @@ class EnrolFleet(Construct):
         self._provision = provision
         self._retire_instance = retire_instance
         self._settings = settings
+        self._association = check_association(self, documents=parts.runner.documents, settings=settings)
         self._plan_fleet = Function(self, "plan_fleet", shared=parts.shared, config=self._plan_needs())
         children = "Step Functions names the executions of a map, and those of this machine, when it starts them."
         self.state_machine = workflow.state_machine(
@@ -98,6 +100,7 @@ class EnrolFleet(Construct):
             environment=[
                 fleet.environment,
                 fleet.configuration,
+                environment.CheckAssociation(check_association_id=self._association.attr_association_id),
                 environment.Enrolment(
                     fleet_limit=self._settings.fleet_limit,
                     enrolments_per_minute=self._settings.enrolments_per_minute,
@@ -108,6 +111,10 @@ class EnrolFleet(Construct):
             statements=[
                 fleet.grant("GetItem", "PutItem", "Scan"),
                 grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
+                iam.PolicyStatement(
+                    actions=["ssm:DescribeInstanceAssociationsStatus"],
+                    resources=[grants.instances(cdk.Stack.of(self))],
+                ),
                 objects(parts.vmcores, FLEET, "s3:PutObject"),
                 named_objects(parts.vmcores, [FLEET_JSON_KEY, FLEET_PAGE_KEY], "s3:PutObject"),
                 write_with_key(parts.vmcores),
@@ -115,7 +122,7 @@ class EnrolFleet(Construct):
             # 100,000 instances and their rows, in pages of a thousand.
             timeout_seconds=900,
             memory_mib=1024,
-            acknowledged=any_key_acknowledged(parts.vmcores, FLEET),
+            acknowledged={**any_key_acknowledged(parts.vmcores, FLEET), **grants.any_instance_acknowledged()},
         )
 
     def _states(self) -> sfn.State:
@@ -258,6 +265,11 @@ class EnrolFleet(Construct):
         role = iam.Role(self, "BellRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
         acknowledge(role, {})
         patterns = {
+            "CheckFailed": events.EventPattern(
+                source=["aws.ssm"],
+                detail_type=["EC2 State Manager Instance Association State Change"],
+                detail={"association-id": [self._association.attr_association_id], "status": ["Failed"]},
+            ),
             "TagChanged": events.EventPattern(
                 source=["aws.tag"],
                 detail_type=["Tag Change on Resource"],
@@ -270,6 +282,7 @@ class EnrolFleet(Construct):
             ),
         }
         descriptions = {
+            "CheckFailed": "Repairs an instance that is no longer ready, and enrols one whose agent answers at last",
             "TagChanged": "Enrols an instance when its owner tags it, and retires it when he removes the tag",
             "InstanceStarted": "Enrols the members that a group launches with the owner's tag",
             "Hourly": "Enrols whoever the events missed, and tries again where it is due",

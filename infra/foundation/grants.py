@@ -271,10 +271,11 @@ def unmark_ready(stack: cdk.Stack) -> iam.PolicyStatement:
 
 
 def arm_instances(stack: cdk.Stack, respond_to_hang: str) -> list[iam.PolicyStatement]:
-    """Tag enrolled instances as ready, and create hang alarms whose only action is this function."""
+    """Tag enrolled instances as ready or no longer so, and create hang alarms whose only action is this function."""
     hang_alarms = alarms(stack, f"{HANG_ALARM_PREFIX}*")
     return [
         mark_ready(stack),
+        unmark_ready(stack),
         iam.PolicyStatement(
             actions=["cloudwatch:PutMetricAlarm"],
             resources=[hang_alarms],

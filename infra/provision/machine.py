@@ -22,7 +22,7 @@ from infra.provision.dump_volume import (
     RemoveUnusedVolume,
 )
 from infra.provision.lease import TakeLease, release_lease
-from infra.provision.mark_ready import mark_instance_ready, put_hang_alarm
+from infra.provision.mark_ready import mark_instance_ready, put_hang_alarm, unmark_instance
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
@@ -205,8 +205,12 @@ class ProvisionDumpVolume(Construct):
             result_path="$.failure",
         )
         not_ready.next(on_failure)
+        # It was ready once, and a hang would be answered with an interrupt that leaves no dump.
+        unmark = unmark_instance(self, "Take the mark from what is not ready", instance_id="$.instanceId")
+        unmark.add_catch(not_ready, errors=["States.ALL"], result_path="$.marked")
+        unmark.next(not_ready)
         is_ready = sfn.Choice(self, "Is kdump ready?")
-        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready).otherwise(not_ready)
+        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready).otherwise(unmark)
         reboot_required = self._outcome(
             "Leave the reboot to the owner", "reboot-required", {"whyNotReboot.$": "$.plan.whyNotReboot"}
         )

@@ -1,4 +1,4 @@
-"""The two calls that arm an instance: set its ready tags, and create its hang alarm."""
+"""The calls that arm an instance, set its ready tags and create its hang alarm, and the one that disarms it."""
 
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
@@ -6,7 +6,15 @@ from constructs import Construct
 
 from infra.settings import Settings
 from infra.states.tasks import ApiCall, task
-from lambdas.runtime.tags import HANG_ALARM_PREFIX, READY_CONFIG_TAG, READY_KERNEL_TAG, READY_TAG, STACK, STACK_TAG
+from lambdas.runtime.tags import (
+    HANG_ALARM_PREFIX,
+    READY_CONFIG_TAG,
+    READY_KERNEL_TAG,
+    READY_TAG,
+    READY_TAGS,
+    STACK,
+    STACK_TAG,
+)
 
 # "2026-11-23T04:00:00.123Z" without its fraction; the split at "Z" handles a time without a fraction.
 _NOW = "States.Format('{}Z', States.ArrayGetItem(States.StringSplit($$.State.EnteredTime, '.Z'), 0))"
@@ -26,6 +34,12 @@ def mark_instance_ready(scope: Construct, name: str, *, instance_id: str, kdump:
         ],
     }
     return task(scope, name, ApiCall("ec2", "createTags", parameters))
+
+
+def unmark_instance(scope: Construct, name: str, *, instance_id: str) -> sfn.CustomState:
+    """Takes the ready tags away, whatever they say."""
+    parameters = {"Resources.$": f"States.Array({instance_id})", "Tags": [{"Key": key} for key in READY_TAGS]}
+    return task(scope, name, ApiCall("ec2", "deleteTags", parameters))
 
 
 def put_hang_alarm(

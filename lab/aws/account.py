@@ -39,6 +39,7 @@ from lab.aws import (
     snapshots,
     sns,
     ssm,
+    state_manager,
     status_checks,
     stepfunctions,
     sts,
@@ -130,6 +131,8 @@ class LabAccount:
         self._launches.install(patches)
         autoscaling.install(patches, state)
         self._commands = ssm.install(patches, state)
+        self._state_manager = state_manager.StateManager(state, self._commands, bus.notify)
+        state_manager.install(patches, self._state_manager)
         cloudwatch.install(patches, state, invoke=invoke, publish=publish, notify=bus.notify)
         metric_data.install(patches)
         dynamodb.install(patches)
@@ -208,6 +211,10 @@ class LabAccount:
         Raises UnsupportedResource, naming it, for anything the lab cannot deploy faithfully; RolledBack.
         """
         return cloudformation.deploy(self._state, template, assembly_dir, stack_name, notify=self._bus.notify)
+
+    def apply_associations(self) -> None:
+        """State Manager runs its associations, each on every instance with its tag, as it does when they are due."""
+        self._state_manager.apply()
 
     def destroy(self, *, stack_name: str = "Hangdump") -> None:
         """Remove the stack as `cdk destroy` would."""

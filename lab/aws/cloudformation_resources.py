@@ -14,6 +14,8 @@ from moto.cloudwatch.models import Dimension, Metric, MetricDataQuery, MetricSta
 from moto.core.common_models import CloudFormationModel
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+from lab.aws import state_manager
+
 
 @dataclass
 class Created:
@@ -221,6 +223,22 @@ def _lower_first(value: Any) -> Any:
     return [_lower_first(item) for item in value] if isinstance(value, list) else value
 
 
+def association(wanted: Wanted) -> Created:
+    """moto: no such type."""
+    backend = wanted.backend("ssm")
+    backend.get_document(wanted.properties["Name"], None, None, None)
+    created = state_manager.create(backend, wanted.properties)
+    kept = state_manager.associations(backend)
+    name = created.association_id
+    return Created(name, {"AssociationId": name}, remove=lambda: kept.pop(name, None))
+
+
+def _updated_association(wanted: Wanted, existing: Created) -> Created:
+    kept = state_manager.associations(wanted.backend("ssm"))
+    kept[existing.physical_resource_id].properties = wanted.properties
+    return existing
+
+
 def document(wanted: Wanted) -> Created:
     """moto: keeps the content as a Python repr, which no agent and no GetDocument can read."""
     p = wanted.properties
@@ -326,6 +344,7 @@ RESOURCES: dict[str, tuple[Creator, str]] = {
     "AWS::S3::BucketPolicy": (bucket_policy, ""),
     "AWS::SNS::Subscription": (subscription, ""),
     "AWS::SNS::TopicPolicy": (topic_policy, ""),
+    "AWS::SSM::Association": (association, ""),
     "AWS::SSM::Document": (document, "Name"),
     "AWS::SSM::Parameter": (parameter, "Name"),
     "AWS::StepFunctions::StateMachine": (state_machine, "StateMachineName"),
@@ -373,6 +392,7 @@ UPDATES: dict[str, Updater] = {
     "AWS::Lambda::Function": updated_function,
     "AWS::Logs::QueryDefinition": _put_again(query_definition),
     "AWS::S3::Bucket": lambda _wanted, existing: existing,
+    "AWS::SSM::Association": _updated_association,
     "AWS::SSM::Document": updated_document,
     "AWS::SSM::Parameter": updated_parameter,
     "AWS::StepFunctions::StateMachine": updated_state_machine,

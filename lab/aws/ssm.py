@@ -33,6 +33,9 @@ class RunCommand:
         self._parameters: dict[str, dict[str, list[str]]] = {}
 
     def send(self, backend: SimpleSystemManagerBackend, request: dict[str, Any]) -> dict[str, Any]:
+        return self.describe(self.begin(backend, request)[0].command_id)
+
+    def begin(self, backend: SimpleSystemManagerBackend, request: dict[str, Any]) -> list[Invocation]:
         name = (request.get("DocumentName") or "").rsplit("document/", 1)[-1]
         given = request.get("Parameters") or {}
         document = self._document(backend, name, request.get("DocumentVersion") or "$DEFAULT")
@@ -62,7 +65,7 @@ class RunCommand:
         with self._lock:
             self._commands[invocations[0].command_id] = invocations
             self._parameters[invocations[0].command_id] = given
-        return self.describe(invocations[0].command_id)
+        return invocations
 
     def find(self, command_id: str, instance_id: str) -> Invocation:
         with self._lock:
@@ -222,6 +225,8 @@ def _filters(response: SimpleSystemManagerResponse) -> list[tuple[str, list[str]
 def _fits(state: AccountState, computer: Computer, key: str, values: list[str]) -> bool:
     if key == "InstanceIds":
         return computer.instance_id in values
+    if key == "AssociationStatus":
+        return computer.association_status in values
     if key == "PingStatus":
         return ping_status(state, computer) in values
     if key.startswith("tag:"):
@@ -245,4 +250,5 @@ def _information(state: AccountState, computer: Computer) -> dict[str, Any]:
         "PlatformVersion": computer.platform_version,
         "ResourceType": "EC2Instance",
         "ComputerName": computer.instance_id,
+        **({"AssociationStatus": computer.association_status} if computer.association_status else {}),
     }

@@ -48,6 +48,8 @@ class Computer:
     impaired_since: datetime | None = None
     is_agent_silent: bool = False
     last_ping: datetime | None = None
+    # Of all State Manager associations together; "" before the first has run.
+    association_status: str = ""
     posted_console: str = ""
     # By so much stretch_past has moved its boot back; the console says when it was.
     boot_moved_back: timedelta = timedelta()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,12 +70,12 @@ def _configure_kdump(host: BareHost, environment: Mapping[str, str]) -> Complete
     return _success(status=status, family="debian", crashkernel="192M", changes=[])
 
 
-def _check_kdump(host: BareHost, _: Mapping[str, str]) -> Completed:
+def _check_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:
     finding = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "0", "remedy": "load it"}
-    findings = [] if host.is_ready else [finding]
-    return _success(
-        ready=host.is_ready, findings=findings, kernel=_KERNEL, configId=_CONFIG, crashKernelLoaded=host.is_ready
-    )
+    is_ready = host.is_ready and host.is_configured
+    findings = [] if is_ready else [finding]
+    report = _success(ready=is_ready, findings=findings, kernel=_KERNEL, configId=_CONFIG, crashKernelLoaded=is_ready)
+    return report if is_ready or environment["SSM_exitWhenNotReady"] == "false" else replace(report, exit_code=1)
 
 
 def _unconfigure_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:

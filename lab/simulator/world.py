@@ -155,6 +155,11 @@ class World(Deployment):
             if rule.scheduled_expression:
                 rule.send_to_targets(schedules.scheduled_event(self.account.state, rule))
 
+    def check_fleet(self) -> None:
+        """Six hours have passed: State Manager runs check_kdump on every tagged instance."""
+        self.account.apply_associations()
+        scheduler.sleep(60)
+
     def _bell_rules(self) -> list[Any]:
         rules = self.account.state.backend("events").describe_event_bus("default").rules.values()
         return [each for each in rules if any(t["Arn"].endswith(":stateMachine:EnrolFleet") for t in each.targets)]

@@ -1,6 +1,8 @@
 """Finds the instances that a plan is about, and those of them that Systems Manager does not reach. Judges nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lambdas.fleet.plan import Member
@@ -11,6 +13,8 @@ from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, ENROLLED_TAG, ready_epo
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
+# Each costs a request of its own. The others are looked at by a later plan.
+_MOST_FAILED_CHECKS = 500
 # DescribeInstances takes up to 200 values in a filter, DescribeInstanceInformation 100.
 _IDS_A_CALL = 200
 _PINGS_A_CALL = 100
@@ -58,6 +62,30 @@ def _member(instance: "InstanceTypeDef") -> Member:
         group=tags.get(AUTO_SCALING_GROUP_TAG, ""),
         zone=instance["Placement"]["AvailabilityZone"],
     )
+
+
+def find_failed_checks(association_id: str) -> dict[str, datetime]:
+    """The instances whose last run of the association failed, and when that was.
+
+    Systems Manager names those for which any association failed: some of others, mostly none.
+    """
+    filters: Any = [
+        {"Key": "AssociationStatus", "Values": ["Failed"]},
+        {"Key": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
+    ]
+    pages = clients.ssm().get_paginator("describe_instance_information").paginate(Filters=filters)
+    suspects = (each["InstanceId"] for page in pages for each in page["InstanceInformationList"])
+    return {
+        instance_id: run["ExecutionDate"]
+        for instance_id in islice(suspects, _MOST_FAILED_CHECKS)
+        for run in _associations_of(instance_id)
+        if run["AssociationId"] == association_id and run.get("Status") == "Failed" and "ExecutionDate" in run
+    }
+
+
+def _associations_of(instance_id: str) -> Iterator[Any]:
+    pages = clients.ssm().get_paginator("describe_instance_associations_status").paginate(InstanceId=instance_id)
+    return (each for page in pages for each in page["InstanceAssociationStatusInfos"])
 
 
 def find_silent(instance_ids: Iterable[str]) -> set[str]:

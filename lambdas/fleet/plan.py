@@ -61,6 +61,8 @@ class Deployment:
     now: datetime
     # Instances that Systems Manager does not reach.
     silent: Collection[str] = ()
+    # Instances whose last check by State Manager failed, and when that was.
+    failed_checks: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ def _judge_member(
         reason = Reason(code="not-running", severity="note", observed=observed, remedy="Start it.")
         return _nothing(row, Status.NOT_READY, reason, now)
     is_current = row.configuration_id in ("", deployment.configuration_id) and row.status is not Status.REBOOT_REQUIRED
-    if is_current and (member.is_marked_ready or _was_just_made_ready(row, now)):
+    is_armed = member.is_marked_ready or _was_just_made_ready(row, now)
+    if is_current and is_armed and not _fails_its_checks(row, deployment):
         return _judge_ready(row, is_known=is_known, deployment=deployment)
     row = _why_not_ready(member, row, deployment)
     if not _is_due(row, member, deployment):
@@ -229,6 +232,12 @@ def _judge_member(
         )
         return _nothing(row, Status.NOT_READY, reason, now)
     return Item(row.instance_id, Action.PROVISION, row.reasons[0].code if row.reasons else row.status.value, row)
+
+
+def _fails_its_checks(row: FleetRow, deployment: Deployment) -> bool:
+    """Its last check failed, and no attempt since then made it ready. One that was adopted is left alone."""
+    failed_at = deployment.failed_checks.get(row.instance_id)
+    return failed_at is not None and bool(row.tried_at) and (bool(row.error) or row.tried_at < moment.iso(failed_at))
 
 
 def _was_just_made_ready(row: FleetRow, now: datetime) -> bool:
@@ -267,9 +276,11 @@ def _why_not_ready(member: Member, row: FleetRow, deployment: Deployment) -> Fle
         reason = Reason(code="not-provisioned", severity="note", observed=observed, remedy=remedy)
         return with_status(row, Status.NOT_READY, reason, now=now)
     if row.status in (Status.READY, Status.DRIFTED) and not row.error:
-        observed = "It is no longer marked ready: a check or a dump found a fault."
+        code, observed = "mark-gone", "It is no longer marked ready: a check or a dump found a fault."
+        if member.is_marked_ready:
+            code, observed = "check-failed", "It is marked ready, but its last check_kdump failed."
         remedy = "Nothing: EnrolFleet provisions it again."
-        reason = Reason(code="mark-gone", severity="note", observed=observed, remedy=remedy)
+        reason = Reason(code=code, severity="note", observed=observed, remedy=remedy)
         return with_status(replace(row, next_attempt_at=""), Status.NOT_READY, reason, now=now)
     return row
 

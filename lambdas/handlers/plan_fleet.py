@@ -12,7 +12,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.fleet.find_members import find_members, find_silent
+from lambdas.fleet.find_members import find_failed_checks, find_members, find_silent
 from lambdas.fleet.plan import Action, Deployment, Item, Plan, plan
 from lambdas.fleet.rounds import MOST_ITEMS, round_id, round_size, start_of, why_halt
 from lambdas.fleet.row import FleetRow
@@ -21,7 +21,7 @@ from lambdas.incident.object_keys import FLEET, FLEET_JSON_KEY, FLEET_PAGE_KEY
 from lambdas.instance.alarms import list_rival_alarms
 from lambdas.report import render_fleet
 from lambdas.runtime import bucket, moment
-from lambdas.runtime.environment import Configuration, Enrolment, FleetTable, VmcoreBucket
+from lambdas.runtime.environment import CheckAssociation, Configuration, Enrolment, FleetTable, VmcoreBucket
 from lambdas.runtime.execution import execution_arn
 from lambdas.runtime.observability import entry_point, logger
 
@@ -59,9 +59,15 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
     settings, now = Enrolment.read(), moment.now()
     configuration = Configuration.read().configuration_id
 
+    failed_checks = find_failed_checks(CheckAssociation.read().check_association_id)
+
     def decide(silent: Iterable[str], most: int) -> Plan:
         deployment = Deployment(
-            configuration_id=configuration, fleet_limit=settings.fleet_limit, now=now, silent=frozenset(silent)
+            configuration_id=configuration,
+            fleet_limit=settings.fleet_limit,
+            now=now,
+            silent=frozenset(silent),
+            failed_checks=failed_checks,
         )
         return plan(members, rows, deployment, round_id=of_round, most=most)
 

@@ -59,6 +59,12 @@ class Configuration(Environment):
     configuration_id: str
 
 
+class CheckAssociation(Environment):
+    """The State Manager association that checks the fleet."""
+
+    check_association_id: str
+
+
 class Enrolment(Environment):
     """How many instances EnrolFleet takes in, how many it begins with a minute, and what it starts for each."""
 

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Decides whether the host is ready: all findings must be notes. A host that is not ready is a result, not an error.
+# Decides whether the host is ready: all findings must be notes. A host that is not ready is a result, not an error, unless
+# the caller sees nothing but success and failure.
 
 find_everything() {
   sysctl_assignments >"$WORK_DIR/assignments"
@@ -21,6 +22,11 @@ find_everything() {
 
 main() {
   start_report ConfigurationFailed
+  if [[ "$SSM_mountPoint" == found ]]; then
+    # Of a host that was never prepared, the default: nothing is mounted there either.
+    SSM_mountPoint=/var/crash
+    use_own_mount_point
+  fi
   find_family
   wait_for_mount "$SSM_mountPoint"
   MEMORY_BYTES="$(memory_bytes)"
@@ -32,6 +38,7 @@ main() {
 \"kernel\":$(json_string "$(kernel_release)"),\"bootId\":$(json_string "$(boot_id)"),\"bootedAt\":$(json_string "$(booted_at)"),\
 \"configId\":\"$(config_id)\",\"crashKernelLoaded\":$(is_crash_kernel_loaded && echo true || echo false),\
 \"crashkernelBytes\":$(reserved_bytes),\"memoryBytes\":$MEMORY_BYTES,\"freeBytes\":$FREE_BYTES,\"expectedDumpBytes\":$EXPECTED_BYTES}"
+  is_ready || [[ "$SSM_exitWhenNotReady" == false ]] || fail "The host is not ready; the report has the reasons."
 }
 
 if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi

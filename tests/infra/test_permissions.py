@@ -338,7 +338,7 @@ def test_on_instances_no_other_tags_than_ready_and_disarmed_are_written_and_the_
     ready = ["hangdump:ready", "hangdump:ready-kernel", "hangdump:ready-config"]
     keys = [each["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"] for each in found]
     opt_in = ["hangdump:enrolled"]
-    assert sorted(keys) == [["hangdump:disarmed"], opt_in, *[ready] * 5]
+    assert sorted(keys) == [["hangdump:disarmed"], opt_in, *[ready] * 6]
     (removal,) = [each for each in found if each["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"] == opt_in]
     assert (actions(removal), removal["Condition"]["Null"]) == (["ec2:DeleteTags"], {"aws:TagKeys": "false"})
     assert removal in template.statements(_role_of_machine(template, "RetireInstance"))

@@ -209,7 +209,8 @@ def test_a_terminated_instance_is_retired(template: Template) -> None:
     assert ["retireinstance" in flatten(target["Arn"]) for target in rule["Targets"]] == [True]
 
 
-def test_tags_starts_and_the_hour_ring_the_bell_of_the_fleet(template: Template) -> None:
+def test_tags_starts_failed_checks_and_the_hour_ring_the_bell_of_the_fleet(template: Template) -> None:
+    (association,) = template.of_type("AWS::SSM::Association")
     rules = template.of_type("AWS::Events::Rule").values()
     ringing = [each for each in rules if "EnrolFleet" in flatten(each["Targets"][0]["Arn"])]
     assert {
@@ -220,8 +221,19 @@ def test_tags_starts_and_the_hour_ring_the_bell_of_the_fleet(template: Template)
         '"detail-type": ["Tag Change on Resource"], "source": ["aws.tag"]}',
         '{"detail": {"state": ["running"]}, "detail-type": ["EC2 Instance State-change Notification"], '
         '"source": ["aws.ec2"]}',
+        f'{{"detail": {{"association-id": [{{"Fn::GetAtt": ["{association}", "AssociationId"]}}], '
+        '"status": ["Failed"]}, "detail-type": ["EC2 State Manager Instance Association State Change"], '
+        '"source": ["aws.ssm"]}',
     }
     assert {each["State"] for each in ringing} == {"ENABLED"}
+
+
+def test_every_tagged_instance_is_checked_however_many_fail(template: Template) -> None:
+    (association,) = template.of_type("AWS::SSM::Association").values()
+    assert association["Targets"] == [{"Key": "tag:hangdump:enrolled", "Values": ["true"]}]
+    assert (association["MaxConcurrency"], association["MaxErrors"]) == ("100%", "100%")
+    assert association["ScheduleExpression"] == "rate(6 hours)"
+    assert association["Parameters"] == {"mountPoint": ["found"], "exitWhenNotReady": ["true"]}
 
 
 def test_a_sweep_looks_every_day_for_what_was_left_behind(template: Template) -> None:

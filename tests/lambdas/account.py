@@ -62,6 +62,8 @@ class Account:
     # What watch_fleet sees of the whole fleet: impaired instances and silent ones, since when.
     impaired_fleet: dict[str, datetime] = field(default_factory=dict)
     silent_fleet: dict[str, datetime] = field(default_factory=dict)
+    # What State Manager says of an instance: the last run of each association.
+    association_runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     # EBS writes in each period of five minutes, by its beginning.
     ebs_writes: dict[datetime, float] = field(default_factory=dict)
@@ -187,6 +189,11 @@ class Account:
         return {"MetricDataResults": results}
 
     def _DescribeInstanceInformation(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        if parameters["Filters"][0]["Key"] == "AssociationStatus":
+            failed = [
+                name for name, runs in self.association_runs.items() if any(r["Status"] == "Failed" for r in runs)
+            ]
+            return {"InstanceInformationList": [{"InstanceId": each} for each in failed]}
         if parameters["Filters"][0]["Key"] == "PingStatus":
             fleet = self.silent_fleet.items()
             return {"InstanceInformationList": [{"InstanceId": each, "LastPingDateTime": at} for each, at in fleet]}
@@ -200,6 +207,9 @@ class Account:
                 for each in asked
             ]
         }
+
+    def _DescribeInstanceAssociationsStatus(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        return {"InstanceAssociationStatusInfos": self.association_runs[parameters["InstanceId"]]}
 
     def _GetParameter(self, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         assert parameters["Name"] == "/hangdump/interrupts"

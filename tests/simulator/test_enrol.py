@@ -165,6 +165,70 @@ def test_a_changed_setting_reaches_whoever_is_ready_with_its_overrides_and_witho
     assert hosts[instance_id].reboots == 0
 
 
+def test_a_failed_check_has_an_instance_repaired_within_minutes(world: World) -> None:
+    hosts = tagged(world, 1)
+    ((instance_id, host),) = hosts.items()
+    world.ring()
+    world.settle()
+    host.is_ready = False
+    host.before["configure_kdump"] = lambda: setattr(host, "is_ready", True)
+
+    world.check_fleet()
+    world.settle()
+
+    assert statuses(world, hosts) == {"ready"}
+    assert provisionings(world, instance_id) == 2
+    assert "hangdump:ready" in world.tags_of(instance_id)
+    # State Manager still says that the last check failed.
+    an_hour_later(world)
+    assert provisionings(world, instance_id) == 2
+
+
+def test_what_a_check_finds_and_nothing_repairs_is_listed_and_no_longer_marked(world: World) -> None:
+    hosts = tagged(world, 1)
+    ((instance_id, host),) = hosts.items()
+    world.ring()
+    world.settle()
+    host.is_ready = False
+
+    world.check_fleet()
+    world.settle()
+
+    row = row_of(world, instance_id)
+    assert (row.status, row.reasons[0].code) == ("not-ready", "crash-kernel-not-loaded")
+    assert "hangdump:ready" not in world.tags_of(instance_id)
+    an_hour_later(world)
+    assert row_of(world, instance_id).attempts == 2
+
+
+def test_checks_that_succeed_ring_nothing(world: World) -> None:
+    tagged(world, 2)
+    world.ring()
+    world.settle()
+    before = enrolments(world)
+
+    world.check_fleet()
+    world.settle()
+
+    assert enrolments(world) == before
+
+
+def test_an_agent_that_answers_after_hours_is_enrolled_at_its_first_check(world: World) -> None:
+    hosts = tagged(world, 1)
+    (instance_id,) = hosts
+    world.account.computer(instance_id).in_ssm = False
+    world.ring()
+    world.settle()
+    assert statuses(world, hosts) == {"waiting-for-agent"}
+
+    world.account.computer(instance_id).in_ssm = True
+    scheduler.sleep(60)
+    world.check_fleet()
+    world.settle()
+
+    assert statuses(world, hosts) == {"ready"}
+
+
 def test_an_enrolment_reboots_nothing_and_says_what_to_do(world: World) -> None:
     world.let_enrol()
     host, instance_id = world.add_host()

@@ -236,3 +236,20 @@ def test_half_a_dump_is_not_noted(armed_root: FakeRoot) -> None:
 def test_panic_on_nmi_is_not_missed_where_the_kernel_knows_none(armed_root: FakeRoot) -> None:
     (armed_root.path / "proc/sys/kernel/unknown_nmi_panic").unlink()
     assert _codes(armed_root) == []
+
+
+def test_the_dump_volume_is_looked_for_where_it_was_prepared(armed_root: FakeRoot) -> None:
+    assert _codes(armed_root, mountPoint="found") == []
+    replace(armed_root, "etc/fstab", " /var/crash ", " /dumps ")
+    assert "/dumps" in str(_check(armed_root, mountPoint="found")["findings"])
+
+
+def test_a_host_that_was_never_prepared_is_not_ready_wherever_it_is_looked_for(root: FakeRoot) -> None:
+    assert "fstab-entry-missing" in _codes(root, mountPoint="found")
+
+
+def test_for_a_caller_that_sees_no_report_not_ready_is_a_failure(root: FakeRoot, armed_root: FakeRoot) -> None:
+    assert root.run("check_kdump", exitWhenNotReady="false").exit_code == 0
+    failed = root.run("check_kdump", exitWhenNotReady="true")
+    assert (failed.exit_code, failed.report and failed.report["ready"]) == (1, False)
+    assert armed_root.run("check_kdump", exitWhenNotReady="true").exit_code == 0

@@ -312,6 +312,11 @@ def _send_command(parameters: Parameters, account: Account) -> Iterator[Asked]:
         yield Asked("ssm:SendCommand", account.arn(f"ec2:instance/{instance_id}"), "instance", facts)
 
 
+def _associations_status(parameters: Parameters, account: Account) -> Iterator[Asked]:
+    instance = account.arn(f"ec2:instance/{parameters['InstanceId']}")
+    yield Asked("ssm:DescribeInstanceAssociationsStatus", instance, "instance")
+
+
 def _on_parameter(action: str) -> Maker:
     def make(parameters: Parameters, account: Account) -> Iterator[Asked]:
         name = parameters["Name"].removeprefix("/")
@@ -576,6 +581,7 @@ _MAKERS: dict[str, Maker] = {
     "s3:UploadPart": _on_object("PutObject", "Decrypt", "GenerateDataKey"),
     "service-quotas:ListServiceQuotas": _list_quotas,
     "sns:Publish": _publish,
+    "ssm:DescribeInstanceAssociationsStatus": _associations_status,
     "ssm:GetParameter": _on_parameter("GetParameter"),
     "ssm:PutParameter": _on_parameter("PutParameter"),
     "ssm:SendCommand": _send_command,

@@ -139,6 +139,25 @@ def test_every_instance_has_an_action_a_status_and_a_reason(
         assert all(each.remedy for each in found.row.reasons if each.code != "PackageUnavailable")
 
 
+@pytest.mark.parametrize(
+    ("known", "failed_hours_ago", "action"),
+    [
+        pytest.param(row(), 1, Action.PROVISION, id="ready"),
+        pytest.param(row(), 25, Action.NOTHING, id="made-ready-since"),
+        pytest.param(row(tried_at="", configuration_id=""), 1, Action.NOTHING, id="adopted"),
+        pytest.param(failed(hours_ago=3), 6, Action.PROVISION, id="a-repair-failed-and-is-due"),
+        pytest.param(failed(hours_ago=0.5), 6, Action.NOTHING, id="a-repair-failed-just-now"),
+    ],
+)
+def test_a_marked_instance_whose_check_failed_is_provisioned_again(
+    known: FleetRow, failed_hours_ago: float, action: Action
+) -> None:
+    marked = member(is_marked_ready=True)
+    found = item([marked], [known], failed_checks={INSTANCE: NOW - hours(failed_hours_ago)})
+    assert found.action is action
+    assert (found.row.status is Status.READY) is (found.row.error == "" and action is Action.NOTHING)
+
+
 def test_an_instance_without_an_agent_waits_and_spends_no_attempt() -> None:
     young = member(launched_at=NOW - hours(0.1))
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -84,6 +85,24 @@ def test_says_how_often_the_bell_was_rung(account: Account, context: Any) -> Non
     item: Any = {"pk": {"S": "bell"}, "rung": {"N": "12"}, "holder": {"S": "somebody"}}
     clients.dynamodb().put_item(TableName=aws.FLEET_TABLE, Item=item)
     assert plan(context)["seen"] == "12"
+
+
+@pytest.mark.parametrize(
+    ("association", "status", "items"),
+    [("our-association", "Failed", 1), ("our-association", "Success", 0), ("of-somebody-else", "Failed", 0)],
+)
+def test_only_a_failure_of_our_own_association_counts(
+    account: Account, launch: Launch, context: Any, association: str, status: str, items: int
+) -> None:
+    instance_id = launch(tags=READY)
+    then = moment.iso(moment.now() - timedelta(hours=2))
+    known = {"configuration_id": CURRENT, "tried_configuration_id": CURRENT, "tried_at": then}
+    write_row(aws.FLEET_TABLE, FleetRow(instance_id=instance_id, status=Status.READY, **known))
+    run = {"AssociationId": association, "Status": status, "ExecutionDate": moment.now() - timedelta(hours=1)}
+    others = {"AssociationId": "patches", "Status": "Failed", "ExecutionDate": moment.now()}
+    account.association_runs[instance_id] = [others, run]
+
+    assert plan(context)["items"] == items
 
 
 def test_lists_the_alarms_once_for_all_instances(account: Account, launch: Launch, context: Any) -> None:

@@ -49,6 +49,18 @@ def enrol(world: World) -> None:
     world.settle()
 
 
+def fail_check(world: World) -> None:
+    """State Manager's check finds that it is no longer ready. Provisioning it again repairs it, but not at once."""
+    world.let_enrol()
+    world.host.is_ready = False
+    world.check_fleet()
+    world.settle()
+    world.host.is_ready = True
+    scheduler.sleep(3600)
+    world.ring()
+    world.settle()
+
+
 def leave_fleet(world: World) -> None:
     """An owner takes the tag away."""
     world.let_enrol()
@@ -243,6 +255,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         fail_to_prepare,
         take_over,
         enrol,
+        fail_check,
         leave_fleet,
         ring_while_enrolling,
         ring_without_end,
