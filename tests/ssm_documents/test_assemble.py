@@ -25,7 +25,7 @@ PARAMETERS = {
         "panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi "
         "panic_on_unrecovered_nmi panic_on_stackoverflow panic_on_warn kernel_panic"
     ),
-    "check_kdump": "mountPoint volumeId finalAction",
+    "check_kdump": "mountPoint volumeId finalAction exitWhenNotReady",
     "unconfigure_kdump": "mountPoint volumeId",
     "upload_vmcore": "action mountPoint since manifestUrl vmcorePath sizeBytes modifiedEpoch parallelism limitMibs",
     "mount_dump_copy": "volumeId mountPoint",

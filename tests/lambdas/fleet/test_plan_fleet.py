@@ -96,7 +96,7 @@ def test_only_a_failure_of_our_own_association_counts(
 ) -> None:
     instance_id = launch(tags=READY)
     then = moment.iso(moment.now() - timedelta(hours=2))
-    known = {"configuration_id": CURRENT, "tried_configuration_id": CURRENT, "tried_at": then}
+    known: dict[str, Any] = {"configuration_id": CURRENT, "tried_configuration_id": CURRENT, "tried_at": then}
     write_row(aws.FLEET_TABLE, FleetRow(instance_id=instance_id, status=Status.READY, **known))
     run = {"AssociationId": association, "Status": status, "ExecutionDate": moment.now() - timedelta(hours=1)}
     others = {"AssociationId": "patches", "Status": "Failed", "ExecutionDate": moment.now()}
