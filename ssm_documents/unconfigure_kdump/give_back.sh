@@ -51,6 +51,8 @@ remove_packages() {
   if ((${#names[@]} > 0)); then
     if family remove_packages "${names[@]}" >"$WORK_DIR/removed" 2>&1; then
       note_change "packages ${names[*]}"
+      # kdump-tools' postrm makes grub.cfg before its own part of the configuration, a crashkernel=, is purged.
+      if [[ "$FAMILY" == debian ]]; then : >"$HOST_ROOT$IS_STALE"; fi
     else
       log "$(cat "$WORK_DIR/removed")"
       note_left "" packages "$(tail -n 2 "$WORK_DIR/removed" | paste -s -d ' ')" "${names[*]}"

@@ -79,7 +79,6 @@ main() {
   renew_boot_loader
   release_memory
   remove_packages
-  # A package that is removed may leave its part of the boot loader's configuration.
   renew_boot_loader
   unmount_volume
   undo_fstab

@@ -32,6 +32,7 @@ STATE = r"""#!/bin/bash
 set -euo pipefail
 find /etc /boot -xdev ! -type d ! -name 'initrd.img*' -printf '%p %m %u:%g %l\n' | sort
 find /etc /boot -xdev -type f ! -name 'initrd.img*' -print0 | sort -z | xargs -0 sha256sum
+cat /boot/grub/grub.cfg
 for initrd in /boot/initrd.img*; do echo "$initrd $(lsinitramfs "$initrd" | sort | sha256sum)"; done
 systemctl list-unit-files --state=enabled --no-legend | sort
 sysctl -a 2>/dev/null | grep -E '^kernel[.](panic|unknown_nmi|[a-z]*lockup|hung_task|watchdog|max_rcu)' | sort
@@ -165,7 +166,8 @@ def test_a_fleet_is_enrolled_by_its_tag_follows_the_settings_and_leaves_no_trace
         assert (retired["isRetired"], retired["left"], retired["keptVolumes"]) == (True, [], []), retired
         assert retired["bytesGivenBack"] > 0
         assert int(_said(guest, RESERVED)) == 0
-        assert [*unified_diff(before.splitlines(), _said(guest, STATE).splitlines(), n=0)] == []
+        difference = "\n".join(unified_diff(before.splitlines(), _said(guest, STATE).splitlines(), n=0))
+        assert not difference, difference
         uninstalled = fleet.hangdump("uninstall", "--yes")
         assert [each["isRetired"] for each in uninstalled["instances"]] == [True] * (SCRIPTED + 1), uninstalled
         named = [{"Name": "tag-key", "Values": ["hangdump:enrolled"]}]
