@@ -14,6 +14,7 @@ from hangdump_cli.commands.fleet import fleet
 from hangdump_cli.commands.incident import incident, incidents
 from hangdump_cli.commands.interrupt import interrupt
 from hangdump_cli.commands.interrupts import interrupts
+from hangdump_cli.commands.reboot import reboot
 from hangdump_cli.commands.retire import retire
 from hangdump_cli.commands.status import status
 from hangdump_cli.commands.uninstall import uninstall
@@ -36,7 +37,8 @@ def cli() -> None:
     """
 
 
-for _each in (status, fleet, why, enrol, interrupt, incidents, incident, dump, interrupts, retire, uninstall, doctor):
+_SEEING = (status, fleet, why, incidents, incident, dump, doctor)
+for _each in (*_SEEING, enrol, reboot, interrupt, interrupts, retire, uninstall):
     cli.add_command(_each)
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lambdas.respond.maintenance_windows import parse as parse_window
+from lambdas.runtime import weekly_windows
 from lambdas.runtime.document_settings import DocumentSettings
 from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
@@ -88,6 +88,17 @@ class Settings(DocumentSettings):
         description="instances that EnrolFleet begins to provision or to retire a minute",
     )
 
+    reboot_windows: list[str] = Field(
+        [],
+        max_length=20,
+        description="hours (UTC) in which EnrolFleet reboots whoever needs it, such as sat,sun 22:00-04:00",
+    )
+    reboots_per_group: int = Field(
+        1, ge=1, le=100, description="instances of one Auto Scaling group that EnrolFleet reboots at the same time"
+    )
+    reboots_per_zone: int = Field(
+        5, ge=1, le=1000, description="instances of one Availability Zone that EnrolFleet reboots at the same time"
+    )
     check_interval_hours: int = Field(
         6, ge=1, le=168, description="hours between two checks of every tagged instance by State Manager"
     )
@@ -177,11 +188,11 @@ class Settings(DocumentSettings):
             )
         return self
 
-    @field_validator("maintenance_windows")
+    @field_validator("maintenance_windows", "reboot_windows")
     @classmethod
     def _windows_can_be_read(cls, windows: list[str]) -> list[str]:
         for window in windows:
-            parse_window(window)
+            weekly_windows.parse(window)
         return windows
 
     # ---- The bounds of every waiting loop.

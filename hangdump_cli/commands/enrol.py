@@ -100,10 +100,10 @@ def enrol(  # noqa: PLR0913 - one for each option
         ask(run, warning, expected=str(len(found)), question="Type their number to go on")
     _tag(run, [each.instance_id for each in found if not each.is_enrolled])
     with run.output.progress("Enrolling") as progress:
-        results = _start_all(run, found, {"reboot": True} if reboot else {}, progress)
+        results = start_all(run, found, {"reboot": True} if reboot else {}, progress)
         if not no_wait:
-            results = _follow_all(run, results, progress, timeout_seconds=60 * timeout)
-    _answer(run, results)
+            results = follow_all(run, results, progress, timeout_seconds=60 * timeout)
+    answer(run, "enrol", results)
     return _exit(results, is_waited_for=not no_wait)
 
 
@@ -157,10 +157,10 @@ def _tag(run: Invocation, instance_ids: Sequence[str]) -> None:
         run.aws.client("ec2").create_tags(Resources=chunk, Tags=tags)
 
 
-def _start_all(
+def start_all(
     run: Invocation, found: Sequence[Instance], more: Mapping[str, Any], progress: Progress
 ) -> list[Enrolled]:
-    """Raises the error of the first when none starts."""
+    """Starts ProvisionDumpVolume for each. Raises the error of the first when none starts."""
     machine = run.stack[Output.PROVISION_DUMP_VOLUME]
     results: list[Enrolled] = []
     errors: list[CommandFailed] = []
@@ -190,7 +190,7 @@ def _runs(instance_id: str, arn: str) -> Enrolled:
     return Enrolled(instance_id, arn, None, readiness)
 
 
-def _follow_all(
+def follow_all(
     run: Invocation, started: Sequence[Enrolled], progress: Progress, *, timeout_seconds: float
 ) -> list[Enrolled]:
     """They run side by side; each is waited for in turn. What cannot be followed is told as still running."""
@@ -216,7 +216,8 @@ def _follow(run: Invocation, each: Enrolled, progress: Progress, *, timeout_seco
     return Enrolled(each.instance_id, each.arn, ended, outcome(ended, each.instance_id))
 
 
-def _answer(run: Invocation, results: Sequence[Enrolled]) -> None:
+def answer(run: Invocation, command: str, results: Sequence[Enrolled]) -> None:
+    """Says how it ended for each instance."""
     rows = [
         (each.instance_id, "ready" if each.readiness.is_ready else each.readiness.words, each.readiness.next_step)
         for each in results
@@ -227,7 +228,7 @@ def _answer(run: Invocation, results: Sequence[Enrolled]) -> None:
         findings = each.execution.findings if each.execution else ()
         if findings and not each.readiness.is_ready:
             blocks += ["", f"Findings on {each.instance_id}:", findings_block(findings)]
-    run.output.answer("enrol", {"instances": [each.as_json() for each in results]}, blocks)
+    run.output.answer(command, {"instances": [each.as_json() for each in results]}, blocks)
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:

@@ -104,6 +104,9 @@ class EnrolFleet(Construct):
                 environment.Enrolment(
                     fleet_limit=self._settings.fleet_limit,
                     enrolments_per_minute=self._settings.enrolments_per_minute,
+                    reboot_windows=self._settings.reboot_windows,
+                    reboots_per_group=self._settings.reboots_per_group,
+                    reboots_per_zone=self._settings.reboots_per_zone,
                     provision_dump_volume_arn=self._provision.state_machine.state_machine_arn,
                 ),
                 bucket_environment(parts.vmcores),

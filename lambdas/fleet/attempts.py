@@ -20,6 +20,8 @@ from lambdas.runtime.visible_text import one_line
 
 # 1, 2, 4, 8, 16, 24, 24 … hours.
 _LONGEST_HOURS = 24
+# Of a reason: the instance is in service in a group that might replace it.
+REBOOT_REFUSED = "reboot-refused"
 _LONGEST_TEXT = 500
 _MOST_REASONS = 20
 # They say something of the request, not of the instance: whoever made it was told.
@@ -69,12 +71,16 @@ def after_success(row: FleetRow, outcome: Mapping[str, Any], *, configuration_id
         error="",
     )
     if outcome["status"] == Status.READY:
-        ready = replace(row, attempts=0, next_attempt_at="")
+        ready = replace(row, attempts=0, next_attempt_at="", rebooted_at="")
         return with_status(ready, Status.READY, *_notes(outcome), now=now)
     # Nothing tells of a reboot, so a look now and then has to.
     row = replace(row, attempts=row.attempts + 1, next_attempt_at=next_attempt_at(row.attempts + 1, now))
-    observed = _line(outcome.get("whyNotReboot") or "The crash kernel's memory is reserved at boot.")
-    reason = Reason(code="reboot-required", observed=observed, remedy="Reboot it when it suits you.")
+    why_not = outcome.get("whyNotReboot")
+    if why_not:
+        row = replace(row, rebooted_at="")
+    observed = _line(why_not or "The crash kernel's memory is reserved at boot.")
+    code = REBOOT_REFUSED if why_not else "reboot-required"
+    reason = Reason(code=code, observed=observed, remedy="Reboot it when it suits you.")
     return with_status(row, Status.REBOOT_REQUIRED, reason, now=now)
 
 
@@ -103,7 +109,15 @@ def after_failure(row: FleetRow, error: str, cause: str, *, configuration_id: st
 def after_retirement(row: FleetRow, *, now: datetime) -> FleetRow:
     """It is out. The reason for it stays, and the overrides, should the owner change his mind."""
     expires = moment.epoch(now + _KEPT_AFTER_RETIREMENT)
-    row = replace(row, attempts=0, next_attempt_at="", error="", tried_at=moment.iso(now), expires_at_epoch=expires)
+    row = replace(
+        row,
+        attempts=0,
+        next_attempt_at="",
+        error="",
+        rebooted_at="",
+        tried_at=moment.iso(now),
+        expires_at_epoch=expires,
+    )
     return with_status(row, Status.RETIRED, *row.reasons, now=now)
 
 

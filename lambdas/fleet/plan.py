@@ -4,12 +4,14 @@ Level-triggered: a plan depends on what is, never on what happened. It may be ma
 once: what it wants is safe to repeat, and a row that somebody wrote meanwhile is not overwritten. Pure.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 
-from lambdas.fleet.attempts import next_attempt_at, with_status
+from lambdas.fleet.attempts import REBOOT_REFUSED, next_attempt_at, with_status
 from lambdas.fleet.row import FleetRow, Reason, Status
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InstanceNotManaged
@@ -63,6 +65,10 @@ class Deployment:
     silent: Collection[str] = ()
     # Instances whose last check by State Manager failed, and when that was.
     failed_checks: Mapping[str, datetime] = field(default_factory=dict)
+    # Whether a window for reboots is open, and how many at the same time.
+    may_reboot: bool = False
+    reboots_per_group: int = 1
+    reboots_per_zone: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ class Item:
     action: Action
     reason: str
     row: FleetRow
+    # Whether ProvisionDumpVolume may reboot it.
+    reboot: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,12 +111,15 @@ def plan(
     exists: whoever is absent is gone.
     """
     admitted = _admitted(members.values(), rows, deployment.fleet_limit)
+    if any(row.rebooted_at and row.status is not Status.READY for row in rows.values()):
+        # Somebody has not come back: whatever it is may await the others as well.
+        deployment = replace(deployment, may_reboot=False)
     wanted = [
         _judge(members.get(instance_id), rows.get(instance_id), instance_id, deployment, admitted)
         for instance_id in sorted({*members, *rows})
     ]
-    first = sorted((item for item in wanted if item.action is not Action.NOTHING), key=_urgency)[:most]
-    chosen = {item.instance_id for item in first}
+    urgent = sorted((item for item in wanted if item.action is not Action.NOTHING), key=_urgency)
+    chosen = {item.instance_id for item in islice(_without_further_reboots(urgent, deployment), most)}
     items = tuple(
         replace(item, row=_claimed(item, deployment, round_id))
         if item.instance_id in chosen
@@ -116,6 +127,20 @@ def plan(
         for item in wanted
     )
     return Plan(items, tuple(_changed(items, rows)), any(_may_answer_soon(each, members, deployment) for each in items))
+
+
+def _without_further_reboots(items: Iterable[Item], deployment: Deployment) -> Iterator[Item]:
+    """A round is a wave: of each group and of each zone only so many are rebooted, the others in the next round."""
+    groups: Counter[str] = Counter()
+    zones: Counter[str] = Counter()
+    for item in items:
+        group, zone = item.row.group, item.row.zone
+        if item.reboot:
+            if (group and groups[group] >= deployment.reboots_per_group) or zones[zone] >= deployment.reboots_per_zone:
+                continue
+            groups[group] += 1
+            zones[zone] += 1
+        yield item
 
 
 def _changed(items: Iterable[Item], rows: Mapping[str, FleetRow]) -> Iterator[FleetRow]:
@@ -135,6 +160,7 @@ def _claimed(item: Item, deployment: Deployment, round_id: str) -> FleetRow:
         tried_at=moment.iso(deployment.now),
         tried_configuration_id=deployment.configuration_id,
         next_attempt_at=next_attempt_at(1, deployment.now),
+        rebooted_at=moment.iso(deployment.now) if item.reboot else item.row.rebooted_at,
     )
 
 
@@ -214,7 +240,8 @@ def _judge_member(
     if is_current and is_armed and not _fails_its_checks(row, deployment):
         return _judge_ready(row, is_known=is_known, deployment=deployment)
     row = _why_not_ready(member, row, deployment)
-    if not _is_due(row, member, deployment):
+    reboot = deployment.may_reboot and row.status is Status.REBOOT_REQUIRED and row.reasons[0].code != REBOOT_REFUSED
+    if not reboot and not _is_due(row, member, deployment):
         return Item(row.instance_id, Action.NOTHING, "not due", row)
     if member.instance_id in deployment.silent:
         reason = Reason(
@@ -231,7 +258,8 @@ def _judge_member(
             remedy="Raise fleetLimit in cdk.json and deploy, or remove the tag from others.",
         )
         return _nothing(row, Status.NOT_READY, reason, now)
-    return Item(row.instance_id, Action.PROVISION, row.reasons[0].code if row.reasons else row.status.value, row)
+    why = row.reasons[0].code if row.reasons else row.status.value
+    return Item(row.instance_id, Action.PROVISION, why, row, reboot=reboot)
 
 
 def _fails_its_checks(row: FleetRow, deployment: Deployment) -> bool:

@@ -69,6 +69,8 @@ class FleetRow:
     # Attempts since it was last ready, and when the next one is due.
     attempts: int = 0
     next_attempt_at: str = ""
+    # When EnrolFleet last had it rebooted; "" again once it is ready.
+    rebooted_at: str = ""
     # The round of EnrolFleet that planned the last attempt.
     round: str = ""
     # DynamoDB forgets a retired row after this.

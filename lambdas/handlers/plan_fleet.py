@@ -24,6 +24,7 @@ from lambdas.runtime import bucket, moment
 from lambdas.runtime.environment import CheckAssociation, Configuration, Enrolment, FleetTable, VmcoreBucket
 from lambdas.runtime.execution import execution_arn
 from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.weekly_windows import open_window
 
 # As many as the client keeps connections for.
 _WRITERS = 8
@@ -68,6 +69,9 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
             now=now,
             silent=frozenset(silent),
             failed_checks=failed_checks,
+            may_reboot=bool(open_window(settings.reboot_windows, now)),
+            reboots_per_group=settings.reboots_per_group,
+            reboots_per_zone=settings.reboots_per_zone,
         )
         return plan(members, rows, deployment, round_id=of_round, most=most)
 
@@ -128,10 +132,10 @@ def _provisioning(item: Item, rivals: Mapping[str, list[str]]) -> dict[str, Any]
         "reason": item.reason,
         "name": name,
         "executionArn": execution_arn(Enrolment.read().provision_dump_volume_arn, name),
-        # Whatever allowReboot says: a reboot is the owner's wish for one instance.
+        # Whatever allowReboot says: outside of its windows a reboot is the owner's wish for one instance.
         "input": {
             "instanceId": item.instance_id,
-            "reboot": False,
+            "reboot": item.reboot,
             "conflictingAlarms": rivals.get(item.instance_id, [])[:100],
         },
     }

@@ -31,12 +31,12 @@ from lambdas.respond.complaints import current_trouble
 from lambdas.respond.console_facts import has_text, read_console_facts
 from lambdas.respond.decision import Evidence, Policy
 from lambdas.respond.kill_switch import why_stopped
-from lambdas.respond.maintenance_windows import open_window
 from lambdas.respond.proof_rules import CORRELATION_SECONDS
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
 from lambdas.runtime.tags import DISARMED_TAG, READY_CONFIG_TAG, READY_KERNEL_TAG
+from lambdas.runtime.weekly_windows import open_window
 
 Fact = TypeVar("Fact")
 

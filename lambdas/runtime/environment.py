@@ -66,10 +66,14 @@ class CheckAssociation(Environment):
 
 
 class Enrolment(Environment):
-    """How many instances EnrolFleet takes in, how many it begins with a minute, and what it starts for each."""
+    """How many instances EnrolFleet takes in, at which pace, when it may reboot them, and what it starts for each."""
 
     fleet_limit: Annotated[int, Field(ge=0)]
     enrolments_per_minute: Annotated[int, Field(ge=1)]
+    # weekly_windows.parse reads them.
+    reboot_windows: Annotated[list[str], FromJson]
+    reboots_per_group: Annotated[int, Field(ge=1)]
+    reboots_per_zone: Annotated[int, Field(ge=1)]
     provision_dump_volume_arn: str
 
 
@@ -213,7 +217,7 @@ class InterruptLimits(Environment):
     # 0: readiness does not expire.
     ready_max_age_days: Annotated[int, Field(ge=0)]
     ready_across_boots: bool
-    # maintenance_windows.parse reads them.
+    # weekly_windows.parse reads them.
     maintenance_windows: Annotated[list[str], FromJson]
     # Whether metrics of the hypervisor that CloudWatch does not have yet refuse.
     hypervisor_evidence: Literal["when-known", "required"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hangdump_cli.aws import Clock
+from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from lambdas.runtime.stack_parameter import BOOTSTRAP_PARAMETER
@@ -145,6 +146,62 @@ def test_ctrl_c_ends_the_waiting_in_one_line_that_names_what_goes_on(world: Worl
     *_, last = said.stderr.splitlines()
     assert last.startswith("Interrupted. The execution goes on: arn:aws:states")
     assert "Traceback" not in said.output
+
+
+# ---- reboot
+
+
+def _waiting(world: World, count: int, **instance: Any) -> dict[str, ModelledHost]:
+    """Configured hosts whose memory only a boot reserves."""
+    added = [world.add_host(**instance) for _ in range(count)]
+    for _, instance_id in added:
+        world.run("ProvisionDumpVolume", instanceId=instance_id)
+    return {instance_id: host for host, instance_id in added}
+
+
+def test_reboots_whoever_waits_for_it_and_nobody_else(world: World) -> None:
+    waiting = _waiting(world, 2)
+
+    said = answer("reboot", "--yes")
+
+    assert {each["instanceId"]: each["isReady"] for each in said["instances"]} == dict.fromkeys(waiting, True)
+    assert [host.reboots for host in waiting.values()] == [1, 1]
+    assert world.host.reboots == 0
+    assert answer("reboot", "--yes")["instances"] == []
+
+
+def test_a_plan_of_reboots_has_one_of_a_group_in_a_wave_and_touches_nothing(world: World) -> None:
+    group = {"hangdump:enrolled": "true", "aws:autoscaling:groupName": "web"}
+    members, others = _waiting(world, 2, tags=group), _waiting(world, 1)
+
+    plan = answer("reboot", "--plan")["instances"]
+
+    waves = {each["instanceId"]: each["wave"] for each in plan}
+    assert sorted(waves[each] for each in members) == [1, 2]
+    assert [waves[each] for each in others] == [1]
+    assert sum(host.reboots for host in [*members.values(), *others.values()]) == 0
+
+
+def test_the_wave_after_one_that_does_not_come_back_is_not_begun(world: World) -> None:
+    group = {"hangdump:enrolled": "true", "aws:autoscaling:groupName": "web"}
+    members = _waiting(world, 2, tags=group)
+    for host in members.values():
+        host.is_ready = False
+
+    said = hangdump("reboot", "--yes")
+
+    assert said.exit_code == 1
+    assert "not rebooted, as one before it is not ready" in said.stdout
+    assert sum(host.reboots for host in members.values()) == 1
+
+
+def test_reboots_nobody_without_a_yes_nor_an_instance_that_is_not_enrolled(world: World) -> None:
+    (host,) = _waiting(world, 1).values()
+    _, stranger = world.add_host(tags={})
+    assert hangdump("reboot", typed="9\n").exit_code == 4
+    refused = hangdump("reboot", "--yes", stranger)
+    assert (refused.exit_code, f"enrol --reboot {stranger}" in refused.stderr) == (4, True)
+    assert host.reboots == 0
 
 
 # ---- interrupt

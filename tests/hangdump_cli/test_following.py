@@ -136,7 +136,7 @@ def test_a_search_tells_whether_it_saw_everything(listed: int, is_complete: bool
 def _start_all(*given: Any, time: Time) -> list[enrol.Enrolled]:
     run = _run(Fake(start_execution=_answers(*given)), time)
     found = [_instance(each) for each in IDS[: len(given)]]
-    return enrol._start_all(run, found, {}, Progress(lambda _: None))
+    return enrol.start_all(run, found, {}, Progress(lambda _: None))
 
 
 def test_one_that_cannot_be_started_does_not_lose_the_others() -> None:
@@ -160,7 +160,7 @@ def _followed(answers: dict[str, dict[str, Any]], time: Time) -> list[enrol.Enro
         get_execution_history=lambda **_: {"events": []},
     )
     started = [enrol._runs(instance, arn) for instance, arn in zip(IDS, answers, strict=False)]
-    return enrol._follow_all(_run(fake, time), started, Progress(lambda _: None), timeout_seconds=30)
+    return enrol.follow_all(_run(fake, time), started, Progress(lambda _: None), timeout_seconds=30)
 
 
 def test_one_that_is_slow_is_told_as_running_beside_those_that_ended() -> None:

@@ -63,7 +63,14 @@ VARIABLES = {
         environment.FleetTable(fleet_table_name=aws.FLEET_TABLE),
         environment.Configuration(configuration_id="settings-of-now"),
         environment.CheckAssociation(check_association_id="our-association"),
-        environment.Enrolment(fleet_limit=100, enrolments_per_minute=20, provision_dump_volume_arn=aws.PROVISION_ARN),
+        environment.Enrolment(
+            fleet_limit=100,
+            enrolments_per_minute=20,
+            reboot_windows=[],
+            reboots_per_group=1,
+            reboots_per_zone=5,
+            provision_dump_volume_arn=aws.PROVISION_ARN,
+        ),
         environment.ReportPages(
             bucket_name=aws.BUCKET, key_arn=aws.KEY_ARN, upload_endpoint_url="", vmcore_retention_days=365
         ),

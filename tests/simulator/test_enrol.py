@@ -1,6 +1,7 @@
 """EnrolFleet from a tag to a ready instance, in virtual time: rings, rounds, retries, drift, retirement."""
 
 import os
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -241,6 +242,35 @@ def test_an_enrolment_reboots_nothing_and_says_what_to_do(world: World) -> None:
     host.reboot()
     an_hour_later(world)
     assert row_of(world, instance_id).status == "ready"
+
+
+def test_in_a_window_the_fleet_is_rebooted_in_waves_and_comes_back_ready(world: World) -> None:
+    world.let_enrol()
+    hosts = [world.add_host()[0] for _ in range(3)]
+    an_hour_later(world)
+    assert [host.reboots for host in hosts] == [0, 0, 0]
+    os.environ |= {"REBOOT_WINDOWS": '["daily 00:00-24:00"]', "REBOOTS_PER_ZONE": "1"}
+
+    an_hour_later(world)
+
+    assert [host.reboots for host in hosts] == [1, 1, 1]
+    assert {row.status.value for row in world.fleet().values()} == {"ready"}
+    booted = sorted(host.booted_at for host in hosts)
+    assert all(later - earlier > 60 for earlier, later in pairwise(booted))
+
+
+def test_the_first_that_does_not_come_back_stops_the_reboots(world: World) -> None:
+    world.let_enrol()
+    hosts = [world.add_host()[0] for _ in range(3)]
+    an_hour_later(world)
+    for host in hosts:
+        host.boot_seconds = 30 * 86400
+    os.environ |= {"REBOOT_WINDOWS": '["daily 00:00-24:00"]', "REBOOTS_PER_ZONE": "1"}
+
+    an_hour_later(world)
+    an_hour_later(world)
+
+    assert sum(host.reboots for host in hosts) == 1
 
 
 def test_whoever_loses_the_tag_is_retired_and_keeps_the_volume(world: World) -> None:

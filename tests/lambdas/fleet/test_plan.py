@@ -7,7 +7,7 @@ import pytest
 
 from lambdas.fleet.attempts import after_failure, after_retirement, after_success
 from lambdas.fleet.plan import NO_OUTCOME, Action, Member
-from lambdas.fleet.row import FleetRow, Status
+from lambdas.fleet.row import FleetRow, Reason, Status
 from lambdas.runtime import moment
 from tests.lambdas.fleet.fleets import CURRENT, INSTANCE, NOW, OLD, hours, item, member, planned, row
 
@@ -156,6 +156,51 @@ def test_a_marked_instance_whose_check_failed_is_provisioned_again(
     found = item([marked], [known], failed_checks={INSTANCE: NOW - hours(failed_hours_ago)})
     assert found.action is action
     assert (found.row.status is Status.READY) is (found.row.error == "" and action is Action.NOTHING)
+
+
+WAITING: dict[str, Any] = {"next_attempt_at": moment.iso(NOW + hours(1)), "reasons": (Reason(code="reboot-required"),)}
+
+
+def rebooted(*rows: FleetRow, **known: Any) -> list[str]:
+    """Whom a plan in a window for reboots has rebooted."""
+    members = [member(each.instance_id) for each in rows if each.status is not Status.RETIRED]
+    plan = planned(members, list(rows), **{"may_reboot": True, "reboots_per_zone": 10, **known})
+    return [each.instance_id for each in plan.work if each.reboot]
+
+
+def to_reboot(number: int, **known: Any) -> FleetRow:
+    return row(Status.REBOOT_REQUIRED, instance_id=f"i-{number:08x}", **{**WAITING, **known})
+
+
+def test_whoever_waits_for_a_reboot_is_rebooted_in_a_window_and_never_outside() -> None:
+    assert rebooted(to_reboot(1)) == ["i-00000001"]
+    assert rebooted(to_reboot(1), may_reboot=False) == []
+    assert rebooted(row(), to_reboot(2)) == ["i-00000002"]
+
+
+def test_a_wave_takes_so_many_of_a_group_and_of_a_zone() -> None:
+    members = [member(f"i-{number:08x}", group="web" if number < 4 else "", zone="a") for number in range(9)]
+    rows = [to_reboot(number) for number in range(9)]
+    plan = planned(members, rows, may_reboot=True, reboots_per_group=1, reboots_per_zone=3)
+    assert [each.instance_id for each in plan.work] == ["i-00000000", "i-00000004", "i-00000005"]
+
+
+def test_nobody_else_is_rebooted_until_the_one_before_is_ready() -> None:
+    """Also in the next window: what kept it may await the others as well."""
+    first = item([member()], [row(Status.REBOOT_REQUIRED, **WAITING)], may_reboot=True, round_id="one/1").row
+    assert first.rebooted_at
+    silent = after_failure(first, "InstanceUnreachable", "No agent.", configuration_id=CURRENT, now=NOW)
+    assert rebooted(silent, to_reboot(2)) == []
+    ready = after_success(silent, {"status": "ready"}, configuration_id=CURRENT, now=NOW)
+    assert rebooted(ready, to_reboot(2)) == ["i-00000002"]
+    assert rebooted(after_retirement(silent, now=NOW), to_reboot(2)) == ["i-00000002"]
+
+
+def test_a_reboot_that_a_group_would_answer_with_a_replacement_stops_nobody_and_is_tried_when_due() -> None:
+    outcome = {"status": "reboot-required", "whyNotReboot": "It is InService in the group web."}
+    claimed = to_reboot(1, rebooted_at=moment.iso(NOW))
+    refused = after_success(claimed, outcome, configuration_id=CURRENT, now=NOW)
+    assert rebooted(refused, to_reboot(2)) == ["i-00000002"]
 
 
 def test_an_instance_without_an_agent_waits_and_spends_no_attempt() -> None:

@@ -34,7 +34,7 @@ def test_a_group_that_replaces_nothing_is_no_reason(
     assert plan(context, launch(tags=MEMBER), reboot=True)["reboot"] is True
 
 
-@pytest.mark.parametrize("state", ["Standby", ""], ids=["in-standby", "left-the-group"])
+@pytest.mark.parametrize("state", ["Standby", "Pending:Wait", ""], ids=["in-standby", "launch-hook", "left-the-group"])
 def test_an_instance_that_its_group_leaves_alone_is_rebooted(
     group: AutoScalingGroup, launch: Launch, context: Any, state: str
 ) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lambdas.respond.maintenance_windows import open_window, parse
+from lambdas.runtime.weekly_windows import open_window, parse
 
 # Friday
 NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)

@@ -1,7 +1,4 @@
-"""The hours of the week in which no alarm may interrupt: `daily 02:00-02:30`, `sat,sun 22:00-04:00`, in UTC.
-
-Owns the grammar, and whether a window is open; timing_rules.py refuses.
-"""
+"""Hours of the week, of a setting: `daily 02:00-02:30`, `sat,sun 22:00-04:00`, in UTC. Is one of them now?"""
 
 import re
 from dataclasses import dataclass
