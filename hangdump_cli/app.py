@@ -8,6 +8,7 @@ import click
 
 from hangdump_cli.command import Group
 from hangdump_cli.commands.doctor import doctor
+from hangdump_cli.commands.drill import drill
 from hangdump_cli.commands.dump import dump
 from hangdump_cli.commands.enrol import enrol
 from hangdump_cli.commands.fleet import fleet
@@ -38,7 +39,7 @@ def cli() -> None:
 
 
 _SEEING = (status, fleet, why, incidents, incident, dump, doctor)
-for _each in (*_SEEING, enrol, reboot, interrupt, interrupts, retire, uninstall):
+for _each in (*_SEEING, enrol, drill, reboot, interrupt, interrupts, retire, uninstall):
     cli.add_command(_each)
 
 

@@ -37,6 +37,7 @@ class Instance:
     zone: str
     launched_at: datetime
     is_windows: bool = False
+    image_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     # Online | ConnectionLost | Inactive | "" for an instance that Systems Manager does not know
     ping: str = ""
@@ -224,6 +225,7 @@ def _instance(each: Mapping[str, Any]) -> Instance:
         instance_type=each["InstanceType"],
         zone=each["Placement"]["AvailabilityZone"],
         launched_at=each["LaunchTime"],
+        image_id=each.get("ImageId", ""),
         is_windows=each.get("Platform", "").lower() == "windows",
         tags={tag["Key"]: tag["Value"] for tag in each.get("Tags", [])},
     )

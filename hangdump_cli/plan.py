@@ -72,13 +72,7 @@ def enrol(
     is_reboot_wanted: bool,
 ) -> Enrolment:
     """The plan for one instance, as plan_dump_volume will make it."""
-    size = plan_size_gib(
-        kind.memory_mib,
-        sizing=settings.dump_volume_sizing,
-        factor=settings.dump_size_factor,
-        minimum_gib=settings.minimum_dump_volume_gib,
-        dump_level=settings.dump_level,
-    )
+    size = new_volume_gib(kind, settings)
     kept, unfit = _kept(instance, volumes, size)
     obstacle = _obstacle(instance, kind) or unfit
     return Enrolment(
@@ -89,6 +83,17 @@ def enrol(
         reboot=_reboot(instance, is_allowed=is_reboot_wanted or settings.allow_reboot),
         obstacle=obstacle.__name__ if obstacle else "",
         next_step=by_command(obstacle.next_step, instance.instance_id) if obstacle else "",
+    )
+
+
+def new_volume_gib(kind: InstanceType, settings: StackSettings) -> int:
+    """The size of a new dump volume; the least, where it is sized by what will be measured."""
+    return plan_size_gib(
+        kind.memory_mib,
+        sizing=settings.dump_volume_sizing,
+        factor=settings.dump_size_factor,
+        minimum_gib=settings.minimum_dump_volume_gib,
+        dump_level=settings.dump_level,
     )
 
 

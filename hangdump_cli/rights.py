@@ -53,6 +53,7 @@ def rights(aws: Aws, stack: Stack, caller_arn: str) -> list[Right]:
             arn.format("ssm", f"parameter{KILL_SWITCH_PARAMETER}"),
             _OPERATOR,
         ),
+        Right("drill", "states:StartExecution", stack[Output.DRILL_DUMP], _OPERATOR),
         Right("retire", "states:StartExecution", stack[Output.RETIRE_INSTANCE], _OPERATOR),
         Right("read dumps", "s3:GetObject", f"arn:{partition}:s3:::{stack[Output.VMCORE_BUCKET]}/{VMCORES}*", _DUMPS),
     ]

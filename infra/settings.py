@@ -301,6 +301,18 @@ class Settings(DocumentSettings):
         "m6g.large", pattern=_INSTANCE_TYPE, description="type of the twin that analyses a vmcore of an arm64 instance"
     )
 
+    # ---- The drill, which crashes a twin of an instance.
+
+    drill_budget: int = Field(
+        3, ge=0, le=100, description="drills that may be begun in one window (fleetBudgetWindowSeconds); 0 = none"
+    )
+    drill_cooldown_seconds: int = Field(
+        3600,
+        ge=0,
+        le=604800,
+        description="no second drill of the same instance or image so soon after its twin was hung",
+    )
+
     # ---- The sweep, retention, and notifications.
 
     # The alarm on missing sweeps looks back two intervals, and an alarm with periods of an hour seven days at most.

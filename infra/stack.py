@@ -6,6 +6,7 @@ from constructs import Construct
 
 from infra.analyze.machine import AnalyzeVmcore
 from infra.collect.machine import CollectVmcore
+from infra.drill.machine import DrillDump
 from infra.events import PublishEvents
 from infra.fleet.machine import EnrolFleet
 from infra.foundation import bundle
@@ -86,12 +87,23 @@ class HangdumpStack(cdk.Stack):
             render_report=pages.function,
             settings=settings,
         )
+        drill = DrillDump(
+            self,
+            parts=parts,
+            fleet=fleet,
+            short_lived=rescue.short_lived,
+            provision=provision,
+            collect_vmcore=collect.state_machine,
+            retire_instance=response.retire_instance,
+            settings=settings,
+        )
         sweep = Sweep(
             self,
             parts=parts,
             collect_vmcore=collect.state_machine,
             rescue_vmcore=rescue.state_machine,
             analyze_vmcore=analyze.state_machine,
+            drill_dump=drill.state_machine,
             settings=settings,
         )
         PublishEvents(self, parts=parts, fleet=fleet)
@@ -108,6 +120,7 @@ class HangdumpStack(cdk.Stack):
             provision=provision.state_machine,
             collect=collect.state_machine,
             retire=retire.state_machine,
+            drill=drill.state_machine,
         )
         outputs = {
             Output.VMCORE_BUCKET: (vmcores.bucket.bucket_name, "The bucket of the vmcores"),
@@ -123,6 +136,7 @@ class HangdumpStack(cdk.Stack):
             Output.ANALYZE_VMCORE: (_machine_arn(analyze), "Reads a vmcore with symbols"),
             Output.RESPOND_TO_HANG: (_arn(response.respond_to_hang), "The action for alarms of your own"),
             Output.RETIRE_INSTANCE: (_machine_arn(retire), "Takes an instance out and undoes its kdump"),
+            Output.DRILL_DUMP: (_machine_arn(drill), "Crashes a twin of an instance and proves its dump"),
             Output.SWEEP: (_arn(sweep.function), "Finds leftovers and unready instances; invoke it to sweep now"),
             Output.VIEWER_POLICY: (policies.viewer.managed_policy_arn, "For who may see what hangdump shows"),
             Output.OPERATOR_POLICY: (policies.operator.managed_policy_arn, "For who may enrol, interrupt and retire"),
@@ -133,7 +147,7 @@ class HangdumpStack(cdk.Stack):
 
 
 def _machine_arn(
-    act: ProvisionDumpVolume | EnrolFleet | CollectVmcore | RescueVmcore | AnalyzeVmcore | RetireInstance,
+    act: ProvisionDumpVolume | EnrolFleet | CollectVmcore | RescueVmcore | AnalyzeVmcore | RetireInstance | DrillDump,
 ) -> str:
     return act.state_machine.state_machine_arn
 

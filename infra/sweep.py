@@ -36,7 +36,7 @@ _CHECK, _UPLOAD = "check_kdump", "upload_vmcore"
 class Sweep(Construct):
     """The function `sweep`, its schedule, and a sweep after each deployment."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whose executions it judges
         self,
         scope: Construct,
         *,
@@ -44,12 +44,14 @@ class Sweep(Construct):
         collect_vmcore: sfn.StateMachine,
         rescue_vmcore: sfn.StateMachine,
         analyze_vmcore: sfn.StateMachine,
+        drill_dump: sfn.StateMachine,
         settings: Settings,
     ) -> None:
         super().__init__(scope, "Sweep")
         self._collect_vmcore = collect_vmcore
         self._rescue_vmcore = rescue_vmcore
         self._analyze_vmcore = analyze_vmcore
+        self._drill_dump = drill_dump
         self.function = self._function(parts, settings)
         self.function.retry_when_asynchronous(parts.shared, for_minutes=60)
         events.Rule(
@@ -88,6 +90,7 @@ class Sweep(Construct):
                     environment.Collection(collect_vmcore_arn=self._collect_vmcore.state_machine_arn),
                     environment.Rescue(rescue_vmcore_arn=self._rescue_vmcore.state_machine_arn),
                     environment.Analysis(analyze_vmcore_arn=self._analyze_vmcore.state_machine_arn),
+                    environment.Drills(drill_dump_arn=self._drill_dump.state_machine_arn),
                     bucket_environment(parts.vmcores),
                     environment.FleetChecks(
                         check_document=documents.name(_CHECK),
@@ -115,7 +118,7 @@ class Sweep(Construct):
             *search(
                 parts.incidents.table,
                 parts.vmcores,
-                [self._collect_vmcore, self._rescue_vmcore, self._analyze_vmcore],
+                [self._collect_vmcore, self._rescue_vmcore, self._analyze_vmcore, self._drill_dump],
             ),
             *grants.send_command(stack, names),
             *remove(stack, parts.vmcores),

@@ -24,6 +24,7 @@ DOCUMENTS: tuple[str, ...] = (
     "mount_dump_copy",
     "analyze_vmcore",
     "probe_instance",
+    "hang_instance",
 )
 # %%INCLUDE main.sh%% is beside document.yaml, %%INCLUDE shell/report.sh%% and families/*.sh are in ssm_documents/
 INCLUDE = re.compile(r"^%%INCLUDE (?P<pattern>[a-z0-9_/*]+\.sh)%%$")

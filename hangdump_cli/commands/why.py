@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hangdump_cli import executions, incidents, instances, preview
+from hangdump_cli import executions, incidents, instances, preview, proofs
 from hangdump_cli.command import Command, interruptible
 from hangdump_cli.errors import Exit
 from hangdump_cli.executions import Ended, Finding, Run
@@ -17,6 +17,7 @@ from hangdump_cli.instances import Instance, Volume
 from hangdump_cli.invocation import Invocation
 from hangdump_cli.kill_switch import read_interrupts
 from hangdump_cli.preview import LEFT_OPEN, ON_THE_CONSOLE, Obstacle
+from hangdump_cli.proofs import Proof
 from hangdump_cli.readiness import Judge, Readiness
 from hangdump_cli.text import Advice, Block, Fields, Table, ago, moment_of
 from lambdas.fleet.row import FleetRow
@@ -39,6 +40,16 @@ class Why:
     depends_on_console: bool
     incidents: Sequence[Incident]
     row: FleetRow | None
+    proof: Proof | None
+
+    @property
+    def proven(self) -> str:
+        """Whether a drill has proven a dump with its image, kernel and settings; "" if these are unknown."""
+        if self.proof:
+            return f"a dump was proven with this image and kernel on {moment_of(self.proof.proven_at)}"
+        if not proofs.can_be_known(self.instance, self.row):
+            return ""
+        return f"never proven: hangdump drill {self.instance.instance_id}"
 
     def as_json(self) -> dict[str, Any]:
         """For --json."""
@@ -65,6 +76,7 @@ class Why:
             else [{"reason": each.reason, "detail": each.detail, "next": each.next_step} for each in self.obstacles],
             "incidents": [each.as_json() for each in self.incidents],
             "fleet": row_json(self.row),
+            "proof": self.proof.as_json() if self.proof else None,
         }
 
 
@@ -98,6 +110,7 @@ def _read(run: Invocation, instance_id: str) -> Why:
         instance=instance,
         readiness=with_row(judge(instance, provisionings), row),
         row=row,
+        proof=proofs.read_proof(aws, stack, instance, row),
         volumes=instances.dump_volumes(aws, [instance_id]).get(instance_id, []),
         provisioning=provisionings.found.get(instance_id),
         collection=collections.get(instance_id),
@@ -144,6 +157,7 @@ def _blocks(found: Why, now: datetime) -> list[Block]:
         "Volume": ", ".join(map(str, found.volumes)) or "none",
         "Provisioned": f"{result}, {moment_of(ended.started_at)}" if ended else result,
         "Ready": readiness.words if readiness.is_ready else f"not ready: {readiness.words}",
+        "Proven": found.proven,
         "Next": readiness.next_step,
         "Fleet": row_words(found.row),
         "Overrides": overrides_words(found.row),

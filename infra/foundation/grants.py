@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 
+from lambdas.incident.drill_keys import DRILL_KEYS, DRILL_PREFIX, PROOF_PREFIX
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME
 from lambdas.runtime.tags import (
     DISARMED_TAG,
@@ -330,12 +331,34 @@ def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:
     return _on_items(table, "incident#*", "dynamodb:GetItem")
 
 
-def _on_items(table: dynamodb.Table, keys: str, *actions: str) -> iam.PolicyStatement:
+def read_crashes(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read the last interrupts of instances, and their incidents."""
+    return _on_items(table, ["instance#*", "incident#*"], "dynamodb:GetItem")
+
+
+def read_incidents_and_drills(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read only the incidents and the drills of the table."""
+    return _on_items(table, ["incident#*", f"{DRILL_PREFIX}*"], "dynamodb:GetItem")
+
+
+def read_incidents_and_proofs(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Read the incidents and what drills have proven."""
+    return _on_items(table, ["incident#*", f"{PROOF_PREFIX}*"], "dynamodb:GetItem")
+
+
+def keep_drills(table: dynamodb.Table, *actions: str) -> iam.PolicyStatement:
+    """The actions on the records, limits and proofs of drills."""
+    return _on_items(table, list(DRILL_KEYS), *(f"dynamodb:{each}" for each in actions))
+
+
+def _on_items(table: dynamodb.Table, keys: str | list[str], *actions: str) -> iam.PolicyStatement:
     """The actions on items whose partition key is like `keys`."""
     return iam.PolicyStatement(
         actions=list(actions),
         resources=[table.table_arn],
-        conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys]}},
+        conditions={
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [keys] if isinstance(keys, str) else keys},
+        },
     )
 
 

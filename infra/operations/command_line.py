@@ -43,10 +43,11 @@ class CommandLinePolicies(Construct):
         provision: sfn.StateMachine,
         collect: sfn.StateMachine,
         retire: sfn.StateMachine,
+        drill: sfn.StateMachine,
     ) -> None:
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
-        seen, started = (provision, collect), (provision, collect, retire)
+        seen, started = (provision, collect), (provision, collect, retire, drill)
         reads = [*_reads(stack, incidents, seen), fleet.grant("GetItem", "Scan")]
         self.viewer = self._policy(
             "Viewer",
@@ -56,8 +57,8 @@ class CommandLinePolicies(Construct):
         )
         self.operator = self._policy(
             "Operator",
-            "Enrol, retire and interrupt instances and switch interrupts off with hangdump. No vmcores.",
-            [*reads, *_acts(stack, incidents, started, followed=retire)],
+            "Enrol, drill, retire and interrupt instances and switch interrupts off with hangdump. No vmcores.",
+            [*reads, *_acts(stack, incidents, started, followed=(retire, drill))],
             {
                 **_acknowledged(stack, *started),
                 **grants.any_instance_acknowledged(),
@@ -116,7 +117,7 @@ def _reads(stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMach
             ],
         ),
         grants.list_incidents(incidents.table),
-        grants.read_incidents(incidents.table),
+        grants.read_incidents_and_proofs(incidents.table),
         iam.PolicyStatement(actions=["states:ListExecutions"], resources=[each.state_machine_arn for each in machines]),
         iam.PolicyStatement(
             actions=["states:DescribeExecution"], resources=[_executions(stack, each) for each in machines]
@@ -125,14 +126,20 @@ def _reads(stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMach
 
 
 def _acts(
-    stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMachine, ...], *, followed: sfn.StateMachine
+    stack: cdk.Stack,
+    incidents: Incidents,
+    machines: tuple[sfn.StateMachine, ...],
+    *,
+    followed: tuple[sfn.StateMachine, ...],
 ) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(actions=["states:StartExecution"], resources=[each.state_machine_arn for each in machines]),
         iam.PolicyStatement(
             actions=["states:GetExecutionHistory"], resources=[_executions(stack, each) for each in machines]
         ),
-        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[_executions(stack, followed)]),
+        iam.PolicyStatement(
+            actions=["states:DescribeExecution"], resources=[_executions(stack, each) for each in followed]
+        ),
         iam.PolicyStatement(actions=["ssm:PutParameter"], resources=[incidents.kill_switch.parameter_arn]),
         iam.PolicyStatement(
             actions=["ec2:CreateTags"],

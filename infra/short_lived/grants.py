@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.foundation import grants
 from infra.short_lived.instance import InstanceProfile
-from lambdas.runtime.tags import MAKER_TAG, PROTECTING_TAGS, STACK_TAG
+from lambdas.runtime.tags import DRILL_TAG, ENROLLED_TAG, MAKER_TAG, PROTECTING_TAGS, STACK_TAG
 
 MADE_BY_US = (
     "The ids of what an execution makes are not known before: a condition limits the grant to resources that have its "
@@ -20,19 +20,21 @@ ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Regio
 def launch(
     stack: cdk.Stack,
     profile: InstanceProfile,
-    instance_types: Sequence[str],
+    instance_types: Sequence[str] | None,
     *,
     is_image_public: bool = False,
     is_encrypted: bool = False,
 ) -> list[iam.PolicyStatement]:
-    """Launch instances with our tags, of these types, with only this profile and only IMDSv2.
+    """Launch instances with our tags, of these types (None: any), with only this profile and only IMDSv2.
 
     `is_image_public`: only from images of AWS. `is_encrypted`: only with encrypted volumes.
     """
     arn = stack.format_arn
-    types: str | list[str] = list(instance_types) if len(instance_types) > 1 else instance_types[0]
     of_instances = marked_when_made(stack)
-    of_instances["StringEquals"]["ec2:InstanceType"] = types
+    if instance_types is not None:
+        of_instances["StringEquals"]["ec2:InstanceType"] = (
+            list(instance_types) if len(instance_types) > 1 else instance_types[0]
+        )
     of_volumes = marked_when_made(stack)
     return [
         iam.PolicyStatement(
@@ -97,6 +99,18 @@ def command(stack: cdk.Stack) -> iam.PolicyStatement:
     )
 
 
+def hang(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Run documents on twins of drills alone; which one, another statement says."""
+    return iam.PolicyStatement(
+        actions=["ssm:SendCommand"],
+        resources=[grants.instances(stack)],
+        conditions={
+            "StringEquals": {f"ssm:resourceTag/{STACK_TAG}": stack.stack_name},
+            "Null": {f"ssm:resourceTag/{each}": "false" for each in (MAKER_TAG, DRILL_TAG)},
+        },
+    )
+
+
 def marked_when_made(stack: cdk.Stack) -> dict[str, dict[str, str | list[str]]]:
     """Only what gets our tags as it is made."""
     return {
@@ -115,10 +129,21 @@ def made_by_us(stack: cdk.Stack) -> dict[str, dict[str, str]]:
     }
 
 
+def drill_twins(stack: cdk.Stack) -> dict[str, dict[str, str]]:
+    """Only twins of drills, which are enrolled."""
+    conditions = made_by_us(stack)
+    del conditions["Null"][f"aws:ResourceTag/{ENROLLED_TAG}"]
+    conditions["Null"][f"aws:ResourceTag/{DRILL_TAG}"] = "false"
+    return conditions
+
+
 def remove(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     """Remove the instances, snapshots and volumes that executions made."""
     conditions = made_by_us(stack)
     return [
+        iam.PolicyStatement(
+            actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=drill_twins(stack)
+        ),
         iam.PolicyStatement(
             actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=conditions
         ),

@@ -1,8 +1,8 @@
 """An instance that lives for one job: launched, waited for until commands reach it, ended by whoever launched it.
 
-A rescue reads a copy of a dump volume with it; an analysis launches a twin of the incident's instance. Owns its profile
-and the states up to Online; not what it is for, nor its end (removal.py). It also ends itself: `shutdown` from its user
-data terminates it, should nobody else come to do so.
+A rescue reads a copy of a dump volume with it; an analysis launches a twin of the incident's instance, and a drill one
+to crash it. Owns its profile and the states up to Online; not what it is for, nor its end (removal.py). It also ends
+itself: `shutdown` from its user data terminates it, should nobody else come to do so.
 """
 
 import base64
@@ -78,6 +78,8 @@ class Wanted:
     tags: str
     block_devices: list[dict[str, Any]] | str
     ends_itself_after_seconds: int
+    # State path of the user data in base64; None: a script that ends the instance by `shutdown`.
+    user_data: str | None = None
 
 
 class ShortLivedInstance(ClosedFragment):
@@ -155,8 +157,6 @@ class ShortLivedInstance(ClosedFragment):
 
 
 def _run_instances(wanted: Wanted) -> ApiCall:
-    minutes = wanted.ends_itself_after_seconds // 60
-    user_data = f"#!/bin/sh\nshutdown -P +{minutes}\n"
     parameters: dict[str, Any] = {
         **_field("ImageId", wanted.image),
         **_field("InstanceType", wanted.instance_type),
@@ -169,9 +169,13 @@ def _run_instances(wanted: Wanted) -> ApiCall:
         "NetworkInterfaces.$": f"States.Array({wanted.network_interface})",
         **_field("BlockDeviceMappings", wanted.block_devices),
         "TagSpecifications.$": wanted.tags,
-        "UserData": base64.b64encode(user_data.encode()).decode(),
+        **_field("UserData", wanted.user_data or _shutdown_in(wanted.ends_itself_after_seconds // 60)),
     }
     return ApiCall("ec2", "runInstances", parameters, {"instanceId.$": "$.Instances[0].InstanceId"})
+
+
+def _shutdown_in(minutes: int) -> str:
+    return base64.b64encode(f"#!/bin/sh\nshutdown -P +{minutes}\n".encode()).decode()
 
 
 def _field(name: str, value: Any) -> dict[str, Any]:

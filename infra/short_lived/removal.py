@@ -32,7 +32,7 @@ def removal(scope: Construct, parts: Parts) -> FunctionConfig:
     return FunctionConfig(
         environment=[parts.incidents.records],
         statements=[
-            grants.read_incidents(parts.incidents.table),
+            grants.read_incidents_and_drills(parts.incidents.table),
             grants.read("ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"),
             *remove(cdk.Stack.of(scope)),
         ],

@@ -15,9 +15,11 @@ from typing import Any
 from lab.machines.machine import Completed
 from lab.simulator.modelled_host import BareHost, Dump
 from lab.simulator.modelled_s3 import Refused, request
+from lab.simulator.scheduler import scheduler
 
 _KERNEL = "6.1.0-28-cloud-amd64"
 _CONFIG = "0123456789abcdef"
+HANG_DELAY_SECONDS = 20.0
 BLOCKED_TASK = {"name": "planted-task", "pid": 7, "seconds": 3.5, "backtrace": []}
 ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": [BLOCKED_TASK]}
 
@@ -153,6 +155,21 @@ def _analyze_vmcore(host: BareHost, environment: Mapping[str, str]) -> Completed
     return _success(status="analysed", analysisBytes=len(json.dumps(ANALYSIS)), seconds=1)
 
 
+def _hang_instance(host: BareHost, environment: Mapping[str, str]) -> Completed:
+    """Some seconds after it has said so."""
+
+    def hang() -> None:
+        scheduler.sleep(HANG_DELAY_SECONDS)
+        if environment["SSM_hang"] == "panic":
+            host.panic()
+        else:
+            host.hang()
+        host.on_hang()
+
+    scheduler.spawn(hang)
+    return _success(status="hanging", way=environment["SSM_hang"])
+
+
 _ANSWERS = {
     "probe_instance": _probe_instance,
     "measure_dump": _measure_dump,
@@ -165,6 +182,7 @@ _ANSWERS = {
     "upload_vmcore upload": _upload,
     "upload_vmcore remove": _remove,
     "analyze_vmcore": _analyze_vmcore,
+    "hang_instance": _hang_instance,
 }
 
 

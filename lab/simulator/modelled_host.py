@@ -58,6 +58,8 @@ class BareHost:
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
     # In the place of the crash.
     on_nmi: Callable[[], None] | None = None
+    # When a document has hung it.
+    on_hang: Callable[[], None] = lambda: None
     content: bytes = _DUMP
     dmesg: bytes = LOG_TEXT.encode()
     boot_seconds: float = BOOT_SECONDS

@@ -67,8 +67,15 @@ class World(Deployment):
         scheduler.sleep(600)
         self._warm_up()
 
-    def _launch(self, _: Launch) -> ModelledHost:
+    def _launch(self, launch: Launch) -> ModelledHost:
         collector = ModelledHost(self.account.state, self.snapshots, self._removed, is_on=False)
+
+        def be_heard() -> None:
+            """The alarm of a twin that a drill hangs, two periods later."""
+            scheduler.sleep(150)
+            self.alarm(of=launch.instance_id)
+
+        collector.on_hang = lambda: scheduler.spawn(be_heard)
         self.prepare_collector(collector)
         self.collectors.append(collector)
         return collector
@@ -121,15 +128,17 @@ class World(Deployment):
         self.settle(seconds=5)
         return self.last("CollectVmcore")
 
-    def alarm(self, *, later: float = 0.0) -> None:
-        """The hang alarm's event, as CloudWatch delivers it: asynchronously, at least once."""
+    def alarm(self, *, later: float = 0.0, of: str = "") -> None:
+        """The hang alarm's event, as CloudWatch delivers it: asynchronously, at least once. Nothing if it is gone."""
 
         def deliver() -> None:
             scheduler.sleep(later)
             self.account.state.events.emit("cloudwatch", "alarm", "delivered")
             self.account._functions.call_as(function, event, ALARMS_PRINCIPAL, alarm.alarm_arn)
 
-        alarm = self.account.state.backend("cloudwatch").alarms[hang_alarm_name(self.instance_id)]
+        alarm = self.account.state.backend("cloudwatch").alarms.get(hang_alarm_name(of or self.instance_id))
+        if alarm is None:
+            return
         if alarm.state_value != "ALARM":
             alarm.state_value, alarm.state_updated_timestamp = "ALARM", _now()
         (function,) = alarm.alarm_actions

@@ -6,14 +6,12 @@ Decides image, instance type and disk; owns the proof that an instance is the tw
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from lambdas.incident.record import Incident
 from lambdas.instance.facts import Instance
-from lambdas.runtime import clients
 from lambdas.runtime.environment import TwinTypes
 from lambdas.runtime.errors import TwinImageUnavailable, UnsupportedArchitecture
 from lambdas.runtime.tags import INCIDENT_TAG, MADE_FOR_TAG, MAKER_TAG, PROTECTING_TAGS, STACK, STACK_TAG
+from lambdas.short_lived.image import find_image, root_disk
 from lambdas.short_lived.made_by import why_not_made_by
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ _GIB = 1024**3
 # analyze_vmcore asks for 4 GiB beside the vmcore. The debug packages of a kernel take 3 to 5 GiB, and as much again
 # while they are downloaded and unpacked (from memory).
 _ROOM_GIB = 16
-_UNKNOWN_IMAGE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed")
 
 
 def read_image(instance_id: str, launched_from: Mapping[str, Any]) -> "ImageTypeDef":
@@ -31,16 +28,10 @@ def read_image(instance_id: str, launched_from: Mapping[str, Any]) -> "ImageType
     image_id = launched_from.get("ImageId", "")
     if not image_id:
         raise _unavailable(f"The image of {instance_id} is not known: EC2 has forgotten it, and so has its record.")
-    try:
-        images = clients.ec2().describe_images(ImageIds=[image_id])["Images"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _UNKNOWN_IMAGE:
-            raise
-        images = []
-    # EC2 describes an image that was deregistered a moment ago without an error.
-    if not images or images[0].get("State", "available") != "available":
+    image = find_image(image_id)
+    if image is None:
         raise _unavailable(f"{image_id}, the image of {instance_id}, is deregistered or not shared with this account.")
-    return images[0]
+    return image
 
 
 def _unavailable(happened: str) -> TwinImageUnavailable:
@@ -60,19 +51,9 @@ def instance_type(image: "ImageTypeDef", types: TwinTypes) -> str:
     return by_architecture[architecture]
 
 
-def root_disk(image: "ImageTypeDef", vmcore_bytes: int) -> list[dict[str, Any]]:
-    """The block device mapping: the image's root, larger by the vmcore and what its symbols need, and nothing else.
-
-    It is encrypted whatever the image is: Hangdump writes memory to no other disk. Further volumes of the image are
-    left out: they can be terabytes of the owner's data, with which the applications of the image would start to work.
-    """
-    root = image["RootDeviceName"]
-    mapped = {each["DeviceName"]: each for each in image["BlockDeviceMappings"] if "DeviceName" in each}
-    its_gib = mapped.get(root, {}).get("Ebs", {}).get("VolumeSize", 8)
-    size_gib = its_gib + -(-vmcore_bytes // _GIB) + _ROOM_GIB
-    disk = {"VolumeSize": size_gib, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
-    others = [{"DeviceName": name, "NoDevice": ""} for name in mapped if name != root]
-    return [{"DeviceName": root, "Ebs": disk}, *others]
+def disk_for(image: "ImageTypeDef", vmcore_bytes: int) -> list[dict[str, Any]]:
+    """The twin's root, larger by the vmcore and what its symbols need."""
+    return root_disk(image, more_gib=-(-vmcore_bytes // _GIB) + _ROOM_GIB)
 
 
 def why_not_twin(instance: Instance, incident: Incident, *, execution_name: str, client_token: str) -> str:

@@ -47,6 +47,8 @@ class Member:
     is_marked_ready: bool = False
     group: str = ""
     zone: str = ""
+    # Its life is the drill's: it is neither provisioned nor retired here, nor counted.
+    is_drill_twin: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -110,13 +112,15 @@ def plan(
     `members` must hold every instance with the tag, and of those with a row that is not retired every one that still
     exists: whoever is absent is gone.
     """
+    twins = {each.instance_id for each in members.values() if each.is_drill_twin}
+    members = {instance_id: each for instance_id, each in members.items() if instance_id not in twins}
     admitted = _admitted(members.values(), rows, deployment.fleet_limit)
     if any(row.rebooted_at and row.status is not Status.READY for row in rows.values()):
         # Somebody has not come back: whatever it is may await the others as well.
         deployment = replace(deployment, may_reboot=False)
     wanted = [
         _judge(members.get(instance_id), rows.get(instance_id), instance_id, deployment, admitted)
-        for instance_id in sorted({*members, *rows})
+        for instance_id in sorted({*members, *rows} - twins)
     ]
     urgent = sorted((item for item in wanted if item.action is not Action.NOTHING), key=_urgency)
     chosen = {item.instance_id for item in islice(_without_further_reboots(urgent, deployment), most)}

@@ -83,5 +83,10 @@ def remember_overrides(table_name: str, instance_id: str, overrides: Mapping[str
     )
 
 
+def forget_row(table_name: str, instance_id: str) -> None:
+    """Of a drill's twin, which was never the fleet's."""
+    clients.dynamodb().delete_item(TableName=table_name, Key=_key(instance_id))
+
+
 def _key(instance_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"{ROW_PREFIX}{instance_id}"}}

@@ -14,7 +14,7 @@ from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotEnrolled, InvalidInput
 from lambdas.runtime.execution import client_token
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import COPIED_VOLUME_TAG, ENROLLED_TAG
+from lambdas.runtime.tags import COPIED_VOLUME_TAG, ENROLLED_TAG, INCIDENT_TAG
 from lambdas.short_lived.launch import marks, network_interface
 
 
@@ -33,9 +33,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     tags = marks(
         name=f"hangdump rescue of {instance_id}",
         execution_name=event["executionName"],
-        incident_id=incident.incident_id,
         instance_id=instance_id,
-        **{COPIED_VOLUME_TAG: source.volume_id},
+        **{INCIDENT_TAG: incident.incident_id, COPIED_VOLUME_TAG: source.volume_id},
     )
     logger.info("The rescue copies %s; its instance goes to %s", source.volume_id, interface["SubnetId"])
     entry = timeline_entry(moment.now(), "rescue-planned", f"a copy of {source.volume_id}")

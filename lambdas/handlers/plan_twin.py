@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.analyze.request import AnalysisInput, known_incident, vmcore_bytes
-from lambdas.analyze.twin import instance_type, read_image, root_disk
+from lambdas.analyze.twin import disk_for, instance_type, read_image
 from lambdas.incident.record import ANALYSIS_OPENED, Incident, timeline_entry
 from lambdas.incident.table import RecordToAmend
 from lambdas.instance.facts import read_instance
@@ -18,6 +18,7 @@ from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution import client_token
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
+from lambdas.runtime.tags import INCIDENT_TAG
 from lambdas.short_lived.launch import marks, network_interface
 
 
@@ -41,13 +42,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     tags = marks(
         name=f"hangdump twin of {incident.instance_id}",
         execution_name=event["executionName"],
-        incident_id=incident.incident_id,
         instance_id=incident.instance_id,
+        **{INCIDENT_TAG: incident.incident_id},
     )
     return {
         "imageId": image["ImageId"],
         "instanceType": chosen,
-        "blockDevices": root_disk(image, size_bytes),
+        "blockDevices": disk_for(image, size_bytes),
         "clientToken": client_token(event["executionId"]),
         "networkInterface": interface,
         "tags": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from lambdas.incident.drill_keys import DRILL_PREFIX
 from lambdas.incident.object_keys import key_prefix, keys
 from lambdas.runtime import moment
 from lambdas.runtime.visible_text import visible_line
@@ -32,6 +33,8 @@ class State(StrEnum):
 RESCUE_OPENED = "rescue-opened"
 # The event with which an execution of AnalyzeVmcore launches an instance; its detail is the name of the execution.
 ANALYSIS_OPENED = "analysis-opened"
+# The same of DrillDump, in the record of the drill: drill#<execution name>, so that nobody takes it for an incident's.
+DRILL_OPENED = "drill-opened"
 
 CRASHED = (State.INTERRUPTING, State.INTERRUPTED, State.INTERRUPT_UNCERTAIN, State.PANICKED)
 
@@ -110,6 +113,8 @@ class Incident(BaseModel):
     reason: str | None = None
     detail: str | None = None
     evidence: dict[str, Any] = Field(default_factory=dict)
+    # The drill whose twin the instance is.
+    drill: str | None = None
     # claimed: an invocation took the right to interrupt. interrupted: just before SendDiagnosticInterrupt was called.
     claimed_epoch: int | None = None
     interrupted_epoch: int | None = None
@@ -198,9 +203,9 @@ class Incident(BaseModel):
         """When the execution began to make things for this incident; None: it never did."""
         return made_since(self.timeline, execution, last_execution=self.execution_name)
 
-    def is_analysis(self, execution: str) -> bool:
-        """Whether the execution is an analysis of this incident."""
-        return bool(analyses_opened(self.timeline, execution))
+    def makes_only_a_twin(self, execution: str) -> bool:
+        """Whether the execution is an analysis of this incident, or this drill."""
+        return bool(twins_opened(self.timeline, execution))
 
     @property
     def started_epoch(self) -> int:
@@ -223,12 +228,17 @@ def rescue_opened_at(timeline: Sequence[Mapping[str, str]]) -> datetime | None:
     return max((moment.parse(entry["at"]) for entry in timeline if entry["event"] == RESCUE_OPENED), default=None)
 
 
-def analyses_opened(timeline: Sequence[Mapping[str, str]], execution: str) -> list[datetime]:
-    """When the execution, an analysis, said that it would launch an instance; empty for any other execution."""
+def record_key(incident_id: str) -> str:
+    """The key of an incident's record; the id of a drill is its key."""
+    return incident_id if incident_id.startswith(DRILL_PREFIX) else f"incident#{incident_id}"
+
+
+def twins_opened(timeline: Sequence[Mapping[str, str]], execution: str) -> list[datetime]:
+    """When the execution, an analysis or a drill, said that it would launch a twin; empty for any other execution."""
     return [
         moment.parse(entry["at"])
         for entry in timeline
-        if entry["event"] == ANALYSIS_OPENED and entry.get("detail") == execution
+        if entry["event"] in (ANALYSIS_OPENED, DRILL_OPENED) and entry.get("detail") == execution
     ]
 
 
@@ -238,9 +248,9 @@ def made_since(timeline: Sequence[Mapping[str, str]], execution: str, *, last_ex
     Of several analyses of an incident each has its own entry, so none takes the proof from another. A rescue is the
     last execution of the incident, and its entry may hold another text.
     """
-    if analyses := analyses_opened(timeline, execution):
+    if twins := twins_opened(timeline, execution):
         # A retry of the state adds an entry, possibly after the launch.
-        return min(analyses)
+        return min(twins)
     return rescue_opened_at(timeline) if execution and execution == last_execution else None
 
 

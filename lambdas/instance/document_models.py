@@ -188,6 +188,13 @@ class Analysed(FromInstance):
     seconds: Bytes = 0
 
 
+class Hanging(FromInstance):
+    """The result of hang_instance, which hangs the host some seconds later."""
+
+    status: Literal["hanging"]
+    way: Line = ""
+
+
 # By document; those of upload_vmcore by action too.
 MODELS: dict[str, type[FromInstance]] = {
     "probe_instance": Probed,
@@ -201,6 +208,7 @@ MODELS: dict[str, type[FromInstance]] = {
     "upload_vmcore upload": Transferred,
     "upload_vmcore remove": Transferred,
     "analyze_vmcore": Analysed,
+    "hang_instance": Hanging,
 }
 # What an execution names that began before an upgrade: it goes on with the definition of the release before.
 _WITHOUT_ACTION = "upload_vmcore"

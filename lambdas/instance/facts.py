@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import ConsoleBaseline
 from lambdas.runtime import clients
-from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, ENROLLED_TAG, is_enrolled, ready_epoch
+from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, DRILL_TAG, ENROLLED_TAG, is_enrolled, ready_epoch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceStatusTypeDef, InstanceTypeDef
@@ -68,6 +68,11 @@ class Instance:
     def auto_scaling_group(self) -> str:
         """The group's name; empty: the instance is in no group."""
         return self.tags.get(AUTO_SCALING_GROUP_TAG, "")
+
+    @property
+    def drill(self) -> str:
+        """The drill whose twin it is, by its tag; empty: none."""
+        return self.tags.get(DRILL_TAG, "")
 
 
 @dataclass(frozen=True)

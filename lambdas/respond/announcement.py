@@ -31,11 +31,16 @@ def announce_once(incident: Incident, records: IncidentTable) -> None:
     records.update(incident.incident_id, {"announcedAt": moment.iso(moment.now())})
 
 
+def sender(incident: Incident) -> str:
+    """The subject's first words: nobody should get up for a twin that is crashed on purpose."""
+    return "Hangdump drill" if incident.drill else "Hangdump"
+
+
 def _announce(incident: Incident) -> None:
     what = "panicked on its own" if incident.state == State.PANICKED else "was interrupted"
     publish(
         Notifications.read().topic_arn,
-        subject=f"Hangdump: {incident.instance_id} {what} ({incident.reason})",
+        subject=f"{sender(incident)}: {incident.instance_id} {what} ({incident.reason})",
         lines=[
             f"{incident.instance_id} {what}: {incident.reason}. {incident.detail}",
             "Its kernel writes a dump and reboots; Hangdump fetches the dump, verifies it and reports. Do not reboot",
@@ -45,6 +50,7 @@ def _announce(incident: Incident) -> None:
                 {
                     "Incident": incident.incident_id,
                     "Alarm": incident.alarm_name,
+                    "Drill": incident.drill,
                     "Account": f"{incident.account_id} {incident.region}",
                     "To stop further interrupts": f"set the parameter {KillSwitch.read().kill_switch_parameter} to off",
                 }

@@ -1,19 +1,21 @@
 """The claim: one transaction takes the incident, the cooldown and every budget. Without it nobody may interrupt.
 
 Items in the incident table: instance#<id> holds the last interrupt and its incident; budget#<start of the window>
-counts the fleet's interrupts, and with the suffix #zone#<name> or #group#<name> those of a zone or a group.
+counts the fleet's interrupts, and with the suffix #zone#<name> or #group#<name> those of a zone or a group. The twin of
+a drill is charged to the drill's record instead: lambdas/incident/drill_keys.py.
 """
 
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.incident.drill_keys import TWIN_ID, drill_key
 from lambdas.incident.record import CRASHED, Incident, State
 from lambdas.incident.table import IncidentTable
 from lambdas.incident.update_expression import UpdateExpression, deserialize
@@ -29,9 +31,12 @@ COOLDOWN = "cooldown"
 FLEET_BUDGET_SPENT = "fleet-budget-spent"
 ZONE_BUDGET_SPENT = "zone-budget-spent"
 GROUP_BUDGET_SPENT = "group-budget-spent"
+# The record of the drill does not know the instance as its twin, or its one interrupt is spent.
+DRILL_SPENT = "drill-spent"
 BUDGETS_SPENT = (FLEET_BUDGET_SPENT, ZONE_BUDGET_SPENT, GROUP_BUDGET_SPENT)
 # In the order of the transaction's items: the first failed condition names the refusal.
 _REFUSALS = (DUPLICATE, COOLDOWN, *BUDGETS_SPENT)
+_REFUSALS_OF_TWIN = (DUPLICATE, COOLDOWN, DRILL_SPENT)
 _RETRIABLE = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _CLAIM_ATTEMPTS = 6
 # Several alarms can see one panic within this time. Later ones see the incident.
@@ -44,10 +49,11 @@ _CRASH_KEPT_SECONDS = 90 * 24 * 3600
 
 @dataclass(frozen=True)
 class Place:
-    """Where an instance is; an empty group means none."""
+    """Where an instance is; an empty group means none. `drill`: it carries the tag of this drill's twin."""
 
     availability_zone: str
     auto_scaling_group: str = ""
+    drill: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,13 @@ class PastInterrupts:
     in_group: int
     # The incident of the last interrupt while it is not concluded; empty: none.
     open_incident: str = ""
+    # Whether the drill whose tag the instance carries has an interrupt left for it; None: it carries none.
+    is_drill_open: bool | None = None
 
     def spent(self, place: Place, limits: InterruptLimits) -> str | None:
         """The refusal of the first spent budget, or None."""
+        if place.drill:
+            return DRILL_SPENT if self.is_drill_open is False else None
         if self.in_window >= limits.fleet_budget:
             return FLEET_BUDGET_SPENT
         if self.in_zone >= limits.zone_budget:
@@ -88,10 +98,17 @@ def past_interrupts(
         raise BudgetsUnread(f"DynamoDB left {len(answer['UnprocessedKeys'])} of the budgets' items unread.")
     items = {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
     counts = [_whole(items.get(pk, {}), "count") for pk in budgets]
-    in_window, in_zone, in_group = (*counts, 0)[:3]
+    in_window, in_zone, in_group = (0, 0, 0) if place.drill else (*counts, 0)[:3]
+    is_drill_open = _has_interrupt_left(items.get(budgets[0], {}), instance_id) if place.drill else None
     last = items.get(instance, {})
     open_incident = _if_open(table, str(last.get("incidentId", "")))
-    return PastInterrupts(_whole(last, "lastInterruptEpoch"), in_window, in_zone, in_group, open_incident)
+    at = _whole(last, "lastInterruptEpoch")
+    return PastInterrupts(at, in_window, in_zone, in_group, open_incident, is_drill_open)
+
+
+def _has_interrupt_left(drill: Mapping[str, Any], instance_id: str) -> bool:
+    """Of a drill's record: the tag alone, which anybody may set, gives an instance no budget of its own."""
+    return drill.get(TWIN_ID) == instance_id and _whole(drill, "count") < 1
 
 
 def _if_open(table: str, incident_id: str) -> str:
@@ -115,13 +132,16 @@ def claim(table: str, incident: Incident, place: Place, *, limits: InterruptLimi
     items = [_take_incident(table, incident, claimed), cooldown]
     budgets = (limits.fleet_budget, limits.zone_budget, limits.group_budget)
     keys = _budget_keys(place, limits, now)
-    items += [_charge(table, pk, budget, limits, now) for pk, budget in zip(keys, budgets, strict=False)]
+    if place.drill:
+        items.append(_charge_drill(table, keys[0], incident.instance_id))
+    else:
+        items += [_charge(table, pk, budget, limits, now) for pk, budget in zip(keys, budgets, strict=False)]
     token = uuid.uuid4().hex
     for attempt in range(_CLAIM_ATTEMPTS):
         try:
             clients.dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=token)
         except ClientError as error:
-            refusal = _refusal(error)
+            refusal = _refusal(error, _REFUSALS_OF_TWIN if place.drill else _REFUSALS)
             if refusal is not None:
                 return refusal
             if attempt == _CLAIM_ATTEMPTS - 1 or not _is_conflict(error):
@@ -202,6 +222,14 @@ def _charge(table: str, pk: str, budget: int, limits: InterruptLimits, now: date
     return _member(table, pk, update, f"attribute_not_exists({count}) OR {count} < {limit}")
 
 
+def _charge_drill(table: str, pk: str, instance_id: str) -> "TransactWriteItemTypeDef":
+    """A drill has one interrupt, for the twin that its record names; no other budget is charged."""
+    update = UpdateExpression({})
+    count, one, twin, own = update.name("count"), update.value(1), update.name(TWIN_ID), update.value(instance_id)
+    update.increase("count", 1)
+    return _member(table, pk, update, f"{twin} = {own} AND (attribute_not_exists({count}) OR {count} < {one})")
+
+
 def _refund(table: str, pk: str) -> "TransactWriteItemTypeDef":
     update = UpdateExpression({})
     update.increase("count", -1)
@@ -209,7 +237,9 @@ def _refund(table: str, pk: str) -> "TransactWriteItemTypeDef":
 
 
 def _budget_keys(place: Place, limits: InterruptLimits, now: datetime) -> list[str]:
-    """The fleet's, the zone's and, if the instance has a group, the group's."""
+    """The fleet's, the zone's and, if the instance has a group, the group's; of a drill's twin the drill's alone."""
+    if place.drill:
+        return [drill_key(place.drill)]
     window = f"budget#{window_start(now, limits.fleet_budget_window_seconds)}"
     group = [f"{window}#group#{place.auto_scaling_group}"] if place.auto_scaling_group else []
     return [window, f"{window}#zone#{place.availability_zone}", *group]
@@ -244,8 +274,8 @@ def _cancellations(error: ClientError) -> list[str]:
     return [reason.get("Code", "None") for reason in reasons]
 
 
-def _refusal(error: ClientError) -> str | None:
-    cancelled = zip(_cancellations(error), _REFUSALS, strict=False)
+def _refusal(error: ClientError, refusals: Sequence[str] = _REFUSALS) -> str | None:
+    cancelled = zip(_cancellations(error), refusals, strict=False)
     return next((refusal for code, refusal in cancelled if code == "ConditionalCheckFailed"), None)
 
 

@@ -43,6 +43,7 @@ Reason = Literal[
     "fleet-budget-spent",
     "zone-budget-spent",
     "group-budget-spent",
+    "drill-spent",
     "instance-unknown",
     "evidence-missing",
     "dry-run",
@@ -135,6 +136,9 @@ class Evidence:
     interrupts_in_window: int | None = None
     interrupts_in_zone: int | None = None
     interrupts_in_group: int | None = None
+    # The drill whose twin the instance is, by its tag, and whether that drill's record has an interrupt left for it.
+    drill: str | None = None
+    is_drill_open: bool | None = None
     # Why facts are missing. Shown to people; no rule reads them.
     notes: tuple[str, ...] = ()
 

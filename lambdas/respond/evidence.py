@@ -68,7 +68,8 @@ class Gathered:
     @property
     def place(self) -> Place:
         """The zone and group whose budgets the claim charges."""
-        return Place(self.evidence.availability_zone or "", self.evidence.auto_scaling_group or "")
+        seen = self.evidence
+        return Place(seen.availability_zone or "", seen.auto_scaling_group or "", seen.drill or "")
 
 
 def gather(
@@ -87,7 +88,7 @@ def gather(
     """
 
     def read_past(instance: Instance) -> PastInterrupts:
-        place = Place(instance.availability_zone, instance.auto_scaling_group)
+        place = Place(instance.availability_zone, instance.auto_scaling_group, instance.drill)
         return past_interrupts(table, instance_id, place, limits=limits, now=now)
 
     answers = _ask(instance_id, alarm, read_past, now, before.instance if before else None)
@@ -246,6 +247,7 @@ def _of_instance(instance: Instance | None) -> dict[str, Any]:
         "launched_epoch": moment.epoch(instance.launched_at),
         "availability_zone": instance.availability_zone,
         "auto_scaling_group": instance.auto_scaling_group,
+        "drill": instance.drill or None,
     }
 
 
@@ -369,4 +371,5 @@ def _of_past(past: PastInterrupts | None) -> dict[str, Any]:
         "interrupts_in_zone": past.in_zone,
         "interrupts_in_group": past.in_group,
         "open_incident": past.open_incident,
+        "is_drill_open": past.is_drill_open,
     }

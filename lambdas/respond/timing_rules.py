@@ -61,6 +61,13 @@ def _budget(evidence: Evidence, *, reason: Reason, of: str, spent: int | None, b
     return None
 
 
+def _drill(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.drill and not evidence.is_drill_open:
+        detail = f"It carries the tag of the drill {evidence.drill}, whose record has no interrupt for it."
+        return refusal("drill-spent", detail)
+    return None
+
+
 def _fleet_budget(evidence: Evidence, policy: Policy) -> Decision | None:
     spent, budget = evidence.interrupts_in_window, policy.fleet_budget
     return _budget(evidence, reason="fleet-budget-spent", of="the fleet", spent=spent, budget=budget)
@@ -96,7 +103,7 @@ RULES: Rules = (*instance_rules.RULES, _kill_switch, _mute, _maintenance_window)
 PROOF: Rules = proof_rules.RULES
 # They come after the proof, so that what they refuse is a hang. If a zone fails, the reads of alarms are throttled: its
 # failure must be found before that.
-LIMITS: Rules = (_other_alarms, _cooldown, _fleet_budget, _zone_budget, _group_budget)
+LIMITS: Rules = (_other_alarms, _cooldown, _drill, _fleet_budget, _zone_budget, _group_budget)
 
 
 def decide(evidence: Evidence, policy: Policy) -> Decision:

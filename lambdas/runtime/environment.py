@@ -179,6 +179,22 @@ class Analysis(Environment):
     analyze_vmcore_arn: str
 
 
+class Drills(Environment):
+    """DrillDump, which launches and crashes twins."""
+
+    drill_dump_arn: str
+
+
+class DrillLimits(Environment):
+    """How many drills there may be, and how long no other one of the same instance is begun."""
+
+    drill_budget: Annotated[int, Field(ge=0)]
+    drill_cooldown_seconds: Seconds
+    fleet_budget_window_seconds: Annotated[int, Field(ge=1)]
+    boot_grace_seconds: Seconds
+    dry_run: bool
+
+
 class TwinTypes(Environment):
     """The instance type of a twin, for each architecture."""
 

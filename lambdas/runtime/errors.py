@@ -363,6 +363,104 @@ class TwinNotRemoved(HangdumpError):
     next_step = "Terminate the instance that the message names, or wait for the next sweep."
 
 
+class DrillsOff(HangdumpError):
+    """The settings or the switch allow no interrupt, or no drill: a twin would hang for nothing."""
+
+    next_step = "Change the setting that the message names, or switch interrupts on; then start the drill again."
+
+
+class DrillInProgress(HangdumpError):
+    """Another drill of the same instance or image is running."""
+
+    next_step = "Wait for the execution that the message names."
+
+
+class DrillLimitReached(HangdumpError):
+    """Too many drills were begun in this window, or the last one of the same instance or image is too recent."""
+
+    next_step = "Wait as long as the message says, or change drillBudget or drillCooldownSeconds."
+
+
+class DrillOfTwin(HangdumpError):
+    """The instance to imitate was itself launched by Hangdump: for a drill, a rescue or an analysis."""
+
+    next_step = "Give an instance of yours."
+
+
+class DrillImageUnavailable(HangdumpError):
+    """The image of the instance to imitate is deregistered or not shared with this account."""
+
+    next_step = "Give imageId, instanceType and subnetId of an image that exists."
+
+
+class DrillTwinNotLaunched(HangdumpError):
+    """EC2 launched no twin. The message has its answer: no capacity, a quota, an unknown subnet, a denied key."""
+
+    next_step = "Start DrillDump again later, or give imageId, instanceType and subnetId of where there is capacity."
+
+
+class DrillTwinDied(HangdumpError):
+    """The twin stopped or was terminated before it could be provisioned."""
+
+    next_step = "Let the role of DrillDump use the key that encrypts volumes by default and the key of the image."
+
+
+class DrillTwinLate(HangdumpError):
+    """The twin did not reach the state running in time."""
+
+    next_step = "EC2 may lack capacity: start DrillDump again later."
+
+
+class DrillTwinSilent(HangdumpError):
+    """The agent of the twin did not connect to Systems Manager in time. No user data of the instance ran on it."""
+
+    next_step = (
+        "Build the SSM agent into the image, and give its subnet a way to the endpoints ssm, ssmmessages and S3."
+    )
+
+
+class DrillTwinNotReady(HangdumpError):
+    """ProvisionDumpVolume did not make the twin ready, or ended without saying why."""
+
+    next_step = "See its execution, which has the name of the drill's: an instance of this image would fail alike."
+
+
+class DrillTwinGone(HangdumpError):
+    """Somebody terminated the twin before its dump was collected."""
+
+    next_step = "Start DrillDump again, and leave the instance that carries the tag hangdump:drill alone."
+
+
+class DrillUnheard(HangdumpError):
+    """The twin was hung, but no dump of it was concluded in time: no alarm came, or every interrupt was refused."""
+
+    next_step = "See why respond_to_hang refused, in the message or in its log: a real hang would go the same way."
+
+
+class DrillUnproven(HangdumpError):
+    """The twin was hung, but no vmcore of it came to the bucket. A real hang of this image would end the same way."""
+
+    next_step = "Read the incident's report, remove the cause, then start DrillDump again."
+
+
+class DrillLeftovers(HangdumpError):
+    """Something that the drill made is still there. The twin ends itself, and the daily sweep removes or names it."""
+
+    next_step = "Remove what the message names, when you need no dump that is on it, or wait for the next sweep."
+
+
+class HangRefused(HangdumpError):
+    """hang_instance hangs no instance but the twin of the drill that sent it, within an hour of its launch."""
+
+    next_step = "Do not send it: DrillDump does."
+
+
+class HangUnavailable(HangdumpError):
+    """The kernel of the twin offers no way to hang it as asked."""
+
+    next_step = "Start DrillDump with another hang: panic works on each kernel, real-time on nearly each."
+
+
 class BucketRefused(HangdumpError):
     """The vmcore bucket or its key denied access to a function."""
 
@@ -500,5 +598,7 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         InsufficientDiskSpace,
         AnalysisFailed,
         DumpOnInstance,
+        HangRefused,
+        HangUnavailable,
     )
 }

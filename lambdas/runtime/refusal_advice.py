@@ -43,6 +43,8 @@ _NEXT_STEP = {
     "zone-budget-spent": "Check the zone's health: many hangs in one zone often have an external cause. Or raise"
     " zoneBudget.",
     "group-budget-spent": "Read the dumps already taken: they show what hangs in this group. Or raise groupBudget.",
+    "drill-spent": "Nothing, if it is a drill's twin that hangs again: DrillDump removes it. Otherwise remove the tag"
+    " hangdump:drill from the instance.",
     "instance-unknown": "Check whether the alarm's InstanceId still exists in this account and Region. If not, delete"
     " the alarm.",
     "evidence-missing": "Fix the read that failed. If the instance surely hangs, start CollectVmcore with"

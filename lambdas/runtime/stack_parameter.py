@@ -43,6 +43,7 @@ class Output(StrEnum):
     ANALYZE_VMCORE = "AnalyzeVmcoreArn"
     RESPOND_TO_HANG = "RespondToHangArn"
     RETIRE_INSTANCE = "RetireInstanceArn"
+    DRILL_DUMP = "DrillDumpArn"
     SWEEP = "SweepArn"
     VIEWER_POLICY = "ViewerPolicyArn"
     OPERATOR_POLICY = "OperatorPolicyArn"
@@ -56,6 +57,7 @@ FOR_THE_COMMAND_LINE = (
     Output.PROVISION_DUMP_VOLUME,
     Output.COLLECT_VMCORE,
     Output.RETIRE_INSTANCE,
+    Output.DRILL_DUMP,
     Output.VIEWER_POLICY,
     Output.OPERATOR_POLICY,
 )

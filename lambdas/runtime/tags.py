@@ -22,6 +22,8 @@ OWNER_TAG = "hangdump:instance-id"
 STACK_TAG, STACK = "hangdump:stack", "Hangdump"
 # Instances of an owner and dump volumes: nothing that carries one of these is ever removed, whatever else it carries.
 PROTECTING_TAGS = frozenset({ENROLLED_TAG, OWNER_TAG})
+# On the twin that a drill crashes: the name of the drill's execution. DrillDump enrols the twin itself, at its launch.
+DRILL_TAG = "hangdump:drill"
 # The table's item dump-volume#<volume id> says for which instance ProvisionDumpVolume created the volume. The right to
 # tag does not suffice to write it.
 DUMP_VOLUME_RECORD_PREFIX = "dump-volume#"
@@ -37,6 +39,12 @@ COPIED_VOLUME_TAG = "hangdump:copy-of"
 HANG_ALARM_PREFIX = "hangdump-"
 # Set by Auto Scaling itself, which reserves the prefix aws: for AWS.
 AUTO_SCALING_GROUP_TAG = "aws:autoscaling:groupName"
+
+
+def protecting_tags(tags: Mapping[str, str]) -> set[str]:
+    """The tags that keep a resource from being removed. A drill's twin is enrolled, but not by an owner."""
+    protecting = PROTECTING_TAGS & tags.keys()
+    return set(protecting - {ENROLLED_TAG} if tags.get(DRILL_TAG) else protecting)
 
 
 def hang_alarm_name(instance_id: str) -> str:

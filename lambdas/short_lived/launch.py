@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdas.runtime.environment import RescueInstancePlace
 from lambdas.runtime.errors import InstanceNotFound
-from lambdas.runtime.tags import INCIDENT_TAG, MADE_FOR_TAG, MAKER_TAG, STACK, STACK_TAG
+from lambdas.runtime.tags import MADE_FOR_TAG, MAKER_TAG, STACK, STACK_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import TagTypeDef
@@ -37,13 +37,12 @@ def network_interface(
     return interface
 
 
-def marks(*, name: str, execution_name: str, incident_id: str, instance_id: str, **more: str) -> "list[TagTypeDef]":
-    """The tags of everything that an execution makes for an incident's instance; `more` are further tags."""
+def marks(*, name: str, execution_name: str, instance_id: str, **more: str) -> "list[TagTypeDef]":
+    """The tags of everything that an execution makes for an instance; `more` are further tags."""
     tags = {
         "Name": name,
         STACK_TAG: STACK,
         MAKER_TAG: execution_name,
-        INCIDENT_TAG: incident_id,
         MADE_FOR_TAG: instance_id,
         **more,
     }

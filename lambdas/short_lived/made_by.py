@@ -11,7 +11,7 @@ from lambdas.runtime.moment import CLOCK_SLACK_SECONDS
 
 
 class Worked(Protocol):
-    """What the record of an incident says."""
+    """What the record of an incident, or of a drill, says."""
 
     @property
     def instance_id(self) -> str: ...
@@ -19,8 +19,8 @@ class Worked(Protocol):
     def made_since(self, execution: str) -> datetime | None:
         """When the execution began to make things for the incident; None: it never did."""
 
-    def is_analysis(self, execution: str) -> bool:
-        """Whether the execution is an analysis."""
+    def makes_only_a_twin(self, execution: str) -> bool:
+        """Whether the execution is an analysis or a drill."""
 
 
 def why_not_made_by(
@@ -35,6 +35,6 @@ def why_not_made_by(
     if made_at < since - timedelta(seconds=CLOCK_SLACK_SECONDS):
         return "it is older than what the execution makes"
     # The twin's disk goes with it: EC2 deletes it.
-    if incident.is_analysis(execution) and not is_instance:
-        return "an analysis makes nothing but an instance"
+    if incident.makes_only_a_twin(execution) and not is_instance:
+        return "an analysis or a drill makes nothing but an instance"
     return ""

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.incident.record import Incident
+from lambdas.incident.drill_keys import DRILL_PREFIX
+from lambdas.incident.record import Incident, record_key
 from lambdas.incident.update_expression import deserialize
 from lambdas.runtime import clients
 from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution import client_token
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import (
+    DRILL_TAG,
     INCIDENT_TAG,
     MADE_FOR_TAG,
     MAKER_TAG,
-    PROTECTING_TAGS,
     STACK,
     STACK_TAG,
+    protecting_tags,
 )
 from lambdas.short_lived.made_by import why_not_made_by
 
@@ -74,9 +76,10 @@ class Maker:
     def _why_not(self, tags: dict[str, str], made_at: datetime, *, is_instance: bool) -> str:
         if tags.get(MAKER_TAG) != self._name or tags.get(STACK_TAG) != STACK:
             return "its tags are not those of this execution"
-        if protecting := PROTECTING_TAGS & tags.keys():
+        if protecting := protecting_tags(tags):
             return f"it is tagged {min(protecting)}"
-        incident = self._read(tags.get(INCIDENT_TAG, ""))
+        drill = tags.get(DRILL_TAG)
+        incident = self._read(f"{DRILL_PREFIX}{drill}" if drill else tags.get(INCIDENT_TAG, ""))
         return why_not_made_by(
             self._name, incident, for_instance=tags.get(MADE_FOR_TAG, ""), made_at=made_at, is_instance=is_instance
         )
@@ -84,7 +87,7 @@ class Maker:
     def _read(self, incident_id: str) -> Incident | None:
         """Does not use IncidentTable, which also writes: this function may only read."""
         if incident_id not in self._incidents:
-            key = {"pk": {"S": f"incident#{incident_id}"}}
+            key = {"pk": {"S": record_key(incident_id)}}
             answer = clients.dynamodb().get_item(TableName=self._table_name, Key=key, ConsistentRead=True)
             known = Incident.model_validate(deserialize(answer["Item"])) if "Item" in answer else None
             self._incidents[incident_id] = known

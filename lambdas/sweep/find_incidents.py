@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lambdas.incident.record import record_key
 from lambdas.incident.update_expression import deserialize, serialize
 from lambdas.runtime import clients, moment
-from lambdas.runtime.environment import Analysis, Collection, RecordKeeping, Rescue
+from lambdas.runtime.environment import Analysis, Collection, Drills, RecordKeeping, Rescue
 from lambdas.sweep.found import IncidentFacts, InStandby
 from lambdas.sweep.judge_instances import UNFINISHED
 from lambdas.sweep.time_left import TimeLeft
@@ -25,9 +26,9 @@ def find_running() -> frozenset[str]:
     return _running(Collection.read().collect_vmcore_arn, Rescue.read().rescue_vmcore_arn)
 
 
-def find_running_analyses() -> frozenset[str]:
-    """The names of the running executions of AnalyzeVmcore."""
-    return _running(Analysis.read().analyze_vmcore_arn)
+def find_running_twins() -> frozenset[str]:
+    """The names of the running executions of AnalyzeVmcore and DrillDump, which have twins."""
+    return _running(Analysis.read().analyze_vmcore_arn, Drills.read().drill_dump_arn)
 
 
 def _running(*machines: str) -> frozenset[str]:
@@ -71,7 +72,7 @@ def read_incidents(
     read: dict[str, IncidentFacts | None] = {}
     for incident_id in time_left.pages("incidents of found resources", sorted(set(incident_ids) - {""})):
         answer = clients.dynamodb().get_item(
-            TableName=table, Key=serialize({"pk": f"incident#{incident_id}"}), ConsistentRead=True
+            TableName=table, Key=serialize({"pk": record_key(incident_id)}), ConsistentRead=True
         )
         item = answer.get("Item")
         read[incident_id] = _facts(deserialize(item), running) if item else None

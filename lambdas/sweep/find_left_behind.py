@@ -3,21 +3,23 @@
 import re
 from typing import TYPE_CHECKING, Any
 
+from lambdas.incident.drill_keys import DRILL_PREFIX
 from lambdas.incident.object_keys import VMCORES
 from lambdas.runtime import clients
-from lambdas.runtime.environment import Analysis, Rescue, VmcoreBucketName
+from lambdas.runtime.environment import Analysis, Drills, Rescue, VmcoreBucketName
 from lambdas.runtime.execution import client_token, execution_arn
 from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.tags import (
     COPIED_VOLUME_TAG,
+    DRILL_TAG,
     HANG_ALARM_PREFIX,
     INCIDENT_TAG,
     MADE_FOR_TAG,
     MAKER_TAG,
     OWNER_TAG,
-    PROTECTING_TAGS,
     STACK,
     STACK_TAG,
+    protecting_tags,
 )
 from lambdas.sweep.found import GONE, Alarm, ShortLived, Snapshot, Upload, Volume
 from lambdas.sweep.time_left import TimeLeft
@@ -83,7 +85,7 @@ def find_short_lived(time_left: TimeLeft) -> tuple[ShortLived, ...]:
     """The instances that executions launched and that are not terminated."""
     filters: list[FilterTypeDef] = [_has_tag(MAKER_TAG), {"Name": "instance-state-name", "Values": _ALIVE}]
     pages = clients.ec2().get_paginator("describe_instances").paginate(Filters=filters)
-    machines = (Rescue.read().rescue_vmcore_arn, Analysis.read().analyze_vmcore_arn)
+    machines = (Rescue.read().rescue_vmcore_arn, Analysis.read().analyze_vmcore_arn, Drills.read().drill_dump_arn)
     return tuple(
         ShortLived(
             short_lived_id=instance["InstanceId"],
@@ -136,11 +138,12 @@ def _tag(tags: "Iterable[TagTypeDef]", key: str) -> str:
 
 def _origin(tags: "Iterable[TagTypeDef]") -> dict[str, Any]:
     values = {tag["Key"]: tag["Value"] for tag in tags}
+    drill = values.get(DRILL_TAG)
     return {
         "instance_id": values.get(OWNER_TAG) or values.get(MADE_FOR_TAG, ""),
         "maker": values.get(MAKER_TAG, ""),
-        "incident_id": values.get(INCIDENT_TAG, ""),
-        "is_removable": values.get(STACK_TAG) == STACK and PROTECTING_TAGS.isdisjoint(values),
+        "incident_id": f"{DRILL_PREFIX}{drill}" if drill else values.get(INCIDENT_TAG, ""),
+        "is_removable": values.get(STACK_TAG) == STACK and not protecting_tags(values),
     }
 
 

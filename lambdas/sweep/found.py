@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lambdas.incident.record import analyses_opened, made_since
+from lambdas.incident.record import made_since, twins_opened
 
 # The state of an instance that EC2 does not know.
 GONE = "gone"
@@ -97,9 +97,9 @@ class IncidentFacts:
         """When the execution began to make things for this incident; None: it never did."""
         return made_since(self.timeline, execution, last_execution=self.execution_name)
 
-    def is_analysis(self, execution: str) -> bool:
-        """Whether the record says that the execution is an analysis of this incident, and no rescue."""
-        return bool(analyses_opened(self.timeline, execution))
+    def makes_only_a_twin(self, execution: str) -> bool:
+        """Whether the record says that the execution is an analysis of this incident or a drill, and no rescue."""
+        return bool(twins_opened(self.timeline, execution))
 
 
 @dataclass(frozen=True, kw_only=True)

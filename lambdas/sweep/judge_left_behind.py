@@ -7,6 +7,7 @@ elsewhere. A dump volume is never removed: it may hold the only vmcore of a cras
 from collections.abc import Iterator
 from datetime import datetime
 
+from lambdas.incident.drill_keys import DRILL_PREFIX
 from lambdas.short_lived.made_by import why_not_made_by
 from lambdas.sweep.case import Action, Case, Finding, is_over, is_safe
 from lambdas.sweep.found import Alarm, ShortLived, Snapshot, Upload, Volume
@@ -127,8 +128,8 @@ def _is_left(case: Case, made: Volume | Snapshot | ShortLived, made_at: datetime
     incident = case.incident(made.incident_id)
     if incident is None or not made.is_removable or not case.is_settled(made_at):
         return False
-    # What is analysed is in the bucket; the incident itself may have been left without a verdict.
-    if not is_over(incident) and not incident.is_analysis(made.maker):
+    # What is analysed is in the bucket, and a drill's twin is nobody's: the record itself may be without a verdict.
+    if not is_over(incident) and not incident.makes_only_a_twin(made.maker):
         return False
     is_instance = isinstance(made, ShortLived)
     why_not = why_not_made_by(
@@ -141,7 +142,11 @@ def _is_left(case: Case, made: Volume | Snapshot | ShortLived, made_at: datetime
 
 
 # Reports of earlier versions call the instance of a rescue so.
-_NAMES = {("rescue", "instance"): "rescue-collector", ("analysis", "instance"): "analysis-twin"}
+_NAMES = {
+    ("rescue", "instance"): "rescue-collector",
+    ("analysis", "instance"): "analysis-twin",
+    ("drill", "instance"): "drill-twin",
+}
 
 
 def _left_behind(
@@ -156,7 +161,9 @@ def _left_behind(
         why = f"its incident is {incident.state}" if incident is not None else "its incident has no record"
     else:
         why = "its incident is concluded"
-    act = "analysis" if incident is not None and incident.is_analysis(made.maker) else "rescue"
+    act = "drill" if made.incident_id.startswith(DRILL_PREFIX) else "rescue"
+    if act == "rescue" and incident is not None and incident.makes_only_a_twin(made.maker):
+        act = "analysis"
     yield Finding(
         kind=_NAMES.get((act, what), f"{act}-{what}"),
         subject=subject,

@@ -11,7 +11,7 @@ from lambdas.sweep.check_instances import check_instances, find_fleet
 from lambdas.sweep.find_incidents import (
     find_in_standby,
     find_running,
-    find_running_analyses,
+    find_running_twins,
     find_unfinished,
     read_incidents,
 )
@@ -60,11 +60,11 @@ class Search:
         ]
         running = self._attempt("executions", find_running)
         # Without them no twin can be judged. An incident is not reopened by its analysis.
-        analyses = self._attempt("analyses", find_running_analyses) if running is not None else None
+        twins = self._attempt("analyses and drills", find_running_twins) if running is not None else None
         # Without the running executions no incident can be judged.
         incidents = (
             self._attempt("incidents", lambda: self._incidents(of_incidents, running))
-            if running is not None and analyses is not None
+            if running is not None and twins is not None
             else None
         )
         standby = self._attempt("standby", lambda: find_in_standby(incidents or {}, left)) or ()
@@ -85,7 +85,7 @@ class Search:
             fleet=fleet,
             instances=instances,
             incidents=incidents or {},
-            running=(running or frozenset()) | (analyses or frozenset()),
+            running=(running or frozenset()) | (twins or frozenset()),
         )
 
     def _incidents(self, incident_ids: list[str], running: frozenset[str]) -> dict[str, IncidentFacts | None]:

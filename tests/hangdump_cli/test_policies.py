@@ -102,6 +102,7 @@ def test_a_viewer_sees_everything_and_nothing_is_granted_that_no_command_uses(wo
         ["enrol", "FRESH"],
         ["interrupt", "READY", "--yes"],
         ["retire", "READY", "--yes"],
+        ["drill", "READY", "--yes"],
         ["dump", "get", "ID"],
     ],
     ids=lambda each: each[0],
@@ -131,6 +132,7 @@ def test_an_operator_does_everything_but_read_dumps_and_nothing_is_granted_for_n
         assert hangdump("interrupt", world.instance_id, "--yes").exit_code == 0
         for value in ("off", "on"):
             assert hangdump("interrupts", value).exit_code == 0
+        assert hangdump("drill", fresh, "--yes").exit_code == 0
         assert hangdump("retire", other, "--yes").exit_code == 0
         incident = answer("incidents")["incidents"][0]["incidentId"]
         _see(incident, world.instance_id, fresh)

@@ -8,7 +8,10 @@ from typing import Any, Self
 
 from infra.synth import TEMPLATE
 
-MACHINES = ("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore", "EnrolFleet", "RetireInstance")
+MACHINES = (
+    *("ProvisionDumpVolume", "CollectVmcore", "RescueVmcore", "AnalyzeVmcore", "EnrolFleet", "RetireInstance"),
+    "DrillDump",
+)
 # The children of a Distributed Map: state machines of their own within one.
 CHILDREN = ("EnrolFleet / Enrol the instances",)
 

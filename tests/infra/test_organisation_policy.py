@@ -47,7 +47,8 @@ def test_it_is_a_service_control_policy() -> None:
         assert statement["Effect"] == "Deny"
         assert re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"])
         assert all(
-            re.fullmatch(r"(autoscaling|ec2|iam|lambda|states):[A-Z]\w+", each) for each in _list(statement["Action"])
+            re.fullmatch(r"(autoscaling|ec2|iam|lambda|ssm|states):[A-Z]\w+", each)
+            for each in _list(statement["Action"])
         )
         assert all(each == "*" or each.startswith("arn:aws:") for each in _list(statement["Resource"]))
         assert set(statement["Condition"]["ArnNotLike"]) == {"aws:PrincipalArn"}
@@ -98,6 +99,17 @@ def test_no_tag_of_ours_reaches_an_instance_by_its_group(action: str) -> None:
         assert is_denied(action, GROUP, DEVELOPER, ("team", tag))
         assert not is_denied(action, GROUP, ENROLMENT, (tag,))
     assert not is_denied(action, GROUP, DEVELOPER, ("team",))
+
+
+def test_a_drill_alone_enrols_its_twin_and_hangs_it() -> None:
+    document = "arn:aws:ssm:eu-west-1:123456789012:document/Hangdump-hang_instance"
+    drill = f"{STACK_NAME}-DrillDumpStateMachineRole-AbCdEf"
+    assert not is_denied("ssm:SendCommand", document, drill)
+    assert not is_denied("ec2:CreateTags", INSTANCE, drill, ("hangdump:enrolled", "hangdump:drill"))
+    for role in (DEVELOPER, ENROLMENT, OURS):
+        assert is_denied("ssm:SendCommand", document, role)
+    assert is_denied("ec2:CreateTags", INSTANCE, DEVELOPER, ("hangdump:drill",))
+    assert not is_denied("ssm:SendCommand", "arn:aws:ssm:eu-west-1:123456789012:document/AWS-RunShellScript", DEVELOPER)
 
 
 def test_tags_of_others_are_none_of_its_business() -> None:
@@ -154,6 +166,7 @@ def test_whoever_is_exempted_is_protected_as_well() -> None:
         ("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:123456789012:function:Hangdump-respond_to_hang"),
         ("states:UpdateStateMachine", "arn:aws:states:eu-west-1:123456789012:stateMachine:CollectVmcore"),
         ("states:UpdateStateMachine", "arn:aws:states:eu-west-1:123456789012:stateMachine:ProvisionDumpVolume"),
+        ("states:UpdateStateMachine", "arn:aws:states:eu-west-1:123456789012:stateMachine:DrillDump"),
     ],
 )
 def test_only_the_deployment_changes_what_runs_as_hangdump(action: str, resource: str) -> None:

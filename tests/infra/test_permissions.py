@@ -55,7 +55,19 @@ MADE_BY_AN_EXECUTION = {
         "aws:ResourceTag/hangdump:instance-id": "true",
     },
 }
-# As a rescue or an analysis makes it.
+TWIN_OF_A_DRILL = {
+    "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
+    "Null": {
+        "aws:ResourceTag/hangdump:rescue": "false",
+        "aws:ResourceTag/hangdump:drill": "false",
+        "aws:ResourceTag/hangdump:instance-id": "true",
+    },
+}
+TO_BE_HUNG = {
+    "StringEquals": {"ssm:resourceTag/hangdump:stack": "Hangdump"},
+    "Null": {"ssm:resourceTag/hangdump:rescue": "false", "ssm:resourceTag/hangdump:drill": "false"},
+}
+# As a rescue, an analysis or a drill makes it.
 MARKED = {
     "StringEquals": {"aws:RequestTag/hangdump:stack": "Hangdump"},
     "Null": {"aws:RequestTag/hangdump:rescue": "false"},
@@ -195,9 +207,12 @@ def test_a_key_can_be_lent_to_ec2_alone(template: Template) -> None:
         assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
     # To launch from an encrypted snapshot, or with an encrypted root, takes more.
     launches = [each for each in found if each not in lent]
-    assert len(launches) == 2
-    for machine in ("RescueVmcore", "AnalyzeVmcore"):
+    assert len(launches) == 3
+    for machine in LAUNCHING:
         assert any(each in template.statements(_role_of_machine(template, machine)) for each in launches)
+
+
+LAUNCHING = ("RescueVmcore", "AnalyzeVmcore", "DrillDump")
 
 
 def _making(template: Template) -> list[dict[str, Any]]:
@@ -206,8 +221,8 @@ def _making(template: Template) -> list[dict[str, Any]]:
     return [each for each in template.all_statements() if making & set(actions(each))]
 
 
-def test_only_a_rescue_and_an_analysis_make_things_and_only_what_they_mark(template: Template) -> None:
-    roles = [_role_of_machine(template, name) for name in ("RescueVmcore", "AnalyzeVmcore")]
+def test_only_a_rescue_an_analysis_and_a_drill_make_things_and_only_what_they_mark(template: Template) -> None:
+    roles = [_role_of_machine(template, name) for name in LAUNCHING]
     allowed = [statement for role in roles for statement in template.statements(role)]
     for statement in _making(template):
         assert statement in allowed
@@ -230,6 +245,8 @@ def test_only_a_rescue_and_an_analysis_make_things_and_only_what_they_mark(templ
         ("RescueVmcore", "m5.large", {"StringEquals": {"ec2:Owner": "amazon"}}),
         # A twin has the image of its instance, which may be any.
         ("AnalyzeVmcore", ["m5.large", "m6g.large"], None),
+        # Of a drill it has the type, too.
+        ("DrillDump", None, None),
     ],
 )
 def test_what_is_launched_is_of_our_types_with_our_profile_and_only_the_newer_metadata(
@@ -238,14 +255,15 @@ def test_what_is_launched_is_of_our_types_with_our_profile_and_only_the_newer_me
     found = [each for each in template.statements(_role_of_machine(template, machine)) if each in _making(template)]
     (instances,) = [each for each in found if any(":instance/" in resource for resource in resources(each))]
     assert "ec2:InstanceProfile" in instances["Condition"]["ArnEquals"]
-    assert instances["Condition"]["StringEquals"]["ec2:InstanceType"] == types
+    assert instances["Condition"]["StringEquals"].get("ec2:InstanceType") == types
     assert instances["Condition"]["StringEqualsIfExists"] == {"ec2:MetadataHttpTokens": "required"}
     (images,) = [each for each in found if any(":image/" in resource for resource in resources(each))]
     assert images.get("Condition") == image
 
 
-def test_a_twin_has_encrypted_disks_only(template: Template) -> None:
-    granted = template.statements(_role_of_machine(template, "AnalyzeVmcore"))
+@pytest.mark.parametrize("machine", ["AnalyzeVmcore", "DrillDump"])
+def test_a_twin_has_encrypted_disks_only(template: Template, machine: str) -> None:
+    granted = template.statements(_role_of_machine(template, machine))
     (volumes,) = [
         each
         for each in granted
@@ -256,7 +274,7 @@ def test_a_twin_has_encrypted_disks_only(template: Template) -> None:
 
 def test_a_short_lived_instance_gets_the_one_role_for_it_and_no_other(template: Template) -> None:
     found = [each for each in template.all_statements() if "iam:PassRole" in actions(each)]
-    assert len(found) == 2
+    assert len(found) == 3
     for statement in found:
         assert statement["Condition"]["StringEquals"]["iam:PassedToService"]
         (role,) = resources(statement)
@@ -273,7 +291,7 @@ def test_commands_are_run_with_our_documents_on_instances_only_that_were_given_f
             if ":instance/" in resource:
                 given = {"StringEquals": {"ssm:resourceTag/hangdump:analysis-host": "true"}}
                 enrolled = {"StringEquals": {"ssm:resourceTag/hangdump:enrolled": "true"}}
-                assert statement["Condition"] in (enrolled, COLLECTOR, given)
+                assert statement["Condition"] in (enrolled, COLLECTOR, TO_BE_HUNG, given)
                 hosts += statement["Condition"] == given
             else:
                 assert ":document/${Documents" in resource
@@ -316,7 +334,32 @@ def test_only_what_an_execution_of_this_stack_made_can_be_removed(template: Temp
     found = [each for each in _of_function(template, function) if removals & set(actions(each))]
     assert {action for each in found for action in actions(each)} == removals
     for statement in found:
-        assert statement["Condition"] == MADE_BY_AN_EXECUTION
+        # The twin of a drill is enrolled, by the drill.
+        is_twin = actions(statement) == ["ec2:TerminateInstances"] and statement["Condition"] == TWIN_OF_A_DRILL
+        assert is_twin or statement["Condition"] == MADE_BY_AN_EXECUTION
+
+
+def test_only_a_drill_that_is_over_and_retirements_and_failed_provisionings_delete_dump_volumes(
+    template: Template,
+) -> None:
+    (deletion,) = [each for each in _of_function(template, "conclude_drill") if "ec2:DeleteVolume" in actions(each)]
+    assert actions(deletion) == ["ec2:DeleteVolume"]
+    assert deletion["Condition"]["Null"] == {"aws:ResourceTag/hangdump:instance-id": "false"}
+
+
+def test_only_a_drill_may_send_the_document_that_hangs_and_only_to_a_twin(template: Template) -> None:
+    found = [
+        each for each in template.all_statements() if any("hanginstance" in resource for resource in resources(each))
+    ]
+    (statement,) = found
+    granted = template.statements(_role_of_machine(template, "DrillDump"))
+    assert statement in granted
+    targets = [
+        each
+        for each in granted
+        if "ssm:SendCommand" in actions(each) and any(":instance/" in resource for resource in resources(each))
+    ]
+    assert [each["Condition"] for each in targets] == [TO_BE_HUNG]
 
 
 def test_volumes_can_only_be_created_encrypted(template: Template) -> None:

@@ -302,6 +302,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
         "Hangdump-mount_dump_copy",
         "Hangdump-analyze_vmcore",
         "Hangdump-probe_instance",
+        "Hangdump-hang_instance",
     }
     assert {document["UpdateMethod"] for document in documents.values()} == {"NewVersion"}
 

@@ -28,6 +28,7 @@ BUCKET = "vmcores"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT_ID}:key/1"
 RESCUE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:RescueVmcore"
 ANALYZE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:AnalyzeVmcore"
+DRILL_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:DrillDump"
 PROVISION_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:ProvisionDumpVolume"
 COLLECT_ARN = f"arn:aws:states:{REGION}:{ACCOUNT_ID}:stateMachine:CollectVmcore"
 # Before it was seen ready.

@@ -77,6 +77,7 @@ VARIABLES = {
         environment.Collection(collect_vmcore_arn=aws.COLLECT_ARN),
         environment.Rescue(rescue_vmcore_arn=aws.RESCUE_ARN),
         environment.Analysis(analyze_vmcore_arn=aws.ANALYZE_ARN),
+        environment.Drills(drill_dump_arn=aws.DRILL_ARN),
         environment.Probe(probe_document="Hangdump-probe_instance", probe_timeout_seconds=45),
         environment.ReturnFunction(return_from_standby="Hangdump-return_from_standby"),
         environment.KillSwitch(kill_switch_parameter="/hangdump/interrupts"),
@@ -217,7 +218,7 @@ def furnish(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     account.topic_arn = clients.sns().create_topic(Name="hangdump")["TopicArn"]
     monkeypatch.setenv("TOPIC_ARN", account.topic_arn)
     definition = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
-    for name in ("CollectVmcore", "RescueVmcore", "AnalyzeVmcore"):
+    for name in ("CollectVmcore", "RescueVmcore", "AnalyzeVmcore", "DrillDump"):
         clients.stepfunctions().create_state_machine(
             name=name,
             definition=json.dumps(definition),

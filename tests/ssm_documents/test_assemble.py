@@ -31,6 +31,7 @@ PARAMETERS = {
     "mount_dump_copy": "volumeId mountPoint",
     "analyze_vmcore": "manifestUrl timeoutSeconds",
     "probe_instance": "",
+    "hang_instance": "instanceId token hang",
 }
 HOSTILE = [
     "; reboot",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.ec2.models import ec2_backends
 
-from lambdas.analyze.twin import root_disk
+from lambdas.analyze.twin import disk_for
 from lambdas.handlers import plan_analysis, plan_twin
 from lambdas.incident.record import timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
@@ -84,7 +84,7 @@ def test_its_root_is_encrypted_and_larger_than_the_images_by_dump_and_symbols(
 def test_it_gets_no_other_volume_of_the_image() -> None:
     """They can be terabytes of the owner's data, with which the applications of the image would work."""
     mappings: Any = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 30}}, {"DeviceName": "/dev/sdf"}]
-    root, other = root_disk({"RootDeviceName": "/dev/xvda", "BlockDeviceMappings": mappings}, 1)
+    root, other = disk_for({"RootDeviceName": "/dev/xvda", "BlockDeviceMappings": mappings}, 1)
     assert (root["DeviceName"], root["Ebs"]["VolumeSize"]) == ("/dev/xvda", 47)
     assert other == {"DeviceName": "/dev/sdf", "NoDevice": ""}
 

@@ -312,3 +312,13 @@ def test_a_row_is_written_only_when_it_says_something_new() -> None:
 def test_a_changed_setting_forgives_earlier_failures() -> None:
     unsupported = replace(failed("UnsupportedFamily"), tried_configuration_id=OLD)
     assert item([member()], [unsupported]).action is Action.PROVISION
+
+
+def test_the_twin_of_a_drill_is_neither_provisioned_nor_retired_nor_counted() -> None:
+    twin = replace(member(), instance_id="i-0fedcba9876543210", is_drill_twin=True)
+    its_row = replace(row(Status.READY), instance_id=twin.instance_id)
+
+    made = planned([twin, member()], [its_row], fleet_limit=1)
+
+    assert [each.instance_id for each in made.items] == [INSTANCE]
+    assert [each.action for each in made.items] == [Action.PROVISION]

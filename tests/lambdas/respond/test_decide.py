@@ -210,6 +210,8 @@ REFUSALS = [
     pytest.param(changed(interrupts_in_zone=2), "zone-budget-spent", id="zone-budget-spent"),
     pytest.param(changed(interrupts_in_group=1), "group-budget-spent", id="group-budget-spent"),
     pytest.param(changed(availability_zone=""), "evidence-missing", id="zone-unknown"),
+    pytest.param(changed(drill="monday", is_drill_open=False), "drill-spent", id="no-twin-or-interrupted-before"),
+    pytest.param(changed(drill="monday", is_drill_open=None), "drill-spent", id="drill-not-read"),
 ]
 
 
@@ -404,6 +406,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "launched_epoch": EPOCH,
     "availability_zone": (None, "", "eu-west-1a"),
     "auto_scaling_group": (None, "", "web"),
+    "drill": (None, "monday"),
+    "is_drill_open": FLAG,
     "console_booted_epoch": EPOCH,
     "console_kernel": KERNEL,
     "is_booting": FLAG,
@@ -579,6 +583,7 @@ def assert_safe(evidence: Evidence, policy: Policy) -> None:
     assert not policy.is_dry_run
     assert evidence.is_instance_known is True
     assert evidence.is_enrolled is True
+    assert not evidence.drill or evidence.is_drill_open is True
     assert evidence.instance_state == "running"
     assert evidence.hypervisor in ("nitro", "bare-metal")
     assert "x86_64" in (evidence.architectures or ())
@@ -608,3 +613,9 @@ def test_every_refusal_says_something(evidence: Evidence, policy: Policy) -> Non
     decision = decide(evidence, policy)
     assert decision.detail
     assert decision.reason
+
+
+def test_the_tag_of_a_drill_without_its_record_refuses_and_with_it_does_not() -> None:
+    forged = replace(HUNG, drill="monday", is_drill_open=False)
+    assert decide(forged, POLICY).reason == "drill-spent"
+    assert decide(replace(forged, is_drill_open=True), POLICY).action == "interrupt"

@@ -1,6 +1,7 @@
 """The claim against DynamoDB's answers: one transaction over the incident, the cooldown and every budget."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import Incident, State
 from lambdas.incident.table import IncidentTable, create_incident
+from lambdas.incident.update_expression import serialize
 from lambdas.respond.claim import PastInterrupts, Place, claim, past_interrupts
+from lambdas.runtime import clients
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
 from tests.lambdas import account as aws
@@ -202,3 +205,43 @@ def test_every_item_but_the_record_expires_after_it_stopped_to_count(account: Ac
         assert len(expiries) == (0 if kind == "incident" else 1), kind
         for expiry in expiries:
             assert expiry > aws.NOW.timestamp() + LIMITS.cooldown_seconds
+
+
+TWIN_IN_A = Place("eu-west-1a", drill="monday")
+
+
+def open_drill(twin_id: str, **more: int) -> None:
+    """The record of a drill that has launched this twin."""
+    item = {"pk": "drill#monday", "twinId": twin_id, **more}
+    clients.dynamodb().put_item(TableName=aws.TABLE, Item=serialize(item))
+
+
+def test_the_interrupt_of_a_twin_is_charged_to_its_drill_alone(table: IncidentTable) -> None:
+    open_drill(INCIDENT.instance_id)
+
+    assert take(INCIDENT, TWIN_IN_A) is None
+
+    assert past(TWIN_IN_A).is_drill_open is False
+    assert past() == replace(past(), in_window=0, in_zone=0, in_group=0, is_drill_open=None)
+
+
+def test_a_drill_has_one_interrupt(table: IncidentTable) -> None:
+    open_drill(INCIDENT.instance_id, count=1)
+    assert take(INCIDENT, TWIN_IN_A) == "drill-spent"
+
+
+@pytest.mark.parametrize("twin", ["", "i-0fedcba9876543210"], ids=["no record", "of another twin"])
+def test_a_tag_without_a_drill_whose_twin_it_is_gives_no_interrupt(table: IncidentTable, twin: str) -> None:
+    if twin:
+        open_drill(twin)
+    assert past(TWIN_IN_A).is_drill_open is False
+    assert take(INCIDENT, TWIN_IN_A) == "drill-spent"
+
+
+def test_a_twin_is_interrupted_when_the_budgets_of_the_fleet_are_spent(table: IncidentTable) -> None:
+    for number in range(2):
+        assert take(other(number), ALONE_IN_A) is None
+    assert take(other(2), ALONE_IN_A) == "zone-budget-spent"
+    open_drill(INCIDENT.instance_id)
+
+    assert take(INCIDENT, TWIN_IN_A) is None

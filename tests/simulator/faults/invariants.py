@@ -21,8 +21,9 @@ _LAST_RESORT = ("Record the verdict", "Tell the verdict", "Count the verdict")
 def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     """`{"ends", "violations"}`"""
     violations = [f"vmcore removed before it was proven: {path}" for path in world.removed_unproven]
-    if len(world.host.nmis) > 1:
-        violations.append(f"{len(world.host.nmis)} interrupts")
+    for host in (world.host, *world.collectors):
+        if len(host.nmis) > 1:
+            violations.append(f"{len(host.nmis)} interrupts")
     violations += _lost(world)
     violations += _changed(world)
     ends = []
@@ -82,8 +83,8 @@ def _changed(world: World) -> list[str]:
 
 
 def _twins(world: World) -> list[str]:
-    """The instances that analyses launched and nobody has ended."""
-    made = [{"Name": "tag:Name", "Values": ["hangdump twin of *"]}]
+    """The instances that analyses and drills launched and nobody has ended."""
+    made = [{"Name": "tag:Name", "Values": ["hangdump twin of *", "hangdump drill of *"]}]
     return [
         each["InstanceId"]
         for reservation in world.account.client("ec2").describe_instances(Filters=made)["Reservations"]

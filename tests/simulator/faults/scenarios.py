@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from lab.simulator import auto_scaling_group
+from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 
@@ -227,6 +228,33 @@ def retire_with_dump(world: World) -> None:
     retire(world)
 
 
+def drill(world: World) -> None:
+    """A twin of the instance is launched, hung and collected, and removed again."""
+    world.start("DrillDump", instanceId=world.instance_id)
+    world.settle()
+
+
+def drill_by_panic(world: World) -> None:
+    """The same with a twin that panics by itself, and is back before its alarm."""
+    world.start("DrillDump", instanceId=world.instance_id, hang="panic")
+    world.settle()
+
+
+def drill_again(world: World) -> None:
+    """A drill was stopped before it launched its twin, and is started again."""
+    world.prepare_collector = _never_answer
+    first = world.start("DrillDump", instanceId=world.instance_id)
+    scheduler.run(until=lambda: False, seconds=30)
+    world.account.client("stepfunctions").stop_execution(executionArn=first.exec_arn)
+    world.settle()
+    world.start("DrillDump", instanceId=world.instance_id)
+    world.settle()
+
+
+def _never_answer(host: ModelledHost) -> None:
+    host.boot_seconds = 1e9
+
+
 def false_alarm(world: World) -> None:
     """Its alarm is delivered, but it is well."""
     world.alarm()
@@ -262,6 +290,9 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         retire,
         take_over_retirement,
         retire_with_dump,
+        drill,
+        drill_by_panic,
+        drill_again,
     )
 }
 # Those in which an alarm may come again.

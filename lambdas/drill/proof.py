@@ -1,0 +1,108 @@
+"""What a drill has proven: for an image, a type family, a kernel and settings. Pure but for `write_proof`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lambdas.incident.drill_keys import proof_key
+from lambdas.incident.record import Incident
+from lambdas.incident.update_expression import serialize
+from lambdas.runtime import clients, moment
+from lambdas.runtime.camel_case import camel_case
+
+# The events of an incident's timeline that end a phase, and the phase.
+_PHASES = {
+    "decided": "hangToDecision",
+    "interrupt-sent": "interrupt",
+    "interrupt-uncertain": "interrupt",
+    "panicked": "interrupt",
+    "online": "dump",
+    "upload-started": "find",
+    "verified": "upload",
+    "opened": "open",
+    "concluded": "conclude",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """A dump that was captured, opened and reported; `seconds` by phase."""
+
+    image_id: str
+    instance_type: str
+    kernel: str
+    configuration_id: str
+    hang: str
+    verdict: str
+    incident_id: str
+    proven_at: str
+    report_key: str = ""
+    vmcore_bytes: int = 0
+    seconds: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the item and for people."""
+        return {camel_case(name): dict(value) if name == "seconds" else value for name, value in vars(self).items()}
+
+
+def seconds_of(times: Mapping[str, str], timeline: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """Seconds per phase. `times`: startedAt, onlineAt, readyAt, hungAt of the drill, as far as it came."""
+    seconds = {}
+    for phase, began, ended in (
+        ("launch", "startedAt", "onlineAt"),
+        ("provision", "onlineAt", "readyAt"),
+        ("settle", "readyAt", "hungAt"),
+    ):
+        if began in times and ended in times:
+            seconds[phase] = _between(moment.parse(times[began]), moment.parse(times[ended]))
+    if "hungAt" not in times:
+        return seconds
+    last = moment.parse(times["hungAt"])
+    for entry in timeline:
+        phase_or_none = _PHASES.get(entry["event"])
+        if phase_or_none is not None and phase_or_none not in seconds:
+            at = moment.parse(entry["at"])
+            seconds[phase_or_none] = _between(last, at)
+            last = max(last, at)
+    return seconds
+
+
+def _between(began: datetime, ended: datetime) -> int:
+    return max(0, round((ended - began).total_seconds()))
+
+
+def prove(
+    drill: Mapping[str, Any],
+    incident: Incident,
+    *,
+    kernel: str,
+    configuration_id: str,
+    times: Mapping[str, str],
+    now: datetime,
+) -> Proof:
+    """The proof that a drill's record and its twin's incident make."""
+    return Proof(
+        image_id=str(drill["imageId"]),
+        instance_type=str(drill["instanceType"]),
+        kernel=kernel or incident.kernel or "",
+        configuration_id=configuration_id,
+        hang=str(drill["hang"]),
+        verdict=incident.verdict.value if incident.verdict else "",
+        incident_id=incident.incident_id,
+        proven_at=moment.iso(now),
+        report_key=incident.keys.get("report", ""),
+        vmcore_bytes=incident.upload.size_bytes if incident.upload else 0,
+        seconds=seconds_of(times, incident.timeline),
+    )
+
+
+def write_proof(table: str, proof: Proof) -> None:
+    """Over the last one of the same combination."""
+    key = proof_key(
+        image_id=proof.image_id,
+        instance_type=proof.instance_type,
+        kernel=proof.kernel,
+        configuration_id=proof.configuration_id,
+    )
+    clients.dynamodb().put_item(TableName=table, Item=serialize({"pk": key, **proof.as_json()}))

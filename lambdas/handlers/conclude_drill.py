@@ -1,0 +1,85 @@
+"""Concludes a drill: removes the dump volume of its twin, writes what is proven, and ends its record.
+
+Runs when the twin is gone, or could not be removed: whatever happened before, the record says how it ended.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.drill.proof import prove, seconds_of, write_proof
+from lambdas.drill.record import end, read_drill
+from lambdas.drill.remove_volume import remove_volumes
+from lambdas.fleet.table import forget_row
+from lambdas.incident.drill_keys import HUNG_AT, TWIN_ID
+from lambdas.incident.record import SAFE_VERDICTS, Incident
+from lambdas.incident.table import RecordToAmend
+from lambdas.provision.choose_volume import read_dump_volumes
+from lambdas.runtime import moment
+from lambdas.runtime.environment import Configuration, FleetTable, RecordKeeping
+from lambdas.runtime.observability import entry_point, logger
+
+
+@entry_point
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Takes the state of DrillDump; gives `{"status","detail","verdict","incidentId","seconds","left","kept",…}`.
+
+    `status`: proven, or unproven with the reason in `detail`, or failed with the failure that the state holds.
+    """
+    table, name = RecordKeeping.read().table_name, event["execution"]["name"]
+    drill = read_drill(table, name)
+    twin_id = drill.get(TWIN_ID) or event.get("launched", {}).get("instanceId", "")
+    incident = _incident(table, event)
+    is_safe = incident is not None and incident.verdict in SAFE_VERDICTS
+    kept = []
+    if twin_id:
+        volumes = read_dump_volumes(twin_id, table_name=table)
+        kept = remove_volumes(volumes, is_empty=is_safe or HUNG_AT not in drill)
+        forget_row(FleetTable.read().fleet_table_name, twin_id)
+    times = {"startedAt": event["execution"]["startedAt"], **event.get("times", {})}
+    status, detail = _judge(event, incident, is_safe=is_safe)
+    proven: dict[str, Any] = {"seconds": seconds_of(times, incident.timeline if incident else [])}
+    if incident is not None and is_safe:
+        proof = prove(
+            drill,
+            incident,
+            kernel=(event.get("readiness", {}).get("kdump") or {}).get("kernel", ""),
+            configuration_id=Configuration.read().configuration_id,
+            times=times,
+            now=moment.now(),
+        )
+        write_proof(table, proof)
+        proven = proof.as_json()
+    if drill:
+        end(table, drill, status=status, detail=detail, now=moment.now())
+    logger.info("The drill is %s: %s", status, detail)
+    left = event.get("removed", {})
+    return {
+        **proven,
+        "status": status,
+        "detail": detail,
+        "verdict": incident.verdict.value if incident and incident.verdict else "",
+        "incidentId": incident.incident_id if incident else "",
+        "twinId": twin_id,
+        "left": left.get("left", []) if left.get("isAnythingLeft") else [],
+        "kept": [str(each) for each in kept],
+        "isAnythingLeft": bool(left.get("isAnythingLeft") or kept),
+    }
+
+
+def _incident(table: str, event: dict[str, Any]) -> Incident | None:
+    incident_id = event.get("watch", {}).get("incidentId", "")
+    return RecordToAmend(table, incident_id).read() if incident_id else None
+
+
+def _judge(event: dict[str, Any], incident: Incident | None, *, is_safe: bool) -> tuple[str, str]:
+    """The dump counts, whatever failed later. Without one the first failure does."""
+    if incident is not None and is_safe:
+        return "proven", f"{incident.verdict}: {incident.verdict_reason or ''}"
+    if "failure" in event:
+        return "failed", f"{event['failure'].get('Error', '')}: {event['failure'].get('Cause', '')}"
+    if incident is not None:
+        return "unproven", f"The incident {incident.incident_id} ended as {incident.verdict}: {incident.verdict_reason}"
+    watch = event.get("watch", {})
+    said = f" It was refused: {watch['refusal']}." if watch.get("refusal") else ""
+    return "unproven", f"No dump of the twin was heard of.{said}"
