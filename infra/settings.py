@@ -320,6 +320,14 @@ class Settings(DocumentSettings):
     sweep_removes: bool = Field(
         True, description="a sweep removes what Hangdump created and nobody needs; false = it only reports it"
     )
+    orphan_rescues: int = Field(
+        20,
+        ge=0,
+        le=500,
+        description="dump volumes of terminated members of Auto Scaling groups that sweeps have RescueVmcore read at a "
+        "time; it deletes the empty ones, and those whose vmcore it has brought to S3; 0, or sweepRemoves or rescue = "
+        "false: they are only reported",
+    )
     sweep_unmarks: bool = Field(True, description="a sweep removes the ready tag from an instance that could not dump")
     sweep_collects: bool = Field(
         False, description="a sweep starts CollectVmcore for dumps that have no incident; false = it only reports them"

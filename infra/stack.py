@@ -30,7 +30,7 @@ from infra.respond.standby import ReturnFromStandby
 from infra.retire.machine import RetireInstance
 from infra.settings import Settings
 from infra.states.run_document import DocumentRunner
-from infra.sweep import Sweep
+from infra.sweep import IncidentMachines, Sweep
 from lambdas.runtime.stack_parameter import FOR_THE_COMMAND_LINE, Output
 from lambdas.runtime.tags import STACK_TAG
 
@@ -100,10 +100,10 @@ class HangdumpStack(cdk.Stack):
         sweep = Sweep(
             self,
             parts=parts,
-            collect_vmcore=collect.state_machine,
-            rescue_vmcore=rescue.state_machine,
-            analyze_vmcore=analyze.state_machine,
-            drill_dump=drill.state_machine,
+            fleet=fleet,
+            machines=IncidentMachines(
+                collect.state_machine, rescue.state_machine, analyze.state_machine, drill.state_machine
+            ),
             settings=settings,
         )
         PublishEvents(self, parts=parts, fleet=fleet)

@@ -1,6 +1,7 @@
 """The sweep: a scheduled function that finds leftovers, reports them, and removes those that it may."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -11,6 +12,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation import grants
+from infra.foundation.fleet import Fleet
 from infra.foundation.functions import Function, FunctionConfig
 from infra.foundation.grants import any_instance_acknowledged
 from infra.foundation.vmcore_bucket import (
@@ -24,6 +26,7 @@ from infra.parts import Parts
 from infra.settings import Settings
 from infra.short_lived.grants import ANY_SNAPSHOT
 from infra.short_lived.grants import remove as remove_made
+from lambdas.fleet.row import ROW_PREFIX
 from lambdas.incident.object_keys import SWEEPS, VMCORES
 from lambdas.runtime import environment
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
@@ -31,6 +34,16 @@ from lambdas.runtime.tags import HANG_ALARM_PREFIX
 # Lambda's limit. The sweep stops before it, and the next one continues there.
 _LONGEST_SECONDS = 900
 _CHECK, _UPLOAD = "check_kdump", "upload_vmcore"
+
+
+@dataclass(frozen=True)
+class IncidentMachines:
+    """The state machines that work on incidents."""
+
+    collect_vmcore: sfn.StateMachine
+    rescue_vmcore: sfn.StateMachine
+    analyze_vmcore: sfn.StateMachine
+    drill_dump: sfn.StateMachine
 
 
 class Sweep(Construct):
@@ -41,17 +54,13 @@ class Sweep(Construct):
         scope: Construct,
         *,
         parts: Parts,
-        collect_vmcore: sfn.StateMachine,
-        rescue_vmcore: sfn.StateMachine,
-        analyze_vmcore: sfn.StateMachine,
-        drill_dump: sfn.StateMachine,
+        fleet: Fleet,
+        machines: IncidentMachines,
         settings: Settings,
     ) -> None:
         super().__init__(scope, "Sweep")
-        self._collect_vmcore = collect_vmcore
-        self._rescue_vmcore = rescue_vmcore
-        self._analyze_vmcore = analyze_vmcore
-        self._drill_dump = drill_dump
+        self._fleet = fleet
+        self._machines = machines
         self.function = self._function(parts, settings)
         self.function.retry_when_asynchronous(parts.shared, for_minutes=60)
         events.Rule(
@@ -87,10 +96,11 @@ class Sweep(Construct):
                 environment=[
                     parts.incidents.records,
                     parts.incidents.notifications,
-                    environment.Collection(collect_vmcore_arn=self._collect_vmcore.state_machine_arn),
-                    environment.Rescue(rescue_vmcore_arn=self._rescue_vmcore.state_machine_arn),
-                    environment.Analysis(analyze_vmcore_arn=self._analyze_vmcore.state_machine_arn),
-                    environment.Drills(drill_dump_arn=self._drill_dump.state_machine_arn),
+                    self._fleet.environment,
+                    environment.Collection(collect_vmcore_arn=self._machines.collect_vmcore.state_machine_arn),
+                    environment.Rescue(rescue_vmcore_arn=self._machines.rescue_vmcore.state_machine_arn),
+                    environment.Analysis(analyze_vmcore_arn=self._machines.analyze_vmcore.state_machine_arn),
+                    environment.Drills(drill_dump_arn=self._machines.drill_dump.state_machine_arn),
                     bucket_environment(parts.vmcores),
                     environment.FleetChecks(
                         check_document=documents.name(_CHECK),
@@ -118,12 +128,30 @@ class Sweep(Construct):
             *search(
                 parts.incidents.table,
                 parts.vmcores,
-                [self._collect_vmcore, self._rescue_vmcore, self._analyze_vmcore, self._drill_dump],
+                [
+                    self._machines.collect_vmcore,
+                    self._machines.rescue_vmcore,
+                    self._machines.analyze_vmcore,
+                    self._machines.drill_dump,
+                ],
             ),
             *grants.send_command(stack, names),
             *remove(stack, parts.vmcores),
-            iam.PolicyStatement(actions=["states:StartExecution"], resources=[self._collect_vmcore.state_machine_arn]),
+            iam.PolicyStatement(
+                actions=["states:StartExecution"], resources=[self._machines.collect_vmcore.state_machine_arn]
+            ),
+            *self._read_orphans(parts),
             iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
+        ]
+
+    def _read_orphans(self, parts: Parts) -> list[iam.PolicyStatement]:
+        """Have orphaned dump volumes read, and count the attempts in their records. It cannot delete one."""
+        return [
+            iam.PolicyStatement(
+                actions=["states:StartExecution"], resources=[self._machines.rescue_vmcore.state_machine_arn]
+            ),
+            grants.count_rescues(parts.incidents.table),
+            self._fleet.grant("GetItem", keys=f"{ROW_PREFIX}*"),
         ]
 
 

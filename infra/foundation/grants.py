@@ -18,7 +18,9 @@ from lambdas.runtime.tags import (
     DUMP_VOLUME_RECORD_PREFIX,
     ENROLLED_TAG,
     HANG_ALARM_PREFIX,
+    OWNER_TAG,
     READY_TAGS,
+    RETAIN_TAG,
     STACK_TAG,
 )
 
@@ -213,6 +215,18 @@ def remove_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
     ]
 
 
+def delete_dump_volumes(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Delete dump volumes of this stack; not those that somebody has asked to keep."""
+    return iam.PolicyStatement(
+        actions=["ec2:DeleteVolume"],
+        resources=[volumes(stack)],
+        conditions={
+            "StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name},
+            "Null": {f"aws:ResourceTag/{OWNER_TAG}": "false", f"aws:ResourceTag/{RETAIN_TAG}": "true"},
+        },
+    )
+
+
 def _on_our_volumes(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(
         actions=list(actions),
@@ -324,6 +338,11 @@ def record_dump_volumes(table: dynamodb.Table) -> iam.PolicyStatement:
 def read_dump_volume_records(table: dynamodb.Table) -> iam.PolicyStatement:
     """Read which volumes were created for which instance."""
     return _on_items(table, f"{DUMP_VOLUME_RECORD_PREFIX}*", "dynamodb:GetItem")
+
+
+def count_rescues(table: dynamodb.Table) -> iam.PolicyStatement:
+    """Note in the record of a dump volume that a rescue reads it."""
+    return _on_items(table, f"{DUMP_VOLUME_RECORD_PREFIX}*", "dynamodb:UpdateItem")
 
 
 def read_incidents(table: dynamodb.Table) -> iam.PolicyStatement:

@@ -58,10 +58,12 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             wait.ends_when(sfn.Condition.string_equals("$.seen.volume.State", state), result)
         wait.gives_up(late)
         self._wait = wait.start_state
-        # A later execution takes an unattached volume only with this record.
+        # A later execution takes an unattached volume only with this record, which volume_record.py of lambdas/ reads.
         item = {
             "pk": {"S.$": f"States.Format('{DUMP_VOLUME_RECORD_PREFIX}{{}}', $.volume.volumeId)"},
             "instanceId": {"S.$": "$.instanceId"},
+            "autoScalingGroup": {"S.$": "$.plan.volume.autoScalingGroup"},
+            "network": {"S.$": "States.JsonToString($.plan.volume.network)"},
         }
         put = ApiCall("dynamodb", "putItem", {"TableName": table.table_name, "Item": item})
         record = task(self, "Record dump volume", put)

@@ -1,6 +1,7 @@
 """RescueVmcore: reads the vmcore of an instance that does not come back from a copy of its dump volume.
 
 Every path leads through "Remove what was made" to "Conclude incident". The dump volume is only copied, never changed.
+That of a terminated member of an Auto Scaling group is deleted, when nothing of value is on it.
 """
 
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ class RescueVmcore(Construct):
             function=self._functions.remove_rescue,
             result_path="$.facts.removed",
             settings=self._settings,
-            then=self._conclude(),
+            then=self._remove_orphan(then=self._conclude()),
         ).start_state
         note_request = set_fields(
             self,
@@ -172,6 +173,19 @@ class RescueVmcore(Construct):
             ends_itself_after_seconds=longest_seconds(self._settings),
         )
 
+    def _remove_orphan(self, *, then: sfn.State) -> sfn.State:
+        """Only what a terminated instance has left: its volume may go when nothing of value is on it."""
+        call = FunctionCall(self._functions.remove_orphan, input_path="$.facts")
+        remove = task(self, "Remove orphaned volume", call, result_path="$.facts.orphan")
+        # The volume stays then, and the next sweep finds it again.
+        remove.add_catch(then, errors=["States.ALL"], result_path="$.unremoved")
+        remove.next(then)
+        is_orphan = sfn.Choice(self, "Is the volume of a gone instance read?")
+        is_read = sfn.Condition.and_(
+            sfn.Condition.is_present("$.facts.copy"), sfn.Condition.boolean_equals("$.plan.isInstanceGone", True)
+        )
+        return is_orphan.when(is_read, remove).otherwise(then)
+
     def _conclude(self) -> sfn.State:
         return ConcludeIncident(
             self,
@@ -180,7 +194,7 @@ class RescueVmcore(Construct):
             incidents=self._parts.incidents,
             endings=Endings(
                 Verdict.RESCUED,
-                {Verdict.RESCUED: "Rescued"},
+                {Verdict.RESCUED: "Rescued", Verdict.NO_PANIC: "Nothing to rescue"},
                 analyze=started_automatically(cdk.Stack.of(self), self._settings),
             ),
         ).start_state

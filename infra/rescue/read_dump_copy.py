@@ -61,6 +61,17 @@ class ReadDumpCopy(ClosedFragment):
         is_there = sfn.Choice(self, "Is the copy attached?")
         check.next(is_there.when(sfn.Condition.is_present(_COPY), way).otherwise(lost))
         mount = self._run("Mount the copy", "mount_dump_copy", {"volumeId.$": f"States.Array({_COPY})"}, "$.mounted")
+        note = set_fields(
+            self,
+            "Note what is on the copy",
+            {
+                "isEmpty.$": "$.mounted.volumeEmpty",
+                "mountPoint.$": "$.mounted.mountPoint",
+                "fileCount.$": "$.mounted.fileCount",
+                "files.$": "$.mounted.files",
+            },
+            result_path="$.facts.copy",
+        )
         since = "States.Array($.facts.incident.since)"
         find = self._run("Find vmcore", "upload_vmcore", {"action": ["find"], "since.$": since}, "$.seen")
         # Drop the kernel and the boot: they are the rescue instance's.
@@ -78,7 +89,7 @@ class ReadDumpCopy(ClosedFragment):
         # For an incomplete vmcore only its dmesg is uploaded.
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(then)
-        connect(way, mount, find, take, upload, is_complete)
+        connect(way, mount, note, find, take, upload, is_complete)
         connect(verify, opening)
         opening.next(then)
         self._start = check

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.machines.machine import Completed
-from lab.simulator.modelled_host import BareHost, Dump
+from lab.simulator.modelled_host import MOUNT_POINT, BareHost, Dump
 from lab.simulator.modelled_s3 import Refused, request
 from lab.simulator.scheduler import scheduler
 
@@ -91,8 +91,29 @@ def _unconfigure_kdump(host: BareHost, environment: Mapping[str, str]) -> Comple
 
 
 def _mount_dump_copy(host: BareHost, environment: Mapping[str, str]) -> Completed:
-    host.disk = host.plugged[environment["SSM_volumeId"]]
-    return _success(status="mounted", journal="replayed", mountPoint=environment["SSM_mountPoint"])
+    point = environment["SSM_mountPoint"]
+    host.disk = [
+        replace(dump, path=f"{point}{dump.path.removeprefix(MOUNT_POINT)}") for dump in _copied(host, environment)
+    ]
+    files = [name for dump in host.disk for name in _files_of(dump, point)] + host.foreign_files
+    return _success(
+        status="mounted",
+        journal="replayed",
+        mountPoint=point,
+        volumeEmpty=not files,
+        fileCount=len(files),
+        files=files[:20],
+    )
+
+
+def _copied(host: BareHost, environment: Mapping[str, str]) -> list[Dump]:
+    return host.plugged[environment["SSM_volumeId"]]
+
+
+def _files_of(dump: Dump, point: str) -> list[str]:
+    """As Debian writes them, relative to the mount point."""
+    path = dump.path.removeprefix(f"{point}/")
+    return [path, f"{path.partition('/')[0]}/dmesg.{path.rpartition('.')[2]}"]
 
 
 def _find(host: BareHost, environment: Mapping[str, str]) -> Completed:

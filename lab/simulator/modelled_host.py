@@ -13,6 +13,7 @@ from lab.machines.composed_dump import LOG_TEXT, kdump_compressed, memory_with_l
 from lab.machines.machine import Completed, MachineUnreachable
 from lab.simulator.scheduler import scheduler
 
+MOUNT_POINT = "/var/crash"
 _DUMP = kdump_compressed(memory_with_log())
 _KERNEL = "Linux version 6.1.0-28-cloud-amd64\n"
 
@@ -75,6 +76,8 @@ class BareHost:
     nmis: list[float] = field(default_factory=list)
     written: list[Dump] = field(default_factory=list)
     disk: list[Dump] = field(default_factory=list)
+    # On a copied volume, beside the dumps, relative to the mount point.
+    foreign_files: list[str] = field(default_factory=list)
     # Volume → the dumps that it came with.
     plugged: Snapshots = field(default_factory=dict)
     log: str = f"{_KERNEL}login:\n"
@@ -175,7 +178,7 @@ class BareHost:
     def _write_dump(self) -> None:
         at = int(scheduler.now)
         stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")
-        dump = Dump(f"/var/crash/{stamp}/dump.{stamp}", self.content, at, self.completes_dump, self.dmesg)
+        dump = Dump(f"{MOUNT_POINT}/{stamp}/dump.{stamp}", self.content, at, self.completes_dump, self.dmesg)
         self.written.append(dump)
         self.disk.append(dump)
         self.log += "kdump-tools[217]: saved vmcore in /var/crash\n"

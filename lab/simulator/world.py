@@ -212,6 +212,12 @@ class World(Deployment):
             else:
                 backend.get_volume(each).create_time -= age
 
+    def forget_instance(self, instance_id: str) -> None:
+        """EC2 shows a terminated instance for an hour, then knows it no longer. moto: for ever."""
+        backend = self.account.state.backend("ec2")
+        for reservation in list(backend.reservations.values()):
+            reservation.instances = [each for each in reservation.instances if each.id != instance_id]
+
     def run_by_schedule(self, function: str) -> None:
         """As EventBridge invokes it: asynchronously."""
         self.account.state.events.emit("events", function, "scheduled")

@@ -96,7 +96,7 @@ def conclude(event: dict[str, Any], incident: Incident) -> Conclusion:
 def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
     """Never raises, as read_ending."""
     ending, rescue = read_ending(event, incident), _object(event, "rescue")
-    left = _object(event, "removed").get("left")
+    left, orphan = _object(event, "removed").get("left"), _object(event, "orphan")
     return RescueEnding(
         volume_id=_text(rescue, "volumeId"),
         because=_text(_object(event, "input"), "reason"),
@@ -109,6 +109,9 @@ def _read_rescue(event: dict[str, Any], incident: Incident) -> RescueEnding:
         is_opened=ending.is_opened,
         is_crash_expected=ending.is_crash_expected,
         saw_crash_kernel=incident.saw_crash_kernel,
+        is_volume_empty=_object(event, "copy").get("isEmpty") is True,
+        is_volume_deleted=_text(orphan, "action") == "deleted" if orphan else None,
+        why_kept=_text(orphan, "reason"),
         left=tuple(one_line(str(each), 100) for each in left[:_MOST_LEFT]) if isinstance(left, list) else (),
     )
 

@@ -22,6 +22,11 @@ class RescueEnding:
     is_opened: bool = False
     is_crash_expected: bool = False
     saw_crash_kernel: bool = False
+    # Whether the rescue instance saw that nothing is on the volume.
+    is_volume_empty: bool = False
+    # Whether the volume was deleted, and if not, why; None: nobody asked, as its instance exists.
+    is_volume_deleted: bool | None = None
+    why_kept: str = ""
     # What the clean-up could not remove in its time.
     left: tuple[str, ...] = field(default_factory=tuple)
 
@@ -40,8 +45,8 @@ def _decide(ending: RescueEnding, instance_id: str, incident_id: str) -> tuple[V
     if ending.is_verified:
         return _of_verified(ending, volume)
     message = f"{ending.error}: {ending.cause}" if ending.cause else ending.error
-    if ending.error == "VmcoreNotFound" and ending.is_crash_expected and ending.saw_crash_kernel:
-        return Verdict.PANIC_NO_DUMP, f"The kernel crashed, but {volume} holds no vmcore of it. {message}"
+    if ending.error == "VmcoreNotFound" and (without := _of_no_vmcore(ending, volume, message)):
+        return without
     if ending.error == "InstanceNotEnrolled":
         return Verdict.REFUSED, message
     if ending.error:
@@ -55,6 +60,16 @@ def _decide(ending: RescueEnding, instance_id: str, incident_id: str) -> tuple[V
     return Verdict.FAILED, f"The rescue ended before it had any result. The data on {volume} was not touched."
 
 
+def _of_no_vmcore(ending: RescueEnding, volume: str, message: str) -> tuple[Verdict, str] | None:
+    """None: nothing says whether there was a crash."""
+    if ending.is_crash_expected:
+        reason = f"The kernel crashed, but {volume} holds no vmcore of it. {message}"
+        return (Verdict.PANIC_NO_DUMP, reason) if ending.saw_crash_kernel else None
+    if ending.is_volume_empty:
+        return Verdict.NO_PANIC, f"No kernel wrote a dump: {volume} is empty. {_volume_now(ending)}".strip()
+    return None
+
+
 def explain_incomplete(place: str, *, is_empty: bool, has_log: bool) -> str:
     """Why nothing more is in the bucket, and what of it is there."""
     log = "The log is in the bucket." if has_log else "There is no log beside it either; the console may tell more."
@@ -66,10 +81,18 @@ def explain_incomplete(place: str, *, is_empty: bool, has_log: bool) -> str:
     return f"The crash kernel did not finish the vmcore, which stays on {place}. {log}"
 
 
+def _volume_now(ending: RescueEnding) -> str:
+    if ending.is_volume_deleted is None:
+        return ""
+    if ending.is_volume_deleted:
+        return f"{ending.volume_id} was deleted: its instance is terminated, and nothing else of value was on it."
+    return f"{ending.volume_id} was not touched: {ending.why_kept}."
+
+
 def _of_verified(ending: RescueEnding, volume: str) -> tuple[Verdict, str]:
     """A verified copy of a file that is no dump is not `rescued`."""
     reason = f"The vmcore was read from a copy of {volume} and is in the bucket, complete and identical"
-    kept = f"It also stays on {ending.volume_id}, which was not touched."
+    kept = _volume_now(ending) or f"It also stays on {ending.volume_id}, which was not touched."
     if ending.is_opened:
         return Verdict.RESCUED, f"{reason}, and opens. {kept}"
     if ending.error == "VmcoreUnreadable":

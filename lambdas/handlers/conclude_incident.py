@@ -48,13 +48,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     pages = IncidentPages(settings, records.name)
     report = _make_report(event, incident, conclusion, bucket=settings, pages=pages)
     if _is_worth_recording(incident, conclusion):
-        _record(event, incident, report, records)
+        _record(event, incident, report, records, is_listed=not _is_quiet(incident, conclusion))
     if incident.notified_by != event["executionName"]:
-        notify(report)
+        # A sweep lists the quiet ones in its report: they are many, and nobody has to do anything.
+        is_quiet = _is_quiet(incident, conclusion)
+        if not is_quiet:
+            notify(report)
         _emit_metrics(report)
         fields = {"notifiedAt": moment.iso(moment.now()), "notifiedBy": event["executionName"]}
         records.update(incident.incident_id, fields)
-        _write_index(pages, report, own=report if _is_worth_recording(incident, conclusion) else None)
+        if not is_quiet:
+            _write_index(pages, report, own=report if _is_worth_recording(incident, conclusion) else None)
     result = {name: report[name] for name in ("verdict", "reason", "incidentId", "keys")}
     return result | ({"panicLine": report["panicLine"]} if report.get("panicLine") else {})
 
@@ -139,7 +143,13 @@ def _is_worth_recording(incident: Incident, conclusion: Conclusion) -> bool:
     return incident.verdict not in SAFE_VERDICTS or conclusion.verdict in SAFE_VERDICTS
 
 
-def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any], records: IncidentTable) -> None:
+def _is_quiet(incident: Incident, conclusion: Conclusion) -> bool:
+    return incident.model_copy(update={"verdict": conclusion.verdict}).is_quiet
+
+
+def _record(
+    event: dict[str, Any], incident: Incident, report: Mapping[str, Any], records: IncidentTable, *, is_listed: bool
+) -> None:
     fields = {
         "state": State.CONCLUDED.value,
         "verdict": report["verdict"],
@@ -154,7 +164,10 @@ def _record(event: dict[str, Any], incident: Incident, report: Mapping[str, Any]
         "keys": report["keys"],
         "problems": report["problems"],
     }
-    indexed = index_fields(report["signature"])
+    indexed = index_fields(report["signature"]) if is_listed else {}
+    orphan = event.get("orphan")
+    if isinstance(orphan, dict) and orphan.get("action") == "deleted":
+        fields |= {"removedVolumeId": orphan["volumeId"], "removedVolumeAt": report["concludedAt"]}
     records.update(incident.incident_id, fields | indexed, timeline=[report["timeline"][-1]])
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.incident.opening import new_incident, open_once
-from lambdas.incident.record import RESCUE_OPENED, SAFE_VERDICTS, Incident, timeline_entry
+from lambdas.incident.record import ORPHAN, RESCUE_OPENED, SAFE_VERDICTS, Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
+from lambdas.provision.volume_record import note_incident
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping
 from lambdas.runtime.errors import InvalidInput
-from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, read_input
+from lambdas.runtime.execution_input import GivenInput, IncidentId, InstanceId, VolumeId, read_input
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.visible_text import one_line
 
@@ -22,10 +23,14 @@ _LONGEST_DETAIL = 2000
 
 
 class RescueInput(GivenInput):
-    """`{"incidentId"}` or `{"instanceId"}`; `reason` says why the instance cannot upload the vmcore itself."""
+    """`{"incidentId"}` or `{"instanceId"}`; `reason` says why the instance cannot upload the vmcore itself.
+
+    A sweep that finds the dump volume of a terminated instance gives `orphaned_volume_id` too.
+    """
 
     incident_id: IncidentId | None = None
     instance_id: InstanceId | None = None
+    orphaned_volume_id: VolumeId | None = None
     reason: str = ""
 
 
@@ -68,4 +73,18 @@ def _open(given: RescueInput, event: dict[str, Any], records: IncidentTable) -> 
     """A retry of this state finds the same incident."""
     if given.instance_id is None:
         raise InvalidInput("The execution's input names neither incidentId nor instanceId.", "Give one of them.")
-    return open_once(records, new_incident(event, given.instance_id, origin="fetch"))
+    if given.orphaned_volume_id is None:
+        return open_once(records, new_incident(event, given.instance_id, origin="fetch"))
+    opened = new_incident(event, given.instance_id, origin=ORPHAN)
+    # Before the incident: the sweep reads its verdict there, however this execution ends.
+    if not note_incident(
+        records.name,
+        given.orphaned_volume_id,
+        instance_id=given.instance_id,
+        incident_id=opened.incident_id,
+    ):
+        raise InvalidInput(
+            f"ProvisionDumpVolume did not create {given.orphaned_volume_id} for {given.instance_id}.",
+            "Start RescueVmcore with the instanceId alone.",
+        )
+    return open_once(records, opened)

@@ -141,5 +141,8 @@ def _volume(choice: Choice, instance: Instance, *, execution_id: str) -> dict[st
         "clientToken": client_token(execution_id),
         "device": choice.device,
         "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        # For the record of a new volume: EC2 forgets both with the instance.
+        "autoScalingGroup": instance.auto_scaling_group,
+        "network": instance.network,
     }
     return planned | ({"volumeId": choice.volume_id} if choice.volume_id else {})

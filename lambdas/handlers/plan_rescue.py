@@ -8,6 +8,7 @@ from lambdas.incident.record import Incident, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.facts import Instance, read_instance
 from lambdas.provision.choose_volume import read_dump_volumes
+from lambdas.provision.volume_record import read_volume_record
 from lambdas.rescue.plan import choose_source
 from lambdas.runtime import moment
 from lambdas.runtime.environment import RecordKeeping, RescueInstancePlace
@@ -27,8 +28,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     instance = read_instance(instance_id)
     _require_consent(instance, instance_id)
     source = choose_source(instance_id, read_dump_volumes(instance_id, table_name=records.name))
-    # EC2 no longer tells the network of a terminated instance.
-    network = instance.network if instance and "SubnetId" in instance.network else incident.network
+    network = _network(instance, incident, source.volume_id, records.name)
     interface = network_interface(network, instance_id, RescueInstancePlace.read(), machine="RescueVmcore")
     tags = marks(
         name=f"hangdump rescue of {instance_id}",
@@ -43,6 +43,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     records.update(incident.incident_id, known, timeline=[entry])
     return {
         "volumeId": source.volume_id,
+        # Nothing is written to the volume after the copy that is about to be made, unless somebody attaches it.
+        "isInstanceGone": instance is None or instance.state == "terminated",
         "description": f"Hangdump: rescue of the vmcore of {instance_id}",
         "clientToken": client_token(event["executionId"]),
         "networkInterface": interface,
@@ -57,6 +59,14 @@ def _read(incident_id: str, records: IncidentTable) -> Incident:
     if known is None or not known.instance_id:
         raise InvalidInput(f"There is no incident {incident_id!r} in the table.", "Start RescueVmcore instead.")
     return known
+
+
+def _network(instance: Instance | None, incident: Incident, volume_id: str, table_name: str) -> dict[str, Any]:
+    """EC2 no longer tells the network of a terminated instance: its incident does, or the record of its dump volume."""
+    if instance and "SubnetId" in instance.network:
+        return instance.network
+    record = read_volume_record(table_name, volume_id)
+    return incident.network or dict(record.network if record else {})
 
 
 def _require_consent(instance: Instance | None, instance_id: str) -> None:

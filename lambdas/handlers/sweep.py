@@ -4,6 +4,7 @@ The order is: search, judge, act, report. A second run removes nothing more and 
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,10 +28,15 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     now = moment.now()
     settings = SweepPolicy.read()
     time_left = TimeLeft(context.get_remaining_time_in_millis)
-    search = Search(time_left)
+    policy = Policy(
+        unmarks=settings.sweep_unmarks,
+        collects=settings.sweep_collects,
+        orphan_rescues=settings.rescues_at_a_time,
+        interval=timedelta(hours=settings.sweep_interval_hours),
+    )
+    search = Search(time_left, now=now, policy=policy)
     found = search.everything()
     renew_readiness(found.checked, seen_at=now, time_left=time_left)
-    policy = Policy(unmarks=settings.sweep_unmarks, collects=settings.sweep_collects)
     findings = judge(found, now=now, policy=policy)
     outcomes = [_deal_with(finding, settings, at=now) for finding in findings]
     _log(outcomes)
@@ -51,7 +57,7 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _deal_with(finding: Finding, settings: SweepPolicy, *, at: Any) -> Outcome:
-    is_removal = finding.action not in (Action.REPORT, Action.UNMARK, Action.COLLECT)
+    is_removal = finding.action not in (Action.REPORT, Action.UNMARK, Action.COLLECT, Action.RESCUE)
     if finding.action is Action.REPORT or (is_removal and not settings.sweep_removes):
         return Outcome(finding, is_done=False)
     error = act(finding, now=at)

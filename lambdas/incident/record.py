@@ -29,6 +29,8 @@ class State(StrEnum):
     CONCLUDED = "concluded"
 
 
+# The origin of an incident that a sweep opened, to read the dump volume of a terminated instance.
+ORPHAN = "orphan"
 # The event of the timeline with which a rescue begins.
 RESCUE_OPENED = "rescue-opened"
 # The event with which an execution of AnalyzeVmcore launches an instance; its detail is the name of the execution.
@@ -101,7 +103,7 @@ class Incident(BaseModel):
     account_id: str = ""
     region: str = ""
     state: State = State.OPENED
-    # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for an existing dump)
+    # alarm | manual (CollectVmcore with "interrupt": true) | fetch (CollectVmcore for an existing dump) | orphan
     origin: str = ""
     alarm_name: str | None = None
     # For a check that watch_fleet started: its hang, which may be checked several times.
@@ -156,6 +158,9 @@ class Incident(BaseModel):
     concluded_at: str | None = None
     # The objects that were written, name -> key.
     keys: dict[str, str] = Field(default_factory=dict)
+    # The dump volume that its rescue deleted, and when.
+    removed_volume_id: str | None = None
+    removed_volume_at: str | None = None
     notified_at: str | None = None
     # The execution whose end was notified.
     notified_by: str | None = None
@@ -186,13 +191,23 @@ class Incident(BaseModel):
             "region": self.region,
             "sinceEpoch": since_epoch,
             "since": str(since_epoch) if since_epoch else "none",
-            "isCrashExpected": self.origin != "fetch",
+            "isCrashExpected": self.origin not in ("fetch", ORPHAN),
         }
 
     @property
     def is_crashed(self) -> bool:
         """Whether its kernel has panicked, or may have: from the claim on, unless EC2 surely refused the interrupt."""
         return self.state in CRASHED or self.interrupted_epoch is not None or self.panicked_epoch is not None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether people need not be told: a sweep had an orphaned dump volume read, and there was no vmcore on it.
+
+        The sweep reports such a volume, in one message with all others.
+        """
+        return (
+            self.origin == ORPHAN and self.upload is None and self.verdict not in (*SAFE_VERDICTS, Verdict.INCOMPLETE)
+        )
 
     @property
     def rescue_opened_at(self) -> datetime | None:

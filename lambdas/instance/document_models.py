@@ -132,6 +132,10 @@ class MountedCopy(FromInstance):
     file_system: Line = ""
     journal: Line = ""
     mount_point: Line = ""
+    # Whether the rescue instance has seen that nothing is on the copy; if not, what is on it: the first 20 files.
+    volume_empty: bool = False
+    file_count: Bytes = 0
+    files: Annotated[list[Line], Field(max_length=64)] = Field(default_factory=list)
 
 
 class Vmcore(FromInstance):

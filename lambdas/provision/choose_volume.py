@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lambdas.instance.facts import Instance
+from lambdas.provision.volume_record import read_volume_record
 from lambdas.runtime import clients
 from lambdas.runtime.errors import DumpVolumeElsewhere, DumpVolumeUnfit, NoFreeDeviceName, SeveralDumpVolumes
 from lambdas.runtime.observability import logger
-from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, OWNER_TAG, STACK, STACK_TAG
+from lambdas.runtime.tags import OWNER_TAG, STACK, STACK_TAG
 
 # /dev/sdf and /dev/xvdf1 both use the letter f: a letter used with one driver's prefix is taken for all.
 _DEVICE_LETTER = re.compile(r"/dev/(?:sd|xvd|hd)([a-z])")
@@ -163,6 +164,5 @@ def read_dump_volumes(instance_id: str, *, table_name: str) -> list[DumpVolume]:
 
 
 def _is_recorded(volume_id: str, instance_id: str, table_name: str) -> bool:
-    key = {"pk": {"S": f"{DUMP_VOLUME_RECORD_PREFIX}{volume_id}"}}
-    answer = clients.dynamodb().get_item(TableName=table_name, Key=key, ConsistentRead=True)
-    return answer.get("Item", {}).get("instanceId", {}).get("S") == instance_id
+    record = read_volume_record(table_name, volume_id)
+    return record is not None and record.instance_id == instance_id

@@ -153,12 +153,25 @@ class Retirement(Environment):
     mount_point: str
 
 
-class SweepPolicy(Environment):
-    """The actions that a sweep may take besides reporting. No defaults: each must be allowed explicitly."""
+class OrphanRemoval(Environment):
+    """Whether dump volumes of terminated members of groups are read and, if worth nothing, deleted."""
 
     sweep_removes: bool
+    rescue: bool
+    orphan_rescues: Annotated[int, Field(ge=0)]
+
+    @property
+    def rescues_at_a_time(self) -> int:
+        """How many rescues of such volumes may run; 0: none is read, and none deleted."""
+        return self.orphan_rescues if self.sweep_removes and self.rescue else 0
+
+
+class SweepPolicy(OrphanRemoval):
+    """The actions that a sweep may take besides reporting. No defaults: each must be allowed explicitly."""
+
     sweep_unmarks: bool
     sweep_collects: bool
+    sweep_interval_hours: Annotated[int, Field(ge=1)]
 
 
 class Collection(Environment):

@@ -17,6 +17,8 @@ IncidentId = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-i-[0-9a-f]{8,17}
 # i-0123456789abcdef0; instances from before 2016 have eight digits.
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 InstanceId = Annotated[str, Field(pattern=f"^{INSTANCE_ID.pattern}$")]
+# vol-0123456789abcdef0
+VolumeId = Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8}([0-9a-f]{9})?$")]
 
 _LONGEST_VALUE = 100
 

@@ -1,6 +1,6 @@
 """The tags that Hangdump reads and sets on instances and volumes, and the names of its hang alarms."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lambdas.runtime import moment
 
@@ -24,6 +24,8 @@ STACK_TAG, STACK = "hangdump:stack", "Hangdump"
 PROTECTING_TAGS = frozenset({ENROLLED_TAG, OWNER_TAG})
 # On the twin that a drill crashes: the name of the drill's execution. DrillDump enrols the twin itself, at its launch.
 DRILL_TAG = "hangdump:drill"
+# Whoever sets it on a dump volume, with any value, keeps the volume from being removed.
+RETAIN_TAG = "Retain"
 # The table's item dump-volume#<volume id> says for which instance ProvisionDumpVolume created the volume. The right to
 # tag does not suffice to write it.
 DUMP_VOLUME_RECORD_PREFIX = "dump-volume#"
@@ -50,6 +52,11 @@ def protecting_tags(tags: Mapping[str, str]) -> set[str]:
 def hang_alarm_name(instance_id: str) -> str:
     """hangdump-i-0123456789abcdef0"""
     return f"{HANG_ALARM_PREFIX}{instance_id}"
+
+
+def is_retained(keys: Iterable[str]) -> bool:
+    """Whether somebody asked to keep the volume with these tags. IAM does not tell the cases apart either."""
+    return any(key.lower() == RETAIN_TAG.lower() for key in keys)
 
 
 def is_enrolled(tags: Mapping[str, str]) -> bool:

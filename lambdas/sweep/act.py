@@ -7,8 +7,9 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambdas.provision.volume_record import claim_attempt
 from lambdas.runtime import clients, moment
-from lambdas.runtime.environment import Collection, VmcoreBucketName
+from lambdas.runtime.environment import Collection, RecordKeeping, Rescue, VmcoreBucketName
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import READY_CONFIG_TAG, READY_KERNEL_TAG, READY_TAG, READY_TAGS
 from lambdas.sweep.case import Action, Finding
@@ -32,6 +33,7 @@ def act(finding: Finding, *, now: datetime) -> str:
         Action.DELETE_COPY: _delete_copy,
         Action.UNMARK: _unmark,
         Action.COLLECT: _collect,
+        Action.RESCUE: _rescue,
     }
     try:
         actions[finding.action](finding, now)
@@ -76,6 +78,25 @@ def _collect(finding: Finding, now: datetime) -> None:
     machine = Collection.read().collect_vmcore_arn
     given = json.dumps({"instanceId": finding.instance_id})
     clients.stepfunctions().start_execution(stateMachineArn=machine, name=name, input=given)
+
+
+def _rescue(finding: Finding, now: datetime) -> None:
+    """Counts the attempt first: a sweep that dies in between costs an attempt, and none is made twice."""
+    volume_id, table = finding.subject, RecordKeeping.read().table_name
+    if not claim_attempt(table, volume_id, attempt=finding.attempt, group=finding.group, now=now):
+        logger.info("%s: another sweep has it read", volume_id)
+        return
+    clients.stepfunctions().start_execution(
+        stateMachineArn=Rescue.read().rescue_vmcore_arn,
+        name=f"orphan-{volume_id}-{finding.attempt}",
+        input=json.dumps(
+            {
+                "instanceId": finding.instance_id,
+                "orphanedVolumeId": volume_id,
+                "reason": f"{finding.instance_id} is terminated; it was in the Auto Scaling group {finding.group}.",
+            }
+        ),
+    )
 
 
 # CreateTags takes up to 1,000 resources, but one missing resource fails the whole call.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from lambdas.incident.record import SAFE_VERDICTS, State
-from lambdas.sweep.found import NO_LONGER_THERE, Found, IncidentFacts
+from lambdas.sweep.found import NO_LONGER_THERE, Found, IncidentFacts, Volume
 
 
 class Action(StrEnum):
@@ -20,6 +20,7 @@ class Action(StrEnum):
     DELETE_COPY = "delete-copy"
     UNMARK = "remove-ready-tag"
     COLLECT = "start-collection"
+    RESCUE = "start-rescue"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,10 @@ class Policy:
     maker_needs: timedelta = timedelta(hours=24)
     unmarks: bool = True
     collects: bool = False
+    # Rescues of orphaned dump volumes at a time; 0: such volumes are only reported.
+    orphan_rescues: int = 0
+    # Between two sweeps.
+    interval: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,11 @@ class Finding:
     action: Action = Action.REPORT
     # For ABORT_UPLOAD, whose subject is the key.
     upload_id: str = ""
+    # For RESCUE: the group of the volume's instance, and the number of the attempt.
+    group: str = ""
+    attempt: int = 0
+    # Nobody has to do anything about it: it is in the report and the metrics, and no reason for a notification.
+    is_quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,15 @@ class Case:
     def busy(self) -> frozenset[str]:
         """The instances whose incident has a running execution."""
         return frozenset(each.instance_id for each in self.found.incidents.values() if each and each.is_running)
+
+    @property
+    def are_incidents_known(self) -> bool:
+        """Whether an incident that was not found does not exist."""
+        return self.found.are_incidents_known
+
+    def is_orphaned(self, volume: Volume) -> bool:
+        """Whether the dump volume has outlived its instance; not so for one that may be just being created."""
+        return self.is_settled(volume.created_at) and self.is_gone(volume.instance_id)
 
     def incident(self, incident_id: str) -> IncidentFacts | None:
         """None when there is no record, or it was not read."""

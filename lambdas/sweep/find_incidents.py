@@ -14,7 +14,7 @@ from lambdas.sweep.time_left import TimeLeft
 
 _FIELDS = (
     *("pk", "instanceId", "state", "verdict", "openedAt", "executionName", "executionArn", "autoScalingGroup"),
-    "timeline",
+    *("timeline", "verdictReason", "removedVolumeId", "removedVolumeAt"),
 )
 # IN takes at most 100 values.
 _MOST_NAMES = 100
@@ -42,11 +42,19 @@ def _running(*machines: str) -> frozenset[str]:
     return frozenset(each["name"] for page in pages for each in page["executions"])
 
 
-def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, IncidentFacts | None]:
-    """Incidents without a verdict, those with a running execution, and those that put an instance into Standby."""
+def find_unfinished(
+    running: frozenset[str], time_left: TimeLeft, *, removed_since: datetime
+) -> dict[str, IncidentFacts | None]:
+    """Incidents without a verdict, those with a running execution, and those that put an instance into Standby; and
+    those whose dump volume was deleted since then.
+    """
     states = {f":s{number}": state.value for number, state in enumerate(sorted(UNFINISHED))}
     names = {f":n{number}": name for number, name in enumerate(sorted(running)[:_MOST_NAMES])}
-    is_wanted = [f"#state IN ({', '.join(states)})", "#autoScalingGroup > :none"]
+    is_wanted = [
+        f"#state IN ({', '.join(states)})",
+        "#autoScalingGroup > :none",
+        "#removedVolumeAt >= :since",
+    ]
     if names:
         is_wanted.append(f"#executionName IN ({', '.join(names)})")
     pages = (
@@ -57,7 +65,9 @@ def find_unfinished(running: frozenset[str], time_left: TimeLeft) -> dict[str, I
             FilterExpression=f"begins_with(#pk, :incident) AND ({' OR '.join(is_wanted)})",
             ProjectionExpression=", ".join(f"#{name}" for name in _FIELDS),
             ExpressionAttributeNames={f"#{name}": name for name in _FIELDS},
-            ExpressionAttributeValues=serialize({":incident": "incident#", ":none": "", **states, **names}),
+            ExpressionAttributeValues=serialize(
+                {":incident": "incident#", ":none": "", ":since": moment.iso(removed_since), **states, **names}
+            ),
         )
     )
     items = [deserialize(item) for page in time_left.pages("incidents", pages) for item in page["Items"]]
@@ -92,6 +102,9 @@ def _facts(item: Mapping[str, Any], running: frozenset[str]) -> IncidentFacts:
         auto_scaling_group=str(item.get("autoScalingGroup") or ""),
         execution_name=str(item.get("executionName") or ""),
         timeline=item.get("timeline", []),
+        reason=str(item.get("verdictReason") or ""),
+        removed_volume_id=str(item.get("removedVolumeId") or ""),
+        removed_at=moment.parse(item["removedVolumeAt"]) if item.get("removedVolumeAt") else None,
     )
 
 

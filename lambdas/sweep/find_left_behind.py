@@ -19,6 +19,7 @@ from lambdas.runtime.tags import (
     OWNER_TAG,
     STACK,
     STACK_TAG,
+    is_retained,
     protecting_tags,
 )
 from lambdas.sweep.found import GONE, Alarm, ShortLived, Snapshot, Upload, Volume
@@ -58,6 +59,9 @@ def _volumes(kind: str, tag: str, time_left: TimeLeft) -> tuple[Volume, ...]:
             size_gib=volume["Size"],
             copy_of=_tag(volume.get("Tags", []), COPIED_VOLUME_TAG),
             created_at=volume["CreateTime"],
+            is_available=volume["State"] == "available",
+            is_of_stack=_tag(volume.get("Tags", []), STACK_TAG) == STACK,
+            is_retained=is_retained(tag["Key"] for tag in volume.get("Tags", [])),
             **_origin(volume.get("Tags", [])),
         )
         for page in time_left.pages(kind, pages)

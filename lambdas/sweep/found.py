@@ -29,6 +29,23 @@ class Volume:
     created_at: datetime
     # Set on a copy: the dump volume
     copy_of: str = ""
+    # Nothing uses it. Neither attached nor available is one that is just created, or broken.
+    is_available: bool = False
+    is_of_stack: bool = False
+    # Somebody has asked to keep it.
+    is_retained: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orphan:
+    """What is recorded of a dump volume whose instance is gone. group "": it was in none, so far as is known."""
+
+    group: str
+    has_opted_out: bool
+    # Rescues that sweeps have started, when the last one was started, and its incident.
+    attempts: int = 0
+    tried_at: datetime | None = None
+    incident_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +109,11 @@ class IncidentFacts:
     # The last execution.
     execution_name: str = ""
     timeline: Sequence[Mapping[str, str]] = ()
+    # Of the verdict.
+    reason: str = ""
+    # The dump volume that its rescue has deleted.
+    removed_volume_id: str = ""
+    removed_at: datetime | None = None
 
     def made_since(self, execution: str) -> datetime | None:
         """When the execution began to make things for this incident; None: it never did."""
@@ -146,5 +168,9 @@ class Found:
     instances: Mapping[str, str] = field(default_factory=dict)
     # None: there is no such record
     incidents: Mapping[str, IncidentFacts | None] = field(default_factory=dict)
+    # Whether `incidents` holds every incident without a verdict.
+    are_incidents_known: bool = False
+    # Volumes whose instance is gone. None: ProvisionDumpVolume did not create it for that instance.
+    orphans: Mapping[str, Orphan | None] = field(default_factory=dict)
     # Names of running executions, of analyses too
     running: frozenset[str] = frozenset()

@@ -1,8 +1,9 @@
 """Decides what a sweep reports, removes, unmarks and collects. Pure."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from lambdas.sweep import judge_instances, judge_left_behind
+from lambdas.sweep import judge_instances, judge_left_behind, judge_orphans
 from lambdas.sweep.case import Case, Finding, Policy
 from lambdas.sweep.found import Found
 
@@ -22,11 +23,8 @@ def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]
         findings += judge_instances.judge_standby(case, in_standby)
     for instance in found.short_lived:
         findings += judge_left_behind.judge_short_lived(case, instance)
-    for volume in found.volumes:
-        judge_volume = (
-            judge_left_behind.judge_short_lived_volume if volume.maker else judge_left_behind.judge_dump_volume
-        )
-        findings += judge_volume(case, volume)
+    findings += _judge_volumes(case)
+    findings += judge_orphans.judge_removed(case)
     for snapshot in found.snapshots:
         findings += judge_left_behind.judge_snapshot(case, snapshot)
     for upload in found.uploads:
@@ -34,3 +32,14 @@ def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]
     for alarm in found.alarms:
         findings += judge_left_behind.judge_alarm(case, alarm)
     return tuple(findings)
+
+
+def _judge_volumes(case: Case) -> Iterator[Finding]:
+    chosen = judge_orphans.choose_to_read(case)
+    for volume in case.found.volumes:
+        if volume.maker:
+            yield from judge_left_behind.judge_short_lived_volume(case, volume)
+        elif case.is_orphaned(volume):
+            yield from judge_orphans.judge_orphan(case, volume, chosen)
+        else:
+            yield from judge_left_behind.judge_unused_volume(case, volume)

@@ -1,7 +1,7 @@
 """Judges volumes, snapshots, short-lived instances, uploads and alarms that were left behind. Pure.
 
 A resource is removed only if an execution of our record made it, no execution works with it, and its data also exists
-elsewhere. A dump volume is never removed: it may hold the only vmcore of a crash. In doubt a resource is only reported.
+elsewhere. In doubt a resource is only reported. Dump volumes whose instance is gone: judge_orphans.py.
 """
 
 from collections.abc import Iterator
@@ -10,27 +10,13 @@ from datetime import datetime
 from lambdas.incident.drill_keys import DRILL_PREFIX
 from lambdas.short_lived.made_by import why_not_made_by
 from lambdas.sweep.case import Action, Case, Finding, is_over, is_safe
-from lambdas.sweep.found import Alarm, ShortLived, Snapshot, Upload, Volume
+from lambdas.sweep.found import Alarm, IncidentFacts, ShortLived, Snapshot, Upload, Volume
 
 
-def judge_dump_volume(case: Case, volume: Volume) -> Iterator[Finding]:
-    """A dump volume whose instance is gone, or that is not attached. It is never removed."""
-    if not case.is_settled(volume.created_at):
+def judge_unused_volume(case: Case, volume: Volume) -> Iterator[Finding]:
+    """A dump volume that a failed provisioning could neither attach nor remove."""
+    if not case.is_settled(volume.created_at) or case.is_gone(volume.instance_id):
         return
-    if not case.is_gone(volume.instance_id):
-        yield from _judge_unused(case, volume)
-        return
-    yield Finding(
-        kind="orphaned-volume",
-        subject=volume.volume_id,
-        instance_id=volume.instance_id,
-        detail=f"The dump volume ({volume.size_gib} GiB) outlived its instance; it may hold the only vmcore.",
-        next_step="Attach it to another instance, copy the dump if there is one, then delete the volume.",
-    )
-
-
-def _judge_unused(case: Case, volume: Volume) -> Iterator[Finding]:
-    """A volume that a failed provisioning could neither attach nor remove."""
     # If the instance was not looked up, nothing is known about its volume.
     if volume.instance_id in case.found.instances and not volume.is_attached:
         yield Finding(
@@ -46,7 +32,7 @@ def _judge_unused(case: Case, volume: Volume) -> Iterator[Finding]:
 def judge_short_lived_volume(case: Case, volume: Volume) -> Iterator[Finding]:
     """A rescue's copy, or a root: worthless if its dump volume still exists or the vmcore is in S3."""
     incident = case.incident(volume.incident_id)
-    is_elsewhere = is_safe(incident) or volume.copy_of in case.dump_volumes
+    is_elsewhere = _is_elsewhere(case, incident, volume.copy_of)
     is_waste = _is_left(case, volume, volume.created_at) and is_elsewhere and not volume.is_attached
     yield from _left_behind(
         case,
@@ -61,7 +47,7 @@ def judge_short_lived_volume(case: Case, volume: Volume) -> Iterator[Finding]:
 def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
     """A rescue's snapshot: worthless if its volume still exists or the vmcore is in S3."""
     incident = case.incident(snapshot.incident_id)
-    is_elsewhere = is_safe(incident) or snapshot.volume_id in case.dump_volumes
+    is_elsewhere = _is_elsewhere(case, incident, snapshot.volume_id)
     is_waste = _is_left(case, snapshot, snapshot.created_at) and is_elsewhere
     yield from _left_behind(
         case,
@@ -71,6 +57,12 @@ def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
         made_at=snapshot.created_at,
         removal=Action.DELETE_SNAPSHOT if is_waste else Action.REPORT,
     )
+
+
+def _is_elsewhere(case: Case, incident: IncidentFacts | None, volume_id: str) -> bool:
+    """Whether a copy of the dump volume holds nothing that only it holds; of a deleted one, nothing was of value."""
+    is_deleted = incident is not None and bool(volume_id) and incident.removed_volume_id == volume_id
+    return is_safe(incident) or is_deleted or volume_id in case.dump_volumes
 
 
 def judge_short_lived(case: Case, instance: ShortLived) -> Iterator[Finding]:

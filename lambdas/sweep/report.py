@@ -49,8 +49,13 @@ class Sweep:
 
     @property
     def is_worth_notifying(self) -> bool:
-        """Whether anything was found, failed, or was not seen."""
-        return bool(self.outcomes or self.failures or self.unseen)
+        """Whether anything was found that somebody should know, failed, or was not seen."""
+        return bool(self.to_tell or self.failures or self.unseen)
+
+    @property
+    def to_tell(self) -> list[Outcome]:
+        """What people are told of; the rest is in the report only."""
+        return [each for each in self.outcomes if not each.finding.is_quiet or each.error]
 
     @property
     def key(self) -> str:
@@ -84,7 +89,8 @@ def write(sweep: Sweep) -> None:
 def emit_metrics(sweep: Sweep) -> None:
     """Emits them even if nothing was found, so that an alarm can detect a missing sweep."""
     count(Metric.SWEEPS)
-    measure(Metric.SWEEP_FINDINGS, len(sweep.outcomes), unit=MetricUnit.Count)
+    # An alarm of our own is on this one, so the quiet ones count only by their kind.
+    measure(Metric.SWEEP_FINDINGS, len(sweep.to_tell), unit=MetricUnit.Count)
     failed = len(sweep.failures) + sum(1 for each in sweep.outcomes if each.error)
     measure(Metric.SWEEP_FAILURES, failed, unit=MetricUnit.Count)
     for kind, number in sorted(Counter(each.finding.kind for each in sweep.outcomes).items()):
@@ -95,12 +101,12 @@ def emit_metrics(sweep: Sweep) -> None:
 
 def notify(sweep: Sweep, problem: str = "") -> None:
     """Publishes one message; `problem` says why the object could not be written to the bucket."""
-    acted = sum(1 for each in sweep.outcomes if each.is_done)
-    subject = f"Hangdump: sweep found {len(sweep.outcomes)}, acted on {acted}"
+    acted = sum(1 for each in sweep.to_tell if each.is_done)
+    subject = f"Hangdump: sweep found {len(sweep.to_tell)}, acted on {acted}"
     if sweep.failures:
         subject += f", {len(sweep.failures)} searches failed"
     entries = [[f"Search failed: {one_line(failure, _LONGEST_TEXT)}"] for failure in sweep.failures]
-    entries += [_lines(outcome) for outcome in sweep.outcomes]
+    entries += [_lines(outcome) for outcome in sweep.to_tell]
     entries += [[f"Not checked: {one_line(unseen, _LONGEST_TEXT)}"] for unseen in sweep.unseen]
     first = _first(entries)
     lines = [line for entry in first for line in entry]

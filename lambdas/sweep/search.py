@@ -1,12 +1,14 @@
 """Runs every search, one after the other. A failed search is reported and does not stop the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from lambdas.runtime.observability import logger
+from lambdas.sweep.case import Case, Policy
 from lambdas.sweep.check_instances import check_instances, find_fleet
 from lambdas.sweep.find_incidents import (
     find_in_standby,
@@ -24,7 +26,8 @@ from lambdas.sweep.find_left_behind import (
     find_states,
     find_uploads,
 )
-from lambdas.sweep.found import Found, IncidentFacts
+from lambdas.sweep.find_orphans import find_orphans
+from lambdas.sweep.found import Found, IncidentFacts, Orphan, Volume
 from lambdas.sweep.time_left import TimeLeft
 
 Result = TypeVar("Result")
@@ -33,8 +36,10 @@ Result = TypeVar("Result")
 class Search:
     """The searches; `failures` describes those that failed."""
 
-    def __init__(self, time_left: TimeLeft) -> None:
+    def __init__(self, time_left: TimeLeft, *, now: datetime, policy: Policy) -> None:
         self._time_left = time_left
+        self._now = now
+        self._policy = policy
         self.failures: list[str] = []
 
     def everything(self) -> Found:
@@ -52,7 +57,9 @@ class Search:
             *(alarm.instance_id for alarm in alarms),
         ]
         instances = self._attempt("instances", lambda: find_states(owners, left)) or {}
+        orphans = self._attempt("orphaned volumes", lambda: self._orphans(volumes, instances)) or {}
         of_incidents = [
+            *(orphan.incident_id for orphan in orphans.values() if orphan is not None),
             *(volume.incident_id for volume in copies),
             *(snapshot.incident_id for snapshot in snapshots),
             *(instance.incident_id for instance in short_lived),
@@ -67,6 +74,7 @@ class Search:
             if running is not None and twins is not None
             else None
         )
+        are_incidents_known = incidents is not None and not left.is_over
         standby = self._attempt("standby", lambda: find_in_standby(incidents or {}, left)) or ()
         busy = {each.instance_id for each in (incidents or {}).values() if each is not None and each.is_running}
         fleet = self._attempt("enrolled instances", lambda: find_fleet(left))
@@ -85,13 +93,22 @@ class Search:
             fleet=fleet,
             instances=instances,
             incidents=incidents or {},
+            are_incidents_known=are_incidents_known,
+            orphans=orphans,
             running=(running or frozenset()) | (twins or frozenset()),
         )
+
+    def _orphans(self, volumes: Sequence[Volume], instances: Mapping[str, str]) -> dict[str, Orphan | None]:
+        """Nothing but a report is made of those without instance, unless rescues are allowed."""
+        if not self._policy.orphan_rescues:
+            return {}
+        case = Case(Found(instances=instances), self._now, self._policy)
+        return find_orphans([each for each in volumes if case.is_orphaned(each)], self._time_left)
 
     def _incidents(self, incident_ids: list[str], running: frozenset[str]) -> dict[str, IncidentFacts | None]:
         return {
             **read_incidents(incident_ids, running, self._time_left),
-            **find_unfinished(running, self._time_left),
+            **find_unfinished(running, self._time_left, removed_since=self._now - self._policy.interval),
         }
 
     def _attempt(self, kind: str, search: Callable[[], Result]) -> Result | None:

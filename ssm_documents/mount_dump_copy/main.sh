@@ -34,8 +34,16 @@ mount_copy() {
   fail DumpVolumeMismatch "The file system of $SSM_volumeId ($FILE_SYSTEM) cannot be mounted, not even without its journal: $(tail -n 3 "$WORK_DIR/mount")"
 }
 
+# Whether all that was written to the copy can be seen: without the journal the last files may be missing, and another
+# partition may hold others. The last field has the options of the file system, also those of a mount before this run.
+is_all_seen() {
+  [[ "$JOURNAL" != ignored && "$(partitions_of "$DISK" | wc -l)" -le 1 ]] &&
+    awk -v point="$SSM_mountPoint" '$5 == point { options = "," $6 "," $NF "," } END { exit options ~ /,(norecovery|noload),/ }' \
+      "$HOST_ROOT/proc/self/mountinfo"
+}
+
 main() {
-  local mounted
+  local mounted is_empty=false
   start_report ConfigurationFailed
   take_lock mount 300
   check_mount_point "$SSM_mountPoint"
@@ -50,8 +58,10 @@ main() {
   else
     fail DumpVolumeMismatch "Another file system ($mounted) is mounted at $SSM_mountPoint."
   fi
+  if files_on "$SSM_mountPoint" >"$WORK_DIR/files" && [[ ! -s "$WORK_DIR/files" ]] && is_all_seen; then is_empty=true; fi
   succeed "{\"status\":\"mounted\",\"device\":\"/dev/$DEVICE\",\"fileSystem\":\"$FILE_SYSTEM\",\"journal\":\"$JOURNAL\",\
-\"mountPoint\":$(json_string "$SSM_mountPoint")}"
+\"mountPoint\":$(json_string "$SSM_mountPoint"),\"volumeEmpty\":$is_empty,\"fileCount\":$(wc -l <"$WORK_DIR/files"),\
+\"files\":$(head -n 20 "$WORK_DIR/files" | json_list)}"
 }
 
 if [[ "${BASH_SOURCE[0]:-$0}" == "$0" ]]; then main; fi

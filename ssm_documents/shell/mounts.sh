@@ -98,3 +98,9 @@ check_mount_point() {
   done
   [[ "$real" == "$1" ]] || fail InvalidParameter "mountPoint $1 leads through a symbolic link, so the kernel shows $real. Run again with mountPoint $real."
 }
+
+# All that is no directory, but for what kdump itself leaves beside dumps, without a dump's value. False if it cannot be read.
+files_on() {
+  { find "$HOST_ROOT$1" -xdev -mindepth 1 ! -type d ! -path "*/lost+found/*" ! -name kexec_cmd ! -name kdump_lock || return 1; } |
+    sed "s|^$HOST_ROOT$1/||" | sort
+}

@@ -55,9 +55,3 @@ mount_for_a_look() {
   mkdir -p "$HOST_ROOT$LOOK_POINT"
   mount -t "$(blkid -p -s TYPE -o value "$HOST_ROOT/dev/$partition")" -o ro,nosuid,nodev,noexec "$HOST_ROOT/dev/$partition" "$HOST_ROOT$LOOK_POINT" >&2
 }
-
-# All that is no directory, but for what kdump itself leaves beside dumps, without a dump's value. False if it cannot be read.
-files_on() {
-  { find "$HOST_ROOT$1" -xdev -mindepth 1 ! -type d ! -path "*/lost+found/*" ! -name kexec_cmd ! -name kdump_lock || return 1; } |
-    sed "s|^$HOST_ROOT$1/||" | sort
-}

@@ -30,6 +30,9 @@ def test_mounts_the_partition_read_only_with_its_journal(collector: FakeRoot) ->
         "fileSystem": "xfs",
         "journal": "replayed",
         "mountPoint": POINT,
+        "volumeEmpty": True,
+        "fileCount": 0,
+        "files": [],
     }
     assert _mounts(collector) == ["ro,nosuid,nodev,noexec,nouuid"]
     assert f" {POINT} ro,nosuid" in collector.read("proc/self/mountinfo")
@@ -44,7 +47,9 @@ def test_reads_the_file_system_as_it_lies_when_its_journal_cannot_be_replayed(
 
     result = collector.run("mount_dump_copy", volumeId=VOLUME_ID).result
 
-    assert result["journal"] == "ignored"
+    assert (result["journal"], result["volumeEmpty"]) == ("ignored", False)
+    again = collector.run("mount_dump_copy", volumeId=VOLUME_ID).result
+    assert (again["journal"], again["volumeEmpty"]) == ("mounted-before", False)
     assert _mounts(collector)[-1].endswith(f",{without}")
     assert all(options.startswith("ro,nosuid,nodev,noexec") for options in _mounts(collector))
 
@@ -82,8 +87,29 @@ def test_names_the_disk_that_is_not_there(root: FakeRoot) -> None:
 def test_mounts_once_when_run_again(collector: FakeRoot) -> None:
     collector.run("mount_dump_copy", volumeId=VOLUME_ID)
 
-    assert collector.run("mount_dump_copy", volumeId=VOLUME_ID).result["journal"] == "mounted-before"
+    again = collector.run("mount_dump_copy", volumeId=VOLUME_ID).result
+    assert (again["journal"], again["volumeEmpty"]) == ("mounted-before", True)
     assert len(_mounts(collector)) == 1
+
+
+def test_says_what_is_on_the_copy_but_for_what_kdump_leaves_beside_dumps(collector: FakeRoot) -> None:
+    for name in ("kexec_cmd", "kdump_lock", "lost+found/#12"):
+        collector.write(f"{POINT}/{name}".lstrip("/"), "")
+    assert collector.run("mount_dump_copy", volumeId=VOLUME_ID).result["volumeEmpty"] is True
+
+    for number in range(21):
+        collector.write(f"{POINT}/notes/{number:02}".lstrip("/"), "")
+    result = collector.run("mount_dump_copy", volumeId=VOLUME_ID).result
+
+    assert (result["volumeEmpty"], result["fileCount"]) == (False, 21)
+    assert result["files"] == [f"notes/{number:02}" for number in range(20)]
+
+
+def test_calls_a_copy_with_another_partition_not_empty(collector: FakeRoot) -> None:
+    collector.write("sys/block/nvme1n1/nvme1n1p2/partition", "2\n")
+    collector.write("sys/block/nvme1n1/nvme1n1p2/dev", "259:9\n")
+
+    assert collector.run("mount_dump_copy", volumeId=VOLUME_ID).result["volumeEmpty"] is False
 
 
 @pytest.mark.parametrize("point", ["/", "/etc", "/proc/1"])

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from lambdas.incident.object_keys import INDEX_KEY
-from lambdas.incident.record import Incident, State, Verdict
+from lambdas.incident.record import ORPHAN, Incident, State, Upload, Verdict
 from lambdas.incident.table import create_incident
+from lambdas.runtime import clients
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, LOG, OPENED, PREFIX, captured, conclude, read_json
@@ -116,3 +117,50 @@ def test_an_ending_after_an_interrupt_says_how_to_fetch_later(account: Account, 
     concluded = conclude(context, incident=OPENED, watch=watch)
     assert concluded["verdict"] == "failed"
     assert f'start CollectVmcore with {{"instanceId": "{ID}"}}' in concluded["reason"]
+
+
+ORPHANED = Incident(
+    incident_id=INCIDENT,
+    instance_id=ID,
+    account_id=aws.ACCOUNT_ID,
+    region=aws.REGION,
+    origin=ORPHAN,
+    opened_at="2026-11-23T04:00:00Z",
+)
+NOT_EXPECTED = OPENED | {"isCrashExpected": False}
+KEY = {"pk": {"S": f"incident#{INCIDENT}"}}
+DELETED = {"volumeId": "vol-0123456789abcdef0", "action": "deleted", "reason": ""}
+NOT_FOUND = {"Error": "VmcoreNotFound", "Cause": "There is no dump."}
+
+
+def test_an_orphaned_volume_that_is_empty_has_a_verdict_and_is_told_to_nobody(account: Account, context: Any) -> None:
+    create_incident(aws.TABLE, ORPHANED)
+
+    concluded = conclude(
+        context, incident=NOT_EXPECTED, rescue={}, copy={"isEmpty": True}, orphan=DELETED, error=NOT_FOUND
+    )
+
+    assert concluded["verdict"] == "no-panic"
+    record = read_record(INCIDENT)
+    assert (record.verdict, record.state) == (Verdict.NO_PANIC, State.CONCLUDED)
+    assert (record.removed_volume_id, record.removed_volume_at) == (DELETED["volumeId"], record.concluded_at)
+    assert account.messages == []
+    assert INDEX_KEY not in account.bucket.objects
+    assert "listedUnder" not in clients.dynamodb().get_item(TableName=aws.TABLE, Key=KEY)["Item"]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param({"found": {"status": "incomplete"}}, id="an unfinished vmcore"),
+        pytest.param({"error": {"Error": "VmcoreChanged", "Cause": "It changed."}}, id="an upload that failed"),
+    ],
+)
+def test_an_orphaned_volume_with_a_vmcore_is_told(account: Account, context: Any, known: dict[str, Any]) -> None:
+    began = Upload(upload_id="u", vmcore_path="/v", size_bytes=1, modified_epoch=1, part_bytes=1, parts_per_batch=1)
+    create_incident(aws.TABLE, ORPHANED.model_copy(update={"upload": began if "error" in known else None}))
+
+    conclude(context, incident=NOT_EXPECTED, rescue={}, copy={"isEmpty": False}, **known)
+
+    assert len(account.messages) == 1
+    assert INDEX_KEY in account.bucket.objects

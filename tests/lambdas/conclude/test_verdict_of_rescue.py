@@ -16,6 +16,7 @@ from tests.lambdas.endings import ID, INCIDENT, INTERRUPTED, OPENED, SAYS, VERIF
 VOLUME = "vol-0123456789abcdef0"
 RESCUED = RescueEnding(volume_id=VOLUME, because="It is off.", is_verified=True, is_opened=True, is_crash_expected=True)
 LOST = replace(RESCUED, is_verified=False, is_opened=False)
+EMPTY = replace(LOST, error="VmcoreNotFound", is_volume_empty=True, is_crash_expected=False)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,25 @@ LOST = replace(RESCUED, is_verified=False, is_opened=False)
             id="the crash kernel wrote nothing",
         ),
         pytest.param(replace(LOST, error="VmcoreNotFound"), "failed", ["VmcoreNotFound"], id="no crash was seen"),
+        pytest.param(
+            replace(LOST, error="VmcoreNotFound", is_volume_empty=True), "failed", ["VmcoreNotFound"], id="crash unseen"
+        ),
+        pytest.param(EMPTY, "no-panic", [f"its dump volume {VOLUME} is empty."], id="empty"),
+        pytest.param(
+            replace(EMPTY, is_volume_deleted=True), "no-panic", [f"{VOLUME} was deleted"], id="empty and deleted"
+        ),
+        pytest.param(
+            replace(EMPTY, is_volume_deleted=False, why_kept="it is in-use"),
+            "no-panic",
+            [f"{VOLUME} was not touched: it is in-use."],
+            id="empty and kept",
+        ),
+        pytest.param(
+            replace(EMPTY, is_volume_empty=False), "failed", ["VmcoreNotFound"], id="not empty, but without a vmcore"
+        ),
+        pytest.param(
+            replace(RESCUED, is_volume_deleted=True), "rescued", ["opens", f"{VOLUME} was deleted"], id="deleted"
+        ),
         pytest.param(replace(LOST, error="InstanceNotEnrolled"), "refused", ["InstanceNotEnrolled"], id="opted out"),
         pytest.param(
             replace(LOST, found_status="incomplete"),

@@ -10,6 +10,7 @@ from lab.simulator import auto_scaling_group
 from lab.simulator.injection import Fault
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
+from lambdas.incident.record import Incident
 from lambdas.runtime.tags import MADE_FOR_TAG, OWNER_TAG
 
 # A channel that refuses for ever cannot be told through: then the other two must have it.
@@ -114,13 +115,19 @@ def _verdict(world: World, execution: Any, faults: list[Fault]) -> tuple[str, li
     refusing = {fault.site.call for fault in faults if fault.site.caller.endswith(_LAST_RESORT)}
     if not verdict and _CHANNELS["record"] not in refusing:
         problems.append("no verdict in the record")
-    if not any(said and said in n.subject + n.message for n in told) and _CHANNELS["notification"] not in refusing:
+    is_told = any(said and said in n.subject + n.message for n in told)
+    if not is_told and not _is_quiet(found) and _CHANNELS["notification"] not in refusing:
         problems.append("no notification of the verdict")
     if said not in counted and _CHANNELS["metric"] not in refusing:
         problems.append("no metric of the verdict")
     if execution.status == "FAILED" and not execution.cause:
         problems.append("an execution that failed without a cause")
     return said or execution.status, problems
+
+
+def _is_quiet(found: dict[str, dict[str, Any]]) -> bool:
+    """A sweep had an orphaned volume read, and no vmcore was found: the sweep's report tells of it."""
+    return bool(found) and all(Incident.model_validate(record).is_quiet for record in found.values())
 
 
 def _end(execution: Any) -> tuple[str, list[str]]:

@@ -176,6 +176,34 @@ def rescue(world: World) -> None:
     world.settle()
 
 
+def replace_member(world: World) -> None:
+    """A group has terminated its member, whose dump volume is empty: a sweep has it read and deleted."""
+    world.host, world.instance_id = world.add_host(is_reserved=True)
+    auto_scaling_group.join(world)
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id)
+    world.settle()
+    _terminate_and_sweep(world)
+
+
+def replace_member_with_dump(world: World) -> None:
+    """The same with a dump on the volume, which nobody has fetched: it is rescued first."""
+    world.host, world.instance_id = world.add_host(is_reserved=True)
+    auto_scaling_group.join(world)
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id)
+    world.settle()
+    world.host.panic()
+    scheduler.sleep(600)
+    _terminate_and_sweep(world)
+
+
+def _terminate_and_sweep(world: World) -> None:
+    world.account.client("ec2").terminate_instances(InstanceIds=[world.instance_id])
+    scheduler.sleep(2 * 3600)
+    world.forget_instance(world.instance_id)
+    world.run_by_schedule("sweep")
+    world.settle(seconds=5)
+
+
 def analyze(world: World) -> None:
     """A fetched vmcore is read with symbols on a host that was given for it."""
     fetch(world)
@@ -274,6 +302,8 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         hang_and_stay_off,
         hang_and_lose_volume,
         rescue,
+        replace_member,
+        replace_member_with_dump,
         analyze,
         analyze_on_twin,
         false_alarm,
