@@ -49,7 +49,7 @@ class IncidentMachines:
 class Sweep(Construct):
     """The function `sweep`, its schedule, and a sweep after each deployment."""
 
-    def __init__(  # noqa: PLR0913 - whose executions it judges
+    def __init__(
         self,
         scope: Construct,
         *,

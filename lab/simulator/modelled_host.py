@@ -56,11 +56,11 @@ class BareHost:
     # Document -> what it prints instead, when it succeeds.
     prints: dict[str, dict[str, Any]] = field(default_factory=dict)
     # Document -> what happens right before it answers.
-    before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    before: dict[str, Callable[[], object]] = field(default_factory=dict)
     # In the place of the crash.
     on_nmi: Callable[[], None] | None = None
     # When a document has hung it.
-    on_hang: Callable[[], None] = lambda: None
+    on_hang: Callable[[], object] = lambda: None
     content: bytes = _DUMP
     dmesg: bytes = LOG_TEXT.encode()
     boot_seconds: float = BOOT_SECONDS
