@@ -214,6 +214,8 @@ class World(Deployment):
 
     def forget_instance(self, instance_id: str) -> None:
         """EC2 shows a terminated instance for an hour, then knows it no longer. moto: for ever."""
+        # Its status checks end, too.
+        self.account.state.computers.pop(instance_id, None)
         backend = self.account.state.backend("ec2")
         for reservation in list(backend.reservations.values()):
             reservation.instances = [each for each in reservation.instances if each.id != instance_id]
