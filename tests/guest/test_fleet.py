@@ -172,4 +172,5 @@ def test_a_fleet_is_enrolled_by_its_tag_follows_the_settings_and_leaves_no_trace
         assert [each["isRetired"] for each in uninstalled["instances"]] == [True] * (SCRIPTED + 1), uninstalled
         named = [{"Name": "tag-key", "Values": ["hangdump:enrolled"]}]
         assert account.client("ec2").describe_instances(Filters=named)["Reservations"] == []
-        assert account.client("ec2").describe_volumes()["Volumes"] == []
+        ours = [{"Name": "tag-key", "Values": ["hangdump:instance-id"]}]
+        assert account.client("ec2").describe_volumes(Filters=ours)["Volumes"] == []
