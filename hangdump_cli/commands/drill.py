@@ -21,7 +21,7 @@ from lambdas.runtime.stack_parameter import Output
 from lambdas.runtime.tags import DRILL_TAG, MAKER_TAG
 
 # lambdas.drill.request has them with pydantic; a test compares.
-HANGS = ("cpus-spinning", "real-time", "file-system", "panic")
+HANGS = ("real-time", "cpus-spinning", "file-system", "panic")
 _ON = "on"
 # What DrillDump refuses before it launches anything.
 _REFUSALS = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
 # How hang_instance makes the twin hang.
-Hang = Literal["cpus-spinning", "real-time", "file-system", "panic"]
+Hang = Literal["real-time", "cpus-spinning", "file-system", "panic"]
 _OF_AN_IMAGE = ("imageId", "instanceType", "subnetId")
 # EC2 interrupts no arm64 instance, so nothing ends a hang there in which no kernel panics by itself.
 _WITHOUT_INTERRUPT: tuple[Hang, ...] = ("panic",)
@@ -43,7 +43,8 @@ class DrillInput(GivenInput):
         ]
         | None
     ) = None
-    hang: Hang = "cpus-spinning"
+    # Of any kernel, and found by the alarm.
+    hang: Hang = "real-time"
 
     @model_validator(mode="after")
     def _names_one_origin(self) -> Self:

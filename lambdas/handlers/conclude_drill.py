@@ -17,7 +17,10 @@ from lambdas.incident.table import RecordToAmend
 from lambdas.provision.choose_volume import read_dump_volumes
 from lambdas.runtime import moment
 from lambdas.runtime.environment import Configuration, FleetTable, RecordKeeping
+from lambdas.runtime.errors import HangRefused, HangUnavailable
 from lambdas.runtime.observability import entry_point, logger
+
+_NOT_HUNG = (HangRefused.__name__, HangUnavailable.__name__)
 
 
 @entry_point
@@ -28,6 +31,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """
     table, name = RecordKeeping.read().table_name, event["execution"]["name"]
     drill = read_drill(table, name)
+    if event.get("failure", {}).get("Error") in _NOT_HUNG:
+        # Noted before the document was sent, which refused.
+        drill.pop(HUNG_AT, None)
     twin_id = drill.get(TWIN_ID) or event.get("launched", {}).get("instanceId", "")
     incident = _incident(table, event)
     is_safe = incident is not None and incident.verdict in SAFE_VERDICTS

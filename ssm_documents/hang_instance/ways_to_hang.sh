@@ -2,6 +2,7 @@
 # The ways to hang. Each checks first that the kernel offers it; the hang begins when the agent has sent the result.
 DELAY_SECONDS=20
 PROVOKE="$HOST_ROOT/sys/kernel/debug/provoke-crash/DIRECT"
+FAIR_SERVER="$HOST_ROOT/sys/kernel/debug/sched/fair_server"
 
 # Nothing may hold the agent's pipe.
 later() { detached "$@" >/dev/null 2>&1 & }
@@ -25,11 +26,18 @@ hang_cpus_spinning() {
   done
 }
 
-# Tasks of the highest real-time priority on each processor, without the share that the kernel keeps for the others.
+# Tasks of a high real-time priority on each processor, and no share kept for the rest: the agent starves, and since Linux
+# 5.12, where it is asked for, the threads that receive frames as well, so that the status check fails.
 hang_real_time() {
-  local cpu
+  local cpu threaded runtime
   echo -1 >"$HOST_ROOT/proc/sys/kernel/sched_rt_runtime_us" || unavailable "The real-time throttling cannot be turned off."
   chrt -f 99 true || unavailable "No task of this agent may have a real-time priority (RT_GROUP_SCHED)."
+  for threaded in "$HOST_ROOT"/sys/class/net/*/threaded; do
+    { echo 1 >"$threaded"; } 2>/dev/null || log "note: $threaded cannot be set, so this kernel may go on to answer ARP"
+  done
+  # Linux 6.12 keeps a share by other means: its fair server gives ordinary tasks 50 ms of every second.
+  [[ -e "$FAIR_SERVER" ]] || mount -t debugfs debugfs "$HOST_ROOT/sys/kernel/debug" || true
+  for runtime in "$FAIR_SERVER"/cpu*/runtime; do { echo 0 >"$runtime"; } 2>/dev/null || true; done
   for cpu in $(cpus); do
     # shellcheck disable=SC2016 # the argument of the inner shell
     later taskset -c "$cpu" bash -c 'sleep "$1"; exec chrt -f 99 bash -c "while :; do :; done"' hang "$DELAY_SECONDS"

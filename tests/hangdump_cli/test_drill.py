@@ -19,7 +19,7 @@ def test_a_plan_of_a_drill_tells_the_twin_and_touches_nothing(world: World) -> N
     said = hangdump("drill", "--plan", world.instance_id)
 
     assert said.exit_code == 0, said.output
-    for words in (world.instance_id, "t3.micro of ami-", "8 GiB", "cpus-spinning", "Nothing was touched"):
+    for words in (world.instance_id, "t3.micro of ami-", "8 GiB", "real-time", "Nothing was touched"):
         assert words in said.stdout
     assert _started(world) == []
 

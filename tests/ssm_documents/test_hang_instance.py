@@ -95,10 +95,16 @@ def test_every_processor_spins_with_interrupts_off(twin: FakeRoot) -> None:
     assert twin.called("modprobe") == ["modprobe lkdtm"]
 
 
-def test_every_processor_is_starved_by_tasks_of_the_highest_priority(twin: FakeRoot) -> None:
+def test_every_processor_is_starved_and_the_threads_that_receive_frames_with_it(twin: FakeRoot) -> None:
+    fair_server = "sys/kernel/debug/sched/fair_server/cpu0/runtime"
+    twin.write("sys/class/net/ens5/threaded", "0\n")
+    twin.write(fair_server, "50000000\n")
+
     assert hang(twin, hang="real-time").result["way"] == "real-time"
 
     assert twin.read("proc/sys/kernel/sched_rt_runtime_us") == "-1\n"
+    assert twin.read("sys/class/net/ens5/threaded") == "1\n"
+    assert twin.read(fair_server) == "0\n"
     wait_until_read(twin, "calls", "while :; do :; done")
     assert twin.called("chrt")[0] == "chrt -f 99 true"
 
