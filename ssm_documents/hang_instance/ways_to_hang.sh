@@ -4,8 +4,9 @@ DELAY_SECONDS=20
 PROVOKE="$HOST_ROOT/sys/kernel/debug/provoke-crash/DIRECT"
 FAIR_SERVER="$HOST_ROOT/sys/kernel/debug/sched/fair_server"
 
-# Nothing may hold the agent's pipe.
-later() { detached "$@" >/dev/null 2>&1 & }
+# Nothing may hold the agent's pipe: it would wait for the end of the hang. A function in the background is a shell of its own
+# that holds what it has; exec leaves none.
+later() { (exec "$@" </dev/null >/dev/null 2>&1 3>&- 9>&-) & }
 
 cpus() {
   local cpu
