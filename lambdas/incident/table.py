@@ -15,6 +15,13 @@ from lambdas.incident.update_expression import UpdateExpression, deserialize, se
 from lambdas.runtime import clients
 
 
+def read_incident(table_name: str, incident_id: str) -> Incident | None:
+    """The record as last written, or None. Outside of the classes, whose users may also write."""
+    # An eventually consistent read could miss a claim made a moment ago.
+    answer = clients.dynamodb().get_item(TableName=table_name, Key=_key(f"incident#{incident_id}"), ConsistentRead=True)
+    return Incident.model_validate(deserialize(answer["Item"])) if "Item" in answer else None
+
+
 def create_incident(table_name: str, incident: Incident) -> bool:
     """Creates the record; False when it already exists. Outside of IncidentTable, whose users may only amend."""
     fields = {"pk": f"incident#{incident.incident_id}"}
@@ -42,8 +49,7 @@ class IncidentTable:
 
     def read(self, incident_id: str) -> Incident | None:
         """The record as last written, or None."""
-        item = self._get(f"incident#{incident_id}")
-        return Incident.model_validate(item) if item else None
+        return read_incident(self.name, incident_id)
 
     def update(
         self,
@@ -78,12 +84,6 @@ class IncidentTable:
         entry = timeline_entry(now, "interrupt-uncertain", detail)
         self.update(incident.incident_id, fields, timeline=[entry], only_in=[State.INTERRUPTING])
 
-    def _get(self, pk: str) -> dict[str, Any] | None:
-        # An eventually consistent read could miss a claim made a moment ago.
-        answer = clients.dynamodb().get_item(TableName=self.name, Key=_key(pk), ConsistentRead=True)
-        item = answer.get("Item")
-        return deserialize(item) if item else None
-
 
 def _key(pk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}}
@@ -97,17 +97,18 @@ class RecordToAmend:
     """One incident record. A class of its own because its user may do less than IncidentTable does."""
 
     def __init__(self, table_name: str, incident_id: str) -> None:
-        self._name = table_name
-        self._key = {"pk": {"S": f"incident#{incident_id}"}}
+        self._name, self._incident_id = table_name, incident_id
 
     def read(self) -> Incident | None:
         """The record as last written, or None."""
-        item = clients.dynamodb().get_item(TableName=self._name, Key=self._key, ConsistentRead=True).get("Item")
-        return Incident.model_validate(deserialize(item)) if item else None
+        return read_incident(self._name, self._incident_id)
 
     def update(self, fields: Mapping[str, Any], *, timeline: Sequence[dict[str, str]] = ()) -> None:
         """Sets camelCase fields and appends to the timeline."""
         update = UpdateExpression(in_visible_text(fields), timeline)
         clients.dynamodb().update_item(
-            TableName=self._name, Key=self._key, ConditionExpression="attribute_exists(pk)", **update.arguments()
+            TableName=self._name,
+            Key=_key(f"incident#{self._incident_id}"),
+            ConditionExpression="attribute_exists(pk)",
+            **update.arguments(),
         )

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.drill_keys import TWIN_ID, drill_key
 from lambdas.incident.record import CRASHED, Incident, State
-from lambdas.incident.table import IncidentTable
+from lambdas.incident.table import read_incident
 from lambdas.incident.update_expression import UpdateExpression, deserialize
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
@@ -113,7 +113,7 @@ def _has_interrupt_left(drill: Mapping[str, Any], instance_id: str) -> bool:
 
 def _if_open(table: str, incident_id: str) -> str:
     """The incident while its dump may be under way or not fetched yet; empty when it is concluded, or gone."""
-    known = IncidentTable(table).read(incident_id) if incident_id else None
+    known = read_incident(table, incident_id) if incident_id else None
     return incident_id if known is not None and known.state in CRASHED else ""
 
 
@@ -172,7 +172,7 @@ def last_crash(table: str, instance_id: str) -> Incident | None:
     """The incident of the instance's last interrupt or panic; None if there was none, or it was not sent."""
     key = _key(f"instance#{instance_id}")
     item = clients.dynamodb().get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
-    last = IncidentTable(table).read(str(deserialize(item).get("incidentId", ""))) if item else None
+    last = read_incident(table, str(deserialize(item).get("incidentId", ""))) if item else None
     return last if last is not None and last.is_crashed else None
 
 

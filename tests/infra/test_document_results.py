@@ -20,6 +20,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "check_kdump": {"ready": True, "findings": [], "kernel": "6.1.0", "configId": "0123456789abcdef"},
     "unconfigure_kdump": {"status": "unchanged", "volumeEmpty": False},
     "mount_dump_copy": {"status": "mounted"},
+    "hang_instance": {"status": "hanging"},
     "upload_vmcore find": {"status": "complete"},
     "upload_vmcore upload": {},
     "upload_vmcore remove": {},

@@ -78,7 +78,7 @@ def hang(root: FakeRoot, **parameters: str) -> Run:
 def wait_until_read(root: FakeRoot, path: str, text: str) -> None:
     """The hang begins when the document has ended."""
     root.write("hang-begins", "")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while text not in root.read(path):
         assert time.monotonic() < deadline, f"{path} is {root.read(path)!r}"
         time.sleep(0.05)
