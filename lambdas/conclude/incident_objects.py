@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambdas.incident.record import Incident
+from lambdas.incident.record import ORPHAN, Incident
 from lambdas.instance.facts import read_console
 from lambdas.report.pages import IncidentPages
 from lambdas.runtime import bucket as objects
@@ -46,7 +46,9 @@ def observe(bucket: VmcoreBucket, incident: Incident, *, is_log_written: bool) -
         text = _attempt(f"vmcore-{name}.txt", partial(_read, bucket, incident.object_keys[name]), problems)
         if text is not None:
             logs[name] = text
-    console = _attempt("The console", lambda: read_console(incident.instance_id), problems) or ""
+    # Of an instance that was gone before its incident began, nobody has one.
+    is_gone = incident.origin == ORPHAN
+    console = "" if is_gone else _attempt("The console", lambda: read_console(incident.instance_id), problems) or ""
     keys = {name: incident.object_keys[name] for name in logs}
     return Observed(logs.get("log") or logs.get("dmesg", ""), console, keys, tuple(problems))
 

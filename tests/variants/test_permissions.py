@@ -18,7 +18,7 @@ from lab.aws.iam.account_facts import CENTRAL_ACCOUNT, DEFAULT, Variant
 from lab.aws.iam.policy import as_list
 from lab.simulator.copies import Copies
 from lab.simulator.world import World, deployed
-from tests.simulator import test_collect, test_provision, test_rescue, test_respond, test_retire, test_sweep
+from tests.simulator import test_collect, test_drill, test_provision, test_rescue, test_respond, test_retire, test_sweep
 from tests.simulator.faults.scenarios import SCENARIOS
 from tests.simulator.rare_scenarios import RARE
 
@@ -59,6 +59,8 @@ DENIALS = (
 )
 
 
+# Of the tests of drills only this one is a scenario: a twin that nobody but the sweep ends.
+LEFT_TWIN = test_drill.test_a_drill_takes_over_from_one_that_was_stopped_and_the_sweep_ends_its_twin
 WORKFLOW_TESTS = (test_collect, test_provision, test_rescue, test_respond, test_retire, test_sweep)
 
 
@@ -106,7 +108,10 @@ def outcome_of(assembly: Path, variant: Variant) -> Outcome:
     """In other accounts than the usual one, only the scenarios run in which something of theirs is used."""
     with deployed(assembly, variant) as world:
         copies = Copies()
-        for scenario in (*SCENARIOS.values(), *((*RARE, *scenarios_of(WORKFLOW_TESTS)) if variant is DEFAULT else ())):
+        for scenario in (
+            *SCENARIOS.values(),
+            *((*RARE, LEFT_TWIN, *scenarios_of(WORKFLOW_TESTS)) if variant is DEFAULT else ()),
+        ):
             if copies.fork():
                 try:
                     scenario(world)
