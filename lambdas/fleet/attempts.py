@@ -75,9 +75,9 @@ def after_success(row: FleetRow, outcome: Mapping[str, Any], *, configuration_id
         return with_status(ready, Status.READY, *_notes(outcome), now=now)
     # Nothing tells of a reboot, so a look now and then has to.
     row = replace(row, attempts=row.attempts + 1, next_attempt_at=next_attempt_at(row.attempts + 1, now))
+    # Its documents ran, and it was not rebooted: nobody has to wait for it.
+    row = replace(row, rebooted_at="")
     why_not = outcome.get("whyNotReboot")
-    if why_not:
-        row = replace(row, rebooted_at="")
     observed = _line(why_not or "The crash kernel's memory is reserved at boot.")
     code = REBOOT_REFUSED if why_not else "reboot-required"
     reason = Reason(code=code, observed=observed, remedy="Reboot it when it suits you.")

@@ -196,6 +196,16 @@ def test_nobody_else_is_rebooted_until_the_one_before_is_ready() -> None:
     assert rebooted(after_retirement(silent, now=NOW), to_reboot(2)) == ["i-00000002"]
 
 
+def test_a_reboot_that_was_planned_and_never_begun_does_not_stop_the_others_for_ever() -> None:
+    """Its child died. An hour later it is provisioned as any other, and answers."""
+    first = item([member()], [row(Status.REBOOT_REQUIRED, **WAITING)], may_reboot=True).row
+    later = item([member()], [first], now=NOW + hours(1.1), may_reboot=True)
+    assert (later.action, later.reboot) == (Action.PROVISION, False)
+    outcome = {"status": "reboot-required"}
+    seen = after_success(later.row, outcome, configuration_id=CURRENT, now=NOW + hours(1.2))
+    assert set(rebooted(seen, to_reboot(2))) == {INSTANCE, "i-00000002"}
+
+
 def test_a_reboot_that_a_group_would_answer_with_a_replacement_stops_nobody_and_is_tried_when_due() -> None:
     outcome = {"status": "reboot-required", "whyNotReboot": "It is InService in the group web."}
     claimed = to_reboot(1, rebooted_at=moment.iso(NOW))
