@@ -54,7 +54,10 @@ def twin(root: FakeRoot) -> FakeRoot:
     """Launched ten minutes ago by the drill, with two processors."""
     put_tool(root, "curl", _CURL)
     put_tool(root, "taskset", _TASKSET)
-    put_tool(root, "sleep", _SLEEP)
+    sleep = root.path / "before-stubs/sleep"
+    sleep.parent.mkdir()
+    sleep.write_text(_SLEEP)
+    sleep.chmod(0o755)
     for name in ("chrt", "fsfreeze"):
         put_tool(root, name, _LOG_ONLY.format(name=name))
     root.write("metadata/meta-data/instance-id", TWIN)
@@ -72,7 +75,10 @@ def twin(root: FakeRoot) -> FakeRoot:
 
 
 def hang(root: FakeRoot, **parameters: str) -> Run:
-    return root.run("hang_instance", **{"instanceId": TWIN, "token": TOKEN, "hang": "panic", **parameters})
+    # Before the sleep of all other documents, which does not.
+    search_path = f"{root.path}/before-stubs:{root.search_path()}"
+    given = {"instanceId": TWIN, "token": TOKEN, "hang": "panic", **parameters}
+    return root.run_on_path(search_path, "hang_instance", **given)
 
 
 def wait_until_read(root: FakeRoot, path: str, text: str) -> None:
