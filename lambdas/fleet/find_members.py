@@ -1,8 +1,8 @@
 """Finds the instances that a plan is about, and those of them that Systems Manager does not reach. Judges nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from random import sample
 from typing import TYPE_CHECKING, Any
 
 from lambdas.fleet.plan import Member
@@ -13,7 +13,7 @@ from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, DRILL_TAG, ENROLLED_TAG
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-# Each costs a request of its own. The others are looked at by a later plan.
+# Each costs a request of its own.
 _MOST_FAILED_CHECKS = 500
 # DescribeInstances takes up to 200 values in a filter, DescribeInstanceInformation 100.
 _IDS_A_CALL = 200
@@ -65,20 +65,22 @@ def _member(instance: "InstanceTypeDef") -> Member:
     )
 
 
-def find_failed_checks(association_id: str) -> dict[str, datetime]:
-    """The instances whose last run of the association failed, and when that was.
+def find_failed_checks(association_id: str, ready: Container[str]) -> dict[str, datetime]:
+    """Of the instances that are marked ready those whose last run of the association failed, and when that was.
 
-    Systems Manager names those for which any association failed: some of others, mostly none.
+    Systems Manager names those for which any association failed, also one of somebody else. If they are very many, each
+    plan looks at others: those of somebody else may fail for ever.
     """
     filters: Any = [
         {"Key": "AssociationStatus", "Values": ["Failed"]},
         {"Key": f"tag:{ENROLLED_TAG}", "Values": ["true"]},
     ]
     pages = clients.ssm().get_paginator("describe_instance_information").paginate(Filters=filters)
-    suspects = (each["InstanceId"] for page in pages for each in page["InstanceInformationList"])
+    named = (each["InstanceId"] for page in pages for each in page["InstanceInformationList"])
+    suspects = [instance_id for instance_id in named if instance_id in ready]
     return {
         instance_id: run["ExecutionDate"]
-        for instance_id in islice(suspects, _MOST_FAILED_CHECKS)
+        for instance_id in sample(suspects, min(len(suspects), _MOST_FAILED_CHECKS))
         for run in _associations_of(instance_id)
         if run["AssociationId"] == association_id and run.get("Status") == "Failed" and "ExecutionDate" in run
     }

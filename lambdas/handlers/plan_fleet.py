@@ -60,7 +60,9 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
     settings, now = Enrolment.read(), moment.now()
     configuration = Configuration.read().configuration_id
 
-    failed_checks = find_failed_checks(CheckAssociation.read().check_association_id)
+    # Whoever is not ready is tried when it is due, whatever a check says.
+    ready = {each.instance_id for each in members.values() if each.is_marked_ready}
+    failed_checks = find_failed_checks(CheckAssociation.read().check_association_id, ready)
 
     def decide(silent: Iterable[str], most: int) -> Plan:
         deployment = Deployment(

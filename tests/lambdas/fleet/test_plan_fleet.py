@@ -105,6 +105,18 @@ def test_only_a_failure_of_our_own_association_counts(
     assert plan(context)["items"] == items
 
 
+def test_nobody_is_asked_for_the_checks_of_instances_that_are_not_ready(
+    account: Account, launch: Launch, context: Any
+) -> None:
+    """All of a fleet that was tagged a moment ago fail their first check."""
+    for _ in range(3):
+        run = {"AssociationId": "our-association", "Status": "Failed", "ExecutionDate": moment.now()}
+        account.association_runs[launch(tags=ENROLLED)] = [run]
+
+    assert plan(context)["items"] == 3
+    assert account.named("DescribeInstanceAssociationsStatus") == []
+
+
 def test_lists_the_alarms_once_for_all_instances(account: Account, launch: Launch, context: Any) -> None:
     launched = [launch(tags=ENROLLED) for _ in range(3)]
     for instance_id in launched[:2]:
