@@ -1,7 +1,9 @@
 """Runs in ministack's own environment: walks state machines through recorded executions with ministack's interpreter.
 
-Standard input: a list of `{"machine","name","arn","started_at","input","definition","answers"}`; `answers` has for each
-state what its calls came to, in order: `[output]` or `[error, cause]`. Standard output: for each of them
+Standard input: a list of `{"machine","name","arn","started_at","input","definition","answers","lists","outputs"}`;
+`answers` has for each state what its calls came to, in order: `[output]` or `[error, cause]`, and for a Distributed Map
+`[]` where it read its list, which is one of `lists` (`[bucket, key, text]`). `outputs` has the ends of the map's
+children (`[item, output]`): each child is an execution of its own here. Standard output: for each of them
 `{"enters": [[state, input]], "calls": [[state, arguments]], "status","output","error","cause"}`.
 
 The definitions are untouched. Replaced is what ministack does outside of its interpreter, and one thing within: it has
@@ -32,8 +34,9 @@ class Replay:
 
     def run(self) -> dict[str, Any]:
         self._install()
-        arn, machine = self.recorded["arn"], self.recorded["machine"]
-        engine._state_machines[machine] = {"name": machine, "definition": self.recorded["definition"]}
+        arn, name = self.recorded["arn"], self.recorded["machine"]
+        machine = ":".join([*arn.split(":")[:5], "stateMachine", name])
+        engine._state_machines[machine] = {"name": name, "definition": self.recorded["definition"]}
         engine._executions[arn] = execution = {
             "executionArn": arn,
             "stateMachineArn": machine,
@@ -78,7 +81,14 @@ class Replay:
             return self.variables[variable[1]] if variable else _resolve_path(path, data)
 
         engine._execute_task, engine._execute_pass, engine._execute_choice = execute_task, execute_pass, execute_choice
+
+        def read_map_items(reader: Any, data: Any, ctx: Any) -> Any:
+            self.state = ctx["State"]["Name"]
+            return _read_map_items(reader, data, ctx)
+
         engine._resolve_path = resolve_path
+        engine._read_map_items, engine._s3_object_text = read_map_items, self._read_list
+        engine._run_sub_machine = lambda states, start, item, child, ctx: self._end_of_child(item)
         engine._invoke_resource = lambda resource, arguments: self._answer(arguments)
         engine._invoke_resource_with_timeout = lambda resource, arguments, timeout: self._answer(arguments)
 
@@ -87,20 +97,35 @@ class Replay:
 
     def _answer(self, arguments: Any) -> Any:
         self.calls.append((self.state, arguments))
+        return self._next_answer()[0]
+
+    def _next_answer(self) -> list[Any]:
         answers = self.answers.get(self.state)
         if not answers:
-            # The recorded execution was cut short here, or this one went another way.
-            self.is_over = True
-            engine._executions[self.recorded["arn"]]["status"] = "STOPPED"
-            raise engine._ExecutionError("Replay.NoAnswer", "")
-        output_or_error = answers.pop(0)
-        if len(output_or_error) == 2:
-            raise engine._ExecutionError(*output_or_error)
-        return output_or_error[0]
+            self._stop()
+        answer = answers.pop(0)
+        if len(answer) == 2:
+            raise engine._ExecutionError(*answer)
+        return answer
+
+    def _read_list(self, bucket: str, key: str) -> str:
+        self._next_answer()
+        found = [text for *place, text in self.recorded["lists"] if place == [bucket, key]]
+        return found[0] if found else self._stop()
+
+    def _end_of_child(self, item: Any) -> Any:
+        found = [output for each, output in self.recorded["outputs"] if each == item]
+        return found[0] if found else self._stop()
+
+    def _stop(self) -> Any:
+        """The recorded execution was cut short here, or this one went another way."""
+        self.is_over = True
+        engine._executions[self.recorded["arn"]]["status"] = "STOPPED"
+        raise engine._ExecutionError("Replay.NoAnswer", "")
 
 
 _execute_task, _execute_pass, _execute_choice = engine._execute_task, engine._execute_pass, engine._execute_choice
-_resolve_path = engine._resolve_path
+_resolve_path, _read_map_items = engine._resolve_path, engine._read_map_items
 # Waits and the intervals of retries take no time.
 engine.time = SimpleNamespace(sleep=lambda seconds: None)
 # Nobody listens for the change of an execution's status.
