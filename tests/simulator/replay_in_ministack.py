@@ -14,7 +14,7 @@ import json
 import re
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from ministack.services import stepfunctions as engine
 
@@ -103,21 +103,21 @@ class Replay:
         answers = self.answers.get(self.state)
         if not answers:
             self._stop()
-        answer = answers.pop(0)
+        answer: list[Any] = answers.pop(0)
         if len(answer) == 2:
             raise engine._ExecutionError(*answer)
         return answer
 
     def _read_list(self, bucket: str, key: str) -> str:
         self._next_answer()
-        found = [text for *place, text in self.recorded["lists"] if place == [bucket, key]]
+        found: list[str] = [text for *place, text in self.recorded["lists"] if place == [bucket, key]]
         return found[0] if found else self._stop()
 
     def _end_of_child(self, item: Any) -> Any:
         found = [output for each, output in self.recorded["outputs"] if each == item]
         return found[0] if found else self._stop()
 
-    def _stop(self) -> Any:
+    def _stop(self) -> NoReturn:
         """The recorded execution was cut short here, or this one went another way."""
         self.is_over = True
         engine._executions[self.recorded["arn"]]["status"] = "STOPPED"
