@@ -62,6 +62,7 @@ def row_json(row: FleetRow | None) -> dict[str, Any] | None:
         "attempts": row.attempts,
         "nextAttemptAt": row.next_attempt_at,
         "error": row.error,
+        "profile": row.profile,
         "overrides": dict(row.overrides),
         "executionArn": row.execution_arn,
     }

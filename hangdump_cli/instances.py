@@ -16,6 +16,7 @@ from lambdas.runtime.tags import (
     DISARMED_TAG,
     ENROLLED_TAG,
     OWNER_TAG,
+    PROFILE_TAG,
     READY_KERNEL_TAG,
     hang_alarm_name,
     is_enrolled,
@@ -64,6 +65,11 @@ class Instance:
     def disarmed_by(self) -> str:
         """The incident whose dump showed no hang; "" if alarms may interrupt it."""
         return self.tags.get(DISARMED_TAG, "")
+
+    @property
+    def profile(self) -> str:
+        """The profile of the stack's settings that its owner picked; "" for none."""
+        return self.tags.get(PROFILE_TAG, "")
 
     @property
     def group(self) -> str:

@@ -9,6 +9,7 @@ from hangdump_cli.quotas import Quota
 from lambdas.provision.volume_size import LEAST_MEMORY_MIB, plan_size_gib
 from lambdas.runtime import errors
 from lambdas.runtime.stack_parameter import StackSettings
+from lambdas.runtime.tags import which_profiles
 
 # US dollars a month, list prices of us-east-1 (README.md, Cost).
 GP3_GIB_USD = 0.08
@@ -72,22 +73,28 @@ def enrol(
     is_reboot_wanted: bool,
 ) -> Enrolment:
     """The plan for one instance, as plan_dump_volume will make it."""
-    size = new_volume_gib(kind, settings)
+    size = new_volume_gib(kind, settings, profile=instance.profile)
     kept, unfit = _kept(instance, volumes, size)
-    obstacle = _obstacle(instance, kind) or unfit
+    unknown = None if settings.has_profile(instance.profile) else errors.InvalidInput
+    obstacle = _obstacle(instance, kind) or unknown or unfit
+    next_step = by_command(obstacle.next_step, instance.instance_id) if obstacle else ""
     return Enrolment(
         instance=instance,
         kept=kept,
         new_gib=0 if kept or obstacle else size,
-        is_measured=settings.dump_volume_sizing == "measured",
+        is_measured=settings.with_profile(instance.profile).dump_volume_sizing == "measured",
         reboot=_reboot(instance, is_allowed=is_reboot_wanted or settings.allow_reboot),
         obstacle=obstacle.__name__ if obstacle else "",
-        next_step=by_command(obstacle.next_step, instance.instance_id) if obstacle else "",
+        next_step=which_profiles(settings.profiles) if obstacle is errors.InvalidInput else next_step,
     )
 
 
-def new_volume_gib(kind: InstanceType, settings: StackSettings) -> int:
+def new_volume_gib(kind: InstanceType, settings: StackSettings, *, profile: str) -> int:
     """The size of a new dump volume; the least, where it is sized by what will be measured."""
+    given = settings.profiles.get(profile, {}).get("sizeGib")
+    if given:
+        return int(given)
+    settings = settings.with_profile(profile)
     return plan_size_gib(
         kind.memory_mib,
         sizing=settings.dump_volume_sizing,

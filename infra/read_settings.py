@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from pydantic_core import ErrorDetails
 
 from analysis.command_line import UserError
 from infra.settings import Settings
-from lambdas.runtime.document_settings import PanicSysctls
+from lambdas.runtime.document_settings import InstanceSettings, PanicSysctls
 
 CONTEXT_KEY = "hangdump"
+_LONGEST_VALUE = 200
 
 
 class SettingsError(ValueError, UserError):
@@ -59,10 +60,11 @@ def _explain(detail: ErrorDetails) -> str:
     """One line: the key, the value, what is allowed."""
     location = [str(part) for part in detail["loc"]]
     key = ".".join([CONTEXT_KEY, *location])
-    model: type[BaseModel] = PanicSysctls if location[:1] == ["panicSysctls"] and len(location) > 1 else Settings
-    properties = model.model_json_schema()["properties"]
+    properties = _model_at(location).model_json_schema()["properties"]
     if not location:
         return str(detail["ctx"]["error"])
+    if detail["type"] == "value_error":
+        return f"{key} = {repr(detail['input'])[:_LONGEST_VALUE]}: {detail['ctx']['error']}"
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(location[-1], properties, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
@@ -70,6 +72,13 @@ def _explain(detail: ErrorDetails) -> str:
     # A member of a list has no schema of its own: use the list's.
     schema = next(properties[part] for part in reversed(location) if part in properties)
     return f"{key} = {detail['input']!r}: allowed is {allowed(schema)} ({schema.get('description', '')})"
+
+
+def _model_at(location: Sequence[str]) -> type[BaseModel]:
+    """Which settings the last part of a place names: profiles.database.panicSysctls.softlockup_panic"""
+    if "panicSysctls" in location[:-1]:
+        return PanicSysctls
+    return InstanceSettings if location[:1] == ["profiles"] and len(location) > 2 else Settings
 
 
 def allowed(schema: Mapping[str, Any]) -> str:

@@ -3,13 +3,15 @@
 read_settings.py reads them from the context key `hangdump` of cdk.json.
 """
 
+import json
 import math
+import re
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from lambdas.runtime import weekly_windows
-from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
 from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 # The time that respond_to_hang needs besides its waits for probes and Standby. Half of it may pass until a failing
@@ -23,6 +25,10 @@ RetentionInDays = Literal[
 
 # m5.large, u-6tb1.112xlarge
 _INSTANCE_TYPE = r"^[a-z0-9-]+\.[a-z0-9-]+$"
+
+# All of them are in one variable of a function, and those have 4 KB together.
+MOST_BYTES_OF_PROFILES = 1500
+_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 # "https://vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com", and plain http only to a private IPv4 address such as the lab's
 # "http://10.0.2.100": a presigned URL is a credential and must not cross a network that others can read.
@@ -88,6 +94,11 @@ class Settings(DocumentSettings):
         description="instances that EnrolFleet begins to provision or to retire a minute",
     )
 
+    profiles: dict[str, InstanceSettings] = Field(
+        {},
+        description="settings by name that differ from these, for instances with the tag hangdump:profile: see "
+        "profiles below",
+    )
     reboot_windows: list[str] = Field(
         [],
         max_length=20,
@@ -102,6 +113,20 @@ class Settings(DocumentSettings):
     check_interval_hours: int = Field(
         6, ge=1, le=168, description="hours between two checks of every tagged instance by State Manager"
     )
+
+    @field_validator("profiles")
+    @classmethod
+    def _profiles_can_be_passed_on(cls, profiles: dict[str, InstanceSettings]) -> dict[str, InstanceSettings]:
+        for name in profiles:
+            if not _PROFILE_NAME.fullmatch(name):
+                raise ValueError(f"the name {name!r} does not match {_PROFILE_NAME.pattern}")
+        given = {
+            name: each.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, each in profiles.items()
+        }
+        size = len(json.dumps(given))
+        if size > MOST_BYTES_OF_PROFILES:
+            raise ValueError(f"{size} bytes as JSON are too many: allowed are {MOST_BYTES_OF_PROFILES}")
+        return profiles
 
     # ---- The hang: when respond_to_hang interrupts.
 

@@ -18,7 +18,7 @@ from hangdump_cli.kill_switch import read_interrupts
 from hangdump_cli.text import Block, Fields, Table
 from lambdas.runtime import errors
 from lambdas.runtime.stack_parameter import Output
-from lambdas.runtime.tags import DRILL_TAG, MAKER_TAG
+from lambdas.runtime.tags import DRILL_TAG, MAKER_TAG, which_profiles
 
 # lambdas.drill.request has them with pydantic; a test compares.
 HANGS = ("real-time", "cpus-spinning", "file-system", "panic")
@@ -107,7 +107,7 @@ def drill(  # noqa: PLR0913 - one for each option
 def _plan(run: Invocation, found: Instance, hang: str) -> DrillPlan:
     kind = instances.types(run.aws, [found])[found.instance_type]
     settings = run.stack.require_settings()
-    volume_gib = planning.new_volume_gib(kind, settings)
+    volume_gib = planning.new_volume_gib(kind, settings, profile=found.profile)
     obstacle: type[errors.HangdumpError] | None = None
     next_step = ""
     if found.is_windows:
@@ -118,6 +118,8 @@ def _plan(run: Invocation, found: Instance, hang: str) -> DrillPlan:
         obstacle = errors.UnsupportedHypervisor
     elif "x86_64" not in kind.architectures and hang != "panic":
         obstacle, next_step = errors.InvalidInput, "EC2 interrupts only x86_64: give --hang panic."
+    elif not settings.has_profile(found.profile):
+        obstacle, next_step = errors.InvalidInput, which_profiles(settings.profiles)
     elif settings.dry_run or read_interrupts(run.aws) != _ON:
         obstacle = errors.DrillsOff
     if obstacle is None:

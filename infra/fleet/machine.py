@@ -40,7 +40,7 @@ from lambdas.fleet.table import BELL
 from lambdas.incident.object_keys import FLEET, FLEET_JSON_KEY, FLEET_PAGE_KEY
 from lambdas.runtime import environment
 from lambdas.runtime.errors import EnrolmentHalted
-from lambdas.runtime.tags import ENROLLED_TAG
+from lambdas.runtime.tags import ENROLLED_TAG, PROFILE_TAG
 
 NAME = "EnrolFleet"
 # Of the map's children: execution:EnrolFleet/Enrol:…
@@ -276,7 +276,11 @@ class EnrolFleet(Construct):
             "TagChanged": events.EventPattern(
                 source=["aws.tag"],
                 detail_type=["Tag Change on Resource"],
-                detail={"service": ["ec2"], "resource-type": ["instance"], "changed-tag-keys": [ENROLLED_TAG]},
+                detail={
+                    "service": ["ec2"],
+                    "resource-type": ["instance"],
+                    "changed-tag-keys": [ENROLLED_TAG, PROFILE_TAG],
+                },
             ),
             "InstanceStarted": events.EventPattern(
                 source=["aws.ec2"],
@@ -286,7 +290,7 @@ class EnrolFleet(Construct):
         }
         descriptions = {
             "CheckFailed": "Repairs an instance that is no longer ready, and enrols one whose agent answers at last",
-            "TagChanged": "Enrols an instance when its owner tags it, and retires it when he removes the tag",
+            "TagChanged": "Enrols an instance when its owner tags it or picks a profile, retires it when the tag goes",
             "InstanceStarted": "Enrols the members that a group launches with the owner's tag",
             "Hourly": "Enrols whoever the events missed, and tries again where it is due",
         }

@@ -3,6 +3,8 @@
 Apart from the incidents: whatever holds up the writes of a fleet must not hold up the claim of an interrupt.
 """
 
+from functools import partial
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -36,12 +38,16 @@ class Fleet(Construct):
         )
         acknowledge(self.table, OF_THE_FLEET_TABLE)
         self.environment = environment.FleetTable(fleet_table_name=self.table.table_name)
+        id_of = partial(
+            configuration_id,
+            hang_alarm_period_seconds=settings.hang_alarm_period_seconds,
+            hang_alarm_evaluation_periods=settings.hang_alarm_evaluation_periods,
+        )
         self.configuration = environment.Configuration(
-            configuration_id=configuration_id(
-                settings,
-                hang_alarm_period_seconds=settings.hang_alarm_period_seconds,
-                hang_alarm_evaluation_periods=settings.hang_alarm_evaluation_periods,
-            )
+            configuration_id=id_of(settings),
+            profile_configuration_ids={
+                name: id_of(settings.overridden_by(profile)) for name, profile in settings.profiles.items()
+            },
         )
 
     def grant(self, *actions: str, keys: str = "") -> iam.PolicyStatement:

@@ -83,6 +83,7 @@ class ProvisionDumpVolume(Construct):
                     minimum_dump_volume_gib=settings.minimum_dump_volume_gib,
                     allow_reboot=settings.allow_reboot,
                     document_settings=settings.document_settings(),
+                    profiles=settings.profiles,
                 ),
             ],
             statements=[

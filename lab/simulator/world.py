@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "uploadEndpointUrl": UPLOAD_ENDPOINT,
     # Who is provisioned, most scenarios say: `let_enrol` is for the others.
     "fleetLimit": 0,
+    "profiles": {"database": {"dumpLevel": 17}},
 }
 ENROLLED = {ENROLLED_TAG: "true"}
 LONGEST_RUN = 14 * 86400.0

@@ -37,6 +37,8 @@ class Drill:
     image_id: str
     instance_type: str
     hang: str
+    # The twin has that of the instance.
+    profile: str = ""
 
 
 def read_drill(table: str, name: str) -> dict[str, Any]:
@@ -136,6 +138,7 @@ def _open(table: str, drill: Drill, now: datetime, limits: DrillLimits) -> "Tran
         "imageId": drill.image_id,
         "instanceType": drill.instance_type,
         "hang": drill.hang,
+        "profile": drill.profile,
         "budget": _budget_key(limits, now),
         "timeline": [timeline_entry(now, DRILL_OPENED, drill.name)],
         "expiresAtEpoch": moment.epoch(now) + _KEPT_SECONDS,

@@ -67,17 +67,19 @@ class Origin:
     instance_type: str
     # SubnetId, SecurityGroups and PublicIpAddress, as DescribeInstances gives them.
     network: dict[str, Any]
+    # Of the stack's settings; "": the instance has none, or it is an image.
+    profile: str = ""
 
 
 def find_origin(given: DrillInput) -> Origin:
     """Reads from EC2. Raises InstanceNotFound, DrillOfTwin, DrillImageUnavailable, Unsupported…, InvalidInput."""
     if given.instance_id is not None:
         instance = _read(given.instance_id)
-        subject, network = instance.instance_id, instance.network
+        subject, network, profile = instance.instance_id, instance.network, instance.profile
         image_id, instance_type = instance.launched_from.get("ImageId", ""), instance.instance_type
     else:
         image_id, instance_type = str(given.image_id), str(given.instance_type)
-        subject = f"{image_id}#{instance_type}"
+        subject, profile = f"{image_id}#{instance_type}", ""
         groups = [{"GroupId": each} for each in given.security_group_ids or ()]
         network = {"SubnetId": given.subnet_id, "SecurityGroups": groups}
     image = find_image(image_id)
@@ -89,7 +91,7 @@ def find_origin(given: DrillInput) -> Origin:
     if image.get("Platform") == "windows":
         raise UnsupportedPlatform(f"{image_id} is an image of Windows.", "Only Linux has kdump.")
     _require_support(read_instance_type(instance_type), instance_type, given.hang)
-    return Origin(subject, image, instance_type, network)
+    return Origin(subject, image, instance_type, network, profile)
 
 
 def _read(instance_id: str) -> Instance:

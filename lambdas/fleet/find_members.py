@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lambdas.fleet.plan import Member
 from lambdas.fleet.row import FleetRow, Status
 from lambdas.runtime import clients
-from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, DRILL_TAG, ENROLLED_TAG, ready_epoch
+from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, DRILL_TAG, ENROLLED_TAG, PROFILE_TAG, ready_epoch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
@@ -61,6 +61,7 @@ def _member(instance: "InstanceTypeDef") -> Member:
         is_marked_ready=bool(ready_epoch(tags)),
         group=tags.get(AUTO_SCALING_GROUP_TAG, ""),
         zone=instance["Placement"]["AvailabilityZone"],
+        profile=tags.get(PROFILE_TAG, ""),
         is_drill_twin=DRILL_TAG in tags,
     )
 

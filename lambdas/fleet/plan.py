@@ -15,7 +15,7 @@ from lambdas.fleet.attempts import REBOOT_REFUSED, next_attempt_at, with_status
 from lambdas.fleet.row import FleetRow, Reason, Status
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InstanceNotManaged
-from lambdas.runtime.tags import ENROLLED_TAG
+from lambdas.runtime.tags import ENROLLED_TAG, PROFILE_TAG, which_profiles
 
 # So long an agent may take after a start. Later, the hourly plan is often enough.
 AGENT_NEEDS = timedelta(minutes=15)
@@ -47,6 +47,7 @@ class Member:
     is_marked_ready: bool = False
     group: str = ""
     zone: str = ""
+    profile: str = ""
     # Its life is the drill's: it is neither provisioned nor retired here, nor counted.
     is_drill_twin: bool = False
 
@@ -63,6 +64,8 @@ class Deployment:
     configuration_id: str
     fleet_limit: int
     now: datetime
+    # The configuration ids of the profiles.
+    profiles: Mapping[str, str] = field(default_factory=dict)
     # Instances that Systems Manager does not reach.
     silent: Collection[str] = ()
     # Instances whose last check by State Manager failed, and when that was.
@@ -71,6 +74,10 @@ class Deployment:
     may_reboot: bool = False
     reboots_per_group: int = 1
     reboots_per_zone: int = 1
+
+    def configuration_of(self, row: FleetRow) -> str:
+        """The id of the settings that the instance is to have."""
+        return self.profiles.get(row.profile, self.configuration_id)
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,7 @@ def _claimed(item: Item, deployment: Deployment, round_id: str) -> FleetRow:
         round=round_id,
         error=NO_OUTCOME,
         tried_at=moment.iso(deployment.now),
-        tried_configuration_id=deployment.configuration_id,
+        tried_configuration_id=deployment.configuration_of(item.row),
         next_attempt_at=next_attempt_at(1, deployment.now),
         rebooted_at=moment.iso(deployment.now) if item.reboot else item.row.rebooted_at,
     )
@@ -192,13 +199,19 @@ def _judge(
 ) -> Item:
     known = row or FleetRow(instance_id=instance_id)
     if member is not None and member.enrolled is not None and member.state not in _GONE:
-        known = replace(known, group=member.group, zone=member.zone)
+        known = replace(known, group=member.group, zone=member.zone, profile=member.profile)
     if member is None or not member.is_there:
         return _judge_leaving(member, known, is_new=row is None, deployment=deployment)
     was_retired = known.status is Status.RETIRING and _is_due(known, None, deployment)
     if known.status is Status.RETIRED or was_retired:
         # It begins anew, with the overrides of then.
         known = replace(known, status=Status.NOT_READY, tried_at="", configuration_id="", error="", expires_at_epoch=0)
+    if known.profile and known.profile not in deployment.profiles:
+        # As it was made, it stays.
+        status = Status.DRIFTED if member.is_marked_ready else Status.NOT_READY
+        observed = f"The tag {PROFILE_TAG} is {known.profile[:100]!r}; cdk.json has no such profile."
+        reason = Reason(code="unknown-profile", observed=observed, remedy=which_profiles(deployment.profiles))
+        return _nothing(known, status, reason, deployment.now)
     return _judge_member(member, known, is_known=row is not None, deployment=deployment, admitted=admitted)
 
 
@@ -239,7 +252,8 @@ def _judge_member(
         observed = f"The instance is {member.state}."
         reason = Reason(code="not-running", severity="note", observed=observed, remedy="Start it.")
         return _nothing(row, Status.NOT_READY, reason, now)
-    is_current = row.configuration_id in ("", deployment.configuration_id) and row.status is not Status.REBOOT_REQUIRED
+    configuration_id = deployment.configuration_of(row)
+    is_current = row.configuration_id in ("", configuration_id) and row.status is not Status.REBOOT_REQUIRED
     is_armed = member.is_marked_ready or _was_just_made_ready(row, now)
     if is_current and is_armed and not _fails_its_checks(row, deployment):
         return _judge_ready(row, is_known=is_known, deployment=deployment)
@@ -296,11 +310,10 @@ def _judge_ready(row: FleetRow, *, is_known: bool, deployment: Deployment) -> It
 def _why_not_ready(member: Member, row: FleetRow, deployment: Deployment) -> FleetRow:
     """The row of an instance that is to be made ready, before anybody tries."""
     now = deployment.now
-    if member.is_marked_ready and not row.error and row.configuration_id != deployment.configuration_id:
+    if member.is_marked_ready and not row.error and row.configuration_id != deployment.configuration_of(row):
         remedy = "Nothing: EnrolFleet provisions it again."
-        reason = Reason(
-            code="drifted", severity="note", observed="The stack's settings have changed since.", remedy=remedy
-        )
+        observed = "The stack's settings have changed since, or its profile."
+        reason = Reason(code="drifted", severity="note", observed=observed, remedy=remedy)
         return with_status(row, Status.DRIFTED, reason, now=now)
     if not row.tried_at:
         remedy = "Nothing: EnrolFleet provisions it."
@@ -326,6 +339,6 @@ def _is_due(row: FleetRow, member: Member | None, deployment: Deployment) -> boo
     if not row.tried_at:
         return True
     was_started_since = member is not None and moment.iso(member.launched_at) > row.tried_at
-    if was_started_since or row.tried_configuration_id != deployment.configuration_id:
+    if was_started_since or row.tried_configuration_id != deployment.configuration_of(row):
         return True
     return row.status is not Status.UNSUPPORTED and moment.iso(deployment.now) >= row.next_attempt_at

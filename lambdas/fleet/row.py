@@ -57,6 +57,8 @@ class FleetRow:
     boot_id: str = ""
     family: str = ""
     volume_id: str = ""
+    # The settings that its owner picked by tag; "": the stack's own.
+    profile: str = ""
     # What its owner gave ProvisionDumpVolume as input instead of the stack's settings.
     overrides: Mapping[str, Any] = field(default_factory=dict)
     # The settings that it was made ready with; "": unknown, it was made ready before there was a table.

@@ -50,7 +50,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             drill,
             incident,
             kernel=(event.get("readiness", {}).get("kdump") or {}).get("kernel", ""),
-            configuration_id=Configuration.read().configuration_id,
+            configuration_id=Configuration.read().id_of(drill.get("profile", "")),
             times=times,
             now=moment.now(),
         )

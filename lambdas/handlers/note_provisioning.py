@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 def _after(row: FleetRow, event: dict[str, Any]) -> FleetRow:
     now, arn = moment.now(), event.get("executionArn", "")
-    configuration = Configuration.read().configuration_id
+    configuration = Configuration.read().id_of(row.profile)
     if event.get("isRetired"):
         # Its owner may have enrolled it again meanwhile.
         return after_retirement(row, now=now) if row.status is Status.RETIRING else row

@@ -16,7 +16,7 @@ from lambdas.runtime.errors import DrillsOff, InvalidInput
 from lambdas.runtime.execution import client_token
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import DRILL_TAG, ENROLLED_TAG
+from lambdas.runtime.tags import DRILL_TAG, ENROLLED_TAG, PROFILE_TAG
 from lambdas.runtime.visible_text import visible_line
 from lambdas.short_lived.image import root_disk
 from lambdas.short_lived.launch import marks, network_interface
@@ -45,6 +45,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         image_id=origin.image["ImageId"],
         instance_type=origin.instance_type,
         hang=given.hang,
+        profile=origin.profile,
     )
     interface = network_interface(origin.network, origin.subject, _OWN_PLACE, machine="DrillDump")
     begin(RecordKeeping.read().table_name, drill, limits, now=moment.now())
@@ -56,8 +57,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         instance_id=made_for,
         **{DRILL_TAG: name},
     )
-    # Of the instance only: a volume with it would count as its owner's, for ever.
-    enrolled = {"Key": ENROLLED_TAG, "Value": "true"}
+    # Of the instance only: a volume with the first would count as its owner's, for ever.
+    owners = {ENROLLED_TAG: "true"} | ({PROFILE_TAG: origin.profile} if origin.profile else {})
     return {
         "drill": name,
         "imageId": drill.image_id,
@@ -66,7 +67,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "clientToken": token,
         "networkInterface": interface,
         "tags": [
-            {"ResourceType": "instance", "Tags": [*tags, enrolled]},
+            {
+                "ResourceType": "instance",
+                "Tags": [*tags, *({"Key": key, "Value": value} for key, value in owners.items())],
+            },
             {"ResourceType": "volume", "Tags": tags},
         ],
         "userData": user_data(token, ends_itself_after_seconds=event["endsItselfAfterSeconds"]),

@@ -20,7 +20,7 @@ from lambdas.provision.choose_volume import (
     choose_volume,
     read_dump_volumes,
 )
-from lambdas.provision.overrides import overrides_of, with_overrides
+from lambdas.provision.overrides import overrides_of, profile_of, with_overrides
 from lambdas.provision.provision_input import (
     IN_GUEST_TRIGGERS,
     X86_SYSCTLS,
@@ -60,15 +60,16 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     remembered = row.overrides if row else {}
     overrides = overrides_of(given, remembered)
     given = with_overrides(given, overrides)
-    own = settings.document_settings
-    if not instance_type.takes_interrupt:
-        own = without_x86_sysctls(own)
+    profile = profile_of(instance, settings.profiles)
+    of_fleet = settings.document_settings.overridden_by(profile)
+    own = of_fleet if instance_type.takes_interrupt else without_x86_sysctls(of_fleet)
     for_documents = own.overridden_by(given)
-    sizing = given.dump_volume_sizing or settings.dump_volume_sizing
-    size_gib = given.size_gib or plan_size_gib(
+    sizing = given.dump_volume_sizing or profile.dump_volume_sizing or settings.dump_volume_sizing
+    given_gib = given.size_gib or profile.size_gib
+    size_gib = given_gib or plan_size_gib(
         instance_type.memory_mib,
         sizing=sizing,
-        factor=given.dump_size_factor or settings.dump_size_factor,
+        factor=given.dump_size_factor or profile.dump_size_factor or settings.dump_size_factor,
         minimum_gib=settings.minimum_dump_volume_gib,
         dump_level=for_documents.dump_level,
         expected_dump_bytes=event.get("expectedDumpBytes", 0),
@@ -80,7 +81,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
     volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
     choice = choose_volume(instance, volumes, size_gib=size_gib)
-    is_size_known = sizing == "memory" or given.size_gib is not None or "expectedDumpBytes" in event
+    is_size_known = sizing == "memory" or given_gib is not None or "expectedDumpBytes" in event
     if choice.action == "create" and not is_size_known:
         choice = replace(choice, action="measure")
     is_reboot_allowed = settings.allow_reboot if given.reboot is None else given.reboot
@@ -103,9 +104,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "checkParameters": parameters.check,
         "reboot": reboot,
         "whyNotReboot": why_not,
-        "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure, settings.document_settings),
+        "diagnosticInterrupt": _diagnostic_interrupt(instance_type, parameters.configure, of_fleet),
         "conflictingAlarms": _conflicting_alarms(given),
-        "configurationId": Configuration.read().configuration_id,
+        "configurationId": Configuration.read().id_of(instance.profile),
     }
 
 

@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
     members = find_members(rows)
     settings, now = Enrolment.read(), moment.now()
-    configuration = Configuration.read().configuration_id
+    configuration = Configuration.read()
 
     # Whoever is not ready is tried when it is due, whatever a check says.
     ready = {each.instance_id for each in members.values() if each.is_marked_ready}
@@ -66,7 +66,8 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
 
     def decide(silent: Iterable[str], most: int) -> Plan:
         deployment = Deployment(
-            configuration_id=configuration,
+            configuration_id=configuration.configuration_id,
+            profiles=configuration.profile_configuration_ids,
             fleet_limit=settings.fleet_limit,
             now=now,
             silent=frozenset(silent),

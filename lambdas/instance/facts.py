@@ -9,7 +9,14 @@ from botocore.exceptions import ClientError
 
 from lambdas.incident.record import ConsoleBaseline
 from lambdas.runtime import clients
-from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, DRILL_TAG, ENROLLED_TAG, is_enrolled, ready_epoch
+from lambdas.runtime.tags import (
+    AUTO_SCALING_GROUP_TAG,
+    DRILL_TAG,
+    ENROLLED_TAG,
+    PROFILE_TAG,
+    is_enrolled,
+    ready_epoch,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceStatusTypeDef, InstanceTypeDef
@@ -68,6 +75,11 @@ class Instance:
     def auto_scaling_group(self) -> str:
         """The group's name; empty: the instance is in no group."""
         return self.tags.get(AUTO_SCALING_GROUP_TAG, "")
+
+    @property
+    def profile(self) -> str:
+        """The profile that its owner picked; empty: none, the stack's settings are its own."""
+        return self.tags.get(PROFILE_TAG, "")
 
     @property
     def drill(self) -> str:

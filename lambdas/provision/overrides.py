@@ -1,16 +1,32 @@
-"""What an owner gave instead of the stack's settings: kept for an instance, and used again. Pure."""
+"""What an owner chose instead of the stack's settings: a profile by tag, and what is kept for an instance. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from lambdas.instance.facts import Instance
 from lambdas.provision.provision_input import ProvisionInput
+from lambdas.runtime.document_settings import InstanceSettings
 from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.tags import PROFILE_TAG, which_profiles
 
 # Of one execution. A reboot is wished for each time anew.
 _OF_THE_EXECUTION = {"instance_id", "reboot", "use_stack_settings", "conflicting_alarms"}
 _SYSCTLS = "panicSysctls"
+
+
+def profile_of(instance: Instance, profiles: Mapping[str, InstanceSettings]) -> InstanceSettings:
+    """Nothing for an instance without the tag. Raises InvalidInput for a value that names no profile."""
+    if not instance.profile:
+        return InstanceSettings.model_validate({})
+    if instance.profile not in profiles:
+        raise InvalidInput(
+            f"The tag {PROFILE_TAG} of {instance.instance_id} is {instance.profile[:100]!r}; cdk.json has no such "
+            "profile.",
+            which_profiles(profiles),
+        )
+    return profiles[instance.profile]
 
 
 def overrides_of(given: ProvisionInput, remembered: Mapping[str, Any]) -> dict[str, Any]:

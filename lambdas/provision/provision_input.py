@@ -5,12 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
 from lambdas.runtime.execution_input import ExecutionInput
-from lambdas.runtime.stack_parameter import DumpVolumeSizing
-
-# gp3's own limit
-_LARGEST_VOLUME_GIB = 65_536
 
 # On by default where EC2 sends no interrupt: there the kernel itself must detect that it hangs.
 # Not hung_task_panic: a task is blocked for minutes when a volume pauses, and then goes on.
@@ -22,13 +18,10 @@ X86_SYSCTLS = ("hardlockup_panic", "panic_on_io_nmi", "panic_on_unrecovered_nmi"
 Parameters = dict[str, list[str]]
 
 
-class ProvisionInput(DocumentSettings, ExecutionInput):
-    """The input of an execution. The stack's settings apply to document settings that it does not set."""
+class ProvisionInput(InstanceSettings, ExecutionInput):
+    """The input of an execution."""
 
     reboot: bool | None = None
-    size_gib: Annotated[int, Field(ge=1, le=_LARGEST_VOLUME_GIB)] | None = None
-    dump_volume_sizing: DumpVolumeSizing | None = None
-    dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = None
     # Forget what was remembered of this instance: overrides.py.
     use_stack_settings: bool = False
     # From whoever listed the alarms of many instances at once; None: they are looked up.

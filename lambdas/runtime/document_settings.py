@@ -1,13 +1,15 @@
 """The settings that the documents apply on an instance: names, defaults and allowed values, declared only here.
 
-The stack's settings inherit them, and an execution's input overrides them. A test compares them with the parameters in
-ssm_documents/*/document.yaml.
+The stack's settings inherit them; a profile and an execution's input override them. A test compares them with the
+parameters in ssm_documents/*/document.yaml.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
 _SIZE = "[1-9][0-9]{0,5}[KMGT]"
@@ -87,3 +89,17 @@ class DocumentSettings(BaseModel):
         own, other = (each.document_settings().model_dump(by_alias=True, exclude_unset=True) for each in (self, given))
         sysctls = {**own.get("panicSysctls", {}), **other.get("panicSysctls", {})}
         return DocumentSettings.model_validate({**own, **other, "panicSysctls": sysctls})
+
+
+class InstanceSettings(DocumentSettings):
+    """What may differ from the stack's settings for some instances, by a profile, or for one, by an execution's input.
+
+    The stack's settings apply to what is not set.
+    """
+
+    # gp3's own limit
+    size_gib: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        None, description="size of a new dump volume, GiB, whatever its sizing says"
+    )
+    dump_volume_sizing: DumpVolumeSizing | None = Field(None, description="as the stack's")
+    dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = Field(None, description="as the stack's")

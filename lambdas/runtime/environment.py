@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
 from lambdas.runtime.stack_parameter import DumpVolumeSizing
 
 Seconds = Annotated[int, Field(ge=0)]
@@ -54,9 +54,14 @@ class FleetTable(Environment):
 
 
 class Configuration(Environment):
-    """The id of the settings that reach an instance."""
+    """The ids of the settings that reach an instance: the stack's own, and of each profile."""
 
     configuration_id: str
+    profile_configuration_ids: Annotated[dict[str, str], FromJson]
+
+    def id_of(self, profile: str) -> str:
+        """For an instance with this profile; the stack's own for one without, or with one that does not exist."""
+        return self.profile_configuration_ids.get(profile, self.configuration_id)
 
 
 class CheckAssociation(Environment):
@@ -310,3 +315,4 @@ class Provisioning(Environment):
     allow_reboot: bool
     # Only those that the stack's settings set; the others keep their defaults.
     document_settings: Annotated[DocumentSettings, FromJson]
+    profiles: Annotated[dict[str, InstanceSettings], FromJson]

@@ -5,7 +5,7 @@ without the stack's requirements, reads it.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -76,11 +76,29 @@ class StackSettings:
     boot_grace_seconds: int
     ready_max_age_days: int
     ready_across_boots: bool
+    # By name, what a profile sets of sizeGib, dumpVolumeSizing, dumpSizeFactor and dumpLevel.
+    profiles: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, settings: object) -> Self:
+    def of(cls, settings: Any) -> Self:
         """For the stack: takes each field from the setting of the same name."""
-        return cls(**{each.name: getattr(settings, each.name) for each in fields(cls)})
+        own = {each.name: getattr(settings, each.name) for each in fields(cls)}
+        sizing = {"size_gib", "dump_volume_sizing", "dump_size_factor", "dump_level"}
+        profiles = {
+            name: profile.model_dump(include=sizing, by_alias=True, exclude_unset=True)
+            for name, profile in settings.profiles.items()
+        }
+        return cls(**{**own, "profiles": profiles})
+
+    def has_profile(self, name: str) -> bool:
+        """Whether an instance may have it; "" is none at all."""
+        return name in ("", *self.profiles)
+
+    def with_profile(self, name: str) -> Self:
+        """As they are for an instance with this profile; the stack's own for one that does not exist."""
+        given = self.profiles.get(name, {})
+        own = {camel_case(each.name): each.name for each in fields(self)}
+        return replace(self, **{own[key]: value for key, value in given.items() if key in own and value is not None})
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:

@@ -6,6 +6,8 @@ from lambdas.runtime import moment
 
 # The owner sets it to let Hangdump crash the instance when it hangs.
 ENROLLED_TAG = "hangdump:enrolled"
+# The owner picks one of the stack's profiles with it: settings that differ from the stack's own.
+PROFILE_TAG = "hangdump:profile"
 READY_TAG = "hangdump:ready"
 # The kernel that was running when the instance was seen ready.
 READY_KERNEL_TAG = "hangdump:ready-kernel"
@@ -52,6 +54,12 @@ def protecting_tags(tags: Mapping[str, str]) -> set[str]:
 def hang_alarm_name(instance_id: str) -> str:
     """hangdump-i-0123456789abcdef0"""
     return f"{HANG_ALARM_PREFIX}{instance_id}"
+
+
+def which_profiles(names: Iterable[str]) -> str:
+    """What an owner can do about a tag that names no profile."""
+    known = ", ".join(sorted(names))
+    return f"Set the tag {PROFILE_TAG} to one of {known}, or remove it." if known else f"Remove the tag {PROFILE_TAG}."
 
 
 def is_retained(keys: Iterable[str]) -> bool:

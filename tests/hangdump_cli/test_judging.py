@@ -33,6 +33,7 @@ SETTINGS = StackSettings(
     boot_grace_seconds=300,
     ready_max_age_days=30,
     ready_across_boots=False,
+    profiles={"database": {"sizeGib": 40}, "thin": {"dumpSizeFactor": 1.5}},
 )
 M5 = InstanceType("nitro", ("x86_64",), 8192)
 
@@ -203,6 +204,18 @@ def test_a_new_volume_is_as_large_as_the_stack_will_make_it() -> None:
         is_reboot_wanted=False,
     )
     assert (kept.volume, kept.monthly_usd, kept.reboot) == ("keeps vol-1 (16 GiB)", 0.0, "none")
+
+
+def test_a_profile_changes_the_size_and_one_that_does_not_exist_is_refused() -> None:
+    found = {
+        name: planning.enrol(
+            instance(tags={"hangdump:profile": name}), M5, [], settings=SETTINGS, is_reboot_wanted=False
+        )
+        for name in ("database", "thin", "databse")
+    }
+    assert [each.new_gib for each in found.values()] == [40, 12, 0]
+    assert (found["databse"].obstacle, found["thin"].obstacle) == ("InvalidInput", "")
+    assert "one of database, thin" in found["databse"].next_step
 
 
 def test_a_mark_does_not_promise_that_an_allowed_reboot_is_not_needed() -> None:

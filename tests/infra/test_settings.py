@@ -78,13 +78,22 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
     ({"panicSysctls": {"panic_on_oops": 2}}, ["hangdump.panicSysctls.panic_on_oops = 2", "one of 0, 1"]),
     ({"panicSysctls": {"panic_on_oop": 1}}, ["panicSysctls.panic_on_oop = 1", "did you mean panic_on_oops?"]),
     ({"panicSysctls": "all"}, ["hangdump.panicSysctls = 'all'", "an object"]),
+    ({"profiles": {"db": {"dumpLevel": 99}}}, ["hangdump.profiles.db.dumpLevel = 99", "from 0 to 31"]),
+    ({"profiles": {"db": {"dumplevel": 1}}}, ["hangdump.profiles.db.dumplevel = 1", "did you mean dumpLevel?"]),
+    ({"profiles": {"db": {"panicSysctls": {"panic_on_oop": 1}}}}, ["db.panicSysctls.panic_on_oop = 1", "did you mean"]),
+    ({"profiles": {"DB": {}}}, ["hangdump.profiles = {'DB': {}}", "the name 'DB' does not match"]),
+    ({"profiles": {"db": 17}}, ["hangdump.profiles.db = 17", "an object"]),
+    (
+        {"profiles": {f"profile-{i}": {"mountPoint": "/var/crash"} for i in range(40)}},
+        ["bytes as JSON", "allowed are 1500"],
+    ),
     ({"fleetbudget": 5}, ["hangdump.fleetbudget = 5", "did you mean fleetBudget?"]),
     ("{", ["hangdump = '{'", "no JSON"]),
     ([], ["hangdump = []", "an object"]),
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG_VALUES, ids=[str(given) for given, _ in WRONG_VALUES])
+@pytest.mark.parametrize(("given", "said"), WRONG_VALUES, ids=[str(given)[:80] for given, _ in WRONG_VALUES])
 def test_a_wrong_value_is_answered_with_the_key_the_value_and_what_is_allowed(given: Any, said: list[str]) -> None:
     with pytest.raises(SettingsError) as refused:
         load(given)

@@ -41,7 +41,13 @@ _CLIENTS = (
 
 INDEXES = {BY_TIME: LISTED_UNDER, BY_SIGNATURE: REPEATS}
 
-_SETTINGS = load({"zoneBudget": 3, "groupBudget": 3})
+_SETTINGS = load(
+    {
+        "zoneBudget": 3,
+        "groupBudget": 3,
+        "profiles": {"database": {"dumpLevel": 17, "sizeGib": 40, "finalAction": "poweroff"}},
+    }
+)
 _OF_SETTINGS = (
     *(environment.InterruptLimits, environment.Standby, environment.EvidenceBound, environment.RescueInstancePlace),
     environment.TwinTypes,
@@ -61,7 +67,9 @@ VARIABLES = {
         *(model.of(_SETTINGS) for model in _OF_SETTINGS),
         environment.RecordKeeping(table_name=aws.TABLE),
         environment.FleetTable(fleet_table_name=aws.FLEET_TABLE),
-        environment.Configuration(configuration_id="settings-of-now"),
+        environment.Configuration(
+            configuration_id="settings-of-now", profile_configuration_ids={"database": "settings-of-database"}
+        ),
         environment.CheckAssociation(check_association_id="our-association"),
         environment.Enrolment(
             fleet_limit=100,
@@ -93,6 +101,7 @@ VARIABLES = {
             minimum_dump_volume_gib=8,
             allow_reboot=False,
             document_settings=_SETTINGS.document_settings(),
+            profiles=_SETTINGS.profiles,
         ),
     )
     for name, value in model.variables().items()

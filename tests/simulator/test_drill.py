@@ -11,8 +11,9 @@ from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 from lambdas.incident.drill_keys import proof_key
+from lambdas.runtime.environment import Configuration
 from lambdas.runtime.stack_parameter import KILL_SWITCH_PARAMETER, Output
-from lambdas.runtime.tags import DRILL_TAG, ENROLLED_TAG, MAKER_TAG, OWNER_TAG, STACK_TAG
+from lambdas.runtime.tags import DRILL_TAG, ENROLLED_TAG, MAKER_TAG, OWNER_TAG, PROFILE_TAG, STACK_TAG
 
 Arrange = Callable[[World], None]
 
@@ -109,6 +110,18 @@ def test_a_twin_carries_no_more_than_its_drill_needs(world: World) -> None:
     assert (twin.image_id, twin.instance_type, twin.subnet_id) == (own.image_id, own.instance_type, own.subnet_id)
     assert twin.instance_initiated_shutdown_behavior == "terminate"
     assert twin.metadata_options.http_tokens == "required"
+
+
+def test_a_twin_has_the_profile_of_its_instance_and_proves_it_alone(world: World) -> None:
+    tags = [{"Key": PROFILE_TAG, "Value": "database"}]
+    world.account.client("ec2").create_tags(Resources=[world.instance_id], Tags=tags)
+
+    proof = drill(world)["output"]
+
+    assert world.tags_of(twin_of(world))[PROFILE_TAG] == "database"
+    variables = world.account.state.backend("lambda").get_function("Hangdump-conclude_drill").environment_vars
+    ids = Configuration.model_validate(variables)
+    assert proof["configurationId"] == ids.id_of("database") != ids.configuration_id
 
 
 def test_an_image_is_drilled_without_an_instance(world: World) -> None:

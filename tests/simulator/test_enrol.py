@@ -24,8 +24,8 @@ def provisionings(world: World, instance_id: str) -> int:
     return sum(instance_id in each.name for each in world.executions() if "Provision" in each.state_machine.name)
 
 
-def owners_tag(world: World, instance_id: str, value: str | None) -> None:
-    ec2, key = world.account.client("ec2"), "hangdump:enrolled"
+def owners_tag(world: World, instance_id: str, value: str | None, key: str = "hangdump:enrolled") -> None:
+    ec2 = world.account.client("ec2")
     if value is None:
         ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key}])
     else:
@@ -50,6 +50,13 @@ def an_hour_later(world: World) -> None:
 
 def row_of(world: World, instance_id: str) -> FleetRow:
     return world.fleet()[instance_id]
+
+
+def dump_levels(world: World, instance_id: str) -> list[str]:
+    """With which it was configured, one after the other."""
+    sent = world.account.client("ssm").list_commands(InstanceId=instance_id)["Commands"]
+    ours = [each for each in sent if each["DocumentName"].endswith("configure_kdump")]
+    return [each["Parameters"]["dumpLevel"][0] for each in sorted(ours, key=lambda each: each["RequestedDateTime"])]
 
 
 def test_a_tag_is_all_that_an_owner_does(world: World) -> None:
@@ -164,6 +171,39 @@ def test_a_changed_setting_reaches_whoever_is_ready_with_its_overrides_and_witho
     assert provisionings(world, instance_id) == 1
     assert world.volumes_of(instance_id) == volumes
     assert hosts[instance_id].reboots == 0
+
+
+def test_a_profile_is_picked_by_a_tag_and_left_by_its_removal(world: World) -> None:
+    (instance_id,) = tagged(world, 1)
+    an_hour_later(world)
+    own = row_of(world, instance_id)
+
+    owners_tag(world, instance_id, "database", key="hangdump:profile")
+    world.settle()
+    with_it = row_of(world, instance_id)
+    owners_tag(world, instance_id, None, key="hangdump:profile")
+    world.settle()
+
+    assert (with_it.status, with_it.profile) == ("ready", "database")
+    assert with_it.configuration_id not in ("", own.configuration_id)
+    assert dump_levels(world, instance_id) == ["31", "17", "31"]
+    after = row_of(world, instance_id)
+    assert (after.status, after.profile, after.configuration_id) == ("ready", "", own.configuration_id)
+    assert provisionings(world, instance_id) == 3
+
+
+def test_a_profile_that_does_not_exist_is_named_and_changes_nothing(world: World) -> None:
+    (instance_id,) = tagged(world, 1)
+    an_hour_later(world)
+
+    owners_tag(world, instance_id, "databse", key="hangdump:profile")
+    world.settle()
+
+    row = row_of(world, instance_id)
+    assert (row.status, row.reasons[0].code) == ("drifted", "unknown-profile")
+    assert "one of database" in row.reasons[0].remedy
+    assert provisionings(world, instance_id) == 1
+    assert "hangdump:ready" in world.tags_of(instance_id)
 
 
 def test_a_failed_check_has_an_instance_repaired_within_minutes(world: World) -> None:

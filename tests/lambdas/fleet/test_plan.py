@@ -332,3 +332,39 @@ def test_the_twin_of_a_drill_is_neither_provisioned_nor_retired_nor_counted() ->
 
     assert [each.instance_id for each in made.items] == [INSTANCE]
     assert [each.action for each in made.items] == [Action.PROVISION]
+
+
+def test_a_profile_reaches_an_instance_as_a_changed_setting_does_and_leaves_it_so() -> None:
+    profiles = {"database": "settings-of-database"}
+    with_it, without = member(is_marked_ready=True, profile="database"), member(is_marked_ready=True)
+
+    picked = item([with_it], [row()], profiles=profiles)
+
+    assert (picked.action, picked.reason) == (Action.PROVISION, "drifted")
+    assert (picked.row.profile, picked.row.tried_configuration_id) == ("database", "settings-of-database")
+    made = after_success(picked.row, {"status": "ready"}, configuration_id="settings-of-database", now=NOW)
+    assert item([with_it], [made], profiles=profiles).action is Action.NOTHING
+    left = item([without], [made], profiles=profiles)
+    assert (left.action, left.reason, left.row.profile) == (Action.PROVISION, "drifted", "")
+
+
+def test_a_profile_that_does_not_exist_leaves_an_instance_as_it_is_and_says_so() -> None:
+    ready = item([member(is_marked_ready=True, profile="databse")], [row()], profiles={"database": "x"})
+    new = item([member(profile="databse")], profiles={})
+
+    assert [(each.action, each.row.status) for each in (ready, new)] == [
+        (Action.NOTHING, Status.DRIFTED),
+        (Action.NOTHING, Status.NOT_READY),
+    ]
+    (reason,) = ready.row.reasons
+    assert (reason.code, reason.severity) == ("unknown-profile", "error")
+    assert "'databse'" in reason.observed
+    assert "one of database" in reason.remedy
+
+
+def test_an_instance_with_a_wrong_profile_can_be_retired_at_its_pace() -> None:
+    """Its last attempt counts, whatever the settings would be."""
+    leaving = after_failure(
+        row(Status.RETIRING, profile="databse"), "HostUnreachable", "…", configuration_id=CURRENT, now=NOW - hours(0.5)
+    )
+    assert item([member(enrolled=None, profile="databse")], [leaving], profiles={}).action is Action.NOTHING

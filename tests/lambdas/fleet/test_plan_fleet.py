@@ -290,3 +290,15 @@ def test_a_note_reads_again_when_another_one_was_faster(account: Account, contex
     found = row("i-0123456789abcdef0")
     assert (found.round, found.error, found.tried_configuration_id) == ("enrol/1", "DeviceHoldsData", CURRENT)
     assert found.tried_at == moment.iso(aws.NOW)
+
+
+def test_the_settings_of_a_failed_attempt_are_those_of_the_profile(account: Account, context: Any) -> None:
+    write_row(aws.FLEET_TABLE, FleetRow(instance_id="i-0123456789abcdef0", profile="database"))
+    note(context, "i-0123456789abcdef0", failure={"Error": "DeviceHoldsData", "Cause": "ext4."})
+    assert row("i-0123456789abcdef0").tried_configuration_id == "settings-of-database"
+
+
+def test_a_profile_is_read_from_the_tag(account: Account, launch: Launch, context: Any) -> None:
+    instance_id = launch(tags={**ENROLLED, "hangdump:profile": "database"})
+    plan(context)
+    assert (row(instance_id).profile, row(instance_id).tried_configuration_id) == ("database", "settings-of-database")

@@ -86,3 +86,26 @@ def test_alarms_that_were_listed_for_many_are_not_asked_for_again(
 
 def test_a_plan_says_with_which_settings_it_is_made(launch: Launch, context: Any) -> None:
     assert plan(context, launch())["configurationId"] == "settings-of-now"
+
+
+def test_a_profile_wins_over_the_stack_and_an_input_over_both(launch: Launch, context: Any) -> None:
+    instance_id = launch(tags={"hangdump:enrolled": "true", "hangdump:profile": "database"})
+
+    planned = plan(context, instance_id)
+
+    assert planned["configureParameters"]["dumpLevel"] == ["17"]
+    assert planned["configureParameters"]["finalAction"] == planned["checkParameters"]["finalAction"] == ["poweroff"]
+    assert planned["configureParameters"]["mountPoint"] == ["/var/crash"]
+    assert planned["volume"]["sizeGib"] == 40
+    assert planned["configurationId"] == "settings-of-database"
+    assert remembered(instance_id) == {}, "the tag says so each time"
+    given = plan(context, instance_id, dumpLevel=30, sizeGib=50)
+    assert given["configureParameters"]["dumpLevel"] == ["30"]
+    assert given["configureParameters"]["finalAction"] == ["poweroff"]
+    assert given["volume"]["sizeGib"] == 50
+
+
+def test_a_profile_that_does_not_exist_is_refused_with_those_that_do(launch: Launch, context: Any) -> None:
+    instance_id = launch(tags={"hangdump:enrolled": "true", "hangdump:profile": "databse"})
+    with pytest.raises(InvalidInput, match=r"is 'databse'; .*one of database"):
+        plan(context, instance_id)
