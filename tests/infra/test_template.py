@@ -217,7 +217,8 @@ def test_tags_starts_failed_checks_and_the_hour_ring_the_bell_of_the_fleet(templ
         json.dumps(each.get("EventPattern", each.get("ScheduleExpression")), sort_keys=True) for each in ringing
     } == {
         '"rate(1 hour)"',
-        '{"detail": {"changed-tag-keys": ["hangdump:enrolled"], "resource-type": ["instance"], "service": ["ec2"]}, '
+        '{"detail": {"changed-tag-keys": ["hangdump:enrolled", "hangdump:profile"], "resource-type": ["instance"], '
+        '"service": ["ec2"]}, '
         '"detail-type": ["Tag Change on Resource"], "source": ["aws.tag"]}',
         '{"detail": {"state": ["running"]}, "detail-type": ["EC2 Instance State-change Notification"], '
         '"source": ["aws.ec2"]}',
