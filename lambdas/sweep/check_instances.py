@@ -62,12 +62,13 @@ def _check(instance_ids: Sequence[str], time_left: TimeLeft) -> Iterator[Checked
     settings = FleetChecks.read()
     pings = _pings(instance_ids)
     online = [each for each in instance_ids if pings.get(each) == _ONLINE]
-    mount_point = {"mountPoint": [settings.mount_point]}
+    # Both look where an instance has its dump volume; the deployment's mount point is for one that does not know.
+    find = {"mountPoint": [settings.mount_point], "action": ["find"]}
     readiness: dict[str, Answer] = {}
     dumps: dict[str, Answer] = {}
     if online:
-        readiness = run_on_fleet(settings.check_document, mount_point, online, time_left)
-        dumps = run_on_fleet(settings.upload_document, {**mount_point, "action": ["find"]}, online, time_left)
+        readiness = run_on_fleet(settings.check_document, {"mountPoint": ["found"]}, online, time_left)
+        dumps = run_on_fleet(settings.upload_document, find, online, time_left)
     for instance_id in instance_ids:
         is_online = instance_id in online
         seen = Checked(

@@ -67,8 +67,7 @@ def judge_readiness(case: Case, checked: Checked) -> Iterator[Finding]:
     if checked.is_ready is not False:
         return
     faults = clip("; ".join(f"{code}: {observed}" for code, observed in checked.faults.items()), _LONGEST_FAULTS)
-    # The other faults depend on the mount point, which the sweep may not know: it checks with the deployment's setting,
-    # and an execution's input can override that.
+    # With the other faults it might still dump; EnrolFleet provisions it again, and that decides.
     is_impossible = checked.is_crash_kernel_loaded is False or bool(_DUMP_IMPOSSIBLE & set(checked.faults))
     yield Finding(
         kind="not-ready",

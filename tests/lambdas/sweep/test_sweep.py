@@ -37,10 +37,11 @@ Sweep = Callable[..., dict[str, Any]]
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the instances answer to each document; a missing one answers READY and has no dump."""
-    given: dict[str, Any] = {"check": READY, "find": VmcoreNotFound("none"), "asked": []}
+    given: dict[str, Any] = {"check": READY, "find": VmcoreNotFound("none"), "asked": [], "parameters": []}
 
-    def run_on_fleet(document: str, _parameters: Any, instance_ids: list[str], _time_left: Any) -> dict[str, Any]:
+    def run_on_fleet(document: str, parameters: Any, instance_ids: list[str], _time_left: Any) -> dict[str, Any]:
         given["asked"] += instance_ids
+        given["parameters"].append((document, parameters))
         answer = given["check" if document.endswith("check_kdump") else "find"]
         answered = {} if answer is None else dict.fromkeys(instance_ids, answer)
         return answered | {each: given[each] for each in instance_ids if each in given}
@@ -471,3 +472,10 @@ def test_readiness_that_cannot_be_noted_is_told_and_stops_nothing(run: Sweep, la
     result = run()
     assert any("could not be tagged" in each for each in result["unseen"])
     assert result["report"]
+
+
+def test_an_instance_is_checked_where_its_own_settings_have_the_dump_volume(
+    run: Sweep, instance_id: str, answers: dict[str, Any]
+) -> None:
+    run()
+    assert ("Hangdump-check_kdump", {"mountPoint": ["found"]}) in answers["parameters"]
