@@ -81,8 +81,14 @@ class DrillFunctions:
             },
         )
         return FunctionConfig(
-            environment=[self._parts.incidents.records, self._fleet.environment, self._fleet.configuration],
+            environment=[
+                self._parts.incidents.records,
+                self._parts.incidents.notifications,
+                self._fleet.environment,
+                self._fleet.configuration,
+            ],
             statements=[
+                iam.PolicyStatement(actions=["sns:Publish"], resources=[self._parts.incidents.topic.topic_arn]),
                 grants.keep_drills(table, "GetItem", "PutItem", "UpdateItem"),
                 grants.read_incidents(table),
                 grants.read_dump_volume_records(table),

@@ -6,7 +6,7 @@ from typing import Any
 from lambdas.report.pages import sign_link
 from lambdas.runtime.environment import Notifications, ReportLink
 from lambdas.runtime.links import console_link
-from lambdas.runtime.notification import publish, table
+from lambdas.runtime.notification import publish, sender, table
 
 _MOST_PROBLEMS = 5
 
@@ -18,7 +18,7 @@ def notify(report: Mapping[str, Any]) -> None:
 
 def _subject(report: Mapping[str, Any]) -> str:
     what = report["sentence"] or report["panicLine"] or report["reason"]
-    return f"Hangdump: {report['verdict']} {report.get('instanceId') or 'no instance'}: {what}"
+    return f"{sender(report.get('drill'))}: {report['verdict']} {report.get('instanceId') or 'no instance'}: {what}"
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:

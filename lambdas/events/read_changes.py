@@ -167,7 +167,8 @@ def _vmcore(new: Incident, key: str, bucket: str) -> Vmcore:
 
 
 def _who(new: Incident) -> str:
-    return new.instance_id or "No instance"
+    twin = f" (the twin of the drill {_line(new.drill)})" if new.drill else ""
+    return f"{new.instance_id}{twin}" if new.instance_id else "No instance"
 
 
 def _line(text: str | None) -> str:

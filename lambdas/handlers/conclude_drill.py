@@ -3,6 +3,7 @@
 Runs when the twin is gone, or could not be removed: whatever happened before, the record says how it ended.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,14 +13,15 @@ from lambdas.drill.record import end, read_drill
 from lambdas.drill.remove_volume import remove_volumes
 from lambdas.fleet.table import forget_row
 from lambdas.incident.drill_keys import HUNG_AT, TWIN_ID
-from lambdas.incident.record import SAFE_VERDICTS, Incident
+from lambdas.incident.record import SAFE_VERDICTS, Incident, State
 from lambdas.incident.table import RecordToAmend
 from lambdas.provision.choose_volume import read_dump_volumes
-from lambdas.runtime import moment
-from lambdas.runtime.environment import Configuration, FleetTable, RecordKeeping
+from lambdas.runtime import moment, notification
+from lambdas.runtime.environment import Configuration, FleetTable, Notifications, RecordKeeping
 from lambdas.runtime.errors import HangRefused, HangUnavailable
 from lambdas.runtime.observability import entry_point, logger
 
+_PROVEN = "proven"
 _NOT_HUNG = (HangRefused.__name__, HangUnavailable.__name__)
 
 
@@ -56,6 +58,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
         write_proof(table, proof)
         proven = proof.as_json()
+    if drill.get("state") == State.OPENED and status != _PROVEN:
+        # Before the record says how it ended: twice is better than never.
+        _notify(drill, f"{status}: {detail}", twin_id)
     if drill:
         end(table, drill, status=status, detail=detail, now=moment.now())
     logger.info("The drill is %s: %s", status, detail)
@@ -78,10 +83,25 @@ def _incident(table: str, event: dict[str, Any]) -> Incident | None:
     return RecordToAmend(table, incident_id).read() if incident_id else None
 
 
+def _notify(drill: Mapping[str, Any], ended: str, twin_id: str) -> None:
+    rows = {
+        "Drill": drill["executionArn"],
+        "Image": f"{drill['imageId']}, {drill['instanceType']}",
+        "Hang": drill["hang"],
+        "Twin": twin_id,
+        "Next": "Follow the error's advice in docs/errors.md, and drill again: a hang of the instance may end so.",
+    }
+    notification.publish(
+        Notifications.read().topic_arn,
+        subject=f"{notification.sender(drill['executionName'])}: {drill['subject']} {ended}",
+        lines=[f"No dump of a twin of {drill['subject']} was proven. {ended}", "", *notification.table(rows)],
+    )
+
+
 def _judge(event: dict[str, Any], incident: Incident | None, *, is_safe: bool) -> tuple[str, str]:
     """The dump counts, whatever failed later. Without one the first failure does."""
     if incident is not None and is_safe:
-        return "proven", f"{incident.verdict}: {incident.verdict_reason or ''}"
+        return _PROVEN, f"{incident.verdict}: {incident.verdict_reason or ''}"
     if "failure" in event:
         return "failed", f"{event['failure'].get('Error', '')}: {event['failure'].get('Cause', '')}"
     if incident is not None:

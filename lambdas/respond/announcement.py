@@ -8,7 +8,7 @@ from lambdas.incident.update_expression import UpdateExpression, serialize
 from lambdas.respond.decision import PANICKED
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits, KillSwitch, Notifications
-from lambdas.runtime.notification import publish, table
+from lambdas.runtime.notification import publish, sender, table
 
 _KEPT_SECONDS = 7 * 24 * 3600
 # A hang is checked again at least every hour: what was refused for the same reason within this time is the same hang.
@@ -31,16 +31,11 @@ def announce_once(incident: Incident, records: IncidentTable) -> None:
     records.update(incident.incident_id, {"announcedAt": moment.iso(moment.now())})
 
 
-def sender(incident: Incident) -> str:
-    """The subject's first words: nobody should get up for a twin that is crashed on purpose."""
-    return "Hangdump drill" if incident.drill else "Hangdump"
-
-
 def _announce(incident: Incident) -> None:
     what = "panicked on its own" if incident.state == State.PANICKED else "was interrupted"
     publish(
         Notifications.read().topic_arn,
-        subject=f"{sender(incident)}: {incident.instance_id} {what} ({incident.reason})",
+        subject=f"{sender(incident.drill)}: {incident.instance_id} {what} ({incident.reason})",
         lines=[
             f"{incident.instance_id} {what}: {incident.reason}. {incident.detail}",
             "Its kernel writes a dump and reboots; Hangdump fetches the dump, verifies it and reports. Do not reboot",

@@ -18,7 +18,7 @@ from lambdas.incident.record import Incident, State, timeline_entry
 from lambdas.incident.table import IncidentTable, create_incident
 from lambdas.instance.probe import probe
 from lambdas.respond.alarm_event import Alarm
-from lambdas.respond.announcement import announce_once, note_if_news, sender
+from lambdas.respond.announcement import announce_once, note_if_news
 from lambdas.respond.budget_notice import is_told_apart, notify_once
 from lambdas.respond.claim import BUDGETS_SPENT, COOLDOWN, DUPLICATE
 from lambdas.respond.decision import PANICKED, Evidence, Policy
@@ -31,7 +31,7 @@ from lambdas.respond.timing_rules import decide, is_probe_needed
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, InterruptLimits, Notifications, Probe, RecordKeeping
 from lambdas.runtime.errors import InvalidInput
-from lambdas.runtime.notification import publish, table
+from lambdas.runtime.notification import publish, sender, table
 from lambdas.runtime.observability import count, logger
 from lambdas.runtime.refusal_advice import next_step
 from lambdas.runtime.telemetry_names import LogField, Metric
@@ -229,7 +229,7 @@ def _notify_refusal(refused: Incident, records: IncidentTable) -> dict[str, Any]
             notify_once(records.name, refused)
             return _result(refused, decision="refuse", reason=reason)
         if is_told_apart(records.name, refused):
-            subject = f"{sender(refused)}: {verdict} ({reason}) {refused.instance_id}"
+            subject = f"{sender(refused.drill)}: {verdict} ({reason}) {refused.instance_id}"
             publish(Notifications.read().topic_arn, subject=subject, lines=_refusal_lines(refused))
         records.update(refused.incident_id, {"notifiedAt": moment.iso(moment.now())})
     return _result(refused, decision="dry-run" if refused.state == State.DRY_RUN else "refuse", reason=reason)

@@ -26,6 +26,11 @@ def publish(topic_arn: str, *, subject: str, lines: list[str]) -> None:
     clients.sns().publish(TopicArn=topic_arn, Subject=printable[:_SUBJECT_LENGTH], Message=text)
 
 
+def sender(drill: str | None) -> str:
+    """The subject's first words: nobody should get up for a twin that is crashed on purpose. `drill`: whose it is."""
+    return "Hangdump drill" if drill else "Hangdump"
+
+
 def table(rows: Mapping[str, Any]) -> list[str]:
     """Aligned `name  value` lines; rows without a value are left out."""
     present = {name: value for name, value in rows.items() if value not in (None, "", [], {})}
