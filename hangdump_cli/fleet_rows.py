@@ -63,6 +63,7 @@ def row_json(row: FleetRow | None) -> dict[str, Any] | None:
         "nextAttemptAt": row.next_attempt_at,
         "error": row.error,
         "profile": row.profile,
+        "provenAt": row.proven_at,
         "overrides": dict(row.overrides),
         "executionArn": row.execution_arn,
     }

@@ -331,6 +331,13 @@ class Settings(DocumentSettings):
     drill_budget: int = Field(
         3, ge=0, le=100, description="drills that may be begun in one window (fleetBudgetWindowSeconds); 0 = none"
     )
+    drill_every_days: int = Field(
+        0,
+        ge=0,
+        le=3650,
+        description="a sweep drills each combination of image, type family, kernel and settings of ready instances "
+        "again after so long, the newest first, drillBudget at a time; 0 = drills are begun by hand alone",
+    )
     drill_cooldown_seconds: int = Field(
         3600,
         ge=0,

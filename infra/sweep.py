@@ -141,6 +141,7 @@ class Sweep(Construct):
                 actions=["states:StartExecution"], resources=[self._machines.collect_vmcore.state_machine_arn]
             ),
             *self._read_orphans(parts),
+            *self._drill(parts),
             iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
         ]
 
@@ -152,6 +153,16 @@ class Sweep(Construct):
             ),
             grants.count_rescues(parts.incidents.table),
             self._fleet.grant("GetItem", keys=f"{ROW_PREFIX}*"),
+        ]
+
+    def _drill(self, parts: Parts) -> list[iam.PolicyStatement]:
+        """Look for combinations of the fleet that no drill has proven, and begin one."""
+        return [
+            self._fleet.grant("Scan"),
+            grants.keep_drills(parts.incidents.table, "BatchGetItem", "UpdateItem"),
+            iam.PolicyStatement(
+                actions=["states:StartExecution"], resources=[self._machines.drill_dump.state_machine_arn]
+            ),
         ]
 
 

@@ -100,6 +100,7 @@ class EnrolFleet(Construct):
             environment=[
                 fleet.environment,
                 fleet.configuration,
+                parts.incidents.records,
                 environment.CheckAssociation(check_association_id=self._association.attr_association_id),
                 environment.Enrolment(
                     fleet_limit=self._settings.fleet_limit,
@@ -113,6 +114,7 @@ class EnrolFleet(Construct):
             ],
             statements=[
                 fleet.grant("GetItem", "PutItem", "Scan"),
+                grants.keep_drills(parts.incidents.table, "BatchGetItem"),
                 grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeInstances", "ssm:DescribeInstanceInformation"),
                 iam.PolicyStatement(
                     actions=["ssm:DescribeInstanceAssociationsStatus"],

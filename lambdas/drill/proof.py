@@ -1,16 +1,22 @@
-"""What a drill has proven: for an image, a type family, a kernel and settings. Pure but for `write_proof`."""
+"""What a drill has proven: for an image, a type family, a kernel and settings. Pure but for reading and writing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from lambdas.incident.drill_keys import proof_key
 from lambdas.incident.record import Incident
-from lambdas.incident.update_expression import serialize
+from lambdas.incident.update_expression import deserialize, serialize
 from lambdas.runtime import clients, moment
 from lambdas.runtime.camel_case import camel_case
 
+# BatchGetItem takes so many.
+_KEYS_A_CALL = 100
+# On the item of a proof, also of one that is still to come.
+BEGUN_AT = "begunAt"
 # The events of an incident's timeline that end a phase, and the phase.
 _PHASES = {
     "decided": "hangToDecision",
@@ -97,6 +103,19 @@ def prove(
     )
 
 
+def read_proofs(table: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The items, by key, of those that there are: of each one the last proof and the last drill that a sweep began."""
+    wanted = sorted(keys)
+    found: dict[str, dict[str, Any]] = {}
+    while wanted:
+        request: Any = {table: {"Keys": [serialize({"pk": key}) for key in wanted[:_KEYS_A_CALL]]}}
+        answer = clients.dynamodb().batch_get_item(RequestItems=request)
+        found |= {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
+        unread: Any = answer.get("UnprocessedKeys", {}).get(table, {})
+        wanted = [key["pk"]["S"] for key in unread.get("Keys", [])] + wanted[_KEYS_A_CALL:]
+    return found
+
+
 def write_proof(table: str, proof: Proof) -> None:
     """Over the last one of the same combination."""
     key = proof_key(
@@ -106,3 +125,21 @@ def write_proof(table: str, proof: Proof) -> None:
         configuration_id=proof.configuration_id,
     )
     clients.dynamodb().put_item(TableName=table, Item=serialize({"pk": key, **proof.as_json()}))
+
+
+def claim_drill(table: str, key: str, *, seen: str, now: datetime) -> bool:
+    """Notes that a sweep begins a drill of this combination; False when another one did since `seen`, "" for never."""
+    condition = f"{BEGUN_AT} = :seen" if seen else f"attribute_not_exists({BEGUN_AT})"
+    try:
+        clients.dynamodb().update_item(
+            TableName=table,
+            Key=serialize({"pk": key}),
+            UpdateExpression=f"SET {BEGUN_AT} = :now",
+            ConditionExpression=condition,
+            ExpressionAttributeValues=serialize({":now": moment.iso(now)} | ({":seen": seen} if seen else {})),
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True

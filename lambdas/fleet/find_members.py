@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from lambdas.fleet.plan import Member
 from lambdas.fleet.row import FleetRow, Status
 from lambdas.runtime import clients
-from lambdas.runtime.tags import AUTO_SCALING_GROUP_TAG, DRILL_TAG, ENROLLED_TAG, PROFILE_TAG, ready_epoch
+from lambdas.runtime.tags import (
+    AUTO_SCALING_GROUP_TAG,
+    DRILL_TAG,
+    ENROLLED_TAG,
+    PROFILE_TAG,
+    READY_KERNEL_TAG,
+    ready_epoch,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
@@ -62,6 +69,9 @@ def _member(instance: "InstanceTypeDef") -> Member:
         group=tags.get(AUTO_SCALING_GROUP_TAG, ""),
         zone=instance["Placement"]["AvailabilityZone"],
         profile=tags.get(PROFILE_TAG, ""),
+        image_id=instance.get("ImageId", ""),
+        instance_type=instance["InstanceType"],
+        kernel=tags.get(READY_KERNEL_TAG, ""),
         is_drill_twin=DRILL_TAG in tags,
     )
 

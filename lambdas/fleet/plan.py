@@ -13,6 +13,7 @@ from itertools import islice
 
 from lambdas.fleet.attempts import REBOOT_REFUSED, next_attempt_at, with_status
 from lambdas.fleet.row import FleetRow, Reason, Status
+from lambdas.incident.drill_keys import proof_key
 from lambdas.runtime import moment
 from lambdas.runtime.errors import InstanceNotManaged
 from lambdas.runtime.tags import ENROLLED_TAG, PROFILE_TAG, which_profiles
@@ -48,6 +49,10 @@ class Member:
     group: str = ""
     zone: str = ""
     profile: str = ""
+    image_id: str = ""
+    instance_type: str = ""
+    # The one that was running when it was last seen ready.
+    kernel: str = ""
     # Its life is the drill's: it is neither provisioned nor retired here, nor counted.
     is_drill_twin: bool = False
 
@@ -74,6 +79,8 @@ class Deployment:
     may_reboot: bool = False
     reboots_per_group: int = 1
     reboots_per_zone: int = 1
+    # When drills proved a dump, by drill_keys.proof_key.
+    proven: Mapping[str, str] = field(default_factory=dict)
 
     def configuration_of(self, row: FleetRow) -> str:
         """The id of the settings that the instance is to have."""
@@ -199,7 +206,16 @@ def _judge(
 ) -> Item:
     known = row or FleetRow(instance_id=instance_id)
     if member is not None and member.enrolled is not None and member.state not in _GONE:
-        known = replace(known, group=member.group, zone=member.zone, profile=member.profile)
+        known = replace(
+            known,
+            group=member.group,
+            zone=member.zone,
+            profile=member.profile,
+            image_id=member.image_id,
+            instance_type=member.instance_type,
+            kernel=member.kernel or known.kernel,
+            proven_at=deployment.proven.get(proof_of(member, known), ""),
+        )
     if member is None or not member.is_there:
         return _judge_leaving(member, known, is_new=row is None, deployment=deployment)
     was_retired = known.status is Status.RETIRING and _is_due(known, None, deployment)
@@ -237,6 +253,16 @@ def _judge_leaving(member: Member | None, row: FleetRow, *, is_new: bool, deploy
         return Item(row.instance_id, Action.NOTHING, "retiring", row)
     row = row if is_again else replace(row, attempts=0)
     return Item(row.instance_id, Action.RETIRE, reason.code, with_status(row, Status.RETIRING, reason, now=now))
+
+
+def proof_of(member: Member, row: FleetRow) -> str:
+    """The key of the proof that a drill may have left for this instance as it is now."""
+    return proof_key(
+        image_id=member.image_id,
+        instance_type=member.instance_type,
+        kernel=member.kernel,
+        configuration_id=row.configuration_id,
+    )
 
 
 def _is_marked(member: Member | None) -> bool:

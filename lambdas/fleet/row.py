@@ -59,6 +59,10 @@ class FleetRow:
     volume_id: str = ""
     # The settings that its owner picked by tag; "": the stack's own.
     profile: str = ""
+    image_id: str = ""
+    instance_type: str = ""
+    # When a drill last proved a dump with its image, type family, kernel and settings; "": never.
+    proven_at: str = ""
     # What its owner gave ProvisionDumpVolume as input instead of the stack's settings.
     overrides: Mapping[str, Any] = field(default_factory=dict)
     # The settings that it was made ready with; "": unknown, it was made ready before there was a table.

@@ -12,8 +12,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambdas.drill.proof import read_proofs
 from lambdas.fleet.find_members import find_failed_checks, find_members, find_silent
-from lambdas.fleet.plan import Action, Deployment, Item, Plan, plan
+from lambdas.fleet.plan import Action, Deployment, Item, Member, Plan, plan, proof_of
 from lambdas.fleet.rounds import MOST_ITEMS, round_id, round_size, start_of, why_halt
 from lambdas.fleet.row import FleetRow
 from lambdas.fleet.table import read_rung, scan_rows, write_row
@@ -21,7 +22,14 @@ from lambdas.incident.object_keys import FLEET, FLEET_JSON_KEY, FLEET_PAGE_KEY
 from lambdas.instance.alarms import list_rival_alarms
 from lambdas.report import render_fleet
 from lambdas.runtime import bucket, moment
-from lambdas.runtime.environment import CheckAssociation, Configuration, Enrolment, FleetTable, VmcoreBucket
+from lambdas.runtime.environment import (
+    CheckAssociation,
+    Configuration,
+    Enrolment,
+    FleetTable,
+    RecordKeeping,
+    VmcoreBucket,
+)
 from lambdas.runtime.execution import execution_arn
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.weekly_windows import open_window
@@ -62,6 +70,10 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
 
     # Whoever is not ready is tried when it is due, whatever a check says.
     ready = {each.instance_id for each in members.values() if each.is_marked_ready}
+    proofs = {proof_of(each, rows[each.instance_id]) for each in members.values() if _can_be_proven(each, rows)}
+    proven = {
+        key: item.get("provenAt", "") for key, item in read_proofs(RecordKeeping.read().table_name, proofs).items()
+    }
     failed_checks = find_failed_checks(CheckAssociation.read().check_association_id, ready)
 
     def decide(silent: Iterable[str], most: int) -> Plan:
@@ -75,12 +87,18 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
             may_reboot=bool(open_window(settings.reboot_windows, now)),
             reboots_per_group=settings.reboots_per_group,
             reboots_per_zone=settings.reboots_per_zone,
+            proven=proven,
         )
         return plan(members, rows, deployment, round_id=of_round, most=most)
 
     # Only of those whose agent is needed: most instances are ready.
     candidates = [each.instance_id for each in decide((), MOST_ITEMS).work if each.action is Action.PROVISION]
     return decide(find_silent(candidates), most)
+
+
+def _can_be_proven(member: Member, rows: Mapping[str, FleetRow]) -> bool:
+    row = rows.get(member.instance_id)
+    return row is not None and bool(row.configuration_id and member.kernel)
 
 
 def _write(table_name: str, rows: Iterable[FleetRow]) -> set[str]:

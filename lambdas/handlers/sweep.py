@@ -32,6 +32,8 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         unmarks=settings.sweep_unmarks,
         collects=settings.sweep_collects,
         orphan_rescues=settings.rescues_at_a_time,
+        drills=settings.drills_at_a_time,
+        drill_every=timedelta(days=settings.drill_every_days),
         interval=timedelta(hours=settings.sweep_interval_hours),
     )
     search = Search(time_left, now=now, policy=policy)
@@ -57,7 +59,7 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _deal_with(finding: Finding, settings: SweepPolicy, *, at: Any) -> Outcome:
-    is_removal = finding.action not in (Action.REPORT, Action.UNMARK, Action.COLLECT, Action.RESCUE)
+    is_removal = finding.action not in (Action.REPORT, Action.UNMARK, Action.COLLECT, Action.RESCUE, Action.DRILL)
     if finding.action is Action.REPORT or (is_removal and not settings.sweep_removes):
         return Outcome(finding, is_done=False)
     error = act(finding, now=at)

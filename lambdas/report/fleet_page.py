@@ -26,6 +26,8 @@ class Entry:
     row: FleetRow
     tone: str
     since: str
+    # What drills have proven; "" where nobody can know.
+    proof: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def compose_fleet(rows: Iterable[FleetRow]) -> FleetPage:
     counts = Counter(row.status for row in ordered)
     shown = ordered[:_MOST_ENTRIES]
     return FleetPage(
-        entries=tuple(Entry(row, _TONES.get(row.status, "warn"), _when(row.since)) for row in shown),
+        entries=tuple(Entry(row, _TONES.get(row.status, "warn"), _when(row.since), _proof(row)) for row in shown),
         statuses=tuple(StatusCount(status.value, count) for status, count in counts.most_common()),
         ready=counts[Status.READY],
         total=len(ordered) - counts[Status.RETIRED],
@@ -63,6 +65,14 @@ def compose_fleet(rows: Iterable[FleetRow]) -> FleetPage:
 
 def _urgency(row: FleetRow) -> tuple[bool, bool, bool, str]:
     return not row.needs_action, row.status is Status.RETIRED, row.status is Status.READY, row.instance_id
+
+
+def _proof(row: FleetRow) -> str:
+    if row.status is not Status.READY or not (row.image_id and row.kernel and row.configuration_id):
+        return ""
+    if not row.proven_at:
+        return "No drill has proven a dump with this image and kernel."
+    return f"A drill proved a dump with this image and kernel on {_when(row.proven_at)}."
 
 
 def _when(text: str) -> str:

@@ -177,6 +177,14 @@ class SweepPolicy(OrphanRemoval):
     sweep_unmarks: bool
     sweep_collects: bool
     sweep_interval_hours: Annotated[int, Field(ge=1)]
+    drill_every_days: Annotated[int, Field(ge=0)]
+    drill_budget: Annotated[int, Field(ge=0)]
+    dry_run: bool
+
+    @property
+    def drills_at_a_time(self) -> int:
+        """How many drills a sweep may begin; DrillDump would refuse further ones."""
+        return 0 if self.dry_run or not self.drill_every_days else self.drill_budget
 
 
 class Collection(Environment):

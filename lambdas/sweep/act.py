@@ -7,9 +7,10 @@ from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambdas.drill.proof import claim_drill
 from lambdas.provision.volume_record import claim_attempt
 from lambdas.runtime import clients, moment
-from lambdas.runtime.environment import Collection, RecordKeeping, Rescue, VmcoreBucketName
+from lambdas.runtime.environment import Collection, Drills, RecordKeeping, Rescue, VmcoreBucketName
 from lambdas.runtime.observability import logger
 from lambdas.runtime.tags import READY_CONFIG_TAG, READY_KERNEL_TAG, READY_TAG, READY_TAGS
 from lambdas.sweep.case import Action, Finding
@@ -34,6 +35,7 @@ def act(finding: Finding, *, now: datetime) -> str:
         Action.UNMARK: _unmark,
         Action.COLLECT: _collect,
         Action.RESCUE: _rescue,
+        Action.DRILL: _drill,
     }
     try:
         actions[finding.action](finding, now)
@@ -96,6 +98,18 @@ def _rescue(finding: Finding, now: datetime) -> None:
                 "reason": f"{finding.instance_id} is terminated; it was in the Auto Scaling group {finding.group}.",
             }
         ),
+    )
+
+
+def _drill(finding: Finding, now: datetime) -> None:
+    """Notes it first: a sweep that dies in between costs this combination a drill, and none is begun twice."""
+    if not claim_drill(RecordKeeping.read().table_name, finding.proof, seen=finding.begun_at, now=now):
+        logger.info("%s: another sweep has it drilled", finding.subject)
+        return
+    clients.stepfunctions().start_execution(
+        stateMachineArn=Drills.read().drill_dump_arn,
+        name=f"sweep-{moment.compact(now)[:8]}-{finding.instance_id}",
+        input=json.dumps({"instanceId": finding.instance_id}),
     )
 
 

@@ -21,6 +21,7 @@ class Action(StrEnum):
     UNMARK = "remove-ready-tag"
     COLLECT = "start-collection"
     RESCUE = "start-rescue"
+    DRILL = "start-drill"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class Policy:
     collects: bool = False
     # Rescues of orphaned dump volumes at a time; 0: such volumes are only reported.
     orphan_rescues: int = 0
+    # Drills that one sweep begins, and how long one stands for its combination.
+    drills: int = 0
+    drill_every: timedelta = timedelta(days=30)
     # Between two sweeps.
     interval: timedelta = timedelta(days=1)
 
@@ -57,6 +61,9 @@ class Finding:
     # For RESCUE: the group of the volume's instance, and the number of the attempt.
     group: str = ""
     attempt: int = 0
+    # For DRILL: the key of the proof, and when a sweep last began a drill for it.
+    proof: str = ""
+    begun_at: str = ""
     # Nobody has to do anything about it: it is in the report and the metrics, and no reason for a notification.
     is_quiet: bool = False
 

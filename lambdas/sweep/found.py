@@ -49,6 +49,20 @@ class Orphan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Combination:
+    """Ready instances that a drill of one of them stands for: of one image, type family, kernel and settings."""
+
+    # drill_keys.proof_key
+    key: str
+    # The one that became ready last, and when.
+    instance_id: str
+    since: str
+    # "": never.
+    proven_at: str = ""
+    begun_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A snapshot that a rescue took of `volume_id`."""
 
@@ -172,5 +186,6 @@ class Found:
     are_incidents_known: bool = False
     # Volumes whose instance is gone. None: ProvisionDumpVolume did not create it for that instance.
     orphans: Mapping[str, Orphan | None] = field(default_factory=dict)
+    combinations: tuple[Combination, ...] = ()
     # Names of running executions, of analyses too
     running: frozenset[str] = frozenset()

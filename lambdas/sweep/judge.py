@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from lambdas.sweep import judge_instances, judge_left_behind, judge_orphans
+from lambdas.sweep import judge_drills, judge_instances, judge_left_behind, judge_orphans
 from lambdas.sweep.case import Case, Finding, Policy
 from lambdas.sweep.found import Found
 
@@ -31,6 +31,7 @@ def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]
         findings += judge_left_behind.judge_upload(case, upload)
     for alarm in found.alarms:
         findings += judge_left_behind.judge_alarm(case, alarm)
+    findings += judge_drills.judge_drills(case)
     return tuple(findings)
 
 

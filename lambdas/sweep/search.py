@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lambdas.runtime.observability import logger
 from lambdas.sweep.case import Case, Policy
 from lambdas.sweep.check_instances import check_instances, find_fleet
+from lambdas.sweep.find_combinations import find_combinations
 from lambdas.sweep.find_incidents import (
     find_in_standby,
     find_running,
@@ -77,6 +78,7 @@ class Search:
         are_incidents_known = incidents is not None and not left.is_over
         standby = self._attempt("standby", lambda: find_in_standby(incidents or {}, left)) or ()
         busy = {each.instance_id for each in (incidents or {}).values() if each is not None and each.is_running}
+        combinations = self._attempt("drills", find_combinations) if self._policy.drills else ()
         fleet = self._attempt("enrolled instances", lambda: find_fleet(left))
         ready = [instance_id for instance_id, is_marked in (fleet or {}).items() if is_marked]
         checked = (
@@ -95,6 +97,7 @@ class Search:
             incidents=incidents or {},
             are_incidents_known=are_incidents_known,
             orphans=orphans,
+            combinations=combinations or (),
             running=(running or frozenset()) | (twins or frozenset()),
         )
 

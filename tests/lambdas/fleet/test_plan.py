@@ -368,3 +368,17 @@ def test_an_instance_with_a_wrong_profile_can_be_retired_at_its_pace() -> None:
         row(Status.RETIRING, profile="databse"), "HostUnreachable", "…", configuration_id=CURRENT, now=NOW - hours(0.5)
     )
     assert item([member(enrolled=None, profile="databse")], [leaving], profiles={}).action is Action.NOTHING
+
+
+def test_a_row_says_when_a_drill_proved_its_image_kernel_and_settings_and_nothing_of_others() -> None:
+    known = member(is_marked_ready=True, image_id="ami-1", instance_type="m5.large", kernel="6.1")
+    proven = {f"proof#ami-1#m5#6.1#{CURRENT}": "2026-11-22T00:00:00Z"}
+
+    assert item([known], [row()], proven=proven).row.proven_at == "2026-11-22T00:00:00Z"
+    for other in (
+        replace(known, kernel="6.2"),
+        replace(known, image_id="ami-2"),
+        replace(known, instance_type="c5.large"),
+    ):
+        assert item([other], [row(proven_at="2026-11-22T00:00:00Z")], proven=proven).row.proven_at == ""
+    assert item([known], [row(configuration_id=OLD)], proven=proven).row.proven_at == ""

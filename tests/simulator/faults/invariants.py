@@ -48,14 +48,21 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
     violations += problems
     left = _left(world)
     if left:
-        named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep(days_later=8)}
-        still = _left(world)
+        untold, still = _after_sweep(world, days_later=8)
         violations += [f"{each} is left, and no sweep ended it" for each in _twins(world)]
-        violations += [
-            f"{each} is left, and no sweep tells of it" for each in still if not any(each in n for n in named)
-        ]
+        if untold:
+            # The dump volume of a twin that the first one has terminated.
+            untold, still = _after_sweep(world, days_later=1)
+        violations += [f"{each} is left, and no sweep tells of it" for each in untold]
         ends.append(f"left to the sweep: {len(left)}, removed by it: {len(left) - len(still)}")
     return {"ends": ends, "violations": violations}
+
+
+def _after_sweep(world: World, *, days_later: float) -> tuple[list[str], list[str]]:
+    """What is left and was not told of, and all that is left."""
+    named = {f"{each['subject']} {each.get('uploadId', '')}" for each in world.sweep(days_later=days_later)}
+    still = _left(world)
+    return [each for each in still if not any(each in n for n in named)], still
 
 
 def _lost(world: World) -> list[str]:
