@@ -1,4 +1,4 @@
-"""The README shows what the commands print. These are not typed: a stale one fails here.
+"""README and docs show what the commands print. These are not typed: a stale one fails here.
 
 `UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/hangdump_cli/test_captures.py` writes them again.
 """
@@ -11,7 +11,8 @@ from lab.simulator.scheduler import scheduler
 from lab.simulator.world import ENROLLED, World
 from tests.hangdump_cli.runner import hangdump
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README, FLEET, DRILL = (ROOT / name for name in ("README.md", "docs/fleet.md", "docs/drill.md"))
 _ID = re.compile(r"\b(i|vol)-[0-9a-f]{17}\b")
 # How long a call takes is random: a minute may have begun, or not. The lab's clock starts today.
 _TIMES = {
@@ -19,6 +20,8 @@ _TIMES = {
     r"\d{4}-\d\d-\d\d(?= captured)": "2026-12-01",
     r"\b\d{8}T\d{6}Z": "20261201T043346Z",
     r"last ping .* ago": "last ping 4 min ago",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": "2026-12-01T05:40:00Z",
+    r"\bami-[0-9a-f]{17}\b": "ami-0123456789abcdef0",
 }
 
 
@@ -43,8 +46,8 @@ def _are_online(world: World) -> bool:
     return {each["PingStatus"] for each in seen} == {"Online"}
 
 
-def _captures(world: World) -> dict[str, str]:
-    """A hang that was captured, a fleet of three, one of which has a fault."""
+def _captures(world: World) -> dict[str, tuple[Path, str]]:
+    """A hang that was captured, a fleet of three, one of which has a fault, and a drill. Page and text of each."""
     ec2 = world.account.client("ec2")
     ec2.create_tags(Resources=[world.instance_id], Tags=[{"Key": "Name", "Value": "db-1"}])
     world.hang()
@@ -58,23 +61,30 @@ def _captures(world: World) -> dict[str, str]:
     scheduler.run(until=lambda: _are_online(world), seconds=600)
     seen: dict[str, str] = {}
     commands = {
-        "status": ["status"],
-        "fleet": ["fleet"],
-        "why": ["why", faulty],
-        "enrol plan": ["enrol", "--plan", fresh],
+        "status": (README, ["status"]),
+        "fleet": (README, ["fleet"]),
+        "why": (README, ["why", faulty]),
+        "enrol plan": (README, ["enrol", "--plan", fresh]),
+        "reboot plan": (FLEET, ["reboot", "--plan"]),
+        "drill plan": (DRILL, ["drill", "--plan", world.instance_id]),
+        "drill": (DRILL, ["drill", "--yes", world.instance_id]),
+        "why proven": (DRILL, ["why", world.instance_id]),
     }
     return {
-        name: _same_ids(f"$ hangdump {' '.join(command)}\n{hangdump(*command).stdout}", seen)
-        for name, command in commands.items()
+        name: (page, _same_ids(f"$ hangdump {' '.join(command)}\n{hangdump(*command).stdout}", seen))
+        for name, (page, command) in commands.items()
     }
 
 
-def test_the_readme_shows_what_the_commands_print_today(world: World) -> None:
-    page = README.read_text(encoding="utf-8")
+def test_the_pages_show_what_the_commands_print_today(world: World) -> None:
     captures = _captures(world)
+    pages = {page: page.read_text(encoding="utf-8") for page, _ in captures.values()}
     if os.environ.get("UPDATE_SNAPSHOTS"):
-        for name, text in captures.items():
-            page = _block(name).sub(text.replace("\\", r"\\"), page, count=1)
-        README.write_text(page, encoding="utf-8")
-    shown = {name: found[0] if (found := _block(name).search(page)) else "" for name in captures}
-    assert shown == captures, "see the docstring of this file"
+        for name, (page, text) in captures.items():
+            pages[page] = _block(name).sub(text.replace("\\", r"\\"), pages[page], count=1)
+        for page, text in pages.items():
+            page.write_text(text, encoding="utf-8")
+    shown = {
+        name: found[0] if (found := _block(name).search(pages[page])) else "" for name, (page, _) in captures.items()
+    }
+    assert shown == {name: text for name, (_, text) in captures.items()}, "see the docstring of this file"

@@ -1,5 +1,6 @@
 """What happens to the instance in a run; together they come through every state that is reached without a fault."""
 
+import os
 from collections.abc import Callable
 
 from lab.simulator import auto_scaling_group
@@ -279,6 +280,16 @@ def drill_again(world: World) -> None:
     world.settle()
 
 
+def drill_by_sweep(world: World) -> None:
+    """A sweep finds that no drill has proven the image and kernel of the fleet, and begins one."""
+    os.environ["DRILL_EVERY_DAYS"] = "30"
+    world.let_enrol()
+    world.ring()
+    world.settle()
+    world.run_by_schedule("sweep")
+    world.settle(seconds=5)
+
+
 def _never_answer(host: ModelledHost) -> None:
     host.boot_seconds = 1e9
 
@@ -323,6 +334,7 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         drill,
         drill_by_panic,
         drill_again,
+        drill_by_sweep,
     )
 }
 # Those in which an alarm may come again.
