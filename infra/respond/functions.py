@@ -100,7 +100,7 @@ class HangResponse(Construct):
             shared=parts.shared,
             config=FunctionConfig(
                 statements=[
-                    grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeVolumes"),
+                    grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeInstances", "ec2:DescribeVolumes"),
                     iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[our_alarms]),
                     grants.unmark_ready(stack),
                 ],

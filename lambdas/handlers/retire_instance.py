@@ -8,8 +8,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
+from lambdas.instance.facts import read_instance
 from lambdas.runtime import clients
-from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.errors import AwsUnavailable, InvalidInput
 from lambdas.runtime.execution_input import ExecutionInput, read_input
 from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import OWNER_TAG, READY_TAGS, hang_alarm_name
@@ -52,6 +53,14 @@ def _remove_ready_tags(instance_id: str) -> None:
         # EC2 forgets a terminated instance and its tags within the hour.
         if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
             raise
+        if _exists(instance_id):
+            # Whoever believed it would take the instance for ready as soon as its owner enrols it again.
+            raise AwsUnavailable(f"EC2 does not know {instance_id} and lists it.", AwsUnavailable.next_step) from error
+
+
+def _exists(instance_id: str) -> bool:
+    instance = read_instance(instance_id)
+    return instance is not None and instance.state != "terminated"
 
 
 def _list_volumes(instance_id: str) -> list[str]:

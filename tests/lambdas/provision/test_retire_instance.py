@@ -6,7 +6,7 @@ import pytest
 
 from lambdas.handlers import retire_instance
 from lambdas.runtime import clients
-from lambdas.runtime.errors import InvalidInput
+from lambdas.runtime.errors import AwsUnavailable, InvalidInput
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch
 
@@ -68,6 +68,15 @@ def test_an_instance_that_ec2_has_forgotten_is_retired_all_the_same(account: Acc
     account.fail("DeleteTags", "InvalidInstanceID.NotFound")
     put_alarm("i-0123456789abcdef0")
     assert retire_instance.handler(terminated("i-0123456789abcdef0"), context)["alarmDeleted"] is True
+
+
+def test_an_instance_that_ec2_denies_and_lists_is_not_called_retired(
+    account: Account, launch: Launch, context: Any
+) -> None:
+    instance_id = launch()
+    account.fail("DeleteTags", "InvalidInstanceID.NotFound")
+    with pytest.raises(AwsUnavailable, match="lists it"):
+        retire_instance.handler({"instanceId": instance_id}, context)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from lab.simulator import auto_scaling_group
 from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
+from lambdas.handlers import plan_fleet
 
 
 def make_ready(world: World) -> None:
@@ -85,17 +86,24 @@ def ring_while_enrolling(world: World) -> None:
 
 
 def ring_without_end(world: World) -> None:
-    """The bell is rung more often than the rounds of one execution can answer: it hands the bell over."""
+    """The bell is rung during every plan of an execution, as those of large fleets take long: it hands the bell over."""
+    read_rung = plan_fleet.read_rung
+
+    def read_and_plan_long(table_name: str) -> int:
+        rung = read_rung(table_name)
+        scheduler.sleep(60)
+        return rung
 
     def go_on() -> None:
-        for _ in range(45):
+        for _ in range(80):
             scheduler.sleep(50)
             world.ring()
 
+    plan_fleet.read_rung = read_and_plan_long
     world.let_enrol()
     world.ring()
     scheduler.spawn(go_on)
-    world.settle(seconds=45 * 50)
+    world.settle(seconds=80 * 50)
 
 
 def hang(world: World) -> None:
