@@ -360,6 +360,16 @@ def test_an_instance_that_ends_while_it_is_enrolled_is_listed_as_retired(world: 
     assert (row.status, row.reasons[0].code) == ("retired", "instance-terminated")
 
 
+def test_an_instance_that_ec2_has_forgotten_is_listed_as_retired(world: World) -> None:
+    world.let_enrol()
+    world.account.client("ec2").terminate_instances(InstanceIds=[world.instance_id])
+    world.forget_instance(world.instance_id)
+
+    an_hour_later(world)
+
+    assert row_of(world, world.instance_id).status == "retired"
+
+
 def test_an_owner_who_removes_the_tag_in_the_middle_is_heard(world: World) -> None:
     hosts = tagged(world, 1)
     ((instance_id, host),) = hosts.items()

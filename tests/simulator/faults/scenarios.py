@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from unittest import mock
 
 from lab.simulator import auto_scaling_group
 from lab.simulator.modelled_documents import ModelledHost
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
+from lambdas.fleet.table import read_rung
 from lambdas.handlers import plan_fleet
 
 
@@ -86,8 +88,7 @@ def ring_while_enrolling(world: World) -> None:
 
 
 def ring_without_end(world: World) -> None:
-    """The bell is rung during every plan of an execution, as those of large fleets take long: it hands the bell over."""
-    read_rung = plan_fleet.read_rung
+    """The bell is rung during every plan of an execution, as large fleets have them: it hands the bell over."""
 
     def read_and_plan_long(table_name: str) -> int:
         rung = read_rung(table_name)
@@ -99,7 +100,7 @@ def ring_without_end(world: World) -> None:
             scheduler.sleep(50)
             world.ring()
 
-    plan_fleet.read_rung = read_and_plan_long
+    mock.patch.object(plan_fleet, "read_rung", read_and_plan_long).start()
     world.let_enrol()
     world.ring()
     scheduler.spawn(go_on)
