@@ -25,6 +25,17 @@ def test_a_large_fleet_is_cut_where_nobody_is_needed() -> None:
 
 
 def test_words_of_an_instance_are_shown_and_not_run() -> None:
-    html = render_fleet(MIXED)
+    html = render_fleet([*MIXED, row(99, Status.DRIFTED, profile="\u202e<script>alert(1)")])
     assert "<script>alert" not in html
     assert "\u202e" not in html
+
+
+def test_a_ready_instance_says_what_drills_have_proven_of_it() -> None:
+    known = {"image_id": "ami-0123456789abcdef0", "instance_type": "m5.large", "kernel": "6.1", "configuration_id": "x"}
+    proven, never, unknown = (
+        render_fleet([row(1, Status.READY, **each)])
+        for each in ({**known, "proven_at": "2026-11-29T02:00:00Z"}, known, {**known, "kernel": ""})
+    )
+    assert "A drill proved a dump with this image and kernel on 2026-11-29 02:00." in proven
+    assert "No drill has proven a dump with this image and kernel." in never
+    assert "drill" not in unknown
