@@ -11,8 +11,9 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.rescue import machine as rescue_vmcore
 from infra.settings import Settings
-from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, ClosedFragment, name_error, set_fields, task
+from infra.states.poll import polling
+from infra.states.run_execution import start_execution, watch_execution
+from infra.states.tasks import ClosedFragment, name_error, set_fields
 from lambdas.runtime.errors import RescueUnfinished
 
 # Each poll adds 9 history events; all loops of CollectVmcore share the limit of 25,000.
@@ -25,42 +26,34 @@ class AwaitRescue(ClosedFragment):
 
     def __init__(self, scope: Construct, title: str, *, settings: Settings, conclude: sfn.State) -> None:
         super().__init__(scope, f"{title} states")
-        # The name is chosen before the start, so a retry after a lost answer finds the same execution.
         new = {
             "name.$": "States.Format('rescue-{}', States.UUID())",
             "input": {"incidentId.$": "$.facts.incident.incidentId", "reason.$": "$.facts.watch.detail"},
         }
         name = set_fields(self, "Name the rescue", new, result_path="$.rescue")
-        start = task(
+        start = start_execution(
             self,
             title,
-            ApiCall(
-                "sfn",
-                "startExecution",
-                {
-                    "StateMachineArn": rescue_vmcore.machine_arn(cdk.Stack.of(self)),
-                    "Name.$": "$.rescue.name",
-                    "Input.$": "States.JsonToString($.rescue.input)",
-                },
-                {"executionArn.$": "$.ExecutionArn"},
-            ),
+            machine_arn=rescue_vmcore.machine_arn(cdk.Stack.of(self)),
+            name="$.rescue.name",
+            given="$.rescue.input",
             result_path="$.rescueExecution",
         )
         start.add_catch(conclude, errors=["States.ALL"], result_path=_FAILURE)
-        described = ApiCall(
-            "sfn",
-            "describeExecution",
-            {"ExecutionArn.$": "$.rescueExecution.executionArn"},
-            {"name.$": "$.Name", "status.$": "$.Status"},
-        )
-        check = task(self, "Look at the rescue", described, result_path="$.facts.rescueEnd")
-        polls = polling(rescue_vmcore.longest_seconds(settings), settings.poll_seconds, max_polls=MAX_POLLS)
-        loop = Poll(self, "Watch the rescue", check=check, polling=polls)
         # "Conclude incident" ignores this error if the rescue has concluded the incident.
         ended = self._say("Say that the rescue ended", "ended as {}")
         late = self._say("Say that the rescue goes on", "is still {}: it will conclude the incident")
-        loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.facts.rescueEnd.status", "RUNNING")), ended)
-        loop.goes_on_after_errors("$.unseen").gives_up(late)
+        watch = watch_execution(
+            self,
+            "Watch the rescue",
+            look="Look at the rescue",
+            execution_arn="$.rescueExecution.executionArn",
+            result_path="$.facts.rescueEnd",
+            kept={"name.$": "$.Name", "status.$": "$.Status"},
+            polling=polling(rescue_vmcore.longest_seconds(settings), settings.poll_seconds, max_polls=MAX_POLLS),
+            then=ended,
+            late=late,
+        )
         unknown = set_fields(
             self,
             "Note the rescue",
@@ -78,7 +71,7 @@ class AwaitRescue(ClosedFragment):
         )
         self._start = sfn.Choice(self, "Could it not be started?")
         self._start.when(sfn.Condition.is_present(f"{_FAILURE}.Error"), unstarted.next(name)).otherwise(name)
-        name.next(start).next(unknown).next(loop.start_state)
+        name.next(start).next(unknown).next(watch)
         for end in (ended, late):
             end.next(conclude)
 

@@ -25,6 +25,7 @@ from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.poll import Poll, polling
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
+from infra.states.run_execution import start_execution, watch_execution
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import ApiCall, FunctionCall, name_error, set_fields, task
 from lambdas.incident.drill_keys import DRILL_PREFIX, HUNG_AT, TWIN_ID
@@ -162,26 +163,14 @@ class DrillDump(Construct):
         """The states of the provisioning; they lead to `then` with its outcome at `$.readiness`."""
         given = {"instanceId.$": _TWIN, "reboot": True}
         prepare = set_fields(self, "Name the provisioning", {"input": given}, result_path="$.provisioning")
-        start = task(
+        start = start_execution(
             self,
             "Provision the twin",
-            ApiCall(
-                "sfn",
-                "startExecution",
-                {
-                    "StateMachineArn": self._provision.state_machine.state_machine_arn,
-                    # A retry after a lost answer finds the same execution.
-                    "Name.$": "$.execution.name",
-                    "Input.$": "States.JsonToString($.provisioning.input)",
-                },
-                {"executionArn.$": "$.ExecutionArn"},
-            ),
+            machine_arn=self._provision.state_machine.state_machine_arn,
+            name="$.execution.name",
+            given="$.provisioning.input",
             result_path="$.provisioning",
         )
-        described = ApiCall("sfn", "describeExecution", {"ExecutionArn.$": "$.provisioning.executionArn"})
-        check = task(self, "Look at the provisioning", described, result_path="$.seen")
-        polls = polling(self._provision.longest_seconds, self._settings.poll_seconds, max_polls=100)
-        loop = Poll(self, "Watch the provisioning", check=check, polling=polls)
         read = sfn.Pass(
             self,
             "Read how it ended",
@@ -216,12 +205,20 @@ class DrillDump(Construct):
         is_ready = sfn.Choice(self, "Is the twin ready?")
         ready = sfn.Condition.string_equals("$.provisioned.outcome.status", "ready")
         is_ready.when(ready, keep).otherwise(not_ready)
-        loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.seen.Status", "RUNNING")), how)
-        loop.goes_on_after_errors("$.unseen").gives_up(not_ready)
+        watch = watch_execution(
+            self,
+            "Watch the provisioning",
+            look="Look at the provisioning",
+            execution_arn="$.provisioning.executionArn",
+            result_path="$.seen",
+            polling=polling(self._provision.longest_seconds, self._settings.poll_seconds, max_polls=100),
+            then=how,
+            late=not_ready,
+        )
         start.add_catch(on_failure, errors=["States.ALL"], result_path=_FAILURE)
         # Before the first answer of the loop.
         expect = set_fields(self, "Expect its end", {"Status": "RUNNING"}, result_path="$.seen")
-        connect(prepare, start, expect, loop.start_state)
+        connect(prepare, start, expect, watch)
         read.next(is_ready)
         connect(keep, self._keep_time("Note that the twin is ready", "readyAt"), then)
         for each in (failed, not_ready):
@@ -256,19 +253,12 @@ class DrillDump(Construct):
 
     def _watch(self, end: sfn.State) -> sfn.State:
         name_fetch = set_fields(self, "Name the fetch", {"input": {"instanceId.$": _TWIN}}, result_path="$.fetched")
-        fetch = task(
+        fetch = start_execution(
             self,
             "Fetch the vmcore",
-            ApiCall(
-                "sfn",
-                "startExecution",
-                {
-                    "StateMachineArn": self._collect_vmcore.state_machine_arn,
-                    "Name.$": "$.execution.name",
-                    "Input.$": "States.JsonToString($.fetched.input)",
-                },
-                {"executionArn.$": "$.ExecutionArn"},
-            ),
+            machine_arn=self._collect_vmcore.state_machine_arn,
+            name="$.execution.name",
+            given="$.fetched.input",
             result_path="$.fetched",
             comment="No alarm was heard and the twin is back: what an owner would do after a panic by itself",
         )

@@ -10,8 +10,9 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.foundation.functions import Function
-from infra.states.poll import Poll, polling
-from infra.states.tasks import ApiCall, FunctionCall, set_fields, task
+from infra.states.poll import polling
+from infra.states.run_execution import start_execution, watch_execution
+from infra.states.tasks import FunctionCall, set_fields, task
 
 # A child has a history of its own, but all of them share the account's rate of DescribeExecution.
 _LEAST_POLL_SECONDS = 60
@@ -48,33 +49,30 @@ class EnrolInstance(Construct):
         retire.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         retire.next(self._note("Note the retirement", {"isRetired": True}))
 
-        start = task(
+        start = start_execution(
             self,
             "Start provisioning",
-            ApiCall(
-                "sfn",
-                "startExecution",
-                {
-                    "StateMachineArn": provision_arn,
-                    "Name.$": "$.name",
-                    "Input.$": "States.JsonToString($.input)",
-                },
-                {"executionArn.$": "$.ExecutionArn"},
-            ),
+            machine_arn=provision_arn,
+            name="$.name",
+            given="$.input",
             result_path="$.started",
         )
         expect = set_fields(self, "Expect its end", {"Status": "RUNNING"}, result_path="$.seen")
         # An earlier attempt of this child started it.
         start.add_catch(expect, errors=["Sfn.ExecutionAlreadyExistsException"], result_path="$.known")
         start.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
-        described = ApiCall("sfn", "describeExecution", {"ExecutionArn.$": "$.executionArn"})
-        check = task(self, "Look at the provisioning", described, result_path="$.seen")
-        polls = polling(longest_seconds, max(_LEAST_POLL_SECONDS, poll_seconds), max_polls=_MAX_POLLS)
-        loop = Poll(self, "Watch the provisioning", check=check, polling=polls)
         note = self._note("Note the outcome", {"seen.$": "$.seen"})
-        loop.ends_when(sfn.Condition.not_(sfn.Condition.string_equals("$.seen.Status", "RUNNING")), note)
-        loop.goes_on_after_errors("$.unseen").gives_up(note)
-        start.next(expect).next(loop.start_state)
+        watch = watch_execution(
+            self,
+            "Watch the provisioning",
+            look="Look at the provisioning",
+            execution_arn="$.executionArn",
+            result_path="$.seen",
+            polling=polling(longest_seconds, max(_LEAST_POLL_SECONDS, poll_seconds), max_polls=_MAX_POLLS),
+            then=note,
+            late=note,
+        )
+        start.next(expect).next(watch)
 
         self._start = sfn.Wait(self, "Wait for its turn", time=sfn.WaitTime.timestamp_path("$.notBefore"))
         is_to_retire = sfn.Choice(self, "Is the instance to be retired?")
