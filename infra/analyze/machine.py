@@ -154,17 +154,10 @@ class AnalyzeVmcore(Construct):
         note = set_fields(
             self, "Note the twin", {"instanceId.$": "$.launched.instanceId", **execution}, result_path="$.twin"
         )
-        wanted = Wanted(
+        wanted = Wanted.planned(
             words=_WORDS,
             profile=self._short_lived.profile,
-            image="$.plan.imageId",
-            instance_type="$.plan.instanceType",
-            result_path="$.launched",
             failure_path=_FAILURE,
-            client_token_path="$.plan.clientToken",  # noqa: S106 - a path, not a secret
-            network_interface="$.plan.networkInterface",
-            tags="$.plan.tags",
-            block_devices="$.plan.blockDevices",
             ends_itself_after_seconds=longest_seconds(self._settings),
         )
         launch = ShortLivedInstance(

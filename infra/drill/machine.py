@@ -135,29 +135,20 @@ class DrillDump(Construct):
         plan = task(self, "Plan drill", FunctionCall(self._functions.plan_drill, payload), result_path="$.plan")
         record = self._note("Record the twin", TWIN_ID, _TWIN, end)
         online = self._keep_time("Note that the twin is online", "onlineAt")
+        wanted = Wanted.planned(
+            words=_WORDS,
+            profile=self._short_lived.profile,
+            failure_path=_FAILURE,
+            ends_itself_after_seconds=self._longest_seconds,
+            user_data="$.plan.userData",
+        )
         launch = ShortLivedInstance(
-            self, "Launch twin", wanted=self._wanted(), settings=self._settings, then=record, on_failure=end
+            self, "Launch twin", wanted=wanted, settings=self._settings, then=record, on_failure=end
         )
         plan.add_catch(end, errors=["States.ALL"], result_path=_FAILURE)
         connect(request, plan, launch.start_state)
         connect(record, online, self._make_ready(self._hang(end), end))
         return request
-
-    def _wanted(self) -> Wanted:
-        return Wanted(
-            words=_WORDS,
-            profile=self._short_lived.profile,
-            image="$.plan.imageId",
-            instance_type="$.plan.instanceType",
-            result_path="$.launched",
-            failure_path=_FAILURE,
-            client_token_path="$.plan.clientToken",  # noqa: S106 - a path, not a secret
-            network_interface="$.plan.networkInterface",
-            tags="$.plan.tags",
-            block_devices="$.plan.blockDevices",
-            ends_itself_after_seconds=self._longest_seconds,
-            user_data="$.plan.userData",
-        )
 
     def _make_ready(self, then: sfn.State, on_failure: sfn.State) -> sfn.State:
         """The states of the provisioning; they lead to `then` with its outcome at `$.readiness`."""

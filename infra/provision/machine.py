@@ -28,10 +28,10 @@ from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import FunctionCall, name_error, set_fields, task
+from infra.states.tasks import FunctionCall, if_instance_is_named, name_error, set_fields, task
 from lambdas.fleet.row import ROW_PREFIX
 from lambdas.runtime import environment
-from lambdas.runtime.errors import InvalidInput, KdumpNotReady
+from lambdas.runtime.errors import KdumpNotReady
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
@@ -169,18 +169,7 @@ class ProvisionDumpVolume(Construct):
         connect(create, attach, prepare, keep, self._arm(on_failure))
         use_found.next(is_attached)
 
-        named = sfn.Condition.and_(
-            sfn.Condition.is_present("$.instanceId"),
-            sfn.Condition.is_string("$.instanceId"),
-            sfn.Condition.string_matches("$.instanceId", "i-*"),
-        )
-        unnamed = sfn.Fail(
-            self,
-            "Refuse a request without instance",
-            error=InvalidInput.__name__,
-            cause='The input names no instance. Give at least {"instanceId": "i-0123456789abcdef0"}.',
-        )
-        return sfn.Choice(self, "Is an instance named?").when(named, note_input).otherwise(unnamed)
+        return if_instance_is_named(self, note_input)
 
     def _arm(self, on_failure: sfn.State) -> sfn.State:
         """The states from configure_kdump to the end; returns the first one."""

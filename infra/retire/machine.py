@@ -19,9 +19,8 @@ from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
-from infra.states.tasks import ApiCall, FunctionCall, set_fields, task
+from infra.states.tasks import ApiCall, FunctionCall, if_instance_is_named, set_fields, task
 from lambdas.runtime import environment
-from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.tags import ENROLLED_TAG
 
 NAME = "RetireInstance"
@@ -168,18 +167,7 @@ class RetireInstance(Construct):
         connect(note_input, lease, disarm, plan, is_gone)
         connect(unconfigure, volume, opt_out, outcome, release)
         release.next(sfn.Succeed(self, "Retired", output_path="$.outcome"))
-        named = sfn.Condition.and_(
-            sfn.Condition.is_present("$.instanceId"),
-            sfn.Condition.is_string("$.instanceId"),
-            sfn.Condition.string_matches("$.instanceId", "i-*"),
-        )
-        unnamed = sfn.Fail(
-            self,
-            "Refuse a request without instance",
-            error=InvalidInput.__name__,
-            cause='The input names no instance. Give {"instanceId": "i-0123456789abcdef0"}.',
-        )
-        return sfn.Choice(self, "Is an instance named?").when(named, note_input).otherwise(unnamed)
+        return if_instance_is_named(self, note_input)
 
     def _statements(self) -> list[iam.PolicyStatement]:
         stack = cdk.Stack.of(self)

@@ -7,7 +7,7 @@ itself: `shutdown` from its user data terminates it, should nobody else come to 
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
@@ -80,6 +80,23 @@ class Wanted:
     ends_itself_after_seconds: int
     # State path of the user data in base64; None: a script that ends the instance by `shutdown`.
     user_data: str | None = None
+
+    @classmethod
+    def planned(cls, *, words: Words, profile: InstanceProfile, failure_path: str, **more: Any) -> Self:
+        """A twin, as the fields of `$.plan` say; launched at `$.launched`."""
+        return cls(
+            words=words,
+            profile=profile,
+            image="$.plan.imageId",
+            instance_type="$.plan.instanceType",
+            result_path="$.launched",
+            failure_path=failure_path,
+            client_token_path="$.plan.clientToken",  # noqa: S106 - a path, not a secret
+            network_interface="$.plan.networkInterface",
+            tags="$.plan.tags",
+            block_devices="$.plan.blockDevices",
+            **more,
+        )
 
 
 class ShortLivedInstance(ClosedFragment):

@@ -13,7 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from lambdas.runtime.errors import AwsUnavailable, HangdumpError
+from lambdas.runtime.errors import AwsUnavailable, HangdumpError, InvalidInput
 
 # Errors that pass by themselves, by the classes of the SDK for Java that Step Functions uses; a test compares them with
 # the models of the API. `<Service>Exception` is any error without a class of its own, such as EC2's
@@ -178,3 +178,19 @@ class ClosedFragment(sfn.StateMachineFragment):
     def end_states(self) -> list[sfn.INextable]:
         """None."""
         return []
+
+
+def if_instance_is_named(scope: Construct, then: sfn.IChainable) -> sfn.Choice:
+    """The first state: refuses an input whose `instanceId` cannot be one, before anything is looked up."""
+    named = sfn.Condition.and_(
+        sfn.Condition.is_present("$.instanceId"),
+        sfn.Condition.is_string("$.instanceId"),
+        sfn.Condition.string_matches("$.instanceId", "i-*"),
+    )
+    unnamed = sfn.Fail(
+        scope,
+        "Refuse a request without instance",
+        error=InvalidInput.__name__,
+        cause='The input names no instance. Give at least {"instanceId": "i-0123456789abcdef0"}.',
+    )
+    return sfn.Choice(scope, "Is an instance named?").when(named, then).otherwise(unnamed)
