@@ -23,11 +23,14 @@ _NO_TOKEN = "ABCDE"  # noqa: S105
 
 @dataclass(frozen=True)
 class Launch:
-    """What a new instance is; `image_id` as resolved."""
+    """What a new instance is; `image_id` as resolved, `user_data` as the instance reads it."""
 
     instance_id: str
     image_id: str
     availability_zone: str
+    instance_type: str
+    launched_at: str
+    user_data: str
 
 
 # Gives a machine that is off and has no disks but its root.
@@ -38,7 +41,7 @@ class Launches:
     """Real: a host is found, the image copied, user data run. moto: an instance that is a record, running at once.
 
     Here: with a `launcher`, pending until its machine is powered on with the disks of its mapping; it is known to
-    Systems Manager when it has an instance profile. User data, networks and security groups have no effect.
+    Systems Manager when it has an instance profile. User data is not run; networks and security groups have no effect.
     """
 
     def __init__(self, state: AccountState, power: Power) -> None:
@@ -101,7 +104,15 @@ class Launches:
             instance.setup_defaults()
             mapped = instance.block_device_mapping["/dev/sda1"]
             state.backend("ec2").get_volume(mapped.volume_id).add_tags(dict(volume_tags))
-        machine = launcher(Launch(instance.id, instance.image_id, instance.availability_zone or ""))
+        launch = Launch(
+            instance_id=instance.id,
+            image_id=instance.image_id,
+            availability_zone=instance.availability_zone or "",
+            instance_type=instance.instance_type,
+            launched_at=f"{instance.launch_time:%Y-%m-%dT%H:%M:%SZ}",
+            user_data=instance.user_data.decode() if instance.user_data else "",
+        )
+        machine = launcher(launch)
         computer = Computer(instance.id, machine, in_ssm=is_managed, platform_name="Amazon Linux")
         for device, mapping in instance.get_block_device_mapping:
             volume = state.backend("ec2").get_volume(mapping.volume_id)

@@ -1,5 +1,6 @@
 """Step Functions: moto's interpreter, with the names, formats and start semantics of AWS. Owns no state machine."""
 
+import base64
 import copy
 import json
 import re
@@ -86,6 +87,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_error_names(patches)
     _install_lambda_errors(patches)
     _install_results(patches)
+    _install_user_data(patches)
     _install_own_integration(patches)
     _install_fail(patches)
     _install_start(patches)
@@ -168,6 +170,20 @@ def _install_results(patches: Patches) -> None:
         def eval_service_task(task: Any, *, env: Any, **kwargs: Any) -> None:
             original(task, env=env, **kwargs)
             env.stack[-1] = as_json(env.stack[-1])
+
+        return eval_service_task
+
+    patches.replace(StateTaskServiceAwsSdk, "_eval_service_task", make)
+
+
+def _install_user_data(patches: Patches) -> None:
+    """Real: RunInstances takes user data in base64, as the definition has it. moto: boto3 encodes it once more."""
+
+    def make(original: Any) -> Any:
+        def eval_service_task(task: Any, *, env: Any, normalised_parameters: dict[str, Any], **kwargs: Any) -> None:
+            if encoded := normalised_parameters.get("UserData"):
+                normalised_parameters = normalised_parameters | {"UserData": base64.b64decode(encoded).decode()}
+            original(task, env=env, normalised_parameters=normalised_parameters, **kwargs)
 
         return eval_service_task
 

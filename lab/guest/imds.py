@@ -23,6 +23,10 @@ class Identity:
     architecture: str = "x86_64"
     availability_zone: str = "eu-west-1a"
     account_id: str = "123456789012"
+    # 2026-11-30T17:11:57Z; "": unknown.
+    launched_at: str = ""
+    # As the instance reads it; "": it has none.
+    user_data: str = ""
 
     @property
     def region(self) -> str:
@@ -44,9 +48,11 @@ def documents(identity: Identity) -> dict[str, str]:
                 "availabilityZone": identity.availability_zone,
                 "instanceId": identity.instance_id,
                 "instanceType": identity.instance_type,
+                "pendingTime": identity.launched_at,
                 "region": identity.region,
             }
         ),
+        **({"user-data": identity.user_data} if identity.user_data else {}),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from lab.aws.account import LabAccount
 from lab.aws.launches import Launch
 from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
-from lab.guest import QemuGuest, wait_until
+from lab.guest import Identity, QemuGuest, wait_until
 from lab.guest.saved_state import restored
 from lab.machines.machine import Completed
 from lambdas.incident.record import State
@@ -198,7 +198,21 @@ def hangdump_region(
         region = Region(account, outputs, work, armed)
 
         def launch(launch: Launch) -> QemuGuest:
-            guest = make(work / launch.instance_id, disk=image, s3_port=account.instance_port, volumes=region.volumes)
+            identity = Identity(
+                instance_id=launch.instance_id,
+                instance_type=launch.instance_type,
+                availability_zone=launch.availability_zone,
+                account_id=account.account_id,
+                launched_at=launch.launched_at,
+                user_data=launch.user_data,
+            )
+            guest = make(
+                work / launch.instance_id,
+                disk=image,
+                s3_port=account.instance_port,
+                volumes=region.volumes,
+                identity=identity,
+            )
             region.guests.append(stack.enter_context(guest))
             return guest
 

@@ -65,6 +65,13 @@ def test_metadata_holds_nothing_of_iam() -> None:
     assert not [path for path in paths if "iam" in path or "credentials" in path]
 
 
+def test_metadata_has_user_data_only_where_it_was_given() -> None:
+    twin = documents(Identity(launched_at="2026-11-30T17:11:57Z", user_data="# hangdump-drill x"))
+    assert twin["user-data"] == "# hangdump-drill x"
+    assert json.loads(twin["dynamic/instance-identity/document"])["pendingTime"] == "2026-11-30T17:11:57Z"
+    assert "user-data" not in documents(Identity())
+
+
 def test_waiting_names_what_did_not_come() -> None:
     with pytest.raises(TimeoutError, match="the moon: not within 0 s"):
         wait_until(lambda: None, what="the moon", timeout_seconds=0)

@@ -118,6 +118,7 @@ def test_a_twin_carries_no_more_than_its_drill_needs(world: World) -> None:
     assert (twin.image_id, twin.instance_type, twin.subnet_id) == (own.image_id, own.instance_type, own.subnet_id)
     assert twin.instance_initiated_shutdown_behavior == "terminate"
     assert twin.metadata_options.http_tokens == "required"
+    assert twin.user_data.decode().startswith("#cloud-boothook\n")
 
 
 def test_a_twin_has_the_profile_of_its_instance_and_proves_it_alone(world: World) -> None:

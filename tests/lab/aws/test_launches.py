@@ -100,13 +100,16 @@ def test_an_instance_starts_with_the_disk_of_the_snapshot_which_goes_with_it(acc
     snapshot_id = _snapshot(account, volume_id)
     assert eventually(lambda: _state_of(account, snapshot_id) == "completed")
 
-    launched = _launch(account, snapshot_id, ClientToken="one")
+    launched = _launch(account, snapshot_id, ClientToken="one", UserData="# of one")
     again = _launch(account, snapshot_id, ClientToken="one")
 
     assert again["InstanceId"] == launched["InstanceId"]
     (machine,) = fleet.machines
     assert eventually(machine.is_running)
-    assert fleet.launches[0].image_id.startswith("ami-")
+    (launch,) = fleet.launches
+    assert launch.image_id.startswith("ami-")
+    assert (launch.instance_type, launch.user_data) == ("m5.large", "# of one")
+    assert launch.launched_at.endswith("Z")
     (disk,) = machine.disks.values()
     assert (disk.snapshot_id, disk.device, disk.size_gib) == (snapshot_id, "/dev/sdf", 8)
     # The root, which the image brings, is tagged as well.
