@@ -82,7 +82,8 @@ class Region(Deployment):
     """The stack with real guests, and the collectors launched so far."""
 
     work: Path
-    armed: Path
+    # The saved state that victims are restored from.
+    armed: Path | None
     guests: list[QemuGuest] = field(default_factory=list)
 
     @property
@@ -98,6 +99,7 @@ class Region(Deployment):
     @contextmanager
     def victim(self, *scripts: str) -> Iterator[Victim]:
         """A fresh armed guest on which the scripts were run; its power is cut at the end."""
+        assert self.armed, "this region has no armed guest"
         number = len(self.guests)
         guest = restored(
             self.armed, self.work / f"victim-{number}", s3_port=self.account.instance_port, volumes=self.volumes
@@ -185,8 +187,8 @@ class Region(Deployment):
 def hangdump_region(
     work: Path,
     *,
-    armed: Path,
     image: Path,
+    armed: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     make: Callable[..., QemuGuest] = Collector,
 ) -> Iterator[Region]:

@@ -20,9 +20,9 @@ DRILL_SECONDS = 3000
 
 
 @pytest.fixture(scope="module")
-def region(armed_state: Path, guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
+def region(guest_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
     work = tmp_path_factory.mktemp("drill")
-    with hangdump_region(work, armed=armed_state, image=guest_image) as region:
+    with hangdump_region(work, image=guest_image) as region:
         yield region
 
 

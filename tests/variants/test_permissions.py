@@ -18,7 +18,16 @@ from lab.aws.iam.account_facts import CENTRAL_ACCOUNT, DEFAULT, Variant
 from lab.aws.iam.policy import as_list
 from lab.simulator.copies import Copies
 from lab.simulator.world import World, deployed
-from tests.simulator import test_collect, test_drill, test_provision, test_rescue, test_respond, test_retire, test_sweep
+from tests.simulator import (
+    test_collect,
+    test_drill,
+    test_enrol,
+    test_provision,
+    test_rescue,
+    test_respond,
+    test_retire,
+    test_sweep,
+)
 from tests.simulator.faults.scenarios import SCENARIOS
 from tests.simulator.rare_scenarios import RARE
 
@@ -59,8 +68,13 @@ DENIALS = (
 )
 
 
-# Of the tests of drills only this one is a scenario: a twin that nobody but the sweep ends.
-LEFT_TWIN = test_drill.test_a_drill_takes_over_from_one_that_was_stopped_and_the_sweep_ends_its_twin
+# Of the tests of drills and of the fleet only these are scenarios: a twin that nobody but the sweep ends, a drill that
+# proves nothing, an instance that EC2 has forgotten.
+RARE_ENDS = (
+    test_drill.test_a_drill_takes_over_from_one_that_was_stopped_and_the_sweep_ends_its_twin,
+    test_drill.test_a_twin_without_a_dump_proves_nothing_and_its_volume_stays,
+    test_enrol.test_an_instance_that_ec2_has_forgotten_is_listed_as_retired,
+)
 WORKFLOW_TESTS = (test_collect, test_provision, test_rescue, test_respond, test_retire, test_sweep)
 
 
@@ -110,7 +124,7 @@ def outcome_of(assembly: Path, variant: Variant) -> Outcome:
         copies = Copies()
         for scenario in (
             *SCENARIOS.values(),
-            *((*RARE, LEFT_TWIN, *scenarios_of(WORKFLOW_TESTS)) if variant is DEFAULT else ()),
+            *((*RARE, *RARE_ENDS, *scenarios_of(WORKFLOW_TESTS)) if variant is DEFAULT else ()),
         ):
             if copies.fork():
                 try:
