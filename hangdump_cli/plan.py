@@ -74,7 +74,8 @@ def enrol(
 ) -> Enrolment:
     """The plan for one instance, as plan_dump_volume will make it."""
     size = new_volume_gib(kind, settings, profile=instance.profile)
-    kept, unfit = _kept(instance, volumes, size)
+    # What a profile wants is for a new volume.
+    kept, unfit = _kept(instance, volumes, min(size, new_volume_gib(kind, settings, profile="")))
     unknown = None if settings.has_profile(instance.profile) else errors.InvalidInput
     obstacle = _obstacle(instance, kind) or unknown or unfit
     next_step = by_command(obstacle.next_step, instance.instance_id) if obstacle else ""

@@ -55,9 +55,10 @@ def read_proof(aws: Aws, stack: Stack, instance: Instance, row: FleetRow | None)
     )
     table = stack[Output.INCIDENT_TABLE]
     item = aws.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": key}}).get("Item")
-    if not item:
+    values = plain(item) if item else {}
+    # Of a drill that a sweep began and that proved nothing, or runs, the item has no more than that.
+    if "provenAt" not in values:
         return None
-    values = plain(item)
     return Proof(
         proven_at=moment.parse(values["provenAt"]),
         incident_id=str(values.get("incidentId", "")),

@@ -76,9 +76,10 @@ def _explain(detail: ErrorDetails) -> str:
 
 def _model_at(location: Sequence[str]) -> type[BaseModel]:
     """Which settings the last part of a place names: profiles.database.panicSysctls.softlockup_panic"""
-    if "panicSysctls" in location[:-1]:
+    is_of_profile = location[:1] == ["profiles"] and len(location) > 2
+    if list(location[2 if is_of_profile else 0 : -1]) == ["panicSysctls"]:
         return PanicSysctls
-    return InstanceSettings if location[:1] == ["profiles"] and len(location) > 2 else Settings
+    return InstanceSettings if is_of_profile else Settings
 
 
 def allowed(schema: Mapping[str, Any]) -> str:
@@ -87,6 +88,8 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return " or ".join(allowed(each) for each in schema["anyOf"])
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
+    if "exclusiveMinimum" in schema:
+        return f"a number above {schema['exclusiveMinimum']:g}, up to {schema['maximum']:.15g}"
     if "minimum" in schema:
         kind = "a whole number" if schema["type"] == "integer" else "a number"
         return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.15g}"

@@ -28,6 +28,7 @@ _INSTANCE_TYPE = r"^[a-z0-9-]+\.[a-z0-9-]+$"
 
 # All of them are in one variable of a function, and those have 4 KB together.
 MOST_BYTES_OF_PROFILES = 1500
+_BYTES_OF_AN_ID = 24
 _PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 # "https://vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com", and plain http only to a private IPv4 address such as the lab's
@@ -123,9 +124,10 @@ class Settings(DocumentSettings):
         given = {
             name: each.model_dump(mode="json", by_alias=True, exclude_unset=True) for name, each in profiles.items()
         }
-        size = len(json.dumps(given))
+        # Each has the id of its configuration in another variable.
+        size = len(json.dumps(given)) + sum(len(name) + _BYTES_OF_AN_ID for name in given)
         if size > MOST_BYTES_OF_PROFILES:
-            raise ValueError(f"{size} bytes as JSON are too many: allowed are {MOST_BYTES_OF_PROFILES}")
+            raise ValueError(f"{size} bytes are too many: allowed are {MOST_BYTES_OF_PROFILES}")
         return profiles
 
     # ---- The hang: when respond_to_hang interrupts.

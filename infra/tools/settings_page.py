@@ -26,8 +26,9 @@ _PROFILES = f"""
 ## profiles
 
 Each profile has a name, and sets any of the settings marked † and `sizeGib`, the size of a new dump volume in GiB. What
-it leaves out is the stack's; what an execution's input sets wins over both. All profiles together may have
-{MOST_BYTES_OF_PROFILES} bytes of JSON.
+it leaves out is the stack's; what an execution's input sets wins over both. Sizes are for new dump volumes: an instance
+keeps the one that it has. All profiles together may have {MOST_BYTES_OF_PROFILES} bytes of JSON; each also takes 24 and
+its name.
 
 ```json
 "profiles": {{"database": {{"dumpLevel": 17, "sizeGib": 200}}, "edge": {{"finalAction": "poweroff"}}}}

@@ -43,8 +43,8 @@ class DrillInput(GivenInput):
         ]
         | None
     ) = None
-    # Of any kernel, and found by the alarm.
-    hang: Hang = "real-time"
+    # None: the one that the type can be drilled with.
+    hang: Hang | None = None
 
     @model_validator(mode="after")
     def _names_one_origin(self) -> Self:
@@ -67,6 +67,7 @@ class Origin:
     instance_type: str
     # SubnetId, SecurityGroups and PublicIpAddress, as DescribeInstances gives them.
     network: dict[str, Any]
+    hang: Hang
     # Of the stack's settings; "": the instance has none, or it is an image.
     profile: str = ""
 
@@ -90,8 +91,11 @@ def find_origin(given: DrillInput) -> Origin:
         )
     if image.get("Platform") == "windows":
         raise UnsupportedPlatform(f"{image_id} is an image of Windows.", "Only Linux has kdump.")
-    _require_support(read_instance_type(instance_type), instance_type, given.hang)
-    return Origin(subject, image, instance_type, network, profile)
+    kind = read_instance_type(instance_type)
+    # The first is possible with any kernel, and is found by the alarm.
+    hang: Hang = given.hang or ("real-time" if kind.takes_interrupt else "panic")
+    _require_support(kind, instance_type, hang)
+    return Origin(subject, image, instance_type, network, hang, profile)
 
 
 def _read(instance_id: str) -> Instance:

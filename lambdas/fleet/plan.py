@@ -25,6 +25,8 @@ _TAGS_NEED = timedelta(minutes=10)
 _GONE = ("shutting-down", "terminated")
 # In its row from the plan on, until the attempt's outcome is noted.
 NO_OUTCOME = "NoOutcome"
+# Of a reason.
+UNKNOWN_PROFILE = "unknown-profile"
 
 
 class Action(StrEnum):
@@ -223,10 +225,10 @@ def _judge(
         # It begins anew, with the overrides of then.
         known = replace(known, status=Status.NOT_READY, tried_at="", configuration_id="", error="", expires_at_epoch=0)
     if known.profile and known.profile not in deployment.profiles:
-        # As it was made, it stays.
-        status = Status.DRIFTED if member.is_marked_ready else Status.NOT_READY
+        # As it was made, it stays; and so does what was to be done for it.
+        status = Status.DRIFTED if known.status is Status.READY and member.is_marked_ready else known.status
         observed = f"The tag {PROFILE_TAG} is {known.profile[:100]!r}; cdk.json has no such profile."
-        reason = Reason(code="unknown-profile", observed=observed, remedy=which_profiles(deployment.profiles))
+        reason = Reason(code=UNKNOWN_PROFILE, observed=observed, remedy=which_profiles(deployment.profiles))
         return _nothing(known, status, reason, deployment.now)
     return _judge_member(member, known, is_known=row is not None, deployment=deployment, admitted=admitted)
 
@@ -280,6 +282,9 @@ def _judge_member(
         return _nothing(row, Status.NOT_READY, reason, now)
     configuration_id = deployment.configuration_of(row)
     is_current = row.configuration_id in ("", configuration_id) and row.status is not Status.REBOOT_REQUIRED
+    if row.error and row.tried_configuration_id != configuration_id:
+        # An attempt with other settings may have got half-way.
+        is_current = False
     is_armed = member.is_marked_ready or _was_just_made_ready(row, now)
     if is_current and is_armed and not _fails_its_checks(row, deployment):
         return _judge_ready(row, is_known=is_known, deployment=deployment)
@@ -363,6 +368,9 @@ def _nothing(row: FleetRow, status: Status, reason: Reason | None, now: datetime
 
 def _is_due(row: FleetRow, member: Member | None, deployment: Deployment) -> bool:
     if not row.tried_at:
+        return True
+    if any(reason.code == UNKNOWN_PROFILE for reason in row.reasons):
+        # It has a profile that exists now.
         return True
     was_started_since = member is not None and moment.iso(member.launched_at) > row.tried_at
     if was_started_since or row.tried_configuration_id != deployment.configuration_of(row):

@@ -44,12 +44,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         made_for=made_for,
         image_id=origin.image["ImageId"],
         instance_type=origin.instance_type,
-        hang=given.hang,
+        hang=origin.hang,
         profile=origin.profile,
     )
     interface = network_interface(origin.network, origin.subject, _OWN_PLACE, machine="DrillDump")
     begin(RecordKeeping.read().table_name, drill, limits, now=moment.now())
-    logger.info("A twin of %s from %s, to hang by %s", origin.subject, drill.image_id, given.hang)
+    logger.info("A twin of %s from %s, to hang by %s", origin.subject, drill.image_id, origin.hang)
     token = client_token(event["executionId"])
     tags = marks(
         name=f"hangdump drill of {made_for or drill.image_id}",
@@ -74,7 +74,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             {"ResourceType": "volume", "Tags": tags},
         ],
         "userData": user_data(token, ends_itself_after_seconds=event["endsItselfAfterSeconds"]),
-        "hang": given.hang,
+        "hang": origin.hang,
     }
 
 

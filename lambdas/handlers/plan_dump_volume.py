@@ -31,7 +31,7 @@ from lambdas.provision.provision_input import (
 )
 from lambdas.provision.reboot import why_not_reboot
 from lambdas.provision.volume_size import plan_size_gib
-from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
 from lambdas.runtime.environment import Configuration, FleetTable, Provisioning, RecordKeeping
 from lambdas.runtime.errors import (
     InvalidInput,
@@ -42,6 +42,7 @@ from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import OWNER_TAG, STACK, STACK_TAG
 
 _LARGEST_VOLUME_GIB = 65_536
+_NO_PROFILE = InstanceSettings.model_validate({})
 
 
 @entry_point
@@ -66,21 +67,32 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     for_documents = own.overridden_by(given)
     sizing = given.dump_volume_sizing or profile.dump_volume_sizing or settings.dump_volume_sizing
     given_gib = given.size_gib or profile.size_gib
-    size_gib = given_gib or plan_size_gib(
-        instance_type.memory_mib,
-        sizing=sizing,
-        factor=given.dump_size_factor or profile.dump_size_factor or settings.dump_size_factor,
-        minimum_gib=settings.minimum_dump_volume_gib,
-        dump_level=for_documents.dump_level,
-        expected_dump_bytes=event.get("expectedDumpBytes", 0),
-    )
+
+    def sized(of_profile: InstanceSettings) -> int:
+        return (
+            given.size_gib
+            or of_profile.size_gib
+            or plan_size_gib(
+                instance_type.memory_mib,
+                sizing=given.dump_volume_sizing or of_profile.dump_volume_sizing or settings.dump_volume_sizing,
+                factor=given.dump_size_factor or of_profile.dump_size_factor or settings.dump_size_factor,
+                minimum_gib=settings.minimum_dump_volume_gib,
+                dump_level=for_documents.dump_level,
+                expected_dump_bytes=event.get("expectedDumpBytes", 0),
+            )
+        )
+
+    size_gib = sized(profile)
     if size_gib > _LARGEST_VOLUME_GIB:
         raise InvalidInput(
             f"{instance.instance_id} would need a dump volume of {size_gib} GiB; gp3 allows {_LARGEST_VOLUME_GIB}.",
             "Set sizeGib, or a smaller dumpSizeFactor.",
         )
     volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
-    choice = choose_volume(instance, volumes, size_gib=size_gib)
+    # What a profile wants is for a new volume: one that was made before the profile was picked is large enough.
+    choice = choose_volume(instance, volumes, size_gib=min(size_gib, sized(_NO_PROFILE)))
+    if choice.action == "create":
+        choice = replace(choice, size_gib=size_gib)
     is_size_known = sizing == "memory" or given_gib is not None or "expectedDumpBytes" in event
     if choice.action == "create" and not is_size_known:
         choice = replace(choice, action="measure")

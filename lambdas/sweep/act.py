@@ -108,7 +108,8 @@ def _drill(finding: Finding, now: datetime) -> None:
         return
     clients.stepfunctions().start_execution(
         stateMachineArn=Drills.read().drill_dump_arn,
-        name=f"sweep-{moment.compact(now)[:8]}-{finding.instance_id}",
+        # The claim is of one combination; on a day the same instance may stand for two.
+        name=f"sweep-{moment.compact(now)}-{finding.instance_id}",
         input=json.dumps({"instanceId": finding.instance_id}),
     )
 

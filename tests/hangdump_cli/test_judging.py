@@ -214,6 +214,10 @@ def test_a_profile_changes_the_size_and_one_that_does_not_exist_is_refused() -> 
         for name in ("database", "thin", "databse")
     }
     assert [each.new_gib for each in found.values()] == [40, 12, 0]
+    attached = Volume("vol-1", 16, "in-use", "i-0123456789abcdef0")
+    tags = {"hangdump:profile": "database"}
+    kept = planning.enrol(instance(tags=tags), M5, [attached], settings=SETTINGS, is_reboot_wanted=False)
+    assert kept.kept == attached
     assert (found["databse"].obstacle, found["thin"].obstacle) == ("InvalidInput", "")
     assert "one of database, thin" in found["databse"].next_step
 

@@ -15,6 +15,7 @@ from lambdas.incident.drill_keys import proof_key
 from lambdas.runtime.environment import Configuration
 from lambdas.runtime.stack_parameter import KILL_SWITCH_PARAMETER, Output
 from lambdas.runtime.tags import DRILL_TAG, ENROLLED_TAG, MAKER_TAG, OWNER_TAG, PROFILE_TAG, STACK_TAG
+from tests.hangdump_cli.runner import hangdump
 
 Arrange = Callable[[World], None]
 
@@ -545,6 +546,7 @@ def test_a_drill_that_a_sweep_began_and_that_failed_is_told_and_not_repeated_dai
         world.settle()
 
     assert len(drills(world)) == 1
+    assert "never proven" in hangdump("why", world.instance_id).stdout
     assert len([each for each in world.told() if "No dump of a twin" in each.message]) == 1
 
 

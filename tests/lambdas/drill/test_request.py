@@ -19,7 +19,7 @@ IMAGE = {"imageId": "ami-0123456789abcdef0", "instanceType": "m5.large", "subnet
 
 @pytest.mark.parametrize("given", [INSTANCE, IMAGE, {**IMAGE, "securityGroupIds": ["sg-0123456789abcdef0"]}])
 def test_takes_an_instance_or_an_image_with_its_place(given: dict[str, Any]) -> None:
-    assert read_input(DrillInput, given).hang == "real-time"
+    assert read_input(DrillInput, given).hang is None
 
 
 @pytest.mark.parametrize(

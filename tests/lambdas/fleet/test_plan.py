@@ -382,3 +382,19 @@ def test_a_row_says_when_a_drill_proved_its_image_kernel_and_settings_and_nothin
     ):
         assert item([other], [row(proven_at="2026-11-22T00:00:00Z")], proven=proven).row.proven_at == ""
     assert item([known], [row(configuration_id=OLD)], proven=proven).row.proven_at == ""
+
+
+def test_a_profile_that_does_not_exist_hides_no_pending_reboot() -> None:
+    waiting = after_success(row(), {"status": "reboot-required"}, configuration_id=CURRENT, now=NOW - hours(0.5))
+    mistyped = item([member(is_marked_ready=True, profile="databse")], [waiting]).row
+    assert (mistyped.status, mistyped.reasons[0].code) == (Status.REBOOT_REQUIRED, "unknown-profile")
+
+    corrected = item([member(is_marked_ready=True)], [mistyped])
+
+    assert (corrected.action, corrected.row.status) == (Action.PROVISION, Status.REBOOT_REQUIRED)
+
+
+def test_settings_that_were_tried_in_vain_are_taken_back() -> None:
+    """The host may have half of them, whatever its mark says."""
+    tried = after_failure(row(), "InstanceUnreachable", "…", configuration_id=OLD, now=NOW - hours(0.5))
+    assert item([member(is_marked_ready=True)], [tried]).action is Action.PROVISION

@@ -9,6 +9,7 @@ from lambdas.runtime.errors import InvalidInput
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account
 from tests.lambdas.conftest import Launch
+from tests.lambdas.provision.test_plan_dump_volume import create_volume
 from tests.lambdas.provisioning import plan
 
 
@@ -109,3 +110,10 @@ def test_a_profile_that_does_not_exist_is_refused_with_those_that_do(launch: Lau
     instance_id = launch(tags={"hangdump:enrolled": "true", "hangdump:profile": "databse"})
     with pytest.raises(InvalidInput, match=r"is 'databse'; .*one of database"):
         plan(context, instance_id)
+
+
+def test_the_size_of_a_profile_is_for_a_new_volume(launch: Launch, context: Any) -> None:
+    instance_id = launch(tags={"hangdump:enrolled": "true", "hangdump:profile": "database"})
+    volume_id = create_volume(instance_id, size=9)
+    planned = plan(context, instance_id)["volume"]
+    assert (planned["action"], planned["volumeId"]) == ("attach", volume_id)
