@@ -38,8 +38,8 @@ def test_every_cell_comes_to_an_end(matrix: Matrix) -> None:
     assert len(matrix.cells) >= len(matrix.sites) > (150 if DEPTH is not Depth.HANG else 50)
 
 
-# Each of them stops the first execution at a fixed second, and so meets it at another call.
-_STOP_AT_A_SECOND = ("take_over", "take_over_retirement", "ring_while_enrolling")
+# Each of them stops an execution or rings at a fixed second, and so meets it at another call.
+_BY_THE_CLOCK = ("take_over", "take_over_retirement", "ring_while_enrolling", "ring_without_end")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ _STOP_AT_A_SECOND = ("take_over", "take_over_retirement", "ring_while_enrolling"
     [
         pytest.param(each, marks=() if each == "hang" else pytest.mark.nightly)
         for each in SCENARIOS
-        if each not in _STOP_AT_A_SECOND
+        if each not in _BY_THE_CLOCK
     ],
 )
 def test_a_burst_of_throttling_at_every_state_changes_no_end(original: World, scenario: str) -> None:
