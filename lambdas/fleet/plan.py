@@ -281,10 +281,10 @@ def _judge_member(
         reason = Reason(code="not-running", severity="note", observed=observed, remedy="Start it.")
         return _nothing(row, Status.NOT_READY, reason, now)
     configuration_id = deployment.configuration_of(row)
-    is_current = row.configuration_id in ("", configuration_id) and row.status is not Status.REBOOT_REQUIRED
-    if row.error and row.tried_configuration_id != configuration_id:
-        # An attempt with other settings may have got half-way.
-        is_current = False
+    # An attempt with other settings that failed may have got half-way.
+    is_half_changed = bool(row.error) and row.tried_configuration_id != configuration_id
+    is_as_wanted = row.configuration_id in ("", configuration_id) and not is_half_changed
+    is_current = is_as_wanted and row.status is not Status.REBOOT_REQUIRED
     is_armed = member.is_marked_ready or _was_just_made_ready(row, now)
     if is_current and is_armed and not _fails_its_checks(row, deployment):
         return _judge_ready(row, is_known=is_known, deployment=deployment)

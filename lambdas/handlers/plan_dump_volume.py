@@ -20,7 +20,7 @@ from lambdas.provision.choose_volume import (
     choose_volume,
     read_dump_volumes,
 )
-from lambdas.provision.overrides import overrides_of, profile_of, with_overrides
+from lambdas.provision.overrides import NO_PROFILE, overrides_of, profile_of, with_overrides
 from lambdas.provision.provision_input import (
     IN_GUEST_TRIGGERS,
     X86_SYSCTLS,
@@ -42,7 +42,6 @@ from lambdas.runtime.observability import entry_point, logger
 from lambdas.runtime.tags import OWNER_TAG, STACK, STACK_TAG
 
 _LARGEST_VOLUME_GIB = 65_536
-_NO_PROFILE = InstanceSettings.model_validate({})
 
 
 @entry_point
@@ -90,7 +89,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         )
     volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
     # What a profile wants is for a new volume: one that was made before the profile was picked is large enough.
-    choice = choose_volume(instance, volumes, size_gib=min(size_gib, sized(_NO_PROFILE)))
+    choice = choose_volume(instance, volumes, size_gib=min(size_gib, sized(NO_PROFILE)))
     if choice.action == "create":
         choice = replace(choice, size_gib=size_gib)
     is_size_known = sizing == "memory" or given_gib is not None or "expectedDumpBytes" in event

@@ -14,12 +14,13 @@ from lambdas.runtime.tags import PROFILE_TAG, which_profiles
 # Of one execution. A reboot is wished for each time anew.
 _OF_THE_EXECUTION = {"instance_id", "reboot", "use_stack_settings", "conflicting_alarms"}
 _SYSCTLS = "panicSysctls"
+NO_PROFILE = InstanceSettings.model_validate({})
 
 
 def profile_of(instance: Instance, profiles: Mapping[str, InstanceSettings]) -> InstanceSettings:
     """Nothing for an instance without the tag. Raises InvalidInput for a value that names no profile."""
     if not instance.profile:
-        return InstanceSettings.model_validate({})
+        return NO_PROFILE
     if instance.profile not in profiles:
         raise InvalidInput(
             f"The tag {PROFILE_TAG} of {instance.instance_id} is {instance.profile[:100]!r}; cdk.json has no such "
