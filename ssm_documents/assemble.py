@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 DOCUMENTS: tuple[str, ...] = (
     "measure_dump",
     "prepare_dump_volume",
+    "park_dump_volume",
     "configure_kdump",
     "check_kdump",
     "unconfigure_kdump",

@@ -61,6 +61,26 @@ class Prepared(FromInstance):
     free_bytes: Bytes = 0
 
 
+class Parked(FromInstance):
+    """The result of `park_dump_volume park`."""
+
+    status: Literal["parked", "unchanged"]
+    family: Line = ""
+    mount_point: Line = ""
+    uuid: Line = ""
+    file_system: Line = ""
+    size_bytes: Bytes = 0
+    free_bytes: Bytes = 0
+
+
+class MountedAgain(FromInstance):
+    """The result of `park_dump_volume mount`."""
+
+    status: Literal["mounted", "unchanged", "not-parked"]
+    volume_id: Line = ""
+    mount_point: Line = ""
+
+
 class Configured(FromInstance):
     """The result of configure_kdump."""
 
@@ -98,6 +118,8 @@ class KdumpCheck(FromInstance):
     free_bytes: Bytes = 0
     # Of a dump now, before its compression, as makedumpfile counts pages; 0: it cannot tell.
     expected_dump_bytes: Bytes = 0
+    # Whether the dump volume is attached only after a crash.
+    parked: bool = False
 
 
 class LeftInPlace(FromInstance):
@@ -204,6 +226,8 @@ MODELS: dict[str, type[FromInstance]] = {
     "probe_instance": Probed,
     "measure_dump": Measured,
     "prepare_dump_volume": Prepared,
+    "park_dump_volume park": Parked,
+    "park_dump_volume mount": MountedAgain,
     "configure_kdump": Configured,
     "check_kdump": KdumpCheck,
     "unconfigure_kdump": Unconfigured,

@@ -183,6 +183,20 @@ class DumpVolumeMismatch(HangdumpError):
     next_step = "Unmount that file system, or set another mountPoint."
 
 
+class ParkingUnsupported(HangdumpError):
+    """On this host no dump to a parked dump volume is proven, so the dump volume stays attached."""
+
+    next_step = (
+        "Nothing: with its dump volume attached the instance dumps. See docs/parked-volume.md for what is proven."
+    )
+
+
+class DumpVolumeHoldsDump(HangdumpError):
+    """The dump volume is not parked, because files are on it: a parked volume is deleted."""
+
+    next_step = "Collect the dump with CollectVmcore, or remove the files if nobody needs them; then start again."
+
+
 class PackageUnavailable(HangdumpError):
     """The guest's package manager cannot install the kdump packages."""
 
@@ -586,6 +600,8 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         DumpVolumeNotFound,
         DeviceHoldsData,
         DumpVolumeMismatch,
+        ParkingUnsupported,
+        DumpVolumeHoldsDump,
         PackageUnavailable,
         ConfigurationFailed,
         VmcoreNotFound,

@@ -8,7 +8,14 @@ find_target_faults() {
   if [[ -z "$(fstab_lines "$SSM_mountPoint")" ]]; then
     finding fstab-entry-missing "/etc/fstab has no line for $SSM_mountPoint: the crash kernel would not mount it" "run prepare_dump_volume"
   fi
+  if is_parked; then find_parking_faults; fi
   device="$(mounted_device "$SSM_mountPoint")"
+  if [[ -z "$device" ]] && is_parked; then
+    # As every EBS volume of a Nitro instance.
+    TARGET_DISK=nvme
+    find_small_target "were free on the parked dump volume"
+    return 0
+  fi
   if [[ -z "$device" ]]; then
     finding dump-target-not-mounted "nothing is mounted at $SSM_mountPoint" "attach the dump volume and run prepare_dump_volume"
     return 0
@@ -24,10 +31,15 @@ find_target_faults() {
     finding dump-target-not-writable "a file cannot be written in $SSM_mountPoint" "look at dmesg for errors of that disk; unmount, check and mount the file system"
     return 0
   fi
+  find_small_target "are free in $SSM_mountPoint"
+}
+
+# $1: where and when FREE_BYTES were free.
+find_small_target() {
   if ((FREE_BYTES < EXPECTED_BYTES)); then
-    finding dump-target-too-small "$((FREE_BYTES >> 20)) MiB are free in $SSM_mountPoint, a dump would have $((EXPECTED_BYTES >> 20)) MiB now (makedumpfile --mem-usage)" "remove dumps that were collected, or give a larger dump volume"
+    finding dump-target-too-small "$((FREE_BYTES >> 20)) MiB $1, a dump would have $((EXPECTED_BYTES >> 20)) MiB now (makedumpfile --mem-usage)" "remove dumps that were collected, or give a larger dump volume"
   elif ((FREE_BYTES < $(bytes_needed))); then
-    finding dump-target-too-small "$((FREE_BYTES / 1024 / 1024)) MiB are free in $SSM_mountPoint, a dump may need $(($(bytes_needed) / 1024 / 1024)) MiB" "remove dumps that were collected, or give a larger dump volume"
+    finding dump-target-too-small "$((FREE_BYTES / 1024 / 1024)) MiB $1, a dump may need $(($(bytes_needed) / 1024 / 1024)) MiB" "remove dumps that were collected, or give a larger dump volume"
   fi
 }
 

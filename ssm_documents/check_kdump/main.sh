@@ -31,13 +31,19 @@ main() {
   wait_for_mount "$SSM_mountPoint"
   MEMORY_BYTES="$(memory_bytes)"
   FREE_BYTES=0
-  if is_mounted "$SSM_mountPoint"; then FREE_BYTES="$(free_bytes "$SSM_mountPoint")"; fi
+  read_parked
+  if is_mounted "$SSM_mountPoint"; then
+    FREE_BYTES="$(free_bytes "$SSM_mountPoint")"
+  elif [[ "$PARKED_FREE_BYTES" =~ ^[0-9]+$ ]]; then
+    FREE_BYTES="$PARKED_FREE_BYTES"
+  fi
   measure_dump "$(family dump_level)"
   find_everything
   succeed "{\"ready\":$(is_ready && echo true || echo false),\"findings\":[$(findings)],\"family\":\"$FAMILY\",\
 \"kernel\":$(json_string "$(kernel_release)"),\"bootId\":$(json_string "$(boot_id)"),\"bootedAt\":$(json_string "$(booted_at)"),\
 \"configId\":\"$(config_id)\",\"crashKernelLoaded\":$(is_crash_kernel_loaded && echo true || echo false),\
-\"crashkernelBytes\":$(reserved_bytes),\"memoryBytes\":$MEMORY_BYTES,\"freeBytes\":$FREE_BYTES,\"expectedDumpBytes\":$EXPECTED_BYTES}"
+\"crashkernelBytes\":$(reserved_bytes),\"memoryBytes\":$MEMORY_BYTES,\"freeBytes\":$FREE_BYTES,\"expectedDumpBytes\":$EXPECTED_BYTES,\
+\"parked\":$(is_parked && echo true || echo false)}"
   is_ready || [[ "$SSM_exitWhenNotReady" == false ]] || fail "The host is not ready; the report has the reasons."
 }
 

@@ -2,9 +2,7 @@
 # The order: examine, format only an empty volume, fstab, mount, report. Safe to run again at any point.
 
 # x-hangdump marks the line as Hangdump's (mount ignores x-…). The crash kernel waits 60 s for a slow attachment. With
-# nofail a host without its dump volume still boots. Nothing on it is a program or a device, whoever wrote it: the crash
-# kernel only writes files.
-RESTRICTIONS="nosuid,nodev,noexec"
+# nofail a host without its dump volume still boots.
 OPTIONS="defaults,$RESTRICTIONS,nofail,x-systemd.device-timeout=60s,x-hangdump"
 
 install_tools() {
@@ -15,36 +13,12 @@ install_tools() {
   fi
 }
 
-write_fstab() {
-  local uuid="$1"
-  if [[ "$(fstab_lines "$SSM_mountPoint")" == "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0" ]]; then return 0; fi
-  {
-    # awk adds a missing newline to the last line.
-    { foreign_lines <"$HOST_ROOT/etc/fstab"; } 2>/dev/null || true
-    echo "UUID=$uuid $SSM_mountPoint $FOUND_FILE_SYSTEM $OPTIONS 0 0"
-  } >"$WORK_DIR/fstab"
-  write_if_changed /etc/fstab <"$WORK_DIR/fstab"
-}
-
 # Also a volume that was mounted before Hangdump had these options.
 restrict_mount() {
   if has_mount_options "$SSM_mountPoint" "$RESTRICTIONS"; then return 0; fi
   mount -o "remount,$RESTRICTIONS" "$SSM_mountPoint" ||
     fail "The file system at $SSM_mountPoint could not be mounted again with $RESTRICTIONS. Unmount it and run again."
   note_change "mount options of $SSM_mountPoint"
-}
-
-# mount succeeds without mounting where fstab says nofail and it finds no device. Of two file systems with the same UUID
-# (a volume and its copy) it takes either.
-check_mounted_volume() {
-  local mounted disk left="It was unmounted again."
-  mounted="$(mounted_device "$SSM_mountPoint")"
-  [[ -n "$mounted" ]] || fail "mount reported success, but nothing is mounted at $SSM_mountPoint: it did not find the file system of $SSM_volumeId. Its line stays in /etc/fstab. See dmesg and blkid /dev/$PARTITION, and run again."
-  disk="$(disk_of_device "$mounted")"
-  if [[ "$disk" != "$DISK" ]]; then
-    umount "$HOST_ROOT$SSM_mountPoint" || left="It is still mounted there."
-    fail DumpVolumeMismatch "mount took ${disk:-device $mounted} (serial '$(serial_of_disk "$disk")') for $SSM_mountPoint, not $DISK ($SSM_volumeId): a copy of the dump volume has the same UUID. $left The line of the dump volume stays in /etc/fstab. Detach the copy, and run again."
-  fi
 }
 
 mount_dump_volume() {
@@ -57,11 +31,16 @@ mount_dump_volume() {
   if [[ -n "$(ls -A "$HOST_ROOT$SSM_mountPoint")" ]]; then
     log "note: $SSM_mountPoint holds files already; they stay on the root file system, hidden until the dump volume is unmounted"
   fi
-  if ! mount "$SSM_mountPoint" 2>"$WORK_DIR/mount" && ! is_mounted "$SSM_mountPoint"; then
-    fail "The dump volume could not be mounted at $SSM_mountPoint: $(tail -n 3 "$WORK_DIR/mount"). Its line stays in /etc/fstab. Mend that, and run again."
-  fi
+  mount_by_fstab
   check_mounted_volume
   note_change "mounted $SSM_mountPoint"
+}
+
+# Last: until then a crash kernel waits for the volume, which is attached.
+end_parking() {
+  if ! is_parked; then return 0; fi
+  rm -f "$HOST_ROOT$PARKED"
+  note_change "$PARKED"
 }
 
 report() {
@@ -90,9 +69,10 @@ main() {
   [[ -n "$PARTITION" ]] || make_partition
   [[ -n "$FOUND_FILE_SYSTEM" ]] || make_file_system
   uuid="$(blkid -p -s UUID -o value "$HOST_ROOT/dev/$PARTITION")"
-  write_fstab "$uuid"
+  write_fstab "$uuid" "$FOUND_FILE_SYSTEM" "$OPTIONS"
   systemctl daemon-reload
   mount_dump_volume
+  end_parking
   # A vmcore holds the host's memory, and Ubuntu makes it readable for everyone.
   if ((IS_NEW_FILE_SYSTEM)); then
     chmod 0700 "$HOST_ROOT$SSM_mountPoint"

@@ -295,6 +295,7 @@ def test_documents_are_replaced_by_a_new_version_and_never_deleted_under_a_runni
     documents = template.of_type("AWS::SSM::Document")
     assert {document["Name"] for document in documents.values()} == {
         "Hangdump-prepare_dump_volume",
+        "Hangdump-park_dump_volume",
         "Hangdump-configure_kdump",
         "Hangdump-unconfigure_kdump",
         "Hangdump-check_kdump",

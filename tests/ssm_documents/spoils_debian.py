@@ -26,8 +26,24 @@ def _take_memory_in_the_crash_kernel(root: FakeRoot) -> None:
     (root.path / "etc/systemd/system/systemd-sysctl.service.d/hangdump.conf").unlink()
 
 
+def _park(root: FakeRoot) -> None:
+    assert root.run("park_dump_volume").result["status"] == "parked"
+
+
+def _remove_the_wait_of_a_parked_volume(root: FakeRoot) -> None:
+    _park(root)
+    (root.path / "etc/systemd/system/hangdump-wait.service").unlink()
+
+
+def _mount_a_parked_volume_at_boot(root: FakeRoot) -> None:
+    _park(root)
+    replace(root, "etc/fstab", ",noauto,", ",")
+
+
 SPOILS: dict[str, tuple[str, Callable[[FakeRoot], object]]] = {
     "estimate-grew": ("reservation-too-small", lambda root: root.write("kdump-config-estimate", "215M\n")),
+    "parked-without-its-wait": ("parking-broken", _remove_the_wait_of_a_parked_volume),
+    "parked-but-mounted-at-boot": ("parking-broken", _mount_a_parked_volume_at_boot),
     "initrd-of-another-kernel": ("crash-initramfs-stale", _link_initrd_of_another_kernel),
     "sysctls-of-the-crash-kernel-changed": (
         "crash-initramfs-stale",

@@ -20,6 +20,7 @@ SCHEMA = json.loads((Path(__file__).parent / "document.schema.json").read_text()
 PARAMETERS = {
     "measure_dump": "dumpLevel",
     "prepare_dump_volume": "volumeId fileSystem mountPoint",
+    "park_dump_volume": "action mountPoint volumeId waitSeconds",
     "configure_kdump": (
         "mountPoint crashkernel coreCollector dumpLevel finalAction fileSystem reboot guestWatchdog unknown_nmi_panic "
         "panic_on_oops hardlockup_panic softlockup_panic hung_task_panic panic_on_rcu_stall panic_on_io_nmi "

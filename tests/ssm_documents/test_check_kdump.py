@@ -75,6 +75,7 @@ def test_reports_what_it_has_seen(armed_root: FakeRoot) -> None:
         "memoryBytes": 985 * MIB,
         "freeBytes": 7 << 30,
         "expectedDumpBytes": 0,
+        "parked": False,
     }
 
 

@@ -1,0 +1,38 @@
+#!/bin/bash
+# Knows whether the dump volume is parked: deleted until a crash, after which it is attached to the waiting crash kernel.
+# One line: mount point, UUID, file system, its bytes, its free bytes, seconds to wait, ID of the waiting files. Without this
+# file the crash kernel does not wait.
+PARKED=/etc/hangdump/parked
+WAIT_SCRIPT=/etc/hangdump/wait.sh
+WAIT_UNIT=/etc/systemd/system/hangdump-wait.service
+WAIT_DROP_IN=/etc/systemd/system/kdump-tools-dump.service.d/hangdump-parked.conf
+
+is_parked() { [[ -e "$HOST_ROOT$PARKED" ]]; }
+
+# Sets PARKED_*; nothing in them if the volume is not parked.
+read_parked() {
+  # shellcheck disable=SC2034 # not every document asks for all of them
+  read -r PARKED_POINT PARKED_UUID PARKED_FILE_SYSTEM PARKED_BYTES PARKED_FREE_BYTES PARKED_SECONDS PARKED_FILES_ID \
+    < <(text_of "$PARKED") || true
+}
+
+# Also those that this host does not have: another one may be installed while the volume is parked.
+network_units() {
+  printf '%s\n' networking.service ifup@.service systemd-networkd.service systemd-networkd.socket \
+    systemd-networkd-wait-online.service NetworkManager.service NetworkManager-wait-online.service
+}
+
+network_drop_in() { echo "/etc/systemd/system/$1.d/hangdump-parked.conf"; }
+
+# What the crash kernel needs for the wait.
+waiting_files() {
+  local unit
+  printf '%s\n' "$WAIT_SCRIPT" "$WAIT_UNIT" "$WAIT_DROP_IN"
+  for unit in $(network_units); do network_drop_in "$unit"; done
+}
+
+# 16 digits of the SHA-256 of the waiting files as they are: an older version's are as good as those of this one.
+waiting_files_id() {
+  local file
+  while read -r file; do text_of "$file"; done < <(waiting_files) | sha256sum | cut -c 1-16
+}
