@@ -104,7 +104,8 @@ def _twins(world: World) -> list[str]:
 def _verdict(world: World, execution: Any, faults: list[Fault]) -> tuple[str, list[str]]:
     if execution.status == "RUNNING":
         return "runs", ["an execution that does not end"]
-    names = {execution.name, (execution.input_data or {}).get("incidentId")}
+    # An execution that was started by hand is given no incident, and a refusal was concluded by none.
+    names = {execution.name, (execution.input_data or {}).get("incidentId")} - {None}
     found = {
         incident: record
         for incident, record in world.records().items()
@@ -112,7 +113,7 @@ def _verdict(world: World, execution: Any, faults: list[Fault]) -> tuple[str, li
         if names & {incident, record.get("concludedBy"), *(each.get("detail") for each in record.get("timeline", []))}
     }
     verdict = next((str(record["verdict"]) for record in found.values() if record.get("verdict")), "")
-    words = {*names, *found, world.instance_id} - {None}
+    words = {*names, *found, world.instance_id}
     told = [n for n in world.told() if any(word in n.subject + n.message for word in words)]
     counted = [
         dimensions["verdict"] for name, dimensions in world.metrics() if name == "Incidents" and "verdict" in dimensions
