@@ -62,7 +62,8 @@ def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) ->
     if records.read(opened.incident_id) is None:
         instance = _require_instance(given)
         # EC2 forgets a terminated instance; a rescue and an analysis may come later.
-        opened = opened.model_copy(update={"network": instance.network, "launched_from": instance.launched_from})
+        known = {"network": instance.network, "launched_from": instance.launched_from, "drill": instance.drill or None}
+        opened = opened.model_copy(update=known)
     return open_once(records, opened)
 
 

@@ -97,8 +97,9 @@ def test_the_proof_names_image_kernel_and_settings_and_the_seconds_of_each_phase
     assert world.content(proof["reportKey"]).startswith(b"<!doctype html>")
 
 
-def test_people_are_told_that_it_is_a_drill(world: World) -> None:
-    drill(world)
+@pytest.mark.parametrize("hang", ["real-time", "panic"])
+def test_people_are_told_that_it_is_a_drill(world: World, hang: str) -> None:
+    drill(world, hang=hang)
     subjects = [each.subject for each in world.told()]
     assert subjects
     assert {each.partition(":")[0] for each in subjects} == {"Hangdump drill"}

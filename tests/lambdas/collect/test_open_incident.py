@@ -16,6 +16,7 @@ from lambdas.runtime.errors import (
     InstanceNotRunning,
     InvalidInput,
 )
+from lambdas.runtime.tags import DRILL_TAG
 from tests.lambdas import account as aws
 from tests.lambdas.account import Account, read_record
 from tests.lambdas.conftest import Launch
@@ -60,6 +61,12 @@ def test_an_interrupt_by_hand_takes_only_what_is_newer_than_the_request(
     assert NOW - 120 < opened["sinceEpoch"] < NOW
     assert opened["since"] == str(opened["sinceEpoch"])
     assert read_record(opened["incidentId"]).state == State.OPENED
+
+
+def test_a_fetch_from_a_twin_belongs_to_its_drill(instance_id: str, context: Any) -> None:
+    clients.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": DRILL_TAG, "Value": "drill-by-hand"}])
+    opened = start(context, {"instanceId": instance_id})
+    assert read_record(opened["incidentId"]).drill == "drill-by-hand"
 
 
 INTERRUPTED = Incident(
