@@ -19,6 +19,8 @@ _KEYS_A_CALL = 100
 _MOST_REPEATS = 10
 # On the item of a proof, also of one that is still to come.
 BEGUN_AT = "begunAt"
+# The name of the execution that a sweep began then.
+_BEGUN_BY = "begunBy"
 # The events of an incident's timeline that end a phase, and the phase.
 _PHASES = {
     "decided": "hangToDecision",
@@ -132,16 +134,31 @@ def write_proof(table: str, proof: Proof) -> None:
     clients.dynamodb().put_item(TableName=table, Item=serialize({"pk": key, **proof.as_json()}))
 
 
-def claim_drill(table: str, key: str, *, seen: str, now: datetime) -> bool:
+def claim_drill(table: str, key: str, *, name: str, seen: str, now: datetime) -> bool:
     """Notes that a sweep begins a drill of this combination; False when another one did since `seen`, "" for never."""
-    condition = f"{BEGUN_AT} = :seen" if seen else f"attribute_not_exists({BEGUN_AT})"
+    mine = {":now": moment.iso(now), ":name": name}
+    return _update(
+        table,
+        key,
+        f"SET {BEGUN_AT} = :now, {_BEGUN_BY} = :name",
+        f"{BEGUN_AT} = :seen" if seen else f"attribute_not_exists({BEGUN_AT})",
+        mine | ({":seen": seen} if seen else {}),
+    )
+
+
+def give_claim_back(table: str, key: str, *, name: str) -> bool:
+    """The drill of this name never began: the next sweep may begin one. False: the claim is no longer its own."""
+    return _update(table, key, f"REMOVE {BEGUN_AT}, {_BEGUN_BY}", f"{_BEGUN_BY} = :name", {":name": name})
+
+
+def _update(table: str, key: str, change: str, condition: str, values: Mapping[str, str]) -> bool:
     try:
         clients.dynamodb().update_item(
             TableName=table,
             Key=serialize({"pk": key}),
-            UpdateExpression=f"SET {BEGUN_AT} = :now",
+            UpdateExpression=change,
             ConditionExpression=condition,
-            ExpressionAttributeValues=serialize({":now": moment.iso(now)} | ({":seen": seen} if seen else {})),
+            ExpressionAttributeValues=serialize(values),
         )
     except ClientError as error:
         if error.response["Error"]["Code"] == "ConditionalCheckFailedException":

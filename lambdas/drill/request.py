@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lambdas.incident.drill_keys import PROOF_PREFIX
 from lambdas.instance.facts import Instance, InstanceType, read_instance, read_instance_type
 from lambdas.runtime.errors import (
     DrillImageUnavailable,
@@ -45,10 +46,12 @@ class DrillInput(GivenInput):
     ) = None
     # None: the one that the type can be drilled with.
     hang: Hang | None = None
+    # drill_keys.proof_key, by a sweep, which has claimed it for this drill.
+    combination: Annotated[str, Field(pattern=rf"^{PROOF_PREFIX}")] | None = None
 
     @model_validator(mode="after")
     def _names_one_origin(self) -> Self:
-        given = self.model_dump(by_alias=True, exclude_none=True, exclude={"hang"})
+        given = self.model_dump(by_alias=True, exclude_none=True, exclude={"hang", "combination"})
         if self.instance_id is not None:
             if others := sorted(given.keys() - {"instanceId"}):
                 raise ValueError(f"instanceId alone names image, type and network; leave out {', '.join(others)}")

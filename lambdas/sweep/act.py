@@ -103,14 +103,15 @@ def _rescue(finding: Finding, now: datetime) -> None:
 
 def _drill(finding: Finding, now: datetime) -> None:
     """Notes it first: a sweep that dies in between costs this combination a drill, and none is begun twice."""
-    if not claim_drill(RecordKeeping.read().table_name, finding.proof, seen=finding.begun_at, now=now):
+    # The claim is of one combination; on a day the same instance may stand for two.
+    name = f"sweep-{moment.compact(now)}-{finding.instance_id}"
+    if not claim_drill(RecordKeeping.read().table_name, finding.proof, name=name, seen=finding.begun_at, now=now):
         logger.info("%s: another sweep has it drilled", finding.subject)
         return
     clients.stepfunctions().start_execution(
         stateMachineArn=Drills.read().drill_dump_arn,
-        # The claim is of one combination; on a day the same instance may stand for two.
-        name=f"sweep-{moment.compact(now)}-{finding.instance_id}",
-        input=json.dumps({"instanceId": finding.instance_id}),
+        name=name,
+        input=json.dumps({"instanceId": finding.instance_id, "combination": finding.proof}),
     )
 
 

@@ -551,6 +551,25 @@ def test_a_drill_that_a_sweep_began_and_that_failed_is_told_and_not_repeated_dai
     assert len([each for each in world.told() if "No dump of a twin" in each.message]) == 1
 
 
+def switch(world: World, value: str) -> None:
+    world.account.client("ssm").put_parameter(Name=KILL_SWITCH_PARAMETER, Value=value, Overwrite=True)
+
+
+def test_a_drill_that_was_refused_for_a_reason_that_passes_is_begun_by_the_next_sweep(world: World) -> None:
+    os.environ["DRILL_EVERY_DAYS"] = "30"
+    like_the_first(world, 1)
+    switch(world, "off")
+    world.sweep()
+    world.settle()
+    switch(world, "on")
+
+    world.sweep(days_later=1)
+    world.settle()
+
+    ends = [(each.status, each.error) for each in world.executions() if each.state_machine.name == "DrillDump"]
+    assert ends == [("FAILED", "DrillsOff"), ("SUCCEEDED", None)]
+
+
 def test_without_the_setting_no_sweep_drills(world: World) -> None:
     like_the_first(world, 1)
 
