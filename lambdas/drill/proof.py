@@ -8,15 +8,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lambdas.incident.drill_keys import proof_key
+from lambdas.incident.read_items import read_items
 from lambdas.incident.record import Incident
-from lambdas.incident.update_expression import deserialize, serialize
+from lambdas.incident.update_expression import serialize
 from lambdas.runtime import clients, moment
 from lambdas.runtime.camel_case import camel_case
 
-# BatchGetItem takes so many.
-_KEYS_A_CALL = 100
-# Of a call that DynamoDB has answered in part.
-_MOST_REPEATS = 10
 # On the item of a proof, also of one that is still to come.
 BEGUN_AT = "begunAt"
 # The name of the execution that a sweep began then.
@@ -109,18 +106,8 @@ def prove(
 
 def read_proofs(table: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The items, by key, of those that there are: of each one the last proof and the last drill that a sweep began."""
-    wanted = sorted(keys)
-    found: dict[str, dict[str, Any]] = {}
-    # Whoever is left unread after that counts as never proven until the next look; a claim knows better.
-    for _ in range(len(wanted) // _KEYS_A_CALL + _MOST_REPEATS):
-        if not wanted:
-            break
-        request: Any = {table: {"Keys": [serialize({"pk": key}) for key in wanted[:_KEYS_A_CALL]]}}
-        answer = clients.dynamodb().batch_get_item(RequestItems=request)
-        found |= {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
-        unread: Any = answer.get("UnprocessedKeys", {}).get(table, {})
-        wanted = [key["pk"]["S"] for key in unread.get("Keys", [])] + wanted[_KEYS_A_CALL:]
-    return found
+    # Whoever is left unread counts as never proven until the next look; a claim knows better.
+    return read_items(table, keys, is_consistent=False).found
 
 
 def write_proof(table: str, proof: Proof) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lambdas.incident.drill_keys import TWIN_ID, drill_key
+from lambdas.incident.read_items import read_items
 from lambdas.incident.record import CRASHED, Incident, State
 from lambdas.incident.table import read_incident
 from lambdas.incident.update_expression import UpdateExpression, deserialize
@@ -92,15 +93,13 @@ def past_interrupts(
     """Reads them; the claim checks cooldown and budgets again atomically. Raises ClientError, BudgetsUnread."""
     instance, *budgets = f"instance#{instance_id}", *_budget_keys(place, limits, now)
     # An eventually consistent read could miss a claim made a moment ago.
-    wanted: Any = {table: {"Keys": [_key(pk) for pk in (instance, *budgets)], "ConsistentRead": True}}
-    answer = clients.dynamodb().batch_get_item(RequestItems=wanted)
-    if answer.get("UnprocessedKeys"):
-        raise BudgetsUnread(f"DynamoDB left {len(answer['UnprocessedKeys'])} of the budgets' items unread.")
-    items = {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
-    counts = [_whole(items.get(pk, {}), "count") for pk in budgets]
+    items = read_items(table, (instance, *budgets), is_consistent=True)
+    if items.unread:
+        raise BudgetsUnread(f"DynamoDB left {', '.join(sorted(items.unread))} unread.")
+    counts = [_whole(items.found.get(pk, {}), "count") for pk in budgets]
     in_window, in_zone, in_group = (0, 0, 0) if place.drill else (*counts, 0)[:3]
-    is_drill_open = _has_interrupt_left(items.get(budgets[0], {}), instance_id) if place.drill else None
-    last = items.get(instance, {})
+    is_drill_open = _has_interrupt_left(items.found.get(budgets[0], {}), instance_id) if place.drill else None
+    last = items.found.get(instance, {})
     open_incident = _if_open(table, str(last.get("incidentId", "")))
     at = _whole(last, "lastInterruptEpoch")
     return PastInterrupts(at, in_window, in_zone, in_group, open_incident, is_drill_open)

@@ -7,12 +7,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.incident.update_expression import deserialize, serialize
+from lambdas.incident.read_items import read_items
+from lambdas.incident.update_expression import serialize
 from lambdas.instance.facts import impaired_since
 from lambdas.runtime import clients, moment
 from lambdas.runtime.tags import ENROLLED_TAG, READY_TAG
 
-# EC2 and DynamoDB take up to 200 values in a filter, and 100 keys in a call.
+# EC2 takes up to 200 values in a filter.
 _IDS_A_CALL = 100
 # A reason for a refusal may pass, so a suspect is checked again: after one minute, two, four, … up to an hour.
 _LONGEST_WAIT_SECONDS = 3600
@@ -45,18 +46,11 @@ def find_suspects() -> list[Suspect]:
 
 def choose_due(table: str, suspects: Sequence[Suspect], now: datetime) -> Iterator[Suspect]:
     """The suspects to check now; notes that they are checked. Two invocations never give the same one."""
-    for start in range(0, len(suspects), _IDS_A_CALL):
-        chunk = suspects[start : start + _IDS_A_CALL]
-        keys = [serialize({"pk": _key(each)}) for each in chunk]
-        wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}}
-        answer = clients.dynamodb().batch_get_item(RequestItems=wanted)
+    items = read_items(table, map(_key, suspects), is_consistent=True)
+    for each in suspects:
         # Those left unread are checked in a minute.
-        unprocessed: Any = answer.get("UnprocessedKeys", {})
-        unread = {key["pk"]["S"] for key in unprocessed.get(table, {}).get("Keys", [])}
-        known = {item["pk"]: item for item in map(deserialize, answer["Responses"].get(table, []))}
-        for each in chunk:
-            if _key(each) not in unread and _take_turn(table, each, known.get(_key(each), {}), now):
-                yield each
+        if _key(each) not in items.unread and _take_turn(table, each, items.found.get(_key(each), {}), now):
+            yield each
 
 
 def _take_turn(table: str, suspect: Suspect, known: Mapping[str, Any], now: datetime) -> bool:

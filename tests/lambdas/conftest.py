@@ -15,6 +15,7 @@ from infra.read_settings import load
 from lab.aws import dynamodb
 from lab.aws.patches import Patches
 from lambdas.handlers import respond_to_hang
+from lambdas.incident import read_items
 from lambdas.incident.index_fields import BY_SIGNATURE, BY_TIME, LISTED_UNDER, OPENED_AT, PROJECTED, REPEATS
 from lambdas.instance import probe
 from lambdas.respond import response, standby
@@ -151,7 +152,7 @@ def context() -> Any:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(aws.NOW)
     monkeypatch.setattr(moment, "now", clock.now)
-    for waiting in (probe, standby, response):
+    for waiting in (probe, standby, response, read_items):
         monkeypatch.setattr(waiting, "time", clock)
     return clock
 
