@@ -5,13 +5,15 @@ the claim of an interrupt that an instance is a twin of this drill: whoever may 
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.incident.drill_keys import BUDGET_PREFIX, HUNG_AT, OF_PREFIX, drill_key
+from lambdas.incident.drill_keys import BUDGET_PREFIX, HUNG_AT, OF_PREFIX, TWIN_ID, drill_key
+from lambdas.incident.read_items import read_items
 from lambdas.incident.record import DRILL_OPENED, State, in_visible_text, timeline_entry
 from lambdas.incident.update_expression import UpdateExpression, deserialize, serialize
 from lambdas.runtime import clients, moment
@@ -44,6 +46,13 @@ class Drill:
 def read_drill(table: str, name: str) -> dict[str, Any]:
     """The record as last written; empty: there is none."""
     return _read(table, drill_key(name))
+
+
+def read_twins(table: str, names: Collection[str]) -> dict[str, str]:
+    """Of the drills that have a record the twin, "" while it is not known: not noted yet, or left unread."""
+    items = read_items(table, map(drill_key, names), is_consistent=True)
+    twins = {key: str(record.get(TWIN_ID, "")) for key, record in items.found.items()} | dict.fromkeys(items.unread, "")
+    return {name: twins[drill_key(name)] for name in names if drill_key(name) in twins}
 
 
 def begin(table: str, drill: Drill, limits: DrillLimits, *, now: datetime) -> None:

@@ -72,7 +72,7 @@ def _member(instance: "InstanceTypeDef") -> Member:
         image_id=instance.get("ImageId", ""),
         instance_type=instance["InstanceType"],
         kernel=tags.get(READY_KERNEL_TAG, ""),
-        is_drill_twin=DRILL_TAG in tags,
+        drill=tags.get(DRILL_TAG, ""),
     )
 
 

@@ -55,8 +55,8 @@ class Member:
     instance_type: str = ""
     # The one that was running when it was last seen ready.
     kernel: str = ""
-    # Its life is the drill's: it is neither provisioned nor retired here, nor counted.
-    is_drill_twin: bool = False
+    # The drill whose twin it says that it is, by its tag, which anybody may set.
+    drill: str = ""
 
     @property
     def is_there(self) -> bool:
@@ -83,10 +83,16 @@ class Deployment:
     reboots_per_zone: int = 1
     # When drills proved a dump, by drill_keys.proof_key.
     proven: Mapping[str, str] = field(default_factory=dict)
+    # The drills that there are, and their twins: "" until a drill has noted its twin.
+    drills: Mapping[str, str] = field(default_factory=dict)
 
     def configuration_of(self, row: FleetRow) -> str:
         """The id of the settings that the instance is to have."""
         return self.profiles.get(row.profile, self.configuration_id)
+
+    def is_twin(self, member: Member) -> bool:
+        """Whether its life is a drill's: it is neither provisioned nor retired here, nor counted."""
+        return self.drills.get(member.drill) in ("", member.instance_id)
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def plan(
     `members` must hold every instance with the tag, and of those with a row that is not retired every one that still
     exists: whoever is absent is gone.
     """
-    twins = {each.instance_id for each in members.values() if each.is_drill_twin}
+    twins = {each.instance_id for each in members.values() if deployment.is_twin(each)}
     members = {instance_id: each for instance_id, each in members.items() if instance_id not in twins}
     admitted = _admitted(members.values(), rows, deployment.fleet_limit)
     if any(row.rebooted_at and row.status is not Status.READY for row in rows.values()):

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.drill.proof import read_proofs
+from lambdas.drill.record import read_twins
 from lambdas.fleet.find_members import find_failed_checks, find_members, find_silent
 from lambdas.fleet.plan import Action, Deployment, Item, Member, Plan, plan, proof_of
 from lambdas.fleet.rounds import MOST_ITEMS, round_id, round_size, start_of, why_halt
@@ -74,6 +75,7 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
     proven = {
         key: item.get("provenAt", "") for key, item in read_proofs(RecordKeeping.read().table_name, proofs).items()
     }
+    drills = read_twins(RecordKeeping.read().table_name, {each.drill for each in members.values() if each.drill})
     failed_checks = find_failed_checks(CheckAssociation.read().check_association_id, ready)
 
     def decide(silent: Iterable[str], most: int) -> Plan:
@@ -88,6 +90,7 @@ def _plan(rows: Mapping[str, FleetRow], of_round: str, *, most: int) -> Plan:
             reboots_per_group=settings.reboots_per_group,
             reboots_per_zone=settings.reboots_per_zone,
             proven=proven,
+            drills=drills,
         )
         return plan(members, rows, deployment, round_id=of_round, most=most)
 

@@ -324,14 +324,21 @@ def test_a_changed_setting_forgives_earlier_failures() -> None:
     assert item([member()], [unsupported]).action is Action.PROVISION
 
 
-def test_the_twin_of_a_drill_is_neither_provisioned_nor_retired_nor_counted() -> None:
-    twin = replace(member(), instance_id="i-0fedcba9876543210", is_drill_twin=True)
+@pytest.mark.parametrize("noted", ["i-0fedcba9876543210", ""], ids=["noted", "just launched"])
+def test_the_twin_of_a_drill_is_neither_provisioned_nor_retired_nor_counted(noted: str) -> None:
+    twin = replace(member(), instance_id="i-0fedcba9876543210", drill="by-hand")
     its_row = replace(row(Status.READY), instance_id=twin.instance_id)
 
-    made = planned([twin, member()], [its_row], fleet_limit=1)
+    made = planned([twin, member()], [its_row], fleet_limit=1, drills={"by-hand": noted})
 
     assert [each.instance_id for each in made.items] == [INSTANCE]
     assert [each.action for each in made.items] == [Action.PROVISION]
+
+
+@pytest.mark.parametrize("drills", [{}, {"by-hand": "i-0fedcba9876543210"}], ids=["no such drill", "of another twin"])
+def test_the_tag_of_a_drill_alone_takes_nobody_out_of_the_fleet(drills: dict[str, str]) -> None:
+    (only,) = planned([member(drill="by-hand", is_marked_ready=True)], [row()], drills=drills).items
+    assert (only.instance_id, only.row.status) == (INSTANCE, Status.READY)
 
 
 def test_a_profile_reaches_an_instance_as_a_changed_setting_does_and_leaves_it_so() -> None:

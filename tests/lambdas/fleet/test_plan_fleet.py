@@ -11,6 +11,8 @@ import pytest
 from lambdas.fleet.row import FleetRow, Status
 from lambdas.fleet.table import read_instance_row, write_row
 from lambdas.handlers import note_provisioning, plan_fleet
+from lambdas.incident.drill_keys import TWIN_ID, drill_key
+from lambdas.incident.update_expression import serialize
 from lambdas.instance import alarms
 from lambdas.runtime import clients, moment
 from tests.lambdas import account as aws
@@ -58,6 +60,18 @@ def test_writes_the_work_of_a_round_and_claims_it(account: Account, launch: Laun
     assert (row(new).round, row(new).status) == ("enrol/1", Status.NOT_READY)
     assert row(ready).reasons[0].code == "adopted"
     assert plan(context, 2)["items"] == 0
+
+
+def test_lists_an_instance_with_the_tag_of_a_drill_unless_the_drill_knows_it(
+    account: Account, launch: Launch, context: Any
+) -> None:
+    tagged, twin = (launch(tags={**READY, "hangdump:drill": "by-hand"}) for _ in range(2))
+    clients.dynamodb().put_item(TableName=aws.TABLE, Item=serialize({"pk": drill_key("by-hand"), TWIN_ID: twin}))
+
+    plan(context)
+
+    assert row(tagged).status is Status.READY
+    assert read_instance_row(aws.FLEET_TABLE, twin) is None
 
 
 def test_a_round_takes_five_at_first(account: Account, launch: Launch, context: Any) -> None:
