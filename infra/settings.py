@@ -12,11 +12,14 @@ from pydantic import Field, field_validator, model_validator
 
 from lambdas.runtime import weekly_windows
 from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
-from lambdas.runtime.stack_parameter import DumpVolumeSizing
+from lambdas.runtime.stack_parameter import DumpVolumePlace, DumpVolumeSizing
 
 # The time that respond_to_hang needs besides its waits for probes and Standby. Half of it may pass until a failing
 # check is trusted.
 RESPONSE_OVERHEAD_SECONDS = 240
+
+# A volume from a snapshot is made and attached within a minute.
+ATTACH_SECONDS = 300
 
 # The retentions that CloudWatch Logs accepts, up to ten years.
 RetentionInDays = Literal[
@@ -45,6 +48,11 @@ class Settings(DocumentSettings):
 
     # ---- The dump volume: what ProvisionDumpVolume creates and attaches.
 
+    dump_volume: DumpVolumePlace = Field(
+        "attached",
+        description="parked = between dumps there is only a snapshot of the volume, and the crash kernel waits for a "
+        "volume made from it; instances whose kdump cannot wait stay attached",
+    )
     dump_volume_sizing: DumpVolumeSizing = Field(
         "memory",
         description="measured = a new dump volume is sized by what a dump of the instance would keep when it is "
@@ -56,6 +64,12 @@ class Settings(DocumentSettings):
     minimum_dump_volume_gib: int = Field(8, ge=1, le=65536, description="smallest dump volume, GiB")
     volume_throughput_mibs: int = Field(125, ge=125, le=2000, description="gp3 throughput of the dump volume, MiB/s")
     volume_iops: int = Field(3000, ge=3000, le=80000, description="gp3 IOPS of the dump volume")
+    parked_volume_throughput_mibs: int = Field(
+        500,
+        ge=125,
+        le=750,
+        description="gp3 throughput of a volume that is made from a parked one, for the time of its dump, MiB/s",
+    )
 
     @model_validator(mode="after")
     def _volume_exists_in_gp3(self) -> Self:
@@ -72,6 +86,15 @@ class Settings(DocumentSettings):
                 f"{math.ceil(self.volume_iops / 500)}; it is {self.minimum_dump_volume_gib}"
             )
         return self
+
+    @property
+    def parked_wait_seconds(self) -> int:
+        """How long a crash kernel waits for its parked volume: for alarm, gate and attachment, and as long again.
+
+        The interrupt comes after alarm and gate; a panic that happened by itself waits for both.
+        """
+        alarm = self.hang_alarm_period_seconds * (self.hang_alarm_evaluation_periods + 1) + self.impaired_seconds
+        return 2 * (alarm + ATTACH_SECONDS)
 
     # ---- kdump in the guest.
 

@@ -24,7 +24,6 @@ from infra.foundation.vmcore_bucket import (
 )
 from infra.parts import Parts
 from infra.settings import Settings
-from infra.short_lived.grants import ANY_SNAPSHOT
 from infra.short_lived.grants import remove as remove_made
 from lambdas.fleet.row import ROW_PREFIX
 from lambdas.incident.object_keys import SWEEPS, VMCORES
@@ -116,7 +115,7 @@ class Sweep(Construct):
                     **any_key_acknowledged(parts.vmcores, VMCORES, SWEEPS),
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
-                    ANY_SNAPSHOT: grants.ANY_INSTANCE,
+                    grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
                 },
             ),
         )
@@ -141,6 +140,8 @@ class Sweep(Construct):
                 actions=["states:StartExecution"], resources=[self._machines.collect_vmcore.state_machine_arn]
             ),
             *self._read_orphans(parts),
+            grants.keep_parked(parts.incidents.table, "BatchGetItem", "DeleteItem"),
+            grants.delete_parked_snapshots(stack),
             *self._drill(parts),
             iam.PolicyStatement(actions=["sns:Publish"], resources=[parts.incidents.topic.topic_arn]),
         ]

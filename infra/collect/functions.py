@@ -35,6 +35,7 @@ class CollectFunctions:
         self._table = [parts.incidents.records]
         self.open_incident = self._open_incident()
         self.send_diagnostic_interrupt = self._send_diagnostic_interrupt()
+        self.plan_parked_volume = self._plan_parked_volume()
         self.watch_dump = self._watch_dump()
         self.upload = UploadFunctions(scope, parts=parts, settings=settings)
         self.return_from_standby = parts.return_from_standby
@@ -43,7 +44,7 @@ class CollectFunctions:
     def all(self) -> list[Function]:
         """Every function, in the order of their use."""
         return [
-            *(self.open_incident, self.send_diagnostic_interrupt, self.watch_dump),
+            *(self.open_incident, self.send_diagnostic_interrupt, self.plan_parked_volume, self.watch_dump),
             *self.upload.all(),
             self.return_from_standby,
             self.conclude_incident,
@@ -68,6 +69,20 @@ class CollectFunctions:
         # Without the probe: a person's request waives the second signal.
         config = gate.interrupt(self._scope, self._parts, self._settings) | gate.announce(self._parts)
         return self._function("send_diagnostic_interrupt", config)
+
+    def _plan_parked_volume(self) -> Function:
+        table = self._parts.incidents.table
+        return self._function(
+            "plan_parked_volume",
+            FunctionConfig(
+                environment=[*self._table],
+                statements=[
+                    grants.keep_parked(table, "GetItem"),
+                    grants.read_dump_volume_records(table),
+                    grants.read("ec2:DescribeInstances", "ec2:DescribeVolumes"),
+                ],
+            ),
+        )
 
     def _watch_dump(self) -> Function:
         own = FunctionConfig(

@@ -13,16 +13,19 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.analyze.machine import started_automatically
-from infra.collect import await_rescue
+from infra.collect import await_rescue, parked_volume
 from infra.collect.await_rescue import AwaitRescue
 from infra.collect.find_detached_volume import FindDetachedVolume
 from infra.collect.functions import CollectFunctions
+from infra.collect.parked_volume import IS_PARKED, BringParkedVolume, MountParkedVolume, PutParkedVolumeAway
 from infra.collect.watch_dump import START_SECONDS, Exits, WatchDump
 from infra.conclude.states import ConcludeIncident, Endings, start_analysis_statements
 from infra.conclude.without_function import conclude_statements
 from infra.foundation import grants
 from infra.parts import INCIDENT, INSTANCE, Parts
+from infra.provision.dump_volume import CREATE_SECONDS, DETACH_SECONDS
 from infra.provision.mark_ready import mark_instance_ready
+from infra.provision.park_dump_volume import DOCUMENT
 from infra.rescue import machine as rescue_vmcore
 from infra.settings import Settings
 from infra.states import state_machine as workflow
@@ -58,6 +61,8 @@ class CollectVmcore(Construct):
                 acknowledged={
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
                     **grants.any_key_acknowledged(),
+                    grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
+                    grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
                     grants.wildcard(await_rescue.OWN_EXECUTIONS): await_rescue.EXECUTIONS_REASON,
                 },
             ),
@@ -91,15 +96,24 @@ class CollectVmcore(Construct):
             settings=self._settings,
             exits=Exits(fetch=fetch, rescue=rescue, conclude=conclude),
         ).start_state
-        interrupt = self._interrupt(watch, conclude)
+        is_expected = sfn.Choice(self, "Is a crash expected?")
+        is_expected.when(sfn.Condition.boolean_equals("$.facts.incident.isCrashExpected", True), watch).otherwise(fetch)
+        bring = BringParkedVolume(
+            self,
+            "Create parked volume",
+            plan=self.functions.plan_parked_volume,
+            parts=self._parts,
+            settings=self._settings,
+            then=is_expected,
+        ).start_state
+        interrupt = self._interrupt(bring, conclude)
         requested = sfn.Choice(self, "Is an interrupt requested?")
         requested.when(sfn.Condition.boolean_equals("$.facts.incident.interruptRequested", True), interrupt)
-        requested.when(sfn.Condition.boolean_equals("$.facts.incident.isCrashExpected", True), watch)
-        requested.otherwise(fetch)
+        requested.otherwise(bring)
         connect(note_request, open_incident, requested)
         return note_request
 
-    def _interrupt(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
+    def _interrupt(self, crashed: sfn.State, conclude: sfn.State) -> sfn.State:
         call = FunctionCall(
             self.functions.send_diagnostic_interrupt,
             {"incidentId.$": INCIDENT, "instanceId.$": INSTANCE},
@@ -112,7 +126,7 @@ class CollectVmcore(Construct):
             comment="No retry: a failed call may have sent it, and a second NMI kills the dump that the first started",
         )
         interrupt.add_catch(
-            self._after_failed_call(watch, conclude), errors=["States.ALL"], result_path="$.sendFailure"
+            self._after_failed_call(crashed, conclude), errors=["States.ALL"], result_path="$.sendFailure"
         )
         decided = sfn.Choice(self, "Was it sent?")
         # The vmcore of a panic by itself can be older than this execution.
@@ -131,10 +145,10 @@ class CollectVmcore(Construct):
         )
         connect(interrupt, decided.otherwise(reason))
         connect(reason, refused, conclude)
-        connect(since, watch)
+        connect(since, crashed)
         return interrupt
 
-    def _after_failed_call(self, watch: sfn.State, conclude: sfn.State) -> sfn.State:
+    def _after_failed_call(self, crashed: sfn.State, conclude: sfn.State) -> sfn.State:
         """After a failed call: watches for a dump if the record says that the interrupt may have been sent."""
         key = {"pk": {"S.$": "States.Format('incident#{}', $.facts.incident.incidentId)"}}
         parameters = {
@@ -153,7 +167,7 @@ class CollectVmcore(Construct):
         was_sent = sfn.Choice(self, "May it have been sent?")
         state = "$.record.Item.state.S"
         is_crashed = sfn.Condition.or_(*(sfn.Condition.string_equals(state, each.value) for each in CRASHED))
-        was_sent.when(sfn.Condition.and_(sfn.Condition.is_present(state), is_crashed), watch).otherwise(unsent)
+        was_sent.when(sfn.Condition.and_(sfn.Condition.is_present(state), is_crashed), crashed).otherwise(unsent)
         connect(read, was_sent)
         connect(unsent, conclude)
         return read
@@ -172,10 +186,16 @@ class CollectVmcore(Construct):
             {"action": ["find"], "since.$": "States.Array($.facts.incident.since)"},
             Paths(INSTANCE, "$.facts.found", _FAILURE, incident_id=INCIDENT),
         )
+        put_away = PutParkedVolumeAway(
+            self, "Delete volume", parts=self._parts, settings=self._settings, then=self._check_again(conclude)
+        ).start_state
+        without = sfn.Choice(self, "Was it parked?").when(IS_PARKED, put_away)
+        find.on_failure(without, errors=[VmcoreNotFound.__name__]).on_failure(conclude)
         if self._settings.rescue:
             detached = FindDetachedVolume(self, "Look for a detached volume", rescue=rescue, conclude=conclude)
-            find.on_failure(detached.start_state, errors=[VmcoreNotFound.__name__])
-        find.on_failure(conclude)
+            without.otherwise(detached.start_state)
+        else:
+            without.otherwise(conclude)
         upload = UploadVmcore(
             self,
             "Upload vmcore",
@@ -207,8 +227,15 @@ class CollectVmcore(Construct):
         is_complete = sfn.Choice(self, "Is the vmcore complete?")
         is_complete.when(sfn.Condition.string_equals("$.facts.found.status", "complete"), verify).otherwise(conclude)
         connect(find, upload, is_complete)
-        connect(verify, opening, remove, self._check_again(conclude))
-        return find.start_state
+        connect(verify, opening, remove, put_away)
+        return MountParkedVolume(
+            self,
+            "Mount parked volume",
+            parts=self._parts,
+            settings=self._settings,
+            then=find.start_state,
+            on_failure=conclude,
+        ).start_state
 
     def _check_again(self, conclude: sfn.State) -> sfn.State:
         """The states that mark the instance ready after its dump; they change no verdict."""
@@ -261,7 +288,8 @@ class CollectVmcore(Construct):
 
     def _statements(self) -> list[iam.PolicyStatement]:
         return [
-            *self._parts.runner.statements(self, ["upload_vmcore", "check_kdump"]),
+            *self._parts.runner.statements(self, ["upload_vmcore", "check_kdump", DOCUMENT]),
+            *parked_volume.statements(cdk.Stack.of(self), self._parts),
             grants.mark_ready(cdk.Stack.of(self)),
             grants.invoke(*self.functions.all()),
             *conclude_statements(self._parts.incidents),
@@ -276,7 +304,9 @@ class CollectVmcore(Construct):
         # Runs of upload_vmcore: one to find, one per upload round, one to remove.
         documents = (2 + UPLOAD_ROUNDS) * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
         check = settings.document_timeout_seconds + DELIVERY_SECONDS
+        # To mount the volume, and to put it away.
+        parked = 2 * check + 2 * CREATE_SECONDS + DETACH_SECONDS
         rescue = rescue_vmcore.longest_seconds(settings) if settings.rescue else 0
         # Only a backstop: each loop's own limit ends it first. The factor 2 allows for slow polls, the hour for other
         # calls.
-        return 2 * (settings.dump_limit_seconds + START_SECONDS + documents + check + rescue) + 3600
+        return 2 * (settings.dump_limit_seconds + START_SECONDS + documents + check + parked + rescue) + 3600

@@ -95,6 +95,10 @@ class DrillFunctions:
                 self._fleet.grant("DeleteItem", keys=f"{ROW_PREFIX}*"),
                 grants.read("ec2:DescribeVolumes"),
                 dump_volumes,
+                *grants.forget_parked(stack, table),
             ],
-            acknowledged={grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE},
+            acknowledged={
+                grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
+                grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
+            },
         )

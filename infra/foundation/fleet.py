@@ -44,9 +44,10 @@ class Fleet(Construct):
             hang_alarm_evaluation_periods=settings.hang_alarm_evaluation_periods,
         )
         self.configuration = environment.Configuration(
-            configuration_id=id_of(settings),
+            configuration_id=id_of(settings, dump_volume=settings.dump_volume),
             profile_configuration_ids={
-                name: id_of(settings.overridden_by(profile)) for name, profile in settings.profiles.items()
+                name: id_of(settings.overridden_by(profile), dump_volume=profile.dump_volume or settings.dump_volume)
+                for name, profile in settings.profiles.items()
             },
         )
 

@@ -19,6 +19,7 @@ from lambdas.runtime.tags import (
     ENROLLED_TAG,
     HANG_ALARM_PREFIX,
     OWNER_TAG,
+    PARKED_PREFIX,
     READY_TAGS,
     RETAIN_TAG,
     STACK_TAG,
@@ -38,6 +39,8 @@ _ANY_EBS_KEY = (
     "Which keys encrypt the volumes of enrolled instances, and which account owns them, is not known when the stack is "
     "deployed: limited to the use by EC2 for a volume."
 )
+# cdk-nag's name for a grant on any snapshot.
+ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
 ALARM_PER_INSTANCE = "One alarm per instance, named by its id, which is not known when the stack is deployed."
 
 
@@ -225,6 +228,67 @@ def delete_dump_volumes(stack: cdk.Stack) -> iam.PolicyStatement:
             "Null": {f"aws:ResourceTag/{OWNER_TAG}": "false", f"aws:ResourceTag/{RETAIN_TAG}": "true"},
         },
     )
+
+
+def snapshots(stack: cdk.Stack) -> str:
+    """The ARN of all snapshots; it has no account."""
+    return stack.format_arn(service="ec2", account="", resource="snapshot", resource_name="*")
+
+
+def snapshot_dump_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
+    """Take snapshots of dump volumes of this stack, with the same tags."""
+    return [
+        read("ec2:DescribeSnapshots"),
+        _on_our_volumes(stack, "ec2:CreateSnapshot"),
+        iam.PolicyStatement(
+            actions=["ec2:CreateSnapshot"],
+            resources=[snapshots(stack)],
+            conditions={
+                "StringEquals": {f"aws:RequestTag/{STACK_TAG}": stack.stack_name},
+                "Null": {f"aws:RequestTag/{OWNER_TAG}": "false"},
+            },
+        ),
+        iam.PolicyStatement(
+            actions=["ec2:CreateTags"],
+            resources=[snapshots(stack)],
+            conditions={"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}},
+        ),
+    ]
+
+
+def volumes_from_parked(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Create volumes from the snapshots of parked dump volumes; how the volumes must be, another statement says."""
+    return _on_parked_snapshots(stack, "ec2:CreateVolume")
+
+
+def delete_parked_snapshots(stack: cdk.Stack) -> iam.PolicyStatement:
+    """Delete snapshots of parked dump volumes, which are empty."""
+    return _on_parked_snapshots(stack, "ec2:DeleteSnapshot")
+
+
+def _on_parked_snapshots(stack: cdk.Stack, action: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        actions=[action],
+        resources=[snapshots(stack)],
+        conditions={
+            "StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name},
+            "Null": {f"aws:ResourceTag/{OWNER_TAG}": "false"},
+        },
+    )
+
+
+def keep_parked(table: dynamodb.Table, *actions: str) -> iam.PolicyStatement:
+    """The actions on the records of parked dump volumes."""
+    return _on_items(table, f"{PARKED_PREFIX}*", *(f"dynamodb:{each}" for each in actions))
+
+
+def forget_parked(stack: cdk.Stack, table: dynamodb.Table) -> list[iam.PolicyStatement]:
+    """Look for the snapshot of a parked dump volume, delete it and the record."""
+    return [
+        keep_parked(table, "GetItem", "DeleteItem"),
+        read("ec2:DescribeSnapshots"),
+        delete_parked_snapshots(stack),
+    ]
 
 
 def _on_our_volumes(stack: cdk.Stack, *actions: str) -> iam.PolicyStatement:

@@ -1,5 +1,6 @@
 """The steps that create a dump volume and attach it to the instance, and those that remove it after a failure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import aws_dynamodb as dynamodb
@@ -20,26 +21,36 @@ _DOES_NOT_EXIST = "*does not exist*"
 
 
 class CreateDumpVolume(sfn.StateMachineFragment):
-    """Create the planned volume, record it, and wait until it can be attached. Sets `$.volume`."""
+    """Create the planned volume, record it, and wait until it can be attached. Sets `$.volume`.
+
+    `volume`: empty_volume, or parked_volume.
+    """
 
     def __init__(
-        self, scope: Construct, title: str, *, table: dynamodb.Table, settings: Settings, on_failure: sfn.State
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        volume: Mapping[str, Any],
+        table: dynamodb.Table,
+        settings: Settings,
+        on_failure: sfn.State,
     ) -> None:
         super().__init__(scope, f"{title} states")
         self._create = task(
             self,
             title,
-            _create_volume(settings),
+            _create_volume(volume),
             result_path="$.volume",
             comment="A retry is harmless: the plan's ClientToken makes EC2 answer with the first volume",
         )
-        volume = ApiCall(
+        described = ApiCall(
             "ec2",
             "describeVolumes",
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
             {"volume.$": "$.Volumes[0]"},
         )
-        check = task(self, "Look at dump volume", volume, result_path="$.seen")
+        check = task(self, "Look at dump volume", described, result_path="$.seen")
         polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
         wait = Poll(self, "Wait for dump volume", check=check, polling=polls)
         broken = name_error(
@@ -140,13 +151,25 @@ class AttachDumpVolume(sfn.StateMachineFragment):
         return [self._done]
 
 
-def _create_volume(settings: Settings) -> ApiCall:
-    parameters: dict[str, Any] = {
-        "AvailabilityZone.$": "$.plan.availabilityZone",
+def empty_volume(settings: Settings) -> dict[str, Any]:
+    """A new volume, as fast as the settings say."""
+    return {
         "Size.$": "$.plan.volume.sizeGib",
-        "VolumeType": "gp3",
         "Iops": settings.volume_iops,
         "Throughput": settings.volume_throughput_mibs,
+    }
+
+
+def parked_volume(settings: Settings) -> dict[str, Any]:
+    """A volume from the snapshot of a parked one, for the minutes of a dump."""
+    return {"SnapshotId.$": "$.plan.snapshotId", "Throughput": settings.parked_volume_throughput_mibs}
+
+
+def _create_volume(volume: Mapping[str, Any]) -> ApiCall:
+    parameters: dict[str, Any] = {
+        "AvailabilityZone.$": "$.plan.availabilityZone",
+        "VolumeType": "gp3",
+        **volume,
         "Encrypted": True,
         "ClientToken.$": "$.plan.volume.clientToken",
         "TagSpecifications": [{"ResourceType": "volume", "Tags.$": "$.plan.volume.tags"}],
@@ -181,22 +204,69 @@ def _say(scope: Construct, name: str, error: type[HangdumpError], what: str) -> 
 DETACH_SECONDS = 120
 
 
-class RemoveUnusedVolume(ClosedFragment):
-    """Remove the volume at `$.volume` if it is removeOnFailure; leads to `then` in any case."""
+class RemoveVolume(ClosedFragment):
+    """Detach the volume at `$.volume` from the instance and delete it; leads to `then`, or to `left` if it stays.
 
-    def __init__(self, scope: Construct, title: str, *, settings: Settings, then: sfn.IChainable) -> None:
+    `called` is what the states call it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        title: str,
+        *,
+        called: str,
+        settings: Settings,
+        then: sfn.IChainable,
+        left: sfn.IChainable,
+    ) -> None:
         super().__init__(scope, f"{title} states")
         attached_here = {"VolumeId.$": "$.volume.volumeId", "InstanceId.$": "$.instanceId"}
-        detach = task(self, "Detach unused dump volume", ApiCall("ec2", "detachVolume", attached_here))
+        detach = task(self, f"Detach {called}", ApiCall("ec2", "detachVolume", attached_here))
         state = ApiCall(
             "ec2",
             "describeVolumes",
             {"VolumeIds.$": "States.Array($.volume.volumeId)"},
             {"volume.$": "$.Volumes[0]"},
         )
-        check = task(self, "Look at unused dump volume", state, result_path="$.unused")
-        check_again = task(self, "Look again at unused dump volume", state, result_path="$.unused")
+        check = task(self, f"Look at {called}", state, result_path="$.unused")
+        check_again = task(self, f"Look again at {called}", state, result_path="$.unused")
         delete = task(self, title, ApiCall("ec2", "deleteVolume", {"VolumeId.$": "$.volume.volumeId"}))
+        wait = Poll(
+            self,
+            f"Wait until {called} is detached",
+            check=check_again,
+            polling=polling(DETACH_SECONDS, settings.poll_seconds, max_polls=60),
+        )
+        in_use = sfn.Condition.string_equals("$.unused.volume.State", "in-use")
+        is_attached = sfn.Choice(self, f"Is {called} attached?")
+        check.next(is_attached.when(in_use, detach).otherwise(delete))
+        detach.next(wait.start_state)
+        wait.ends_when(sfn.Condition.not_(in_use), delete).gives_up(left)
+        is_gone = sfn.Choice(self, f"Had {called} disappeared?")
+        is_gone.when(sfn.Condition.string_matches("$.unused.Cause", _DOES_NOT_EXIST), then).otherwise(left)
+        check.add_catch(is_gone, errors=["Ec2.Ec2Exception"], result_path="$.unused")
+        # An answer may be lost, and of what is gone IAM sees no tag: the second attempt is denied.
+        filters = [{"Name": "volume-id", "Values.$": "States.Array($.volume.volumeId)"}]
+        look = ApiCall("ec2", "describeVolumes", {"Filters": filters})
+        see = task(self, f"See whether {called} is deleted", look, result_path="$.unused")
+        is_deleted = sfn.Choice(self, f"Is {called} deleted?")
+        is_there = sfn.Condition.is_present("$.unused.Volumes[0]")
+        is_going = sfn.Condition.string_equals("$.unused.Volumes[0].State", "deleting")
+        is_deleted.when(sfn.Condition.and_(is_there, sfn.Condition.not_(is_going)), left).otherwise(then)
+        see.next(is_deleted)
+        delete.add_catch(see, errors=["States.ALL"], result_path="$.unused")
+        for each in (check, detach, check_again, see):
+            each.add_catch(left, errors=["States.ALL"], result_path="$.unused")
+        delete.next(then)
+        self._start = check
+
+
+class RemoveUnusedVolume(ClosedFragment):
+    """Remove the volume at `$.volume` if it is removeOnFailure; leads to `then` in any case."""
+
+    def __init__(self, scope: Construct, title: str, *, settings: Settings, then: sfn.IChainable) -> None:
+        super().__init__(scope, f"{title}, if any")
         left = set_fields(
             self,
             "Say that the volume was left",
@@ -207,27 +277,11 @@ class RemoveUnusedVolume(ClosedFragment):
             },
             result_path="$.failure",
         )
-        wait = Poll(
-            self,
-            "Wait for detachment",
-            check=check_again,
-            polling=polling(DETACH_SECONDS, settings.poll_seconds, max_polls=60),
-        )
-        in_use = sfn.Condition.string_equals("$.unused.volume.State", "in-use")
-        is_attached = sfn.Choice(self, "Is unused dump volume attached?")
-        check.next(is_attached.when(in_use, detach).otherwise(delete))
-        detach.next(wait.start_state)
-        wait.ends_when(sfn.Condition.not_(in_use), delete).gives_up(left)
-        is_gone = sfn.Choice(self, "Had the unused volume disappeared?")
-        is_gone.when(sfn.Condition.string_matches("$.unused.Cause", _DOES_NOT_EXIST), then).otherwise(left)
-        check.add_catch(is_gone, errors=["Ec2.Ec2Exception"], result_path="$.unused")
-        for each in (check, detach, check_again, delete):
-            each.add_catch(left, errors=["States.ALL"], result_path="$.unused")
-        delete.next(then)
         left.next(then)
+        remove = RemoveVolume(self, title, called="unused dump volume", settings=settings, then=then, left=left)
         self._start = sfn.Choice(self, "Is there an unused dump volume?")
         unused = sfn.Condition.and_(
             sfn.Condition.is_present("$.volume.removeOnFailure"),
             sfn.Condition.boolean_equals("$.volume.removeOnFailure", True),
         )
-        self._start.when(unused, check).otherwise(then)
+        self._start.when(unused, remove.start_state).otherwise(then)

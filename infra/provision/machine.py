@@ -14,15 +14,18 @@ from infra.foundation import grants
 from infra.foundation.fleet import Fleet
 from infra.foundation.functions import Function, FunctionConfig
 from infra.parts import Parts
+from infra.provision import park_dump_volume
 from infra.provision.dump_volume import (
     CREATE_SECONDS,
     DETACH_SECONDS,
     AttachDumpVolume,
     CreateDumpVolume,
     RemoveUnusedVolume,
+    empty_volume,
 )
 from infra.provision.lease import TakeLease, release_lease
 from infra.provision.mark_ready import mark_instance_ready, put_hang_alarm, unmark_instance
+from infra.provision.park_dump_volume import NO_VOLUME, SNAPSHOT_SECONDS, ParkDumpVolume
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
@@ -35,7 +38,7 @@ from lambdas.runtime.errors import KdumpNotReady
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
-DOCUMENTS = ["measure_dump", "prepare_dump_volume", "configure_kdump", "check_kdump"]
+DOCUMENTS = ["measure_dump", "prepare_dump_volume", "configure_kdump", "check_kdump", "park_dump_volume"]
 
 
 class ProvisionDumpVolume(Construct):
@@ -63,6 +66,7 @@ class ProvisionDumpVolume(Construct):
                     grants.wildcard("ec2:instance/*"): grants.ANY_INSTANCE,
                     **grants.any_key_acknowledged(),
                     grants.wildcard("ec2:volume/*"): grants.ANY_INSTANCE,
+                    grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                     **grants.lease_acknowledged(),
                 },
@@ -78,6 +82,7 @@ class ProvisionDumpVolume(Construct):
                 self._fleet.environment,
                 self._fleet.configuration,
                 environment.Provisioning(
+                    dump_volume=settings.dump_volume,
                     dump_volume_sizing=settings.dump_volume_sizing,
                     dump_size_factor=settings.dump_size_factor,
                     minimum_dump_volume_gib=settings.minimum_dump_volume_gib,
@@ -88,6 +93,7 @@ class ProvisionDumpVolume(Construct):
             ],
             statements=[
                 grants.read_dump_volume_records(self._parts.incidents.table),
+                grants.keep_parked(self._parts.incidents.table, "GetItem"),
                 # What the owner gave is remembered there.
                 self._fleet.grant("GetItem", "UpdateItem", keys=f"{ROW_PREFIX}*"),
                 grants.read(
@@ -96,6 +102,7 @@ class ProvisionDumpVolume(Construct):
                     "cloudwatch:DescribeAlarmsForMetric",
                     "ec2:DescribeInstances",
                     "ec2:DescribeInstanceTypes",
+                    "ec2:DescribeSnapshots",
                     "ec2:DescribeVolumes",
                     "ssm:DescribeInstanceInformation",
                 ),
@@ -125,12 +132,26 @@ class ProvisionDumpVolume(Construct):
         on_failure = ExplainFailure(self, "Explain the failure", then=clean_up.start_state).start_state
 
         note_input = set_fields(
-            self, "Note the request", {"input.$": "$", "instanceId.$": "$.instanceId", "volume": {}}, result_path="$"
+            self,
+            "Note the request",
+            {
+                "input.$": "$",
+                "instanceId.$": "$.instanceId",
+                "volume": {},
+                "prepared": {},
+                "place": {"status": "attached"},
+            },
+            result_path="$",
         )
         lease = TakeLease(self, "Take provisioning lease", table=table, on_failure=on_failure)
         plan = self._plan("Plan dump volume", {}, on_failure)
         create = CreateDumpVolume(
-            self, "Create dump volume", table=table, settings=self._settings, on_failure=on_failure
+            self,
+            "Create dump volume",
+            volume=empty_volume(self._settings),
+            table=table,
+            settings=self._settings,
+            on_failure=on_failure,
         )
         attach = AttachDumpVolume(self, "Attach dump volume", settings=self._settings, on_failure=on_failure)
         prepare = self._run("Prepare dump volume", "prepare_dump_volume", on_failure)
@@ -158,21 +179,35 @@ class ProvisionDumpVolume(Construct):
         measured = {"expectedDumpBytes.$": "$.measured.expectedDumpBytes"}
         plan_measured = self._plan("Plan measured dump volume", measured, on_failure)
         is_new = sfn.Condition.string_equals(action, "create")
+        use_none = set_fields(self, "Leave the volume parked", NO_VOLUME, result_path="$.volume")
         choose = sfn.Choice(self, "Choose volume action").when(is_new, create.start_state)
-        choose.when(sfn.Condition.string_equals(action, "measure"), measure.start_state).otherwise(use_found)
+        choose.when(sfn.Condition.string_equals(action, "measure"), measure.start_state)
+        choose.when(self._is_parked, use_none).otherwise(use_found)
+        # The host has lost what it needs for that: it is made ready with another volume, which is parked in the end.
+        again = self._plan("Plan a volume in place of the parked one", {"isParkedLost": True}, on_failure)
+        again.next(choose)
         # Another execution cannot come between: this one holds the lease.
         is_still_new = sfn.Choice(self, "Is a new volume still planned?")
         is_still_new.when(is_new, create.start_state).otherwise(use_found)
 
         connect(note_input, lease, plan, choose)
         connect(measure, plan_measured, is_still_new)
-        connect(create, attach, prepare, keep, self._arm(on_failure))
+        arm = self._arm(on_failure, lost=again)
+        connect(create, attach, prepare, keep, arm)
+        use_none.next(arm)
         use_found.next(is_attached)
 
         return if_instance_is_named(self, note_input)
 
-    def _arm(self, on_failure: sfn.State) -> sfn.State:
-        """The states from configure_kdump to the end; returns the first one."""
+    @property
+    def _is_parked(self) -> sfn.Condition:
+        return sfn.Condition.string_equals("$.plan.volume.action", "parked")
+
+    def _arm(self, on_failure: sfn.State, *, lost: sfn.State) -> sfn.State:
+        """The states from configure_kdump to the end; returns the first one.
+
+        `lost`: where to go if an instance is not ready whose volume is parked.
+        """
         release = release_lease(self, "Release provisioning lease", table=self._parts.incidents.table)
         release.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         release.next(sfn.Succeed(self, "Provisioned", output_path="$.outcome"))
@@ -200,7 +235,8 @@ class ProvisionDumpVolume(Construct):
         unmark.add_catch(not_ready, errors=["States.ALL"], result_path="$.marked")
         unmark.next(not_ready)
         is_ready = sfn.Choice(self, "Is kdump ready?")
-        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready).otherwise(unmark)
+        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready)
+        is_ready.when(self._is_parked, lost).otherwise(unmark)
         reboot_required = self._outcome(
             "Leave the reboot to the owner", "reboot-required", {"whyNotReboot.$": "$.plan.whyNotReboot"}
         )
@@ -211,7 +247,17 @@ class ProvisionDumpVolume(Construct):
 
         connect(configure, must_reboot)
         connect(check, is_ready)
-        connect(ready, alarm, self._outcome("Report readiness", "ready", {"kdump.$": "$.kdump"}), note)
+        report = self._outcome("Report readiness", "ready", {"kdump.$": "$.kdump", "dumpVolume.$": "$.place"})
+        park = ParkDumpVolume(
+            self,
+            "Park dump volume",
+            parts=self._parts,
+            settings=self._settings,
+            then=report,
+            on_failure=on_failure,
+        )
+        connect(ready, alarm, park.start_state)
+        report.next(note)
         reboot_required.next(note)
         return configure.start_state
 
@@ -264,6 +310,7 @@ class ProvisionDumpVolume(Construct):
         stack = cdk.Stack.of(self)
         return [
             *grants.provision_volumes(stack),
+            *park_dump_volume.statements(stack, self._parts.incidents.table),
             *grants.arm_instances(stack, self._respond_to_hang.function_arn),
             *grants.hold_lease(stack, self._parts.incidents.table),
             grants.record_dump_volumes(self._parts.incidents.table),
@@ -276,7 +323,7 @@ class ProvisionDumpVolume(Construct):
         """The execution's timeout."""
         documents = len(DOCUMENTS) * (self._settings.document_timeout_seconds + DELIVERY_SECONDS)
         # The loops' limits end every wait first; the rest is for the calls in between.
-        return 2 * (documents + 2 * CREATE_SECONDS + DETACH_SECONDS) + 900
+        return 2 * (documents + 2 * CREATE_SECONDS + SNAPSHOT_SECONDS + 2 * DETACH_SECONDS) + 900
 
 
 def _with_volume(parameters: str) -> str:

@@ -5,7 +5,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
 from infra.foundation import grants
-from infra.short_lived.grants import made_by_us, marked_when_made, snapshots
+from infra.short_lived.grants import made_by_us, marked_when_made
 from lambdas.runtime.tags import STACK_TAG
 
 
@@ -18,11 +18,11 @@ def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
             conditions={"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": stack.stack_name}},
         ),
         iam.PolicyStatement(
-            actions=["ec2:CreateSnapshot"], resources=[snapshots(stack)], conditions=marked_when_made(stack)
+            actions=["ec2:CreateSnapshot"], resources=[grants.snapshots(stack)], conditions=marked_when_made(stack)
         ),
         iam.PolicyStatement(
             actions=["ec2:CreateTags"],
-            resources=[snapshots(stack)],
+            resources=[grants.snapshots(stack)],
             conditions={"StringEquals": {"ec2:CreateAction": "CreateSnapshot"}},
         ),
         grants.read("ec2:DescribeSnapshots"),
@@ -32,7 +32,9 @@ def copy_volumes(stack: cdk.Stack) -> list[iam.PolicyStatement]:
 def launch_from_copies(stack: cdk.Stack, image: str) -> list[iam.PolicyStatement]:
     """Launch with the volumes of its own snapshots, from the image that a parameter names, and see the volumes."""
     statements = [
-        iam.PolicyStatement(actions=["ec2:RunInstances"], resources=[snapshots(stack)], conditions=made_by_us(stack)),
+        iam.PolicyStatement(
+            actions=["ec2:RunInstances"], resources=[grants.snapshots(stack)], conditions=made_by_us(stack)
+        ),
         grants.read("ec2:DescribeVolumes"),
     ]
     if image.startswith("resolve:ssm:"):

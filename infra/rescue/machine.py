@@ -18,7 +18,6 @@ from infra.foundation import grants
 from infra.foundation.functions import Function
 from infra.parts import Parts
 from infra.rescue import grants as rescue_grants
-from infra.rescue.copy_dump_volume import COPY_SECONDS, CopyDumpVolume
 from infra.rescue.functions import RescueFunctions
 from infra.rescue.read_dump_copy import DEVICE, ReadDumpCopy
 from infra.settings import Settings
@@ -28,6 +27,7 @@ from infra.short_lived.removal import REMOVE_SECONDS, RemoveMade, ShortLived
 from infra.states import state_machine as workflow
 from infra.states.run_document import DELIVERY_SECONDS
 from infra.states.state_machine import Workflow, connect
+from infra.states.take_snapshot import Snapshot, TakeSnapshot
 from infra.states.tasks import FunctionCall, set_fields, task
 from infra.upload.functions import UploadFunctions
 from infra.upload.states import UPLOAD_ROUNDS
@@ -37,6 +37,16 @@ from lambdas.runtime.errors import CollectorDied, CollectorLate, CollectorSilent
 NAME = "RescueVmcore"
 _DOCUMENTS = ["mount_dump_copy", "upload_vmcore"]
 _FAILURE = "$.facts.error"
+_COPY = Snapshot(
+    called="the copy",
+    of_volume="$.plan.volumeId",
+    told={"Description.$": "$.plan.description", "TagSpecifications.$": "$.plan.copyTags"},
+    result="$.copy",
+    failure=_FAILURE,
+    # The first snapshot of a volume copies every block that was ever written: an hour or more for 1 TiB (inferred, not
+    # measured).
+    seconds=4 * 3600,
+)
 _WORDS = Words(
     title="collector",
     called="rescue instance",
@@ -59,7 +69,7 @@ def longest_seconds(settings: Settings) -> int:
     """The sum of all waits."""
     documents = 3 * (settings.document_timeout_seconds + DELIVERY_SECONDS)
     uploads = UPLOAD_ROUNDS * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
-    return COPY_SECONDS + 2 * settings.rescue_instance_timeout_seconds + documents + uploads + REMOVE_SECONDS
+    return _COPY.seconds + 2 * settings.rescue_instance_timeout_seconds + documents + uploads + REMOVE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ class RescueVmcore(Construct):
                         image="The image is named by a public parameter of AWS or by a setting; which one that is "
                         "changes with each release."
                     ),
-                    short_lived_grants.ANY_SNAPSHOT: short_lived_grants.MADE_BY_US,
+                    grants.ANY_SNAPSHOT: short_lived_grants.MADE_BY_US,
                 },
             ),
             settings=settings,
@@ -146,8 +156,13 @@ class RescueVmcore(Construct):
             then=read.start_state,
             on_failure=remove,
         )
-        copy = CopyDumpVolume(
-            self, "Copy dump volume", settings=self._settings, then=collector.start_state, on_failure=remove
+        copy = TakeSnapshot(
+            self,
+            "Copy dump volume",
+            wanted=_COPY,
+            settings=self._settings,
+            then=collector.start_state,
+            on_failure=remove,
         )
         connect(note_request, open_rescue, plan, remember, copy.start_state)
         return note_request

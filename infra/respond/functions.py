@@ -99,13 +99,16 @@ class HangResponse(Construct):
             "retire_instance",
             shared=parts.shared,
             config=FunctionConfig(
+                environment=[parts.incidents.records],
                 statements=[
                     grants.read("cloudwatch:DescribeAlarms", "ec2:DescribeInstances", "ec2:DescribeVolumes"),
                     iam.PolicyStatement(actions=["cloudwatch:DeleteAlarms"], resources=[our_alarms]),
                     grants.unmark_ready(stack),
+                    *grants.forget_parked(stack, parts.incidents.table),
                 ],
                 acknowledged={
                     **grants.any_instance_acknowledged(),
+                    grants.ANY_SNAPSHOT: grants.ANY_INSTANCE,
                     grants.wildcard(f"cloudwatch:alarm:{HANG_ALARM_PREFIX}*"): grants.ALARM_PER_INSTANCE,
                 },
             ),

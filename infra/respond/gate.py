@@ -67,6 +67,7 @@ def _decide_and_claim(scope: Construct, parts: Parts, settings: Settings) -> Fun
                 "ec2:DescribeInstanceStatus",
                 "ec2:DescribeInstanceTypes",
                 "ec2:DescribeInstanceCreditSpecifications",
+                "ec2:DescribeSnapshots",
                 # Alarms whose action reboots, recovers, stops or terminates the instance.
                 "cloudwatch:DescribeAlarmsForMetric",
                 # Whether the alarm or the hang alarm is muted, and the children of a composite alarm. CloudWatch

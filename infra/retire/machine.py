@@ -135,6 +135,12 @@ class RetireInstance(Construct):
             paths=Paths(instance_id="$.instanceId", result="$.host", failure="$.failure"),
         ).on_failure(on_failure)
         volume = RemoveDumpVolume(self, "Remove dump volume", settings=self._settings, on_failure=on_failure)
+        # Not before the host has been told to wait for no volume any more.
+        forget = task(
+            self,
+            "Forget parked volume",
+            FunctionCall(self._retire_instance, {"instanceId.$": "$.instanceId", "isUnconfigured": True}),
+        )
         # EC2's own tags of a terminated instance go with it.
         opt_out = task(
             self,
@@ -159,13 +165,13 @@ class RetireInstance(Construct):
             result_path="$.outcome",
         )
         release = release_lease(self, "Release lease", table=table)
-        for each in (disarm, plan, opt_out, release):
+        for each in (disarm, plan, forget, opt_out, release):
             each.add_catch(on_failure, errors=["States.ALL"], result_path="$.failure")
         is_gone = sfn.Choice(self, "Is the instance gone?")
         is_gone.when(sfn.Condition.boolean_equals("$.plan.isGone", True), outcome).otherwise(unconfigure.start_state)
 
         connect(note_input, lease, disarm, plan, is_gone)
-        connect(unconfigure, volume, opt_out, outcome, release)
+        connect(unconfigure, volume, forget, opt_out, outcome, release)
         release.next(sfn.Succeed(self, "Retired", output_path="$.outcome"))
         return if_instance_is_named(self, note_input)
 

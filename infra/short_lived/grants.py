@@ -13,8 +13,6 @@ MADE_BY_US = (
     "The ids of what an execution makes are not known before: a condition limits the grant to resources that have its "
     "tag and this stack's, or get them when they are created."
 )
-# cdk-nag's name for the grant.
-ANY_SNAPSHOT = "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>::snapshot/*]"
 
 
 def launch(
@@ -147,14 +145,9 @@ def remove(stack: cdk.Stack) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             actions=["ec2:TerminateInstances"], resources=[grants.instances(stack)], conditions=conditions
         ),
-        iam.PolicyStatement(actions=["ec2:DeleteSnapshot"], resources=[snapshots(stack)], conditions=conditions),
+        iam.PolicyStatement(actions=["ec2:DeleteSnapshot"], resources=[grants.snapshots(stack)], conditions=conditions),
         iam.PolicyStatement(actions=["ec2:DeleteVolume"], resources=[grants.volumes(stack)], conditions=conditions),
     ]
-
-
-def snapshots(stack: cdk.Stack) -> str:
-    """The ARN of all snapshots; it has no account."""
-    return stack.format_arn(service="ec2", account="", resource="snapshot", resource_name="*")
 
 
 def acknowledged(*, image: str) -> dict[str, str]:

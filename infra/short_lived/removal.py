@@ -10,7 +10,7 @@ from infra.foundation import grants
 from infra.foundation.functions import Function, FunctionConfig
 from infra.parts import Parts
 from infra.settings import Settings
-from infra.short_lived.grants import ANY_SNAPSHOT, MADE_BY_US, remove
+from infra.short_lived.grants import MADE_BY_US, remove
 from infra.short_lived.instance import InstanceProfile
 from infra.states.poll import Poll, polling
 from infra.states.tasks import ClosedFragment, FunctionCall, set_fields, task
@@ -37,7 +37,7 @@ def removal(scope: Construct, parts: Parts) -> FunctionConfig:
             *remove(cdk.Stack.of(scope)),
         ],
         acknowledged={
-            ANY_SNAPSHOT: MADE_BY_US,
+            grants.ANY_SNAPSHOT: MADE_BY_US,
             grants.wildcard("ec2:instance/*"): MADE_BY_US,
             grants.wildcard("ec2:volume/*"): MADE_BY_US,
         },

@@ -270,7 +270,7 @@ class LabAccount:
         self._launches.launcher = launcher
 
     def refuse(self, action: str, code: str) -> None:
-        """RunInstances and CreateSnapshot answer with this error code from now on; "" takes it back."""
+        """RunInstances, CreateVolume and CreateSnapshot answer with this error code from now on; "" takes it back."""
         self._state.refusals[action] = code
 
     def break_snapshots(self, *, are_broken: bool) -> None:

@@ -36,6 +36,12 @@ def _install_creation(patches: Patches, state: AccountState) -> None:
     patches.replace(Volume, "status", lambda _original: property(status))
 
 
+def require_complete(backend: EC2Backend, snapshot_id: str | None) -> None:
+    """Real: a snapshot that is pending or broken makes no volume. moto: any does."""
+    if snapshot_id and backend.get_snapshot(snapshot_id).status != "completed":
+        raise EC2ClientError("IncorrectState", f"Snapshot '{snapshot_id}' is not 'completed'.")
+
+
 class _Creation:
     """Real: idempotent by ClientToken, ratio of gp3 checked, "creating" for a moment. moto: none of these."""
 
@@ -55,6 +61,9 @@ class _Creation:
                     message = f"Client token '{token}' was used with other parameters."
                     raise EC2ClientError("IdempotentParameterMismatch", message)
                 return ActionResult(volume)
+            if code := self._state.refusals.get("CreateVolume"):
+                raise EC2ClientError(code, "No volume can be made now.")
+            require_complete(response.ec2_backend, response._get_param("SnapshotId"))
             result = original(response)
             volume = result.result
             self._ours.add(volume.id)
@@ -136,7 +145,7 @@ def _check_attachment(volume: Volume, instance: Instance, device: str) -> None:
 def _plug(state: AccountState, computer: Computer, attachment: VolumeAttachment) -> None:
     volume = attachment.volume
     state.disk_owners[volume.id] = computer.machine
-    computer.machine.attach_disk(volume.id, volume.size, attachment.device)
+    computer.machine.attach_disk(volume.id, volume.size, attachment.device, snapshot_id=volume.snapshot_id or "")
     state.pause(state.clock.settle_seconds)
     mapping = attachment.instance.block_device_mapping.get(attachment.device)
     if mapping is not None and attachment.status == "attaching":

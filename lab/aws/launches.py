@@ -11,6 +11,7 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance, Reservation
 
 from lab.aws import status_checks
+from lab.aws.ebs import require_complete
 from lab.aws.ec2 import Power
 from lab.aws.patches import Patches
 from lab.aws.state import AccountState, Computer
@@ -72,7 +73,8 @@ class Launches:
                 token = asked["client_token"]
                 if token in self._by_token:
                     return self._by_token[token]
-                _check_snapshots(backend, asked.get("block_device_mappings") or [])
+                for mapping in asked.get("block_device_mappings") or []:
+                    require_complete(backend, mapping["Ebs"].get("SnapshotId"))
                 resolved = self._resolve(image_id)
                 reservation: Reservation = original(backend, resolved, *rest, **asked)
                 if token != _NO_TOKEN:
@@ -126,11 +128,3 @@ class Launches:
 
 def _tags(state: AccountState, mapping: Any) -> list[tuple[str, str]]:
     return [(tag["key"], tag["value"]) for tag in state.backend("ec2").get_volume(mapping.volume_id).get_tags()]
-
-
-def _check_snapshots(backend: EC2Backend, mappings: list[dict[str, Any]]) -> None:
-    """Real: a snapshot that is pending or broken makes no volume. moto: any does."""
-    for mapping in mappings:
-        snapshot_id = mapping["Ebs"].get("SnapshotId")
-        if snapshot_id and backend.get_snapshot(snapshot_id).status != "completed":
-            raise EC2ClientError("IncorrectState", f"Snapshot '{snapshot_id}' is not 'completed'.")

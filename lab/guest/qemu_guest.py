@@ -232,7 +232,7 @@ class QemuGuest:
         with self._power_lock:
             if volume_id in self._attached:
                 raise ValueError(f"{volume_id} is already attached; cannot attach it as {device}")
-            if snapshot_id:
+            if snapshot_id and not path.exists():
                 make_overlay(path, backing=self._snapshot(snapshot_id))
             elif not path.exists():
                 _qemu_img("create", "-f", "qcow2", str(path), f"{size_gib}G")

@@ -30,7 +30,8 @@ class ModelledHost(BareHost):
     def _answer(self, script: str, environment: Mapping[str, str]) -> Completed:
         """With the document's parameters, as the agent hands them over."""
         document = document_of(script)
-        name = f"{document} {environment['SSM_action']}" if document == "upload_vmcore" else document
+        action = environment.get("SSM_action", "")
+        name = f"{document} {action}" if action else document
         self.documents_run.append(name)
         if name in self.before:
             self.before[name]()
@@ -60,8 +61,28 @@ def _measure_dump(host: BareHost, _: Mapping[str, str]) -> Completed:
     return _success(expectedDumpBytes=6 * 2**30, method="makedumpfile" if host.is_reserved else "meminfo")
 
 
-def _prepare_dump_volume(_host: BareHost, _: Mapping[str, str]) -> Completed:
+def _prepare_dump_volume(host: BareHost, _: Mapping[str, str]) -> Completed:
+    host.waits_seconds, host.is_mounted = 0, True
     return _success(status="prepared", device="/dev/nvme1n1", mountPoint="/var/crash")
+
+
+def _park(host: BareHost, environment: Mapping[str, str]) -> Completed:
+    if not host.can_park:
+        return _failure("ParkingUnsupported", "This is an rpm host: its dump volume stays attached.")
+    if host.dumps():
+        return _failure("DumpVolumeHoldsDump", f"{host.dumps()[0].path} is a dump that nobody has collected.")
+    is_empty = host.is_mounted and environment["SSM_volumeId"] in host.plugged
+    host.waits_seconds, host.is_mounted = float(environment["SSM_waitSeconds"]), False
+    return _success(status="parked" if is_empty else "unchanged", mountPoint=MOUNT_POINT, volumeEmpty=is_empty)
+
+
+def _mount(host: BareHost, environment: Mapping[str, str]) -> Completed:
+    if not host.waits_seconds:
+        return _success(status="not-parked")
+    if environment["SSM_volumeId"] not in host.plugged:
+        return _failure("DumpVolumeNotFound", f"There is no disk of {environment['SSM_volumeId']}.")
+    host.is_mounted = True
+    return _success(status="mounted", mountPoint=MOUNT_POINT)
 
 
 def _configure_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:
@@ -86,6 +107,7 @@ def _unconfigure_kdump(host: BareHost, environment: Mapping[str, str]) -> Comple
     status = "unconfigured" if host.is_configured else "unchanged"
     freed = 192 * 2**20 if host.is_reserved else 0
     host.is_configured = host.is_reserved = False
+    host.waits_seconds = 0
     is_empty = environment["SSM_volumeId"] in host.plugged
     return _success(status=status, kernel=_KERNEL, bytesGivenBack=freed, volumeEmpty=is_empty, left=[], files=[])
 
@@ -195,6 +217,8 @@ _ANSWERS = {
     "probe_instance": _probe_instance,
     "measure_dump": _measure_dump,
     "prepare_dump_volume": _prepare_dump_volume,
+    "park_dump_volume park": _park,
+    "park_dump_volume mount": _mount,
     "configure_kdump": _configure_kdump,
     "check_kdump": _check_kdump,
     "unconfigure_kdump": _unconfigure_kdump,

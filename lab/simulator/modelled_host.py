@@ -80,6 +80,11 @@ class BareHost:
     foreign_files: list[str] = field(default_factory=list)
     # Volume → the dumps that it came with.
     plugged: Snapshots = field(default_factory=dict)
+    # How long its crash kernel waits for a parked dump volume; 0: the volume is not parked.
+    waits_seconds: float = 0.0
+    is_mounted: bool = True
+    known_volumes: set[str] = field(default_factory=set)
+    can_park: bool = True
     log: str = f"{_KERNEL}login:\n"
 
     def __post_init__(self) -> None:
@@ -118,6 +123,10 @@ class BareHost:
 
     def attach_disk(self, volume_id: str, size_gib: int, device: str, *, snapshot_id: str = "") -> None:
         self.plugged[volume_id] = self.snapshots.get(snapshot_id, [])
+        if self.waits_seconds and volume_id not in self.known_volumes:
+            # A volume from the snapshot, not the one of before.
+            self.disk = []
+        self.known_volumes.add(volume_id)
 
     def copy_disk(self, volume_id: str, snapshot_id: str) -> None:
         self.snapshots[snapshot_id] = [replace(dump) for dump in self.disk]
@@ -127,7 +136,7 @@ class BareHost:
 
     def dumps(self) -> list[Dump]:
         """What lies below /var/crash: nothing without the dump volume."""
-        return self.disk if self.plugged else []
+        return self.disk if self.plugged and self.is_mounted else []
 
     def reboot(self) -> None:
         self.reboots += 1
@@ -161,8 +170,11 @@ class BareHost:
 
     def _crash(self) -> None:
         self.is_hung = True
-        self.answers_from = scheduler.now + DUMP_SECONDS + self.boot_seconds
         self.log += f"{_KERNEL}Command line: root=/dev/nvme0n1p1 elfcorehdr=0x3c000000\n"
+        if not self._waits_for_volume():
+            self.reboot()
+            return
+        self.answers_from = scheduler.now + DUMP_SECONDS + self.boot_seconds
         count, began = len(self.nmis), scheduler.now
         scheduler.sleep(DUMP_SECONDS)
         if len(self.nmis) > count and self.nmis[-1] > began:
@@ -175,6 +187,20 @@ class BareHost:
         else:
             self.reboot()
 
+    def _waits_for_volume(self) -> bool:
+        """As the real one does and says it; False: in vain."""
+        self.answers_from = float("inf")
+        waited = 0.0
+        while self.waits_seconds and not self.plugged:
+            if waited >= self.waits_seconds:
+                self.log += f"hangdump: no dump volume within {waited:.0f} s: rebooting without a dump\n"
+                return False
+            if waited % 30 == 0:
+                self.log += f"hangdump: waiting for the dump volume, {waited:.0f} of {self.waits_seconds:.0f} s\n"
+            scheduler.sleep(5)
+            waited += 5
+        return True
+
     def _write_dump(self) -> None:
         at = int(scheduler.now)
         stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")
@@ -185,6 +211,7 @@ class BareHost:
 
     def _boot(self) -> None:
         self.is_hung = False
+        self.is_mounted = not self.waits_seconds
         self.is_reserved = self.is_reserved or self.is_configured
         self.booted_at = scheduler.now
         self.answers_from = scheduler.now + self.boot_seconds

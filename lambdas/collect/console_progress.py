@@ -7,7 +7,16 @@ from itertools import pairwise
 from typing import Literal
 
 from lambdas.incident.record import ConsoleBaseline
-from lambdas.instance.console_lines import BANNER, COMMAND_LINE, CRASH_KERNEL, DUMPING, SAVED, STEP
+from lambdas.instance.console_lines import (
+    BANNER,
+    COMMAND_LINE,
+    CRASH_KERNEL,
+    DUMPING,
+    GAVE_UP,
+    SAVED,
+    STEP,
+    WAITING,
+)
 
 Phase = Literal["waiting", "crash-kernel", "dumping", "saved", "booting"]
 
@@ -17,12 +26,15 @@ _MARK_CHARACTERS = 512
 
 @dataclass(frozen=True)
 class Progress:
-    """`percent` only while makedumpfile copies; `step` is makedumpfile's last progress line."""
+    """`percent` only while makedumpfile copies; `step` is makedumpfile's last progress line, or that of the wait for a
+    parked dump volume. gave_up: why that wait was in vain.
+    """
 
     phase: Phase
     detail: str
     percent: int | None = None
     step: str = ""
+    gave_up: str = ""
 
     @property
     def saw_crash_kernel(self) -> bool:
@@ -40,13 +52,28 @@ def read_progress(console: str, *, baseline: ConsoleBaseline | None) -> Progress
     if saved := SAVED.search(since):
         is_booting = BANNER.search(since, saved.end()) is not None
         return Progress("saved", "The vmcore is saved; the instance " + ("boots." if is_booting else "reboots soon."))
-    if any(COMMAND_LINE.search(boot) and not _is_of_crash_kernel(boot) for _, boot in _boots(since)):
+    is_booting = any(COMMAND_LINE.search(boot) and not _is_of_crash_kernel(boot) for _, boot in _boots(since))
+    if gave_up := GAVE_UP.search(since):
+        return _given_up(gave_up["why"], is_booting=is_booting)
+    if is_booting:
         return Progress("booting", "The crash kernel ended without reporting a saved vmcore; the instance boots.")
+    return _in_crash_kernel(since)
+
+
+def _given_up(why: str, *, is_booting: bool) -> Progress:
+    detail = f"The crash kernel ended without a dump: {why}."
+    return Progress("booting" if is_booting else "crash-kernel", detail, step=why, gave_up=why)
+
+
+def _in_crash_kernel(since: str) -> Progress:
     steps = list(STEP.finditer(since))
     if steps:
         return _dumping(steps)
     if DUMPING.search(since):
         return Progress("dumping", "makedumpfile is running.")
+    waits = [match["waited"] for match in WAITING.finditer(since)]
+    if waits:
+        return Progress("crash-kernel", f"The crash kernel waits for its dump volume ({waits[-1]}).", step=waits[-1])
     return Progress("crash-kernel", "The crash kernel is booting.")
 
 
@@ -90,7 +117,8 @@ def _after(console: str, baseline: ConsoleBaseline | None) -> str:
 
 def _without_banner(news: str) -> str:
     """EC2 keeps 64 KB of console, so a long dump's lines push out the crash kernel's banner. They prove it as well."""
-    starts = [first.start() for first in (DUMPING.search(news), STEP.search(news), SAVED.search(news)) if first]
+    seen = (pattern.search(news) for pattern in (DUMPING, STEP, SAVED, WAITING, GAVE_UP))
+    starts = [first.start() for first in seen if first]
     return news[min(starts) :] if starts else ""
 
 

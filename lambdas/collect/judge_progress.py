@@ -39,6 +39,7 @@ def advance(
         progress_epoch=now_epoch if is_news else known.progress_epoch,
         crash_kernels=crash_kernels,
         saw_saved=known.saw_saved or progress.phase == "saved",
+        gave_up=known.gave_up or progress.gave_up,
         console_seen=mark_end(console) or known.console_seen,
     )
 

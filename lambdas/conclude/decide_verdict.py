@@ -46,6 +46,10 @@ class Ending:
     # A sentence for the user: whether the instance can dump again.
     readiness: str = ""
     is_crash_expected: bool = False
+    # Why its parked dump volume was not attached; empty: it was, or it is not parked.
+    unattached: str = ""
+    # Why its crash kernel waited for the volume in vain, as it said itself.
+    gave_up: str = ""
     # From the record: whether it panicked or may have been interrupted, and the decision's sentence for `reason`.
     is_crashed: bool = False
     decision_detail: str = ""
@@ -132,21 +136,30 @@ def read_ending(event: dict[str, Any], incident: Incident) -> Ending:
         has_log=bool(_object(found, "dmesg")),
         is_verified=verified.get("verified") is True,
         is_opened=bool(_object(event, "opened").get("kernelRelease")),
-        readiness=_readiness(_object(event, "kdump"), _object(event, "unchecked")),
+        readiness=_readiness(_object(event, "kdump"), _object(event, "unchecked"), _object(event, "unparked")),
         is_crash_expected=_object(event, "incident").get("isCrashExpected") is True,
+        unattached=_failure(_object(event, "unattached")),
+        gave_up=one_line(incident.dump_watch.gave_up, _LONGEST_TEXT) if incident.dump_watch else "",
         is_crashed=incident.is_crashed,
         decision_detail=incident.detail or "",
     )
 
 
-def _readiness(kdump: dict[str, Any], failed: dict[str, Any]) -> str:
+def _failure(failed: dict[str, Any]) -> str:
+    """The error and its cause; empty without one."""
+    if not failed:
+        return ""
+    return f"{_text(failed, 'Error')}: {one_line(read_cause(str(failed.get('Cause') or _NO_CAUSE)), _LONGEST_TEXT)}"
+
+
+def _readiness(kdump: dict[str, Any], failed: dict[str, Any], unparked: dict[str, Any]) -> str:
     if failed:
-        message = one_line(read_cause(str(failed.get("Cause") or _NO_CAUSE)), _LONGEST_TEXT)
-        return f"Could not check whether it can dump again: {_text(failed, 'Error')}: {message}"
+        return f"Could not check whether it can dump again: {_failure(failed)}"
     if not kdump:
         return ""
     if kdump.get("ready") is True:
-        return "It is ready to dump again."
+        stays = f" Its dump volume stays attached: {_failure(unparked)}" if unparked else ""
+        return f"It is ready to dump again.{stays}"
     findings = kdump.get("findings")
     codes = [_text(each, "code") for each in findings if isinstance(each, dict)] if isinstance(findings, list) else []
     return f"It is not ready to dump again ({one_line(', '.join(codes), _LONGEST_TEXT)}): run ProvisionDumpVolume."
@@ -195,13 +208,24 @@ def _of_error(ending: Ending, instance_id: str) -> Conclusion:
     if ending.phase == "powered-off":
         reason = f"{ending.phase_detail} But it could not be started: {message} Start it yourself."
         return Conclusion(Verdict.FAILED, _with_retry(reason, ending, instance_id))
-    if ending.error == "VmcoreNotFound" and ending.is_crash_expected:
-        return Conclusion(Verdict.PANIC_NO_DUMP, f"The instance restarted, but left no vmcore. {message}")
+    is_without_volume = ending.unattached and ending.error == "DumpVolumeNotFound"
+    if ending.is_crash_expected and (ending.error == "VmcoreNotFound" or is_without_volume):
+        return Conclusion(
+            Verdict.PANIC_NO_DUMP, f"The instance restarted, but left no vmcore. {_why_none(ending, message)}"
+        )
     if ending.error in _UNSUPPORTED:
         return Conclusion(Verdict.UNSUPPORTED, message)
     if ending.error == "InstanceNotEnrolled":
         return Conclusion(Verdict.REFUSED, message)
     return Conclusion(Verdict.FAILED, _with_retry(message, ending, instance_id))
+
+
+def _why_none(ending: Ending, message: str) -> str:
+    if ending.unattached:
+        return f"Its parked dump volume could not be attached: {ending.unattached}"
+    if ending.gave_up:
+        return f"Its crash kernel waited for the parked dump volume in vain: {ending.gave_up}. The console shows it."
+    return message
 
 
 def _of_phase(ending: Ending, instance_id: str) -> Conclusion:

@@ -4,10 +4,13 @@ import hashlib
 import json
 
 from lambdas.runtime.document_settings import DocumentSettings
+from lambdas.runtime.stack_parameter import DumpVolumePlace
 
 
-def configuration_id(settings: DocumentSettings, **others: int) -> str:
+def configuration_id(settings: DocumentSettings, *, dump_volume: DumpVolumePlace = "attached", **others: int) -> str:
     """Of the documents' settings, defaults included, and others that an instance or its alarm is made with."""
     values = settings.document_settings().model_dump(mode="json")
-    text = json.dumps({**values, **others}, sort_keys=True)
+    # Left out where it is attached: the fleets of before it could be parked have not drifted.
+    place = {} if dump_volume == "attached" else {"dump_volume": dump_volume}
+    text = json.dumps({**values, **place, **others}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

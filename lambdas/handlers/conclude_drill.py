@@ -16,6 +16,7 @@ from lambdas.incident.drill_keys import HUNG_AT, TWIN_ID
 from lambdas.incident.record import SAFE_VERDICTS, Incident, State
 from lambdas.incident.table import RecordToAmend
 from lambdas.provision.choose_volume import read_dump_volumes
+from lambdas.provision.parked import forget_parked
 from lambdas.runtime import moment, notification
 from lambdas.runtime.environment import Configuration, FleetTable, Notifications, RecordKeeping
 from lambdas.runtime.errors import HangRefused, HangUnavailable
@@ -43,6 +44,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if twin_id:
         volumes = read_dump_volumes(twin_id, table_name=table)
         kept = remove_volumes(volumes, is_empty=is_safe or HUNG_AT not in drill)
+        forget_parked(table, twin_id)
         forget_row(FleetTable.read().fleet_table_name, twin_id)
     times = {"startedAt": event["execution"]["startedAt"], **event.get("times", {})}
     status, detail = _judge(event, incident, is_safe=is_safe)

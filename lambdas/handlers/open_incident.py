@@ -11,6 +11,7 @@ from lambdas.incident.opening import new_incident, open_once
 from lambdas.incident.record import Incident, Verdict, timeline_entry
 from lambdas.incident.table import IncidentTable
 from lambdas.instance.facts import Instance, read_instance, read_ping
+from lambdas.provision.parked import read_parked
 from lambdas.runtime import moment
 from lambdas.runtime.environment import DumpDeadline, RecordKeeping
 from lambdas.runtime.errors import (
@@ -53,7 +54,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         records.update(incident.incident_id, fields, timeline=[entry])
     logger.append_keys(incident_id=incident.incident_id, instance_id=incident.instance_id)
     logger.info("Incident opened (%s)", incident.origin)
-    return _result(incident, given, deadline=deadline)
+    is_parked = read_parked(records.name, incident.instance_id) is not None
+    return _result(incident, given, deadline=deadline) | {"isParked": is_parked}
 
 
 def _open(given: CollectInput, event: dict[str, Any], records: IncidentTable) -> Incident:

@@ -3,6 +3,7 @@
 choose_volume.py chooses the volume; provision_input.py checks the input.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.fleet.table import read_instance_row, remember_overrides
 from lambdas.instance.alarms import METRICS, read_rival_alarms
-from lambdas.instance.facts import (
-    Instance,
-    InstanceType,
-)
+from lambdas.instance.facts import InstanceType
 from lambdas.provision.check_instance import find_instance, inspect, require_survival
-from lambdas.provision.choose_volume import (
-    Choice,
-    choose_volume,
-    read_dump_volumes,
-)
-from lambdas.provision.overrides import NO_PROFILE, overrides_of, profile_of, with_overrides
+from lambdas.provision.choose_volume import Choice, DumpVolume, choose_volume, read_dump_volumes
+from lambdas.provision.overrides import overrides_of, profile_of, with_overrides
+from lambdas.provision.parked import COMPLETED, Parked, read_parked, read_snapshot_state
 from lambdas.provision.provision_input import (
     IN_GUEST_TRIGGERS,
     X86_SYSCTLS,
@@ -30,16 +25,13 @@ from lambdas.provision.provision_input import (
     without_x86_sysctls,
 )
 from lambdas.provision.reboot import why_not_reboot
-from lambdas.provision.volume_size import plan_size_gib
-from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
+from lambdas.provision.volume_size import VolumeWish
+from lambdas.runtime.document_settings import DocumentSettings
 from lambdas.runtime.environment import Configuration, FleetTable, Provisioning, RecordKeeping
-from lambdas.runtime.errors import (
-    InvalidInput,
-)
+from lambdas.runtime.errors import InvalidInput
 from lambdas.runtime.execution import client_token
 from lambdas.runtime.execution_input import read_input
 from lambdas.runtime.observability import entry_point, logger
-from lambdas.runtime.tags import OWNER_TAG, STACK, STACK_TAG
 
 _LARGEST_VOLUME_GIB = 65_536
 
@@ -49,7 +41,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Takes `{"input", "executionId", "startTime"}`, gives the plan; raises a named error if it can never work.
 
     The volume's action is `measure` if a new volume is sized by what a dump would keep: run measure_dump, then call
-    this again with its `expectedDumpBytes` too.
+    this again with its `expectedDumpBytes` too. `parked`: none is needed; called with `isParkedLost` if the instance is
+    not ready so.
     """
     settings = Provisioning.read()
     given = read_input(ProvisionInput, event["input"])
@@ -64,37 +57,39 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     of_fleet = settings.document_settings.overridden_by(profile)
     own = of_fleet if instance_type.takes_interrupt else without_x86_sysctls(of_fleet)
     for_documents = own.overridden_by(given)
-    sizing = given.dump_volume_sizing or profile.dump_volume_sizing or settings.dump_volume_sizing
-    given_gib = given.size_gib or profile.size_gib
+    wish = VolumeWish.of(given, profile, settings)
 
-    def sized(of_profile: InstanceSettings) -> int:
-        return (
-            given.size_gib
-            or of_profile.size_gib
-            or plan_size_gib(
-                instance_type.memory_mib,
-                sizing=given.dump_volume_sizing or of_profile.dump_volume_sizing or settings.dump_volume_sizing,
-                factor=given.dump_size_factor or of_profile.dump_size_factor or settings.dump_size_factor,
-                minimum_gib=settings.minimum_dump_volume_gib,
-                dump_level=for_documents.dump_level,
-                expected_dump_bytes=event.get("expectedDumpBytes", 0),
-            )
+    def sized(wanted: VolumeWish) -> int:
+        return wanted.gib(
+            instance_type.memory_mib,
+            minimum_gib=settings.minimum_dump_volume_gib,
+            dump_level=for_documents.dump_level,
+            expected_dump_bytes=event.get("expectedDumpBytes", 0),
         )
 
-    size_gib = sized(profile)
+    size_gib = sized(wish)
     if size_gib > _LARGEST_VOLUME_GIB:
         raise InvalidInput(
             f"{instance.instance_id} would need a dump volume of {size_gib} GiB; gp3 allows {_LARGEST_VOLUME_GIB}.",
             "Set sizeGib, or a smaller dumpSizeFactor.",
         )
-    volumes = read_dump_volumes(instance.instance_id, table_name=RecordKeeping.read().table_name)
+    table_name = RecordKeeping.read().table_name
+    volumes = read_dump_volumes(instance.instance_id, table_name=table_name)
     # What a profile wants is for a new volume: one that was made before the profile was picked is large enough.
-    choice = choose_volume(instance, volumes, size_gib=min(size_gib, sized(NO_PROFILE)))
+    least_gib = min(size_gib, sized(VolumeWish.of(given, settings)))
+    choice = choose_volume(instance, volumes, size_gib=least_gib)
+    parked = read_parked(table_name, instance.instance_id)
+    state = read_snapshot_state(parked.snapshot_id) if parked else ""
+    is_as_wanted = parked is not None and (
+        parked.size_gib >= least_gib and parked.mount_point == for_documents.mount_point
+    )
+    is_parked_usable = is_as_wanted and state == COMPLETED
     if choice.action == "create":
-        choice = replace(choice, size_gib=size_gib)
-    is_size_known = sizing == "memory" or given_gib is not None or "expectedDumpBytes" in event
-    if choice.action == "create" and not is_size_known:
-        choice = replace(choice, action="measure")
+        is_size_known = wish.dump_volume_sizing == "memory" or wish.size_gib or "expectedDumpBytes" in event
+        choice = replace(choice, size_gib=size_gib, action="create" if is_size_known else "measure")
+        is_parked_enough = is_parked_usable and not event.get("isParkedLost")
+        if parked and is_parked_enough and wish.dump_volume == "parked":
+            choice = replace(choice, size_gib=parked.size_gib, action="parked")
     is_reboot_allowed = settings.allow_reboot if given.reboot is None else given.reboot
     why_not = why_not_reboot(instance) if is_reboot_allowed else ""
     reboot = is_reboot_allowed and not why_not
@@ -108,7 +103,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         "instanceId": instance.instance_id,
         "instanceType": instance.instance_type,
         "availabilityZone": instance.availability_zone,
-        "volume": _volume(choice, instance, execution_id=event["executionId"]),
+        "volume": choice.as_json(instance, token=client_token(event["executionId"])),
+        "park": wish.dump_volume == "parked",
+        "parked": _parked(parked, state, choice, volumes, is_usable=is_parked_usable),
         "measureParameters": parameters.measure,
         "prepareParameters": parameters.prepare,
         "configureParameters": parameters.configure,
@@ -145,16 +142,14 @@ def _diagnostic_interrupt(
     }
 
 
-def _volume(choice: Choice, instance: Instance, *, execution_id: str) -> dict[str, Any]:
-    tags = {"Name": f"hangdump {instance.instance_id}", OWNER_TAG: instance.instance_id, STACK_TAG: STACK}
-    planned: dict[str, Any] = {
-        "action": choice.action,
-        "sizeGib": choice.size_gib,
-        "clientToken": client_token(execution_id),
-        "device": choice.device,
-        "tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-        # For the record of a new volume: EC2 forgets both with the instance.
-        "autoScalingGroup": instance.auto_scaling_group,
-        "network": instance.network,
-    }
-    return planned | ({"volumeId": choice.volume_id} if choice.volume_id else {})
+def _parked(
+    parked: Parked | None, state: str, choice: Choice, volumes: Sequence[DumpVolume], *, is_usable: bool
+) -> dict[str, Any]:
+    """Whether it was parked before, as which snapshot, and whether it needs another one now.
+
+    Not if the volume was made from that very snapshot: what a dump has written since would only make a larger one.
+    """
+    snapshot_id = parked.snapshot_id if parked and state else ""
+    made_from = next((each.snapshot_id for each in volumes if each.volume_id == choice.volume_id), "")
+    is_kept = choice.action == "parked" or (is_usable and made_from == snapshot_id)
+    return {"isRecorded": parked is not None, "snapshotId": snapshot_id, "isSnapshotNeeded": not is_kept}

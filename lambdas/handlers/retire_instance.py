@@ -1,6 +1,7 @@
 """Retires an instance: removes its hang alarm and its ready tag, and lists its dump volumes.
 
-It deletes no volume: a dump volume can hold the only vmcore of a crash, so a person deletes it.
+It deletes no volume: a dump volume can hold the only vmcore of a crash, so a person deletes it. The snapshot of a
+parked one is empty: it goes with its instance, or when the host no longer waits for a volume made from it.
 """
 
 from typing import Any
@@ -9,7 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from lambdas.instance.facts import read_instance
+from lambdas.provision.parked import forget_parked
 from lambdas.runtime import clients
+from lambdas.runtime.environment import RecordKeeping
 from lambdas.runtime.errors import AwsUnavailable, InvalidInput
 from lambdas.runtime.execution_input import ExecutionInput, read_input
 from lambdas.runtime.observability import entry_point, logger
@@ -18,13 +21,23 @@ from lambdas.runtime.tags import OWNER_TAG, READY_TAGS, hang_alarm_name
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"instanceId"}` or EC2's state-change event, gives `{"instanceId","alarmDeleted","volumes"}`."""
+    """Takes `{"instanceId","isUnconfigured"?}` or EC2's state-change event, gives `{"instanceId","alarmDeleted",…}`."""
+    is_undone = event.pop("isUnconfigured", "detail" in event)
     instance_id = _instance_id(event)
     is_alarm_deleted = _delete_alarm(hang_alarm_name(instance_id))
     _remove_ready_tags(instance_id)
+    snapshot = forget_parked(RecordKeeping.read().table_name, instance_id) if is_undone else ""
     volumes = _list_volumes(instance_id)
-    logger.info("Retired %s; alarm deleted: %s; volumes kept: %s", instance_id, is_alarm_deleted, volumes)
-    return {"instanceId": instance_id, "alarmDeleted": is_alarm_deleted, "volumes": volumes}
+    logger.info(
+        *("Retired %s; alarm deleted: %s; snapshot deleted: %s; volumes kept: %s", instance_id, is_alarm_deleted),
+        *(snapshot, volumes),
+    )
+    return {
+        "instanceId": instance_id,
+        "alarmDeleted": is_alarm_deleted,
+        "snapshotDeleted": snapshot,
+        "volumes": volumes,
+    }
 
 
 def _instance_id(event: dict[str, Any]) -> str:

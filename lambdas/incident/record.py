@@ -77,6 +77,8 @@ class DumpWatch(BaseModel):
     progress_epoch: int = 0
     crash_kernels: int = 0
     saw_saved: bool = False
+    # Why the crash kernel waited for its parked dump volume in vain, as it said itself.
+    gave_up: str = ""
     console_seen: ConsoleBaseline | None = None
 
 

@@ -28,6 +28,11 @@ SAVED = re.compile(
 )
 
 
+# A crash kernel whose dump volume is parked (ssm_documents/park_dump_volume/waiting_files.sh).
+# hangdump: waiting for the dump volume, 30 of 1200 s · hangdump: no dump volume within 1200 s: rebooting without a dump
+WAITING = re.compile(r"hangdump: waiting for the dump volume, (?P<waited>\d{1,6} of \d{1,6} s)")
+GAVE_UP = re.compile(r"hangdump: (?P<why>[^\r\n]{1,200}?): rebooting without a dump")
+
 # Only kexec after a panic says where the crashed kernel's memory is: on the command line, or on Arm in the device tree.
 # [    0.000000] OF: fdt: Reserving 1 KiB of memory at 0x6a7fe000 for elfcorehdr
 CRASH_KERNEL = re.compile(

@@ -71,6 +71,8 @@ class Parked(FromInstance):
     file_system: Line = ""
     size_bytes: Bytes = 0
     free_bytes: Bytes = 0
+    # Whether the host has seen that nothing is on the volume, and has unmounted it.
+    volume_empty: bool = False
 
 
 class MountedAgain(FromInstance):
@@ -221,7 +223,7 @@ class Hanging(FromInstance):
     way: Line = ""
 
 
-# By document; those of upload_vmcore by action too.
+# By document; those of upload_vmcore and park_dump_volume by action too.
 MODELS: dict[str, type[FromInstance]] = {
     "probe_instance": Probed,
     "measure_dump": Measured,

@@ -7,7 +7,7 @@ do not prove that: whoever may tag could hand a host a volume of theirs, and get
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lambdas.instance.facts import Instance
 from lambdas.provision.volume_record import read_volume_record
@@ -39,6 +39,8 @@ class DumpVolume:
     attached_to: str = ""
     attachment_state: str = ""
     device: str = ""
+    # The snapshot that it was made from.
+    snapshot_id: str = ""
 
     @property
     def is_leaving(self) -> bool:
@@ -57,12 +59,35 @@ class DumpVolume:
 
 @dataclass(frozen=True)
 class Choice:
-    """The action and its volume; volume_id is "" for a new one. measure: create one, when its size is known."""
+    """The action and its volume; volume_id is "" for a new one. measure: create one, when its size is known.
 
-    action: Literal["create", "attach", "reuse", "measure"]
+    parked: none is needed between dumps.
+    """
+
+    action: Literal["create", "attach", "reuse", "measure", "parked"]
     volume_id: str
     size_gib: int
     device: str
+
+    def as_json(self, instance: Instance, *, token: str) -> dict[str, Any]:
+        """For the states that create and attach it; `token` makes a repeated creation harmless."""
+        return {
+            "action": self.action,
+            "volumeId": self.volume_id,
+            "sizeGib": self.size_gib,
+            "clientToken": token,
+            "device": self.device,
+            "tags": dump_volume_tags(instance.instance_id),
+            # For the record of a new volume: EC2 forgets both with the instance.
+            "autoScalingGroup": instance.auto_scaling_group,
+            "network": instance.network,
+        }
+
+
+def dump_volume_tags(instance_id: str) -> list[dict[str, str]]:
+    """The tags of an instance's dump volume, and of the snapshot that it is parked as."""
+    tags = {"Name": f"hangdump {instance_id}", OWNER_TAG: instance_id, STACK_TAG: STACK}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib: int) -> Choice:
@@ -158,6 +183,7 @@ def read_dump_volumes(instance_id: str, *, table_name: str) -> list[DumpVolume]:
                 attached_to=attachment.get("InstanceId", ""),
                 attachment_state=attachment.get("State", ""),
                 device=attachment.get("Device", ""),
+                snapshot_id=volume.get("SnapshotId", ""),
             )
         )
     return volumes

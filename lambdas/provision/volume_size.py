@@ -4,8 +4,10 @@ The command line tells it before the volume is made.
 """
 
 import math
+from dataclasses import dataclass
+from typing import Any, Self
 
-from lambdas.runtime.stack_parameter import DumpVolumeSizing
+from lambdas.runtime.stack_parameter import DumpVolumePlace, DumpVolumeSizing
 
 # A crash kernel needs an instance of 1 GiB or more.
 LEAST_MEMORY_MIB = 1024
@@ -33,3 +35,38 @@ def plan_size_gib(
     else:
         needed = factor * memory_gib
     return max(minimum_gib, math.ceil(needed))
+
+
+@dataclass(frozen=True)
+class VolumeWish:
+    """What is wanted of an instance's dump volume. size_gib None: its size follows from the sizing."""
+
+    dump_volume: DumpVolumePlace
+    dump_volume_sizing: DumpVolumeSizing
+    dump_size_factor: float
+    size_gib: int | None
+
+    @classmethod
+    def of(cls, *choices: Any) -> Self:
+        """Each by the first of them that sets it; the last are the stack's settings, which set all but the size."""
+
+        def first(name: str) -> Any:
+            return next((value for each in choices if (value := getattr(each, name, None)) is not None), None)
+
+        return cls(
+            dump_volume=first("dump_volume"),
+            dump_volume_sizing=first("dump_volume_sizing"),
+            dump_size_factor=first("dump_size_factor"),
+            size_gib=first("size_gib"),
+        )
+
+    def gib(self, memory_mib: int, *, minimum_gib: int, dump_level: int, expected_dump_bytes: int) -> int:
+        """The size of a new volume."""
+        return self.size_gib or plan_size_gib(
+            memory_mib,
+            sizing=self.dump_volume_sizing,
+            factor=self.dump_size_factor,
+            minimum_gib=minimum_gib,
+            dump_level=dump_level,
+            expected_dump_bytes=expected_dump_bytes,
+        )

@@ -20,9 +20,11 @@ from lambdas.incident.read_items import read_items
 from lambdas.incident.record import CRASHED, Incident, State
 from lambdas.incident.table import read_incident
 from lambdas.incident.update_expression import UpdateExpression, deserialize
+from lambdas.provision.parked import COMPLETED, read_snapshot_state
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import InterruptLimits
 from lambdas.runtime.errors import BudgetsUnread
+from lambdas.runtime.tags import PARKED_PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -69,6 +71,8 @@ class PastInterrupts:
     open_incident: str = ""
     # Whether the drill whose tag the instance carries has an interrupt left for it; None: it carries none.
     is_drill_open: bool | None = None
+    # The snapshot of its parked dump volume, if that is gone; empty: it is there, or the volume is not parked.
+    missing_snapshot: str = ""
 
     def spent(self, place: Place, limits: InterruptLimits) -> str | None:
         """The refusal of the first spent budget, or None."""
@@ -91,9 +95,13 @@ def past_interrupts(
     table: str, instance_id: str, place: Place, *, limits: InterruptLimits, now: datetime
 ) -> PastInterrupts:
     """Reads them; the claim checks cooldown and budgets again atomically. Raises ClientError, BudgetsUnread."""
-    instance, *budgets = f"instance#{instance_id}", *_budget_keys(place, limits, now)
+    instance, parked, *budgets = (
+        f"instance#{instance_id}",
+        f"{PARKED_PREFIX}{instance_id}",
+        *_budget_keys(place, limits, now),
+    )
     # An eventually consistent read could miss a claim made a moment ago.
-    items = read_items(table, (instance, *budgets), is_consistent=True)
+    items = read_items(table, (instance, parked, *budgets), is_consistent=True)
     if items.unread:
         raise BudgetsUnread(f"DynamoDB left {', '.join(sorted(items.unread))} unread.")
     counts = [_whole(items.found.get(pk, {}), "count") for pk in budgets]
@@ -102,7 +110,9 @@ def past_interrupts(
     last = items.found.get(instance, {})
     open_incident = _if_open(table, str(last.get("incidentId", "")))
     at = _whole(last, "lastInterruptEpoch")
-    return PastInterrupts(at, in_window, in_zone, in_group, open_incident, is_drill_open)
+    snapshot = str(items.found.get(parked, {}).get("snapshotId", ""))
+    missing = "" if not snapshot or read_snapshot_state(snapshot) == COMPLETED else snapshot
+    return PastInterrupts(at, in_window, in_zone, in_group, open_incident, is_drill_open, missing)
 
 
 def _has_interrupt_left(drill: Mapping[str, Any], instance_id: str) -> bool:

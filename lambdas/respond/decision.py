@@ -127,6 +127,8 @@ class Evidence:
     # Alarms whose action reboots, recovers, stops or terminates the instance, and which of them have fired.
     rival_alarms: tuple[str, ...] | None = None
     fired_rival_alarms: tuple[str, ...] | None = None
+    # The snapshot of its parked dump volume, if that is gone; empty: none is missing.
+    missing_snapshot: str | None = None
     # Whether the instance executed the probe in time.
     is_probe_answered: bool | None = None
     # 0: never

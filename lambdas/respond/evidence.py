@@ -372,4 +372,5 @@ def _of_past(past: PastInterrupts | None) -> dict[str, Any]:
         "interrupts_in_group": past.in_group,
         "open_incident": past.open_incident,
         "is_drill_open": past.is_drill_open,
+        "missing_snapshot": past.missing_snapshot,
     }

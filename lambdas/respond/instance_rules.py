@@ -51,6 +51,15 @@ def _ready(evidence: Evidence, policy: Policy) -> Decision | None:
     return None
 
 
+def _parked(evidence: Evidence, _: Policy) -> Decision | None:
+    if evidence.missing_snapshot is None:
+        return missing("whether its dump volume is parked", evidence)
+    if evidence.missing_snapshot:
+        detail = f"Its dump volume is parked as {evidence.missing_snapshot}, which is gone: run ProvisionDumpVolume."
+        return refusal("not-ready", detail)
+    return None
+
+
 def _running(evidence: Evidence, _: Policy) -> Decision | None:
     if evidence.instance_state is None:
         return missing("the instance's state", evidence)
@@ -153,6 +162,7 @@ RULES = (
     _dump_under_way,
     _disarmed,
     _ready,
+    _parked,
     _hypervisor,
     _architecture,
     _system_check,

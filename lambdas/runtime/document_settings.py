@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from lambdas.runtime.stack_parameter import DumpVolumeSizing
+from lambdas.runtime.stack_parameter import DumpVolumePlace, DumpVolumeSizing
 
 MOUNT_POINT = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}){1,8}$"
 _SIZE = "[1-9][0-9]{0,5}[KMGT]"
@@ -103,3 +103,4 @@ class InstanceSettings(DocumentSettings):
     )
     dump_volume_sizing: DumpVolumeSizing | None = Field(None, description="as the stack's")
     dump_size_factor: Annotated[float, Field(gt=0, le=100)] | None = Field(None, description="as the stack's")
+    dump_volume: DumpVolumePlace | None = Field(None, description="as the stack's")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lambdas.runtime.document_settings import DocumentSettings, InstanceSettings
-from lambdas.runtime.stack_parameter import DumpVolumeSizing
+from lambdas.runtime.stack_parameter import DumpVolumePlace, DumpVolumeSizing
 
 Seconds = Annotated[int, Field(ge=0)]
 # The environment holds this value as JSON text.
@@ -317,6 +317,7 @@ class DumpStall(Environment):
 class Provisioning(Environment):
     """How dump volumes are sized and instances are configured."""
 
+    dump_volume: DumpVolumePlace
     dump_volume_sizing: DumpVolumeSizing
     dump_size_factor: Annotated[float, Field(gt=0)]
     minimum_dump_volume_gib: Annotated[int, Field(ge=1)]

@@ -600,8 +600,6 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         DumpVolumeNotFound,
         DeviceHoldsData,
         DumpVolumeMismatch,
-        ParkingUnsupported,
-        DumpVolumeHoldsDump,
         PackageUnavailable,
         ConfigurationFailed,
         VmcoreNotFound,
@@ -616,5 +614,7 @@ DOCUMENT_ERRORS: dict[str, type[HangdumpError]] = {
         DumpOnInstance,
         HangRefused,
         HangUnavailable,
+        ParkingUnsupported,
+        DumpVolumeHoldsDump,
     )
 }

@@ -16,6 +16,8 @@ VERSION = "0.1.0"
 
 # By the instance's memory, or by what a dump of it would keep.
 DumpVolumeSizing = Literal["memory", "measured"]
+# Between dumps: attached to its instance, or parked as a snapshot that a volume is made from at the hang.
+DumpVolumePlace = Literal["attached", "parked"]
 
 # One of each in an account and Region: a second stack there is impossible, as functions and machines have fixed names.
 STACK_PARAMETER = "/hangdump/stack"

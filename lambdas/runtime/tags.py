@@ -31,6 +31,8 @@ RETAIN_TAG = "Retain"
 # The table's item dump-volume#<volume id> says for which instance ProvisionDumpVolume created the volume. The right to
 # tag does not suffice to write it.
 DUMP_VOLUME_RECORD_PREFIX = "dump-volume#"
+# The table's item parked#<instance id> says from which snapshot the dump volume of the instance is made at its crash.
+PARKED_PREFIX = "parked#"
 # On everything that is made to be removed again, by a rescue or for an analysis: the execution that makes it, its
 # incident, the instance of that incident. Not OWNER_TAG: ProvisionDumpVolume would take a copy for a dump volume.
 # Two of the names are of the time when only rescues launched: an upgrade must still find what an older version left.

@@ -8,6 +8,7 @@ from datetime import datetime
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.drill.proof import claim_drill
+from lambdas.provision.parked import forget_parked
 from lambdas.provision.volume_record import claim_attempt
 from lambdas.runtime import clients, moment
 from lambdas.runtime.environment import Collection, Drills, RecordKeeping, Rescue, VmcoreBucketName
@@ -31,6 +32,7 @@ def act(finding: Finding, *, now: datetime) -> str:
         Action.ABORT_UPLOAD: _abort_upload,
         Action.TERMINATE: _terminate,
         Action.DELETE_SNAPSHOT: _delete_snapshot,
+        Action.DELETE_PARKED: _delete_parked,
         Action.DELETE_COPY: _delete_copy,
         Action.UNMARK: _unmark,
         Action.COLLECT: _collect,
@@ -64,6 +66,10 @@ def _terminate(finding: Finding, _now: datetime) -> None:
 
 def _delete_snapshot(finding: Finding, _now: datetime) -> None:
     clients.ec2().delete_snapshot(SnapshotId=finding.subject)
+
+
+def _delete_parked(finding: Finding, _now: datetime) -> None:
+    forget_parked(RecordKeeping.read().table_name, finding.instance_id)
 
 
 def _delete_copy(finding: Finding, _now: datetime) -> None:

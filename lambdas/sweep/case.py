@@ -17,6 +17,7 @@ class Action(StrEnum):
     ABORT_UPLOAD = "abort-upload"
     TERMINATE = "terminate-collector"
     DELETE_SNAPSHOT = "delete-snapshot"
+    DELETE_PARKED = "delete-parked-volume"
     DELETE_COPY = "delete-copy"
     UNMARK = "remove-ready-tag"
     COLLECT = "start-collection"

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from lambdas.incident.drill_keys import DRILL_PREFIX
 from lambdas.incident.object_keys import VMCORES
+from lambdas.provision.parked import read_parked, read_snapshot_state, read_snapshots
 from lambdas.runtime import clients
-from lambdas.runtime.environment import Analysis, Drills, Rescue, VmcoreBucketName
+from lambdas.runtime.environment import Analysis, Drills, RecordKeeping, Rescue, VmcoreBucketName
 from lambdas.runtime.execution import client_token, execution_arn
 from lambdas.runtime.execution_input import INSTANCE_ID
 from lambdas.runtime.tags import (
@@ -22,16 +23,18 @@ from lambdas.runtime.tags import (
     is_retained,
     protecting_tags,
 )
-from lambdas.sweep.found import GONE, Alarm, ShortLived, Snapshot, Upload, Volume
+from lambdas.sweep.found import GONE, Alarm, ParkedSnapshot, ShortLived, Snapshot, Upload, Volume
 from lambdas.sweep.time_left import TimeLeft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mypy_boto3_ec2.type_defs import FilterTypeDef, InstanceTypeDef, TagTypeDef
 
 # DescribeInstances takes up to 200 values in a filter.
 _IDS_A_CALL = 200
+# BatchGetItem.
+_ITEMS_A_CALL = 100
 # hangdump-i-0123456789abcdef0
 _ALARM_NAME = re.compile(f"{HANG_ALARM_PREFIX}({INSTANCE_ID.pattern})")
 _ALARM_METRIC = ("AWS/EC2", "StatusCheckFailed_Instance")
@@ -83,6 +86,49 @@ def find_snapshots(time_left: TimeLeft) -> tuple[Snapshot, ...]:
         for page in time_left.pages("snapshots", pages)
         for snapshot in page["Snapshots"]
     )
+
+
+def find_parked_snapshots(time_left: TimeLeft) -> tuple[ParkedSnapshot, ...]:
+    """The snapshots of parked dump volumes."""
+    pages = clients.ec2().get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=[_has_tag(OWNER_TAG)])
+    return tuple(
+        ParkedSnapshot(
+            snapshot_id=snapshot["SnapshotId"],
+            instance_id=_tag(snapshot.get("Tags", []), OWNER_TAG),
+            created_at=snapshot["StartTime"],
+            is_of_stack=_tag(snapshot.get("Tags", []), STACK_TAG) == STACK,
+        )
+        for page in time_left.pages("parked dump volumes", pages)
+        for snapshot in page["Snapshots"]
+    )
+
+
+def find_parked(instance_ids: "Iterable[str]", time_left: TimeLeft) -> dict[str, str]:
+    """By instance, the snapshot of its record, "" without one. Those that were not read are absent."""
+    wanted = sorted(set(instance_ids) - {""})
+    chunks = [wanted[start : start + _ITEMS_A_CALL] for start in range(0, len(wanted), _ITEMS_A_CALL)]
+    found: dict[str, str] = {}
+    for chunk in time_left.pages("records of parked dump volumes", chunks):
+        found |= read_snapshots(RecordKeeping.read().table_name, chunk)
+    return found
+
+
+def find_unparked(
+    parked: "Mapping[str, str]", snapshots: "Iterable[ParkedSnapshot]", time_left: TimeLeft
+) -> frozenset[str]:
+    """The instances whose record names a snapshot that is gone.
+
+    Asked once more of each that seems so: it may have been parked anew since its snapshot was looked for.
+    """
+    there = {each.snapshot_id for each in snapshots}
+    suspects = [instance_id for instance_id, snapshot_id in parked.items() if snapshot_id and snapshot_id not in there]
+    table_name = RecordKeeping.read().table_name
+    unparked = set()
+    for instance_id in time_left.pages("parked dump volumes that are gone", suspects):
+        now = read_parked(table_name, instance_id)
+        if now is not None and not read_snapshot_state(now.snapshot_id):
+            unparked.add(instance_id)
+    return frozenset(unparked)
 
 
 def find_short_lived(time_left: TimeLeft) -> tuple[ShortLived, ...]:

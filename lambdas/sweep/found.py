@@ -76,6 +76,16 @@ class Snapshot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParkedSnapshot:
+    """A snapshot that is tagged as the parked dump volume of an instance."""
+
+    snapshot_id: str
+    instance_id: str
+    created_at: datetime
+    is_of_stack: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShortLived:
     """An instance that an execution launched: to read the dump of `instance_id`, or to analyse its vmcore."""
 
@@ -171,6 +181,11 @@ class Found:
 
     volumes: tuple[Volume, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    parked_snapshots: tuple[ParkedSnapshot, ...] = ()
+    # By instance, the snapshot that the record of its parked dump volume names; "": it has no such record.
+    parked: Mapping[str, str] = field(default_factory=dict)
+    # Of these, the instances whose snapshot is gone.
+    unparked: frozenset[str] = frozenset()
     short_lived: tuple[ShortLived, ...] = ()
     uploads: tuple[Upload, ...] = ()
     alarms: tuple[Alarm, ...] = ()

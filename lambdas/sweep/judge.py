@@ -27,6 +27,10 @@ def judge(found: Found, *, now: datetime, policy: Policy) -> tuple[Finding, ...]
     findings += judge_orphans.judge_removed(case)
     for snapshot in found.snapshots:
         findings += judge_left_behind.judge_snapshot(case, snapshot)
+    for parked in found.parked_snapshots:
+        findings += judge_left_behind.judge_parked_snapshot(case, parked)
+    for instance_id in sorted(found.unparked):
+        findings += judge_left_behind.judge_unparked(case, instance_id)
     for upload in found.uploads:
         findings += judge_left_behind.judge_upload(case, upload)
     for alarm in found.alarms:

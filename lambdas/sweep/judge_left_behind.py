@@ -10,7 +10,7 @@ from datetime import datetime
 from lambdas.incident.drill_keys import DRILL_PREFIX
 from lambdas.short_lived.made_by import why_not_made_by
 from lambdas.sweep.case import Action, Case, Finding, is_over, is_safe
-from lambdas.sweep.found import Alarm, IncidentFacts, ShortLived, Snapshot, Upload, Volume
+from lambdas.sweep.found import Alarm, IncidentFacts, ParkedSnapshot, ShortLived, Snapshot, Upload, Volume
 
 
 def judge_unused_volume(case: Case, volume: Volume) -> Iterator[Finding]:
@@ -56,6 +56,47 @@ def judge_snapshot(case: Case, snapshot: Snapshot) -> Iterator[Finding]:
         subject=snapshot.snapshot_id,
         made_at=snapshot.created_at,
         removal=Action.DELETE_SNAPSHOT if is_waste else Action.REPORT,
+    )
+
+
+def judge_parked_snapshot(case: Case, snapshot: ParkedSnapshot) -> Iterator[Finding]:
+    """The snapshot of a parked dump volume, which is empty: it is of no use without its instance and its record."""
+    recorded = case.found.parked.get(snapshot.instance_id)
+    if recorded is None or not case.is_settled(snapshot.created_at):
+        return
+    is_recorded = recorded == snapshot.snapshot_id and snapshot.is_of_stack
+    if case.is_gone(snapshot.instance_id):
+        yield Finding(
+            kind="parked-without-instance",
+            subject=snapshot.snapshot_id,
+            instance_id=snapshot.instance_id,
+            detail="It is the parked dump volume of an instance that is terminated.",
+            next_step="" if is_recorded else "ProvisionDumpVolume has no record of it: delete it if nobody needs it.",
+            action=Action.DELETE_PARKED if is_recorded else Action.REPORT,
+        )
+    elif not is_recorded and snapshot.instance_id in case.found.instances:
+        yield Finding(
+            kind="unused-snapshot",
+            subject=snapshot.snapshot_id,
+            instance_id=snapshot.instance_id,
+            detail="It is tagged as the parked dump volume of its instance, but the record names "
+            f"{recorded or 'none'}.",
+            next_step="Delete it if nobody needs it.",
+        )
+
+
+def judge_unparked(case: Case, instance_id: str) -> Iterator[Finding]:
+    """An enrolled instance whose parked dump volume is gone: its crash kernel would wait in vain."""
+    if instance_id in case.busy or not (case.found.fleet or {}).get(instance_id):
+        return
+    yield Finding(
+        kind="parked-volume-gone",
+        subject=instance_id,
+        instance_id=instance_id,
+        detail="The instance is tagged ready, but its dump volume is parked as "
+        f"{case.found.parked[instance_id]}, which is gone.",
+        next_step="Run ProvisionDumpVolume for it: it makes and parks another one.",
+        action=Action.UNMARK if case.policy.unmarks else Action.REPORT,
     )
 
 

@@ -21,10 +21,13 @@ from lambdas.sweep.find_incidents import (
 from lambdas.sweep.find_left_behind import (
     find_alarms,
     find_dump_volumes,
+    find_parked,
+    find_parked_snapshots,
     find_short_lived,
     find_short_lived_volumes,
     find_snapshots,
     find_states,
+    find_unparked,
     find_uploads,
 )
 from lambdas.sweep.find_orphans import find_orphans
@@ -49,12 +52,14 @@ class Search:
         volumes = self._attempt("dump volumes", lambda: find_dump_volumes(left)) or ()
         copies = self._attempt("copies", lambda: find_short_lived_volumes(left)) or ()
         snapshots = self._attempt("snapshots", lambda: find_snapshots(left)) or ()
+        parked_snapshots = self._attempt("parked dump volumes", lambda: find_parked_snapshots(left)) or ()
         short_lived = self._attempt("short-lived instances", lambda: find_short_lived(left)) or ()
         uploads = self._attempt("uploads", lambda: find_uploads(left)) or ()
         alarms = self._attempt("alarms", lambda: find_alarms(left)) or ()
         owners = [
             *(volume.instance_id for volume in volumes),
             *(upload.instance_id for upload in uploads),
+            *(snapshot.instance_id for snapshot in parked_snapshots),
             *(alarm.instance_id for alarm in alarms),
         ]
         instances = self._attempt("instances", lambda: find_states(owners, left)) or {}
@@ -80,6 +85,9 @@ class Search:
         busy = {each.instance_id for each in (incidents or {}).values() if each is not None and each.is_running}
         combinations = self._attempt("drills", find_combinations) if self._policy.drills else ()
         fleet = self._attempt("enrolled instances", lambda: find_fleet(left))
+        parkers = [*(fleet or {}), *(snapshot.instance_id for snapshot in parked_snapshots)]
+        parked = self._attempt("records of parked dump volumes", lambda: find_parked(parkers, left)) or {}
+        unparked = self._attempt("lost parked volumes", lambda: find_unparked(parked, parked_snapshots, left))
         ready = [instance_id for instance_id, is_marked in (fleet or {}).items() if is_marked]
         checked = (
             (self._attempt("checks", lambda: check_instances(ready, busy, left)) or ()) if incidents is not None else ()
@@ -87,6 +95,9 @@ class Search:
         return Found(
             volumes=(*volumes, *copies),
             snapshots=snapshots,
+            parked_snapshots=parked_snapshots,
+            parked=parked,
+            unparked=unparked or frozenset(),
             short_lived=short_lived,
             uploads=uploads,
             alarms=alarms,

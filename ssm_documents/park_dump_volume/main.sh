@@ -36,13 +36,16 @@ unmount_dump_volume() {
 
 # The files of the wait do nothing yet. Unmounted before it is parked: what cannot be unmounted stays as it was.
 park() {
-  local status=unchanged
+  local status=unchanged is_empty=false
   find_family
   refuse_read_only_root
   refuse_parking
   read_parked
   look_at_dump_volume
-  if is_mounted "$SSM_mountPoint"; then refuse_files; fi
+  if is_mounted "$SSM_mountPoint"; then
+    refuse_files
+    is_empty=true
+  fi
   write_waiting_files
   unmount_dump_volume
   echo "$SSM_mountPoint $UUID $FILE_SYSTEM $SIZE $FREE $SSM_waitSeconds $(waiting_files_id)" | write_if_changed "$PARKED"
@@ -51,7 +54,7 @@ park() {
   sync
   if has_changes; then status=parked; fi
   succeed "{\"status\":\"$status\",\"family\":\"$FAMILY\",\"mountPoint\":$(json_string "$SSM_mountPoint"),\"uuid\":$(json_string "$UUID"),\
-\"fileSystem\":$(json_string "$FILE_SYSTEM"),\"sizeBytes\":$SIZE,\"freeBytes\":$FREE}"
+\"fileSystem\":$(json_string "$FILE_SYSTEM"),\"sizeBytes\":$SIZE,\"freeBytes\":$FREE,\"volumeEmpty\":$is_empty}"
 }
 
 main() {

@@ -47,6 +47,10 @@ COLLECTOR = {
     "StringEquals": {"ssm:resourceTag/hangdump:stack": "Hangdump"},
     "Null": {"ssm:resourceTag/hangdump:rescue": "false"},
 }
+DUMP_VOLUME = {
+    "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
+    "Null": {"aws:ResourceTag/hangdump:instance-id": "false"},
+}
 MADE_BY_AN_EXECUTION = {
     "StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"},
     "Null": {
@@ -191,7 +195,8 @@ def test_who_interrupts_writes_to_the_bucket_only_what_was_there_before(template
 
 def test_only_enrolled_instances_can_be_started_and_only_by_the_collection(template: Template) -> None:
     (statement,) = [each for each in template.all_statements() if "ec2:StartInstances" in actions(each)]
-    assert actions(statement) == ["ec2:StartInstances"]
+    # The latter two for a volume that is made from a parked one.
+    assert actions(statement) == ["ec2:AttachVolume", "ec2:DetachVolume", "ec2:StartInstances"]
     assert statement["Condition"] == {"StringEquals": ENROLLED_ONLY}
     assert statement in template.statements(_role_of_machine(template, "CollectVmcore"))
 
@@ -224,7 +229,11 @@ def _making(template: Template) -> list[dict[str, Any]]:
 def test_only_a_rescue_an_analysis_and_a_drill_make_things_and_only_what_they_mark(template: Template) -> None:
     roles = [_role_of_machine(template, name) for name in LAUNCHING]
     allowed = [statement for role in roles for statement in template.statements(role)]
+    parking = template.statements(_role_of_machine(template, "ProvisionDumpVolume"))
     for statement in _making(template):
+        if statement in parking and statement not in allowed:
+            assert _takes_snapshots_of_dump_volumes_alone(statement)
+            continue
         assert statement in allowed
         condition = statement.get("Condition", {})
         for resource in resources(statement):
@@ -237,6 +246,17 @@ def test_only_a_rescue_an_analysis_and_a_drill_make_things_and_only_what_they_ma
                 expected = MADE_BY_AN_EXECUTION
             for operator, keys in expected.items():
                 assert condition[operator].items() >= keys.items(), resource
+
+
+def _takes_snapshots_of_dump_volumes_alone(statement: Any) -> bool:
+    """Of volumes of this stack; what is made has the tags of a dump volume."""
+    if any(":volume/" in resource for resource in resources(statement)):
+        return bool(statement["Condition"] == {"StringEquals": {"aws:ResourceTag/hangdump:stack": "Hangdump"}})
+    made = {
+        "StringEquals": {"aws:RequestTag/hangdump:stack": "Hangdump"},
+        "Null": {"aws:RequestTag/hangdump:instance-id": "false"},
+    }
+    return actions(statement) == ["ec2:CreateSnapshot"] and statement["Condition"] == made
 
 
 @pytest.mark.parametrize(
@@ -336,7 +356,9 @@ def test_only_what_an_execution_of_this_stack_made_can_be_removed(template: Temp
     for statement in found:
         # The twin of a drill is enrolled, by the drill.
         is_twin = actions(statement) == ["ec2:TerminateInstances"] and statement["Condition"] == TWIN_OF_A_DRILL
-        assert is_twin or statement["Condition"] == MADE_BY_AN_EXECUTION
+        # The snapshot of a parked dump volume is empty.
+        is_parked = actions(statement) == ["ec2:DeleteSnapshot"] and statement["Condition"] == DUMP_VOLUME
+        assert is_twin or is_parked or statement["Condition"] == MADE_BY_AN_EXECUTION
 
 
 def test_only_a_drill_that_is_over_and_retirements_and_failed_provisionings_delete_dump_volumes(
@@ -363,8 +385,14 @@ def test_only_a_drill_may_send_the_document_that_hangs_and_only_to_a_twin(templa
 
 
 def test_volumes_can_only_be_created_encrypted(template: Template) -> None:
-    (statement,) = [each for each in template.all_statements() if "ec2:CreateVolume" in actions(each)]
-    assert statement["Condition"]["Bool"] == {"ec2:Encrypted": "true"}
+    found = [each for each in template.all_statements() if "ec2:CreateVolume" in actions(each)]
+    of_volumes = [each for each in found if any(":volume/" in resource for resource in resources(each))]
+    # By ProvisionDumpVolume, and by CollectVmcore from a parked one.
+    assert len(of_volumes) == 2
+    for statement in of_volumes:
+        assert statement["Condition"]["Bool"] == {"ec2:Encrypted": "true"}
+    (from_snapshots,) = [each for each in found if each not in of_volumes]
+    assert from_snapshots["Condition"] == DUMP_VOLUME
 
 
 def test_on_instances_no_other_tags_than_ready_and_disarmed_are_written_and_the_opt_in_is_only_removed(
@@ -398,6 +426,7 @@ def test_leases_and_records_of_volumes_are_all_that_provisioning_sees_of_the_tab
     assert keys == {
         "provisioning#*": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
         "dump-volume#*": {"dynamodb:PutItem"},
+        "parked#*": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
     }
 
 

@@ -97,6 +97,7 @@ VARIABLES = {
         ),
         environment.Retirement(mount_point="/var/crash"),
         environment.Provisioning(
+            dump_volume="attached",
             dump_volume_sizing="memory",
             dump_size_factor=2,
             minimum_dump_volume_gib=8,

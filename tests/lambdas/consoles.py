@@ -67,3 +67,8 @@ Loading Linux 6.1.0-56-cloud-amd64 ...
 [    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-56-cloud-amd64 ro console=ttyS0,115200n8 crashkernel=256M
 [   68.864279] Kernel panic - not syncing: sysrq triggered crash
 """
+# A crash kernel whose dump volume is parked.
+WAITS = """[    9.300] hangdump: waiting for the dump volume, 0 of 1200 s
+[   39.300] hangdump: waiting for the dump volume, 30 of 1200 s
+"""
+GIVES_UP = "[ 1209.3] hangdump: no dump volume within 1200 s: rebooting without a dump\n"

@@ -27,7 +27,10 @@ REPORT = {
     "fileSystem": "xfs",
     "sizeBytes": 8 << 30,
     "freeBytes": 7 << 30,
+    "volumeEmpty": True,
 }
+# Nothing was there to look at.
+UNSEEN = REPORT | {"volumeEmpty": False}
 Armed = Callable[[str], FakeRoot]
 Break = Callable[[FakeRoot], object]
 
@@ -110,7 +113,7 @@ def _first_and_last(root: FakeRoot) -> list[str]:
 
 def test_running_it_again_changes_nothing(parked: FakeRoot) -> None:
     before = parked.tree()
-    assert _park(parked).result == {"status": "unchanged", **REPORT}
+    assert _park(parked).result == {"status": "unchanged", **UNSEEN}
     assert parked.tree() == before
 
 
@@ -126,7 +129,7 @@ def test_mount_point_is_found_by_the_line_of_fstab(armed_root: FakeRoot) -> None
 def test_missing_files_of_a_parked_host_come_back(parked: FakeRoot) -> None:
     (parked.path / "etc/hangdump/wait.sh").unlink()
     drop_lines(parked, "etc/fstab", "/var/crash")
-    assert _park(parked).result == {"status": "parked", **REPORT}
+    assert _park(parked).result == {"status": "parked", **UNSEEN}
     assert (parked.path / "etc/hangdump/wait.sh").exists()
     assert LINE in parked.read("etc/fstab").splitlines()
 

@@ -5,7 +5,7 @@ is left out (actions.py), so that a condition on it behaves as it does there. An
 NotImplementedError.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -175,14 +175,17 @@ def _create_volume(parameters: Parameters, account: Account) -> Iterator[Asked]:
         "ec2:AvailabilityZone": parameters["AvailabilityZone"],
         "ec2:Encrypted": str(bool(parameters.get("Encrypted"))).lower(),
         "ec2:VolumeType": parameters.get("VolumeType", "gp2"),
-        "ec2:VolumeSize": str(parameters["Size"]),
+        **({"ec2:VolumeSize": str(parameters["Size"])} if "Size" in parameters else {}),
     }
     yield Asked("ec2:CreateVolume", arn, "volume", facts)
     yield from _tags_when_made("CreateVolume", tags, arn, "volume")
     key = account.default_ebs_key() if parameters.get("Encrypted") else ""
-    if key:
-        for action in ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext"):
-            yield _key(action, key, account, is_later=True)
+    rights: Sequence[str] = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext")
+    if snapshot_id := parameters.get("SnapshotId"):
+        yield Asked("ec2:CreateVolume", _snapshot_arn(account, snapshot_id), "snapshot", _tagged(account, snapshot_id))
+        key, rights = account.key_of_volume(snapshot_id), _KEY_OF_COPY
+    for action in rights if key else ():
+        yield _key(action, key, account, is_later=True)
 
 
 def _attachment(action: str) -> Maker:

@@ -55,6 +55,14 @@ def test_a_dump_of_hours_that_gets_on_is_waited_for_beyond_the_deadline() -> Non
     assert watch.look(console, at=421 * MINUTE) == "timed-out"
 
 
+def test_a_wait_for_a_parked_volume_that_goes_on_is_no_stall() -> None:
+    watch, console = Watch(), CRASH_KERNEL
+    for minute in range(1, 60):
+        console += f"hangdump: waiting for the dump volume, {minute * 60} of 7200 s\n"
+        assert watch.look(console, at=minute * MINUTE) == "crash-kernel", minute
+    assert watch.look(console, at=81 * MINUTE) == "stalled"
+
+
 def test_a_dump_that_gets_on_is_not_waited_for_without_end() -> None:
     watch, console = Watch(), CRASH_KERNEL
     for minute in range(1, 481):

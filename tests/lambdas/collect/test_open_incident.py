@@ -48,6 +48,7 @@ def test_a_fetch_takes_any_vmcore_and_awaits_no_crash(account: Account, instance
         "since": "none",
         "dumpDeadlineEpoch": NOW + 3600,
         "isCrashExpected": False,
+        "isParked": False,
     }
     assert read_record(incident_id).origin == "fetch"
 

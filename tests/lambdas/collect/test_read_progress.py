@@ -13,6 +13,8 @@ from tests.lambdas.consoles import (
     DEBIAN_SAVED,
     DRACUT_DUMPING,
     DRACUT_SAVED,
+    GIVES_UP,
+    WAITS,
 )
 
 
@@ -37,6 +39,10 @@ BASELINE = baseline_of(BEFORE)
         pytest.param(CRASH_KERNEL + DRACUT_DUMPING + DRACUT_SAVED, "saved", None, id="dracut-saved"),
         pytest.param(CRASH_KERNEL + DEBIAN_DUMPING + DEBIAN_SAVED + BEFORE, "saved", None, id="booting-again"),
         pytest.param(BEFORE, "waiting", None, id="rebooted-without-crash-kernel"),
+        pytest.param(CRASH_KERNEL + WAITS, "crash-kernel", None, id="waits-for-a-parked-volume"),
+        pytest.param(CRASH_KERNEL + WAITS + DEBIAN_DUMPING, "dumping", 45, id="has-its-parked-volume"),
+        pytest.param(CRASH_KERNEL + WAITS + GIVES_UP, "crash-kernel", None, id="waited-in-vain"),
+        pytest.param(CRASH_KERNEL + WAITS + GIVES_UP + BEFORE, "booting", None, id="waited-in-vain-and-boots"),
     ],
 )
 def test_phase(news: str, phase: str, percent: int | None) -> None:
@@ -58,6 +64,17 @@ def test_phase(news: str, phase: str, percent: int | None) -> None:
 )
 def test_phase_on_arm64(news: str, phase: str) -> None:
     assert read_progress(ARM_BEFORE + news, baseline=baseline_of(ARM_BEFORE)).phase == phase
+
+
+def test_a_wait_in_vain_is_said_with_its_reason() -> None:
+    progress = read_progress(BEFORE + CRASH_KERNEL + WAITS + GIVES_UP + BEFORE, baseline=BASELINE)
+    assert progress.gave_up == "no dump volume within 1200 s"
+    assert progress.detail == "The crash kernel ended without a dump: no dump volume within 1200 s."
+
+
+def test_a_wait_so_long_that_its_lines_push_the_banner_out_is_seen_none_the_less() -> None:
+    assert read_progress(WAITS, baseline=BASELINE).phase == "crash-kernel"
+    assert read_progress(GIVES_UP, baseline=BASELINE).gave_up
 
 
 def test_crash_kernels_are_counted_on_arm64() -> None:

@@ -48,7 +48,7 @@ def test_plans_an_encrypted_home_for_twice_the_memory_and_at_least_8_gib(launch:
     assert planned["reboot"] is False
     volume = planned["volume"]
     assert (volume["action"], volume["sizeGib"], volume["device"]) == ("create", 8, "/dev/sdf")
-    assert "volumeId" not in volume
+    assert volume["volumeId"] == ""
     assert {tag["Key"]: tag["Value"] for tag in volume["tags"]} == {
         "Name": f"hangdump {instance_id}",
         "hangdump:instance-id": instance_id,

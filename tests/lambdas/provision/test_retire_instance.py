@@ -50,7 +50,12 @@ def test_removes_the_alarm_and_the_mark_and_keeps_the_volumes(launch: Launch, co
     specification: Any = [{"ResourceType": "volume", "Tags": [{"Key": "hangdump:instance-id", "Value": instance_id}]}]
     volume = clients.ec2().create_volume(AvailabilityZone="eu-west-1a", Size=8, TagSpecifications=specification)
     retired = retire_instance.handler(event(instance_id), context)
-    assert retired == {"instanceId": instance_id, "alarmDeleted": True, "volumes": [volume["VolumeId"]]}
+    assert retired == {
+        "instanceId": instance_id,
+        "alarmDeleted": True,
+        "snapshotDeleted": "",
+        "volumes": [volume["VolumeId"]],
+    }
     assert alarms() == [f"hangdump-{other}"]
     assert tags(instance_id) == {"hangdump:enrolled": "true"}
     assert "hangdump:ready" in tags(other)

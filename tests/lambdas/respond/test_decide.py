@@ -62,6 +62,7 @@ HUNG = Evidence(
     interrupts_in_zone=0,
     interrupts_in_group=0,
     open_incident="",
+    missing_snapshot="",
 )
 POLICY = Policy(
     cooldown_seconds=3600,
@@ -212,6 +213,8 @@ REFUSALS = [
     pytest.param(changed(availability_zone=""), "evidence-missing", id="zone-unknown"),
     pytest.param(changed(drill="monday", is_drill_open=False), "drill-spent", id="no-twin-or-interrupted-before"),
     pytest.param(changed(drill="monday", is_drill_open=None), "drill-spent", id="drill-not-read"),
+    pytest.param(changed(missing_snapshot="snap-0a"), "not-ready", id="parked-volume-gone"),
+    pytest.param(changed(missing_snapshot=None), "evidence-missing", id="parked-volume-not-looked-for"),
 ]
 
 
@@ -442,6 +445,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "console_trouble_began_epoch": EPOCH,
     "console_trouble_epoch": EPOCH,
     "open_incident": (None, "", "20261123T030000Z-i-0"),
+    "missing_snapshot": (None, "", "snap-0a"),
     "is_probe_answered": FLAG,
     "last_interrupt_epoch": EPOCH,
     "interrupts_in_window": COUNT,

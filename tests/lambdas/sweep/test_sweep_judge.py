@@ -17,6 +17,7 @@ from lambdas.sweep.found import (
     Found,
     IncidentFacts,
     InStandby,
+    ParkedSnapshot,
     ShortLived,
     Snapshot,
     Upload,
@@ -82,6 +83,7 @@ UPLOAD = Upload(
     incident_id=INCIDENT,
     initiated_at=OLD,
 )
+PARKED = ParkedSnapshot(snapshot_id="snap-2", instance_id=HOST, created_at=OLD, is_of_stack=True)
 ALARM = Alarm(name=f"hangdump-{HOST}", instance_id=HOST, updated_at=OLD)
 CHECKED = Checked(instance_id=HOST, is_reachable=True, ping_status="Online", is_ready=True)
 NOT_LOADED = {"crash-kernel-not-loaded": "kexec_crash_loaded is 0"}
@@ -400,3 +402,44 @@ def test_whatever_is_found_nothing_is_removed_that_is_not_provably_empty(
             assert incident.verdict in ("captured", "rescued") or found.instances.get(HOST) in ("running", "stopped")
         if finding.action is Action.DELETE_ALARM:
             assert found.instances[HOST] in (GONE, "terminated")
+
+
+@pytest.mark.parametrize(
+    ("parked", "recorded", "state", "expected"),
+    [
+        pytest.param(PARKED, {HOST: "snap-2"}, "running", [], id="in-use"),
+        pytest.param(PARKED, {HOST: "snap-2"}, GONE, [("parked-without-instance", "delete-parked-volume")], id="gone"),
+        pytest.param(PARKED, {HOST: "snap-9"}, GONE, [("parked-without-instance", "report")], id="gone-another-named"),
+        pytest.param(
+            replace(PARKED, is_of_stack=False),
+            {HOST: "snap-2"},
+            GONE,
+            [("parked-without-instance", "report")],
+            id="gone-without-the-tag-of-the-stack",
+        ),
+        pytest.param(PARKED, {HOST: "snap-9"}, "running", [("unused-snapshot", "report")], id="another-named"),
+        pytest.param(PARKED, {HOST: ""}, "running", [("unused-snapshot", "report")], id="no-record"),
+        pytest.param(PARKED, {}, GONE, [], id="record-not-read"),
+        pytest.param(replace(PARKED, created_at=YOUNG), {HOST: ""}, "running", [], id="being-parked"),
+    ],
+)
+def test_a_parked_volume_is_removed_only_if_our_record_names_it_and_its_instance_is_gone(
+    parked: ParkedSnapshot, recorded: dict[str, str], state: str, expected: list[tuple[str, str]]
+) -> None:
+    assert judged(Found(parked_snapshots=(parked,), parked=recorded, instances={HOST: state})) == expected
+
+
+@pytest.mark.parametrize(
+    ("fleet", "policy", "expected"),
+    [
+        pytest.param({HOST: True}, {}, [("parked-volume-gone", "remove-ready-tag")], id="tagged-ready"),
+        pytest.param({HOST: True}, {"unmarks": False}, [("parked-volume-gone", "report")], id="may-not-unmark"),
+        pytest.param({HOST: False}, {}, [], id="not-tagged-ready"),
+        pytest.param(None, {}, [], id="fleet-not-read"),
+    ],
+)
+def test_an_instance_whose_parked_volume_is_gone_is_not_ready(
+    fleet: dict[str, bool] | None, policy: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    found = Found(fleet=fleet, parked={HOST: "snap-2"}, unparked=frozenset({HOST}), instances=ALIVE)
+    assert judged(found, **policy) == expected

@@ -1,0 +1,178 @@
+"""A dump volume that is parked: made ready, crashed, put away again; and what goes wrong on the way."""
+
+from typing import Any
+
+from lab.simulator.scheduler import scheduler
+from lab.simulator.world import World
+
+
+def _parked(world: World) -> str:
+    """The snapshot that the instance's volume is made from; empty: it is not parked."""
+    key = {"pk": {"S": f"parked#{world.instance_id}"}}
+    found = world.account.client("dynamodb").get_item(TableName=world.outputs["IncidentTableName"], Key=key)
+    return str(found["Item"]["snapshotId"]["S"]) if "Item" in found else ""
+
+
+def _snapshots(world: World) -> list[str]:
+    listed = world.account.client("ec2").describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:hangdump:instance-id", "Values": [world.instance_id]}]
+    )
+    return [each["SnapshotId"] for each in listed["Snapshots"]]
+
+
+def _park(world: World, **more: Any) -> dict[str, Any]:
+    return world.run("ProvisionDumpVolume", instanceId=world.instance_id, dumpVolume="parked", **more)
+
+
+def test_parks_the_volume_of_a_ready_instance_as_a_snapshot(world: World) -> None:
+    ended = _park(world)
+
+    assert (ended["output"]["status"], ended["output"]["dumpVolume"]) == ("ready", {"status": "parked"})
+    assert world.volumes_of(world.instance_id) == []
+    assert _snapshots(world) == [_parked(world)]
+    assert "hangdump:ready" in world.tags_of(world.instance_id)
+
+
+def test_changes_nothing_where_it_is_parked_already(world: World) -> None:
+    _park(world)
+    snapshot = _parked(world)
+
+    ended = _park(world)
+
+    assert (ended["output"]["status"], ended["output"]["volumeAction"]) == ("ready", "parked")
+    assert (_snapshots(world), world.volumes_of(world.instance_id)) == ([snapshot], [])
+
+
+def test_a_hang_ends_in_a_dump_on_a_volume_of_the_snapshot_that_is_then_put_away(world: World) -> None:
+    _park(world)
+    snapshot = _parked(world)
+
+    ended = world.hang()
+
+    assert ended["output"]["verdict"] == "captured", ended
+    assert "ready to dump again" in ended["output"]["reason"]
+    assert world.volumes_of(world.instance_id) == []
+    assert _parked(world) == snapshot
+    assert world.host.dumps() == []
+    assert len(world.vmcores()) == 1
+
+
+def test_a_panic_by_itself_waits_for_its_alarm_and_is_dumped_too(world: World) -> None:
+    _park(world)
+    world.host.panic()
+    scheduler.sleep(200)
+    world.alarm()
+    world.settle(seconds=5)
+
+    ended = world.last("CollectVmcore")
+
+    assert ended["output"]["verdict"] == "captured", ended
+    assert world.host.nmis == []
+    assert world.volumes_of(world.instance_id) == []
+
+
+def test_a_volume_that_cannot_be_made_is_named_in_the_verdict(world: World) -> None:
+    _park(world)
+    world.account.refuse("CreateVolume", "InsufficientVolumeCapacity")
+
+    ended = world.hang()
+
+    assert ended["error"] == "panic-no-dump", ended
+    assert "parked dump volume could not be attached" in ended["cause"]
+    assert "No volume can be made now" in ended["cause"]
+    assert "rebooting without a dump" in world.host.log
+
+
+def test_stays_attached_where_kdump_is_not_proven_to_wait_and_says_so(world: World) -> None:
+    world.host.can_park = False
+
+    ended = _park(world)
+
+    assert ended["output"]["status"] == "ready"
+    assert ended["output"]["dumpVolume"]["status"] == "attached"
+    assert "rpm host" in ended["output"]["dumpVolume"]["reason"]
+    assert len(world.volumes_of(world.instance_id)) == 1
+    assert (_snapshots(world), _parked(world)) == ([], "")
+
+
+def test_is_attached_again_when_that_is_wanted_and_leaves_no_snapshot(world: World) -> None:
+    _park(world)
+
+    ended = world.run("ProvisionDumpVolume", instanceId=world.instance_id, dumpVolume="attached")
+
+    assert (ended["output"]["status"], ended["output"]["dumpVolume"]) == ("ready", {"status": "attached"})
+    assert len(world.volumes_of(world.instance_id)) == 1
+    assert (_snapshots(world), _parked(world)) == ([], "")
+
+
+def test_a_parked_volume_that_is_gone_is_not_interrupted_for_and_is_made_anew(world: World) -> None:
+    _park(world)
+    world.account.client("ec2").delete_snapshot(SnapshotId=_parked(world))
+
+    ended = world.hang()
+
+    assert (ended, world.host.nmis) == ({}, [])
+    assert any("not-ready" in n.subject + n.message for n in world.told())
+    world.host.reboot()
+    scheduler.sleep(600)
+    assert _park(world)["output"]["dumpVolume"] == {"status": "parked"}
+    assert _snapshots(world) == [_parked(world)]
+
+
+def test_a_sweep_takes_the_mark_from_an_instance_whose_parked_volume_is_gone(world: World) -> None:
+    _park(world)
+    world.account.client("ec2").delete_snapshot(SnapshotId=_parked(world))
+
+    findings = world.sweep(days_later=1)
+
+    assert [each["kind"] for each in findings if each["subject"] == world.instance_id] == ["parked-volume-gone"]
+    assert "hangdump:ready" not in world.tags_of(world.instance_id)
+
+
+def test_a_host_that_lost_what_it_needs_is_made_ready_with_another_volume(world: World) -> None:
+    _park(world)
+    snapshot = _parked(world)
+    checks = iter([False])
+
+    def lose_it_once() -> None:
+        world.host.is_ready = next(checks, True)
+
+    world.host.before["check_kdump"] = lose_it_once
+
+    ended = _park(world)
+
+    assert (ended["output"]["status"], ended["output"]["volumeAction"]) == ("ready", "create")
+    assert _parked(world) != snapshot
+    assert (_snapshots(world), world.volumes_of(world.instance_id)) == ([_parked(world)], [])
+
+
+def test_a_dump_that_is_not_collected_keeps_the_volume(world: World) -> None:
+    _park(world)
+    world.host.fails_with["upload_vmcore upload"] = {"error": "UploadRefused", "message": "S3 answered 403."}
+
+    ended = world.hang()
+
+    assert ended["error"] == "failed", ended
+    assert len(world.volumes_of(world.instance_id)) == 1
+    assert len(world.host.disk) == 1
+    del world.host.fails_with["upload_vmcore upload"]
+    fetched = world.run("CollectVmcore", instanceId=world.instance_id)
+    assert fetched["output"]["verdict"] == "captured", fetched
+    assert world.volumes_of(world.instance_id) == []
+
+
+def test_retiring_leaves_nothing_of_it(world: World) -> None:
+    _park(world)
+
+    ended = world.run("RetireInstance", instanceId=world.instance_id)
+
+    assert ended["output"]["status"] == "retired", ended
+    assert (_snapshots(world), _parked(world), world.volumes_of(world.instance_id)) == ([], "", [])
+
+
+def test_a_terminated_instance_takes_its_parked_volume_with_it(world: World) -> None:
+    _park(world)
+    world.account.client("ec2").terminate_instances(InstanceIds=[world.instance_id])
+    world.settle(seconds=600)
+
+    assert (_snapshots(world), _parked(world)) == ([], "")
