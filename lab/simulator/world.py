@@ -29,6 +29,7 @@ from lab.simulator.virtual_time import virtual_time
 from lambdas.fleet.row import FleetRow
 from lambdas.fleet.table import scan_rows
 from lambdas.incident.object_keys import VMCORES
+from lambdas.provision.parked import read_parked
 from lambdas.runtime.stack_parameter import Output
 from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX, ENROLLED_TAG, OWNER_TAG, STACK, STACK_TAG, hang_alarm_name
 
@@ -266,6 +267,19 @@ class World(Deployment):
         """The tags of the instance."""
         tags = self.account.state.backend("ec2").get_instance(self.instance_id).get_tags()
         return {tag["key"]: tag["value"] for tag in tags}
+
+    def parked_as(self) -> str:
+        """The snapshot that the record of the instance's parked dump volume names; empty: it is not parked."""
+        parked = read_parked(os.environ["TABLE_NAME"], self.instance_id)
+        return parked.snapshot_id if parked else ""
+
+    def snapshots_of(self, instance_id: str) -> list[dict[str, Any]]:
+        """The snapshots that are tagged as its parked dump volume."""
+        of_instance = [{"Name": f"tag:{OWNER_TAG}", "Values": [instance_id]}]
+        listed: list[dict[str, Any]] = self.account.client("ec2").describe_snapshots(
+            OwnerIds=["self"], Filters=of_instance
+        )["Snapshots"]
+        return listed
 
     def vmcores(self) -> dict[str, bytes]:
         """The vmcores in the bucket, by key."""

@@ -14,9 +14,18 @@ from lambdas.sweep.found import Alarm, IncidentFacts, ParkedSnapshot, ShortLived
 
 
 def judge_unused_volume(case: Case, volume: Volume) -> Iterator[Finding]:
-    """A dump volume that a failed provisioning could neither attach nor remove."""
+    """A dump volume that a failed provisioning could neither attach nor remove, or that was not parked again."""
     if not case.is_settled(volume.created_at) or case.is_gone(volume.instance_id):
         return
+    if volume.is_attached and case.found.parked.get(volume.instance_id) and volume.instance_id not in case.busy:
+        yield Finding(
+            kind="unparked-volume",
+            subject=volume.volume_id,
+            instance_id=volume.instance_id,
+            detail=f"The dump volume ({volume.size_gib} GiB) is attached, although that of its instance is parked.",
+            next_step="Collect the dump on it, if there is one, then run ProvisionDumpVolume for the instance: it is "
+            "parked again.",
+        )
     # If the instance was not looked up, nothing is known about its volume.
     if volume.instance_id in case.found.instances and not volume.is_attached:
         yield Finding(

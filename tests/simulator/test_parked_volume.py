@@ -6,18 +6,8 @@ from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 
 
-def _parked(world: World) -> str:
-    """The snapshot that the instance's volume is made from; empty: it is not parked."""
-    key = {"pk": {"S": f"parked#{world.instance_id}"}}
-    found = world.account.client("dynamodb").get_item(TableName=world.outputs["IncidentTableName"], Key=key)
-    return str(found["Item"]["snapshotId"]["S"]) if "Item" in found else ""
-
-
 def _snapshots(world: World) -> list[str]:
-    listed = world.account.client("ec2").describe_snapshots(
-        OwnerIds=["self"], Filters=[{"Name": "tag:hangdump:instance-id", "Values": [world.instance_id]}]
-    )
-    return [each["SnapshotId"] for each in listed["Snapshots"]]
+    return [each["SnapshotId"] for each in world.snapshots_of(world.instance_id)]
 
 
 def _park(world: World, **more: Any) -> dict[str, Any]:
@@ -29,13 +19,13 @@ def test_parks_the_volume_of_a_ready_instance_as_a_snapshot(world: World) -> Non
 
     assert (ended["output"]["status"], ended["output"]["dumpVolume"]) == ("ready", {"status": "parked"})
     assert world.volumes_of(world.instance_id) == []
-    assert _snapshots(world) == [_parked(world)]
+    assert _snapshots(world) == [world.parked_as()]
     assert "hangdump:ready" in world.tags_of(world.instance_id)
 
 
 def test_changes_nothing_where_it_is_parked_already(world: World) -> None:
     _park(world)
-    snapshot = _parked(world)
+    snapshot = world.parked_as()
 
     ended = _park(world)
 
@@ -45,14 +35,14 @@ def test_changes_nothing_where_it_is_parked_already(world: World) -> None:
 
 def test_a_hang_ends_in_a_dump_on_a_volume_of_the_snapshot_that_is_then_put_away(world: World) -> None:
     _park(world)
-    snapshot = _parked(world)
+    snapshot = world.parked_as()
 
     ended = world.hang()
 
     assert ended["output"]["verdict"] == "captured", ended
     assert "ready to dump again" in ended["output"]["reason"]
     assert world.volumes_of(world.instance_id) == []
-    assert _parked(world) == snapshot
+    assert world.parked_as() == snapshot
     assert world.host.dumps() == []
     assert len(world.vmcores()) == 1
 
@@ -92,7 +82,7 @@ def test_stays_attached_where_kdump_is_not_proven_to_wait_and_says_so(world: Wor
     assert ended["output"]["dumpVolume"]["status"] == "attached"
     assert "rpm host" in ended["output"]["dumpVolume"]["reason"]
     assert len(world.volumes_of(world.instance_id)) == 1
-    assert (_snapshots(world), _parked(world)) == ([], "")
+    assert (_snapshots(world), world.parked_as()) == ([], "")
 
 
 def test_is_attached_again_when_that_is_wanted_and_leaves_no_snapshot(world: World) -> None:
@@ -102,12 +92,12 @@ def test_is_attached_again_when_that_is_wanted_and_leaves_no_snapshot(world: Wor
 
     assert (ended["output"]["status"], ended["output"]["dumpVolume"]) == ("ready", {"status": "attached"})
     assert len(world.volumes_of(world.instance_id)) == 1
-    assert (_snapshots(world), _parked(world)) == ([], "")
+    assert (_snapshots(world), world.parked_as()) == ([], "")
 
 
 def test_a_parked_volume_that_is_gone_is_not_interrupted_for_and_is_made_anew(world: World) -> None:
     _park(world)
-    world.account.client("ec2").delete_snapshot(SnapshotId=_parked(world))
+    world.account.client("ec2").delete_snapshot(SnapshotId=world.parked_as())
 
     ended = world.hang()
 
@@ -116,12 +106,12 @@ def test_a_parked_volume_that_is_gone_is_not_interrupted_for_and_is_made_anew(wo
     world.host.reboot()
     scheduler.sleep(600)
     assert _park(world)["output"]["dumpVolume"] == {"status": "parked"}
-    assert _snapshots(world) == [_parked(world)]
+    assert _snapshots(world) == [world.parked_as()]
 
 
 def test_a_sweep_takes_the_mark_from_an_instance_whose_parked_volume_is_gone(world: World) -> None:
     _park(world)
-    world.account.client("ec2").delete_snapshot(SnapshotId=_parked(world))
+    world.account.client("ec2").delete_snapshot(SnapshotId=world.parked_as())
 
     findings = world.sweep(days_later=1)
 
@@ -131,7 +121,7 @@ def test_a_sweep_takes_the_mark_from_an_instance_whose_parked_volume_is_gone(wor
 
 def test_a_host_that_lost_what_it_needs_is_made_ready_with_another_volume(world: World) -> None:
     _park(world)
-    snapshot = _parked(world)
+    snapshot = world.parked_as()
     checks = iter([False])
 
     def lose_it_once() -> None:
@@ -142,8 +132,8 @@ def test_a_host_that_lost_what_it_needs_is_made_ready_with_another_volume(world:
     ended = _park(world)
 
     assert (ended["output"]["status"], ended["output"]["volumeAction"]) == ("ready", "create")
-    assert _parked(world) != snapshot
-    assert (_snapshots(world), world.volumes_of(world.instance_id)) == ([_parked(world)], [])
+    assert world.parked_as() != snapshot
+    assert (_snapshots(world), world.volumes_of(world.instance_id)) == ([world.parked_as()], [])
 
 
 def test_a_dump_that_is_not_collected_keeps_the_volume(world: World) -> None:
@@ -167,7 +157,7 @@ def test_retiring_leaves_nothing_of_it(world: World) -> None:
     ended = world.run("RetireInstance", instanceId=world.instance_id)
 
     assert ended["output"]["status"] == "retired", ended
-    assert (_snapshots(world), _parked(world), world.volumes_of(world.instance_id)) == ([], "", [])
+    assert (_snapshots(world), world.parked_as(), world.volumes_of(world.instance_id)) == ([], "", [])
 
 
 def test_a_terminated_instance_takes_its_parked_volume_with_it(world: World) -> None:
@@ -175,4 +165,4 @@ def test_a_terminated_instance_takes_its_parked_volume_with_it(world: World) -> 
     world.account.client("ec2").terminate_instances(InstanceIds=[world.instance_id])
     world.settle(seconds=600)
 
-    assert (_snapshots(world), _parked(world)) == ([], "")
+    assert (_snapshots(world), world.parked_as()) == ([], "")

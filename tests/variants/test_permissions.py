@@ -18,7 +18,16 @@ from lab.aws.iam.account_facts import CENTRAL_ACCOUNT, DEFAULT, Variant
 from lab.aws.iam.policy import as_list
 from lab.simulator.copies import Copies
 from lab.simulator.world import World, deployed
-from tests.simulator import test_collect, test_drill, test_provision, test_rescue, test_respond, test_retire, test_sweep
+from tests.simulator import (
+    test_collect,
+    test_drill,
+    test_parked_volume,
+    test_provision,
+    test_rescue,
+    test_respond,
+    test_retire,
+    test_sweep,
+)
 from tests.simulator.faults.scenarios import SCENARIOS
 from tests.simulator.rare_scenarios import RARE
 
@@ -64,7 +73,9 @@ RARE_ENDS = (
     test_drill.test_a_drill_takes_over_from_one_that_was_stopped_and_the_sweep_ends_its_twin,
     test_drill.test_a_twin_without_a_dump_proves_nothing_and_its_volume_stays,
 )
-WORKFLOW_TESTS = (test_collect, test_provision, test_rescue, test_respond, test_retire, test_sweep)
+WORKFLOW_TESTS = (
+    *(test_collect, test_parked_volume, test_provision, test_rescue, test_respond, test_retire, test_sweep),
+)
 
 
 def scenarios_of(modules: Iterable[ModuleType]) -> Iterator[Callable[[World], None]]:

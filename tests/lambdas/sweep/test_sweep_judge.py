@@ -443,3 +443,11 @@ def test_an_instance_whose_parked_volume_is_gone_is_not_ready(
 ) -> None:
     found = Found(fleet=fleet, parked={HOST: "snap-2"}, unparked=frozenset({HOST}), instances=ALIVE)
     assert judged(found, **policy) == expected
+
+
+def test_a_volume_that_was_not_parked_again_is_told_of() -> None:
+    left = replace(VOLUME, is_attached=True)
+    found = Found(volumes=(left,), parked={HOST: "snap-2"}, instances=ALIVE)
+    assert judged(found) == [("unparked-volume", "report")]
+    assert judged(replace(found, parked={HOST: ""})) == []
+    assert judged(replace(found, volumes=(replace(left, created_at=YOUNG),))) == []

@@ -26,6 +26,7 @@ def judge(world: World, faults: list[Fault]) -> dict[str, Any]:
         if len(host.nmis) > 1:
             violations.append(f"{len(host.nmis)} interrupts")
     violations += _lost(world)
+    violations += _parked(world)
     violations += _changed(world)
     ends = []
     for execution in world.executions():
@@ -72,6 +73,15 @@ def _lost(world: World) -> list[str]:
         for dump in world.host.written
         if dump not in world.host.disk and dump.content not in stored
     ]
+
+
+def _parked(world: World) -> list[str]:
+    """Whoever is interrupted has a dump volume: attached, or a snapshot that one can be made of."""
+    snapshot = world.parked_as()
+    if not snapshot or "hangdump:ready" not in world.tags():
+        return []
+    found = [each["State"] for each in world.snapshots_of(world.instance_id) if each["SnapshotId"] == snapshot]
+    return [] if found == ["completed"] else [f"ready, and parked as {snapshot}, which is {found}"]
 
 
 def _changed(world: World) -> list[str]:
@@ -209,9 +219,11 @@ def _left(world: World) -> list[str]:
         each["VolumeId"]
         for filters in (owned, made)
         for each in ec2.describe_volumes(Filters=filters)["Volumes"]
-        if filters is made or not each["Attachments"]
+        if filters is made or not each["Attachments"] or world.parked_as()
     ]
     snapshots = [each["SnapshotId"] for each in ec2.describe_snapshots(OwnerIds=["self"], Filters=made)["Snapshots"]]
+    parked = world.parked_as()
+    snapshots += [each["SnapshotId"] for each in world.snapshots_of(world.instance_id) if each["SnapshotId"] != parked]
     collectors = [
         each["InstanceId"]
         for reservation in ec2.describe_instances(Filters=made)["Reservations"]

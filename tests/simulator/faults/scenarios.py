@@ -26,6 +26,52 @@ def make_ready_as_measured(world: World) -> None:
     world.settle()
 
 
+def park(world: World) -> None:
+    """The dump volume of a ready instance is parked as a snapshot."""
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id, dumpVolume="parked")
+    world.settle()
+
+
+def hang_parked(world: World) -> None:
+    """Its volume is parked: one is made of the snapshot while the crash kernel waits, and is put away again."""
+    park(world)
+    hang(world)
+
+
+def panic_parked(world: World) -> None:
+    """The same after a panic by itself, which waits for its alarm."""
+    park(world)
+    world.host.panic()
+    scheduler.sleep(200)
+    world.alarm()
+    world.settle(seconds=5)
+
+
+def attach_again(world: World) -> None:
+    """A parked volume is to be attached again."""
+    park(world)
+    world.start("ProvisionDumpVolume", instanceId=world.instance_id, dumpVolume="attached")
+    world.settle()
+
+
+def retire_parked(world: World) -> None:
+    """An instance whose volume is parked is taken out."""
+    park(world)
+    retire(world)
+
+
+def lose_parked(world: World) -> None:
+    """Its host has lost what it needs to wait: it is made ready with another volume, which is parked instead."""
+
+    def lose_it_once() -> None:
+        world.host.is_ready = world.host.documents_run.count("check_kdump") > checks + 1
+
+    park(world)
+    checks = world.host.documents_run.count("check_kdump")
+    world.host.before["check_kdump"] = lose_it_once
+    park(world)
+
+
 def fail_to_prepare(world: World) -> None:
     """Its volume cannot be prepared: what was made is removed again."""
     world.host, world.instance_id = world.add_host()
@@ -330,6 +376,12 @@ SCENARIOS: dict[str, Callable[[World], None]] = {
         sweep,
         make_ready,
         make_ready_as_measured,
+        park,
+        hang_parked,
+        panic_parked,
+        attach_again,
+        retire_parked,
+        lose_parked,
         fail_to_prepare,
         take_over,
         enrol,
