@@ -25,6 +25,8 @@ from lambdas.runtime.tags import (
 
 # DescribeInstanceInformation and DescribeInstanceTypes take up to 100 values.
 _VALUES_A_CALL = 100
+# The state of a dump volume that is a snapshot until its instance crashes.
+PARKED = "parked"
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 
 
@@ -183,6 +185,19 @@ def dump_volumes(aws: Aws, instance_ids: Sequence[str] = ()) -> dict[str, list[V
             for each in page["Volumes"]:
                 owner = next(tag["Value"] for tag in each["Tags"] if tag["Key"] == OWNER_TAG)
                 found.setdefault(owner, []).append(_volume(each))
+    return found
+
+
+def parked_volumes(aws: Aws, instance_ids: Sequence[str] = ()) -> dict[str, list[Volume]]:
+    """The parked dump volumes of these instances, or of all; by instance. Each is a snapshot."""
+    name = f"tag:{OWNER_TAG}" if instance_ids else "tag-key"
+    found: dict[str, list[Volume]] = {}
+    for chunk in chunks(list(instance_ids) or [OWNER_TAG]):
+        filters = [{"Name": name, "Values": chunk}]
+        for page in aws.pages("ec2", "describe_snapshots", OwnerIds=["self"], Filters=filters):
+            for each in page["Snapshots"]:
+                owner = next(tag["Value"] for tag in each["Tags"] if tag["Key"] == OWNER_TAG)
+                found.setdefault(owner, []).append(Volume(each["SnapshotId"], each["VolumeSize"], PARKED))
     return found
 
 

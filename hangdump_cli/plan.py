@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hangdump_cli.advice import by_command
-from hangdump_cli.instances import Instance, InstanceType, Volume
+from hangdump_cli.instances import PARKED, Instance, InstanceType, Volume
 from hangdump_cli.quotas import Quota
 from lambdas.provision.volume_size import LEAST_MEMORY_MIB, plan_size_gib
 from lambdas.runtime import errors
-from lambdas.runtime.stack_parameter import StackSettings
+from lambdas.runtime.stack_parameter import DumpVolumePlace, StackSettings
 from lambdas.runtime.tags import which_profiles
 
 # US dollars a month, list prices of us-east-1 (README.md, Cost).
 GP3_GIB_USD = 0.08
 ALARM_USD = 0.10
+# Of an empty dump volume as a snapshot, of any size that is usual: docs/parked-volume.md.
+PARKED_USD = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,7 @@ class Enrolment:
     new_gib: int
     is_measured: bool
     reboot: str
+    is_to_be_parked: bool = False
     obstacle: str = ""
     next_step: str = ""
 
@@ -35,14 +38,21 @@ class Enrolment:
         if self.obstacle:
             return "none"
         more = " or more, as measured" if self.is_measured else ""
-        return f"keeps {self.kept}" if self.kept else f"new, {self.new_gib} GiB{more}"
+        then = ", then parked" if self.is_to_be_parked and not self.is_parked else ""
+        return f"keeps {self.kept}{then}" if self.kept else f"new, {self.new_gib} GiB{more}{then}"
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether its volume is parked already, and stays so."""
+        return self.kept is not None and self.kept.state == PARKED
 
     @property
     def monthly_usd(self) -> float:
         """What is added to the bill."""
         if self.obstacle:
             return 0.0
-        return self.new_gib * GP3_GIB_USD + (0.0 if self.instance.is_marked_ready else ALARM_USD)
+        volume = PARKED_USD if self.is_to_be_parked and self.new_gib else self.new_gib * GP3_GIB_USD
+        return volume + (0.0 if self.instance.is_marked_ready else ALARM_USD)
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,16 @@ def enrol(
     *,
     settings: StackSettings,
     is_reboot_wanted: bool,
+    dump_volume: DumpVolumePlace | None = None,
 ) -> Enrolment:
-    """The plan for one instance, as plan_dump_volume will make it."""
+    """The plan for one instance, as plan_dump_volume will make it. `dump_volume` None: as the settings say."""
     size = new_volume_gib(kind, settings, profile=instance.profile)
     # What a profile wants is for a new volume.
-    kept, unfit = _kept(instance, volumes, min(size, new_volume_gib(kind, settings, profile="")))
+    least = min(size, new_volume_gib(kind, settings, profile=""))
+    kept, unfit = _kept(instance, [each for each in volumes if each.state != PARKED], least)
+    is_to_be_parked = (dump_volume or settings.with_profile(instance.profile).dump_volume) == PARKED
+    if kept is None and unfit is None and is_to_be_parked:
+        kept = next((each for each in volumes if each.state == PARKED and each.size_gib >= least), None)
     unknown = None if settings.has_profile(instance.profile) else errors.InvalidInput
     obstacle = _obstacle(instance, kind) or unknown or unfit
     next_step = by_command(obstacle.next_step, instance.instance_id) if obstacle else ""
@@ -85,6 +100,7 @@ def enrol(
         new_gib=0 if kept or obstacle else size,
         is_measured=settings.with_profile(instance.profile).dump_volume_sizing == "measured",
         reboot=_reboot(instance, is_allowed=is_reboot_wanted or settings.allow_reboot),
+        is_to_be_parked=is_to_be_parked,
         obstacle=obstacle.__name__ if obstacle else "",
         next_step=which_profiles(settings.profiles) if obstacle is errors.InvalidInput else next_step,
     )

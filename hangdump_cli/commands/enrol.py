@@ -21,7 +21,7 @@ from hangdump_cli.plan import Plan
 from hangdump_cli.quotas import Quota, read_quotas
 from hangdump_cli.readiness import Readiness, outcome
 from hangdump_cli.text import Block, Table, short_name
-from lambdas.runtime.stack_parameter import Output
+from lambdas.runtime.stack_parameter import DumpVolumePlace, Output
 from lambdas.runtime.tags import ENROLLED_TAG
 
 # StartExecution allows more, but each execution reads and tags with the account's request rates.
@@ -46,6 +46,9 @@ class Enrolled:
         rivals = [
             f"Your alarm {each} would act on {self.instance_id} first." for each in output.get("conflictingAlarms", [])
         ]
+        # Asked for, and refused for a reason.
+        attached = output.get("dumpVolume", {}).get("reason", "")
+        rivals += [f"The dump volume of {self.instance_id} was not parked: {attached}"] if attached else []
         interrupt = output.get("diagnosticInterrupt", {})
         return [*rivals, *([interrupt["detail"]] if interrupt.get("status") == "unsupported" else [])]
 
@@ -68,6 +71,11 @@ class Enrolled:
 @click.argument("instance_ids", metavar="INSTANCE...", nargs=-1, required=True)
 @click.option("--plan", "is_plan", is_flag=True, help="Show volumes, cost, reboots and quotas; touch nothing.")
 @click.option("--reboot", is_flag=True, help="Reboot an instance if kdump needs memory that only a boot reserves.")
+@click.option(
+    "--dump-volume",
+    type=click.Choice(["attached", "parked"]),
+    help="Parked: between dumps there is only a snapshot. Remembered; without it the stack's setting holds.",
+)
 @click.option("--no-wait", is_flag=True, help="Start the executions, and do not follow them.")
 @click.option("--yes", is_flag=True, help=f"Do not ask, as for more than {_MOST_WITHOUT_A_QUESTION} instances.")
 @timeout_option(60)
@@ -79,6 +87,7 @@ def enrol(  # noqa: PLR0913 - one for each option
     instance_ids: Sequence[str],
     is_plan: bool,
     reboot: bool,
+    dump_volume: DumpVolumePlace | None,
     no_wait: bool,
     yes: bool,
     timeout: float,
@@ -90,7 +99,7 @@ def enrol(  # noqa: PLR0913 - one for each option
     """
     with run.output.busy("Reading"):
         found = instances.named(run.aws, instance_ids)
-        plan = _plan(run, found, is_reboot_wanted=reboot)
+        plan = _plan(run, found, is_reboot_wanted=reboot, dump_volume=dump_volume)
     if is_plan:
         run.output.answer("enrol --plan", _plan_json(plan), _plan_blocks(plan))
         return Exit.OK if plan.is_possible else Exit.NOT_GOOD
@@ -100,7 +109,8 @@ def enrol(  # noqa: PLR0913 - one for each option
         ask(run, warning, expected=str(len(found)), question="Type their number to go on")
     _tag(run, [each.instance_id for each in found if not each.is_enrolled])
     with run.output.progress("Enrolling") as progress:
-        results = start_all(run, found, {"reboot": True} if reboot else {}, progress)
+        given = {**({"reboot": True} if reboot else {}), **({"dumpVolume": dump_volume} if dump_volume else {})}
+        results = start_all(run, found, given, progress)
         if not no_wait:
             results = follow_all(run, results, progress, timeout_seconds=60 * timeout)
     answer(run, "enrol", results)
@@ -116,17 +126,21 @@ def _exit(results: Sequence[Enrolled], *, is_waited_for: bool) -> Exit:
     return Exit.OUT_OF_TIME if codes == {_STILL_RUNNING} else Exit.NOT_GOOD
 
 
-def _plan(run: Invocation, found: Sequence[Instance], *, is_reboot_wanted: bool) -> Plan:
+def _plan(
+    run: Invocation, found: Sequence[Instance], *, is_reboot_wanted: bool, dump_volume: DumpVolumePlace | None
+) -> Plan:
     settings = run.stack.require_settings()
     kinds = instances.types(run.aws, found)
-    volumes = instances.dump_volumes(run.aws, [each.instance_id for each in found])
+    ids = [each.instance_id for each in found]
+    volumes, parked = instances.dump_volumes(run.aws, ids), instances.parked_volumes(run.aws, ids)
     enrolments = [
         planning.enrol(
             each,
             kinds[each.instance_type],
-            volumes.get(each.instance_id, []),
+            [*volumes.get(each.instance_id, []), *parked.get(each.instance_id, [])],
             settings=settings,
             is_reboot_wanted=is_reboot_wanted,
+            dump_volume=dump_volume,
         )
         for each in found
     ]

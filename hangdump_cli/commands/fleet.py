@@ -80,7 +80,7 @@ def read_fleet(run: Invocation) -> list[Member]:
     # The others do not depend on an execution.
     unclear = [each.instance_id for each in found if judge(each).code in ("never-provisioned", "agent-not-online")]
     provisionings = executions.last_of_each(aws, stack[Output.PROVISION_DUMP_VOLUME], unclear)
-    volumes = instances.dump_volumes(aws)
+    volumes, parked = instances.dump_volumes(aws), instances.parked_volumes(aws)
     rows = read_rows(aws, stack)
     last: Mapping[str, str] = {
         each.instance_id: f"{each.opened_at:%Y-%m-%d} {each.verdict}"
@@ -91,7 +91,7 @@ def read_fleet(run: Invocation) -> list[Member]:
         Member(
             each,
             with_row(judge(each, provisionings), rows.get(each.instance_id)),
-            volumes.get(each.instance_id, []),
+            [*volumes.get(each.instance_id, []), *parked.get(each.instance_id, [])],
             last.get(each.instance_id, ""),
             rows.get(each.instance_id),
         )

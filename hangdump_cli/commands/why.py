@@ -111,7 +111,10 @@ def _read(run: Invocation, instance_id: str) -> Why:
         readiness=with_row(judge(instance, provisionings), row),
         row=row,
         proof=proofs.read_proof(aws, stack, instance, row),
-        volumes=instances.dump_volumes(aws, [instance_id]).get(instance_id, []),
+        volumes=[
+            *instances.dump_volumes(aws, [instance_id]).get(instance_id, []),
+            *instances.parked_volumes(aws, [instance_id]).get(instance_id, []),
+        ],
         provisioning=provisionings.found.get(instance_id),
         collection=collections.get(instance_id),
         depends_on_console=stack.settings is not None and preview.depends_on_console(instance, stack.settings),

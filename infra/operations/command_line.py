@@ -103,6 +103,7 @@ def _reads(stack: cdk.Stack, incidents: Incidents, machines: tuple[sfn.StateMach
             "ec2:DescribeInstanceStatus",
             "ec2:DescribeInstanceTypes",
             "ec2:DescribeInstances",
+            "ec2:DescribeSnapshots",
             "ec2:DescribeVolumes",
             "servicequotas:ListServiceQuotas",
             "ssm:DescribeInstanceInformation",

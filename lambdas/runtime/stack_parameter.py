@@ -71,6 +71,7 @@ class StackSettings:
 
     dry_run: bool
     allow_reboot: bool
+    dump_volume: DumpVolumePlace
     dump_volume_sizing: DumpVolumeSizing
     dump_level: int
     dump_size_factor: float
@@ -78,14 +79,14 @@ class StackSettings:
     boot_grace_seconds: int
     ready_max_age_days: int
     ready_across_boots: bool
-    # By name, what a profile sets of sizeGib, dumpVolumeSizing, dumpSizeFactor and dumpLevel.
+    # By name, what a profile sets of sizeGib, dumpVolume, dumpVolumeSizing, dumpSizeFactor and dumpLevel.
     profiles: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, settings: Any) -> Self:
         """For the stack: takes each field from the setting of the same name."""
         own = {each.name: getattr(settings, each.name) for each in fields(cls)}
-        sizing = {"size_gib", "dump_volume_sizing", "dump_size_factor", "dump_level"}
+        sizing = {"size_gib", "dump_volume", "dump_volume_sizing", "dump_size_factor", "dump_level"}
         profiles = {
             name: profile.model_dump(include=sizing, by_alias=True, exclude_unset=True)
             for name, profile in settings.profiles.items()

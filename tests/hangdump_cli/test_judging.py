@@ -26,6 +26,7 @@ NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 SETTINGS = StackSettings(
     dry_run=False,
     allow_reboot=False,
+    dump_volume="attached",
     dump_volume_sizing="memory",
     dump_level=31,
     dump_size_factor=2.0,
@@ -204,6 +205,21 @@ def test_a_new_volume_is_as_large_as_the_stack_will_make_it() -> None:
         is_reboot_wanted=False,
     )
     assert (kept.volume, kept.monthly_usd, kept.reboot) == ("keeps vol-1 (16 GiB)", 0.0, "none")
+
+
+def test_a_volume_that_is_to_be_parked_costs_next_to_nothing_and_one_that_is_parked_stays() -> None:
+    def plan(*volumes: Volume, **given: Any) -> planning.Enrolment:
+        return planning.enrol(instance(), M5, volumes, settings=SETTINGS, is_reboot_wanted=False, **given)
+
+    parked = Volume("snap-1", 16, "parked")
+    new = plan(dump_volume="parked")
+    assert (new.volume, round(new.monthly_usd, 2)) == ("new, 16 GiB, then parked", 0.11)
+    stays = plan(parked, dump_volume="parked")
+    assert (stays.volume, round(stays.monthly_usd, 2)) == ("keeps snap-1 (16 GiB, parked)", 0.10)
+    attached = plan(parked)
+    assert (attached.volume, attached.obstacle) == ("new, 16 GiB", "")
+    mine = Volume("vol-1", 16, "in-use", "i-0123456789abcdef0")
+    assert plan(mine, dump_volume="parked").volume == "keeps vol-1 (16 GiB), then parked"
 
 
 def test_a_profile_changes_the_size_and_one_that_does_not_exist_is_refused() -> None:
