@@ -16,6 +16,7 @@ GP3_GIB_USD = 0.08
 ALARM_USD = 0.10
 # Of an empty dump volume as a snapshot, of any size that is usual: docs/parked-volume.md.
 PARKED_USD = 0.01
+S3_GB_USD = 0.023
 
 
 @dataclass(frozen=True, kw_only=True)

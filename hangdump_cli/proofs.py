@@ -24,6 +24,9 @@ class Proof:
     hang: str = ""
     verdict: str = ""
     vmcore_bytes: int = 0
+    # What the drill used at most; 0: not known.
+    instance_seconds: int = 0
+    volume_gib_seconds: int = 0
     seconds: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -34,6 +37,8 @@ class Proof:
             "hang": self.hang,
             "verdict": self.verdict,
             "vmcoreBytes": self.vmcore_bytes,
+            "instanceSeconds": self.instance_seconds,
+            "volumeGibSeconds": self.volume_gib_seconds,
             "seconds": dict(self.seconds),
         }
 
@@ -65,5 +70,7 @@ def read_proof(aws: Aws, stack: Stack, instance: Instance, row: FleetRow | None)
         hang=str(values.get("hang", "")),
         verdict=str(values.get("verdict", "")),
         vmcore_bytes=int(values.get("vmcoreBytes", 0)),
+        instance_seconds=int(values.get("instanceSeconds", 0)),
+        volume_gib_seconds=int(values.get("volumeGibSeconds", 0)),
         seconds=values.get("seconds") or {},
     )

@@ -10,6 +10,7 @@ from hangdump_cli import executions, instances
 from hangdump_cli import plan as planning
 from hangdump_cli.command import Command, interruptible, timeout_option
 from hangdump_cli.confirm import ask_for_instance
+from hangdump_cli.drill_cost import DrillCost
 from hangdump_cli.errors import CommandFailed, Exit, Refused
 from hangdump_cli.executions import SUCCEEDED, Ended
 from hangdump_cli.instances import Instance
@@ -68,11 +69,25 @@ class DrillPlan:
 @click.option("--plan", "is_plan", is_flag=True, help="Show what would be launched; touch nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--no-wait", is_flag=True, help="Start it, and do not follow it.")
+@click.option(
+    "--hourly-usd",
+    type=click.FloatRange(min=0),
+    metavar="PRICE",
+    help="What an hour of the instance type costs you: for the cost that is shown at the end.",
+)
 @timeout_option(120)
 @click.pass_obj
 @interruptible
 def drill(  # noqa: PLR0913 - one for each option
-    run: Invocation, *, instance: str, hang: str, is_plan: bool, yes: bool, no_wait: bool, timeout: float
+    run: Invocation,
+    *,
+    instance: str,
+    hang: str,
+    is_plan: bool,
+    yes: bool,
+    no_wait: bool,
+    hourly_usd: float | None,
+    timeout: float,
 ) -> int:
     """Launch a twin of an instance, CRASH THE TWIN, and tell whether its vmcore came to the bucket.
 
@@ -93,14 +108,15 @@ def drill(  # noqa: PLR0913 - one for each option
     machine = run.stack[Output.DRILL_DUMP]
     arn = executions.start(run.aws, machine, {"instanceId": instance, "hang": hang}, clock=run.clock)
     if no_wait:
-        run.output.answer("drill", _json(instance, arn, None), [f"Started: {arn}"])
+        run.output.answer("drill", _json(instance, arn), [f"Started: {arn}"])
         return Exit.OK
     with run.output.progress(f"Drilling {instance}") as progress:
         ended = executions.follow(run.aws, arn, clock=run.clock, progress=progress, timeout_seconds=60 * timeout)
     if ended.status != SUCCEEDED:
         with executions.naming(f"The execution was {arn}"):
             raise _failure(ended)
-    run.output.answer("drill", _json(instance, arn, ended), _blocks(ended.output))
+    cost = DrillCost.of(ended.output, hourly_usd)
+    run.output.answer("drill", _json(instance, arn, ended, cost), _blocks(ended.output, cost))
     return Exit.OK
 
 
@@ -141,8 +157,13 @@ def _failure(ended: Ended) -> CommandFailed:
     )
 
 
-def _json(instance: str, arn: str, ended: Ended | None) -> dict[str, Any]:
-    return {"instanceId": instance, "executionArn": arn, "proof": dict(ended.output) if ended else None}
+def _json(instance: str, arn: str, ended: Ended | None = None, cost: DrillCost | None = None) -> dict[str, Any]:
+    return {
+        "instanceId": instance,
+        "executionArn": arn,
+        "proof": dict(ended.output) if ended else None,
+        "cost": cost.as_json() if cost else None,
+    }
 
 
 def _plan_blocks(plan: DrillPlan) -> list[Block]:
@@ -156,11 +177,12 @@ def _plan_blocks(plan: DrillPlan) -> list[Block]:
     return [Fields(facts), "Nothing was touched."]
 
 
-def _blocks(proof: Mapping[str, Any]) -> list[Block]:
+def _blocks(proof: Mapping[str, Any], cost: DrillCost) -> list[Block]:
     facts = {
         "Proven": f"{proof['verdict']}: {proof['imageId']}, {proof['instanceType']}, kernel {proof['kernel']}",
         "Incident": f"hangdump incident {proof['incidentId']}",
         "vmcore": f"{proof['vmcoreBytes'] / 2**20:.1f} MiB",
+        **cost.in_words(),
     }
     rows = [(phase, f"{seconds}") for phase, seconds in proof["seconds"].items()]
     return [Fields(facts), "", Table(("PHASE", "SECONDS"), rows), "The twin, its volume and its alarm are removed."]

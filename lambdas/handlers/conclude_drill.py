@@ -3,7 +3,7 @@
 Runs when the twin is gone, or could not be removed: whatever happened before, the record says how it ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -15,7 +15,7 @@ from lambdas.fleet.table import forget_row
 from lambdas.incident.drill_keys import HUNG_AT, TWIN_ID
 from lambdas.incident.record import SAFE_VERDICTS, Incident, State
 from lambdas.incident.table import RecordToAmend
-from lambdas.provision.choose_volume import read_dump_volumes
+from lambdas.provision.choose_volume import DumpVolume, read_dump_volumes
 from lambdas.provision.parked import forget_parked
 from lambdas.runtime import moment, notification
 from lambdas.runtime.environment import Configuration, FleetTable, Notifications, RecordKeeping
@@ -40,6 +40,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     twin_id = drill.get(TWIN_ID) or event.get("launched", {}).get("instanceId", "")
     incident = _incident(table, event)
     is_safe = incident is not None and incident.verdict in SAFE_VERDICTS
+    volumes: list[DumpVolume] = []
     kept = []
     if twin_id:
         volumes = read_dump_volumes(twin_id, table_name=table)
@@ -55,6 +56,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             incident,
             kernel=(event.get("readiness", {}).get("kdump") or {}).get("kernel", ""),
             configuration_id=Configuration.read().id_of(drill.get("profile", "")),
+            volume_gib=_gib(event, volumes),
             times=times,
             now=moment.now(),
         )
@@ -83,6 +85,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _incident(table: str, event: dict[str, Any]) -> Incident | None:
     incident_id = event.get("watch", {}).get("incidentId", "")
     return RecordToAmend(table, incident_id).read() if incident_id else None
+
+
+def _gib(event: Mapping[str, Any], dump_volumes: Sequence[DumpVolume]) -> int:
+    """Of the twin's root and dump volumes; 0: an earlier attempt has deleted those."""
+    if not dump_volumes:
+        return 0
+    disks = [int(each["Ebs"]["VolumeSize"]) for each in event["plan"]["blockDevices"] if "Ebs" in each]
+    return sum(disks) + sum(each.size_gib for each in dump_volumes)
 
 
 def _notify(drill: Mapping[str, Any], ended: str, twin_id: str) -> None:

@@ -46,10 +46,10 @@ def test_a_drill_is_followed_to_its_proof_which_why_shows(world: World) -> None:
     before = hangdump("why", world.instance_id).stdout
     assert f"never proven: hangdump drill {world.instance_id}" in before
 
-    said = hangdump("drill", world.instance_id, typed=f"{world.instance_id}\n")
+    said = hangdump("drill", world.instance_id, "--hourly-usd", "0.0104", typed=f"{world.instance_id}\n")
 
     assert said.exit_code == 0, said.output
-    for words in ("captured", "kernel 6.1.0-28-cloud-amd64", "provision", "are removed"):
+    for words in ("captured", "kernel 6.1.0-28-cloud-amd64", "0.01 USD for the instance", "provision", "are removed"):
         assert words in said.stdout
     assert "a dump was proven with this image and kernel on" in hangdump("why", world.instance_id).stdout
     assert answer("why", world.instance_id)["proof"]["verdict"] == "captured"

@@ -90,6 +90,10 @@ def test_the_proof_names_image_kernel_and_settings_and_the_seconds_of_each_phase
     assert list(items(world, "proof#")) == [key]
     assert proof["imageId"] == world.account.state.backend("ec2").get_instance(world.instance_id).image_id
     assert proof["vmcoreBytes"] == len(world.collectors[0].content)
+    (image,) = world.account.client("ec2").describe_images(ImageIds=[proof["imageId"]])["Images"]
+    volume_gib = 8 + image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"]
+    assert proof["volumeGibSeconds"] == volume_gib * proof["instanceSeconds"]
+    assert proof["instanceSeconds"] >= sum(proof["seconds"].values())
     assert proof["seconds"]["launch"] > 0
     assert {"provision", "settle", "hangToDecision", "dump", "upload", "conclude"} <= proof["seconds"].keys()
     assert world.content(proof["reportKey"]).startswith(b"<!doctype html>")

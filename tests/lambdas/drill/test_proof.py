@@ -1,7 +1,9 @@
 """The seconds of a drill's phases, from its own times and the incident's timeline."""
 
-from lambdas.drill.proof import seconds_of
+from lambdas.drill.proof import prove, seconds_of
 from lambdas.incident.drill_keys import proof_key
+from lambdas.incident.record import Incident, Verdict
+from lambdas.runtime import moment
 
 TIMES = {
     "startedAt": "2026-11-30T10:00:00.123Z",
@@ -47,3 +49,16 @@ def test_a_proof_is_of_the_type_family_not_of_the_size() -> None:
         for each in ("m5.large", "m5.4xlarge")
     }
     assert keys == {"proof#ami-1#m5#6.1#c"}
+
+
+def test_a_proof_says_what_the_drill_used_from_its_start_to_its_conclusion() -> None:
+    proof = prove(
+        {"imageId": "ami-1", "instanceType": "m5.large", "hang": "panic"},
+        Incident(incident_id="20261130T101200Z-i-1", verdict=Verdict.CAPTURED),
+        kernel="6.1",
+        configuration_id="c",
+        volume_gib=24,
+        times=TIMES,
+        now=moment.parse("2026-11-30T10:20:00Z"),
+    )
+    assert (proof.instance_seconds, proof.volume_gib_seconds) == (1200, 24 * 1200)
