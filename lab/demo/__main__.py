@@ -15,7 +15,9 @@ def main() -> int:
     # These take seconds to import, which neither --help nor a wrong value should.
     from rich.console import Console  # noqa: PLC0415
 
-    from lab.demo.story import Story, check_host  # noqa: PLC0415
+    from lab.demo.drill_story import DrillStory  # noqa: PLC0415
+    from lab.demo.stage import check_host  # noqa: PLC0415
+    from lab.demo.story import Story  # noqa: PLC0415
     from lab.demo.summary import summarize  # noqa: PLC0415
     from lab.demo.timeline import Timeline  # noqa: PLC0415
 
@@ -25,7 +27,8 @@ def main() -> int:
     timeline = Timeline(console)
     try:
         with tempfile.TemporaryDirectory(prefix="hangdump-demo-") as scratch:
-            outcome = Story(timeline, results, Path(scratch), given.variant).run()
+            story = DrillStory if given.is_drill else Story
+            outcome = story(timeline, results, Path(scratch), given.variant).run()
     except BaseException as error:  # Ctrl-C as well
         error.add_note(f"Look at {results.folder}/console.log and {results.folder}/executions/.")
         raise

@@ -17,7 +17,7 @@ from lab.image.build import require_root
 from lab.image.release import RELEASES
 
 # What `make demo` takes: each is an option below. PYTHON is of every target.
-_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB", "HARDENED")
+_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB", "HARDENED", "DRILL")
 _OF_EVERY_TARGET = ("PYTHON",)
 
 
@@ -31,6 +31,8 @@ class Options:
 
     results: Path | None
     variant: Variant
+    # Whether a drill is shown, on a second guest, in place of a hang of the first.
+    is_drill: bool = False
 
 
 def check_make_variables(names: Iterable[str]) -> None:
@@ -77,7 +79,17 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="instead of the folder of its own: a new or empty one, or one of an earlier demo, which is replaced",
     )
     choice("hardened", "give the guest hardening guides' sysctls, and huge pages, before it is enrolled", HARDENED)
+    parser.add_argument(
+        "--drill",
+        choices=("0", "1"),
+        default="0",
+        help="1: hang no instance, but drill it: DrillDump launches a second guest as its twin, hangs that one, and "
+        "proves its dump. Takes longer (default: 0)",
+    )
     given = parser.parse_args(arguments)
+    if given.drill == "1" and (given.hardened, given.final_action) != (default.hardened, default.final_action):
+        # The twin boots the image, not the owner's host; and its power-off ends it for ever.
+        parser.error("argument --drill: takes neither --hardened yes nor --final-action poweroff")
     variant = Variant(
         release=given.release,
         file_system=given.file_system,
@@ -85,7 +97,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         memory_mib=given.memory_mib,
         hardened=given.hardened,
     )
-    return Options(given.results, variant)
+    return Options(given.results, variant, is_drill=given.drill == "1")
 
 
 def _memory_mib(value: str) -> int:

@@ -6,17 +6,17 @@ For tests of what goes wrong after an interrupt. Owns no fault and no expectatio
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from lab.aws.account import LabAccount
-from lab.aws.launches import Launch
 from lab.deployment import Deployment, deploy_hangdump, synthesize_for_lab
-from lab.guest import Identity, QemuGuest, wait_until
+from lab.guest import QemuGuest, wait_until
 from lab.guest.saved_state import restored
+from lab.launched_guests import launched_guests
 from lab.machines.machine import Completed
 from lambdas.incident.record import State
 from tests.guest.conftest import DUMP_VOLUME
@@ -84,7 +84,8 @@ class Region(Deployment):
     work: Path
     # The saved state that victims are restored from.
     armed: Path | None
-    guests: list[QemuGuest] = field(default_factory=list)
+    # What was launched, and the victims.
+    guests: list[QemuGuest]
 
     @property
     def volumes(self) -> Path:
@@ -193,33 +194,11 @@ def hangdump_region(
     make: Callable[..., QemuGuest] = Collector,
 ) -> Iterator[Region]:
     """The stack in an account of its own; what RunInstances launches boots from the image, as a cloud's own."""
-    with ExitStack() as stack:
-        account = stack.enter_context(LabAccount())
+    volumes = work / "volumes"
+    with LabAccount() as account, launched_guests(account, work, image=image, volumes=volumes, make=make) as guests:
         overrides = SETTINGS | dict(settings or {})
         outputs = deploy_hangdump(account, lambda: synthesize_for_lab(work / "cdk.out", overrides))
-        region = Region(account, outputs, work, armed)
-
-        def launch(launch: Launch) -> QemuGuest:
-            identity = Identity(
-                instance_id=launch.instance_id,
-                instance_type=launch.instance_type,
-                availability_zone=launch.availability_zone,
-                account_id=account.account_id,
-                launched_at=launch.launched_at,
-                user_data=launch.user_data,
-            )
-            guest = make(
-                work / launch.instance_id,
-                disk=image,
-                s3_port=account.instance_port,
-                volumes=region.volumes,
-                identity=identity,
-            )
-            region.guests.append(stack.enter_context(guest))
-            return guest
-
-        account.launch_with(launch)
-        yield region
+        yield Region(account, outputs, work, armed, guests)
 
 
 def _uptime_seconds(guest: QemuGuest) -> float:

@@ -23,6 +23,9 @@ MAKEFILE = Path(__file__).resolve().parents[2] / "Makefile"
         (["--memory-mib", "512"], ["--memory-mib", "'512'", "1024 (t3.micro)", "4096 (t3.medium)"]),
         (["--memory-mib", "1 GiB"], ["--memory-mib", "'1 GiB'", "1024 (t3.micro)"]),
         (["--memory", "4096"], ["--memory"]),
+        (["--drill", "yes"], ["--drill", "'yes'", "'0', '1'"]),
+        (["--drill", "1", "--hardened", "yes"], ["--drill", "--hardened"]),
+        (["--drill", "1", "--final-action", "poweroff"], ["--drill", "--final-action"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_option_and_what_is_allowed(
@@ -47,21 +50,25 @@ def test_what_differs_from_the_settings_is_given_to_provisioning() -> None:
     assert ProvisionInput.model_validate(given).file_system == "ext4"
 
 
-def test_make_hands_its_variables_on() -> None:
-    values = {
-        "RELEASE": "trixie",
-        "FILE_SYSTEM": "ext4",
-        "FINAL_ACTION": "poweroff",
-        "MEMORY_MIB": "4096",
-        "HARDENED": "yes",
-    }
+def handed_on(**values: str) -> options.Options:
+    """What `make demo` with these variables asks for."""
     rule = "show:; @echo $(DEMO_OPTIONS)"
     command = ["make", "-s", "-f", str(MAKEFILE), "--eval", rule, "show", *(f"{k}={v}" for k, v in values.items())]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    variant = options.parse(said).variant
-    assert variant == Variant(
+    return options.parse(said)
+
+
+def test_make_hands_its_variables_on() -> None:
+    given = handed_on(RELEASE="trixie", FILE_SYSTEM="ext4", FINAL_ACTION="poweroff", MEMORY_MIB="4096", HARDENED="yes")
+    assert given.variant == Variant(
         release="trixie", file_system="ext4", final_action="poweroff", memory_mib=4096, hardened="yes"
     )
+    assert not given.is_drill
+
+
+def test_make_hands_a_drill_on() -> None:
+    given = handed_on(DRILL="1", MEMORY_MIB="2048")
+    assert given == options.Options(None, Variant(memory_mib=2048), is_drill=True)
 
 
 RIGHT = Observed(release="bookworm", file_system="xfs", reserved_mib=192, memory_mib=1000, times_stopped=0)
