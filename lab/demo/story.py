@@ -99,6 +99,8 @@ class Story(Stage):
         culprit = prove_report(files["report.html"], json.loads(files["triage.json"].read_text()), spinner=SPINNER)
         self._timeline.add("demo", f"the report names {culprit.task} on CPU {culprit.cpu}")
         self._timeline.add("demo", f"the dump opens: {proof.kernel}, crashed {proof.crashed_at:%H:%M:%S} UTC")
+        if self._variant.dump_volume == "parked" and (left := guest.attached_volumes):
+            raise DemoFailed(f"the dump is collected, but its volume is not parked again: {', '.join(left)}")
         observed = observe(account, guest)
         if wrong := observed.contradictions(self._variant):
             raise DemoFailed(f"this was no run of {self._variant}: {'; '.join(wrong)}")

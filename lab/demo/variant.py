@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lab.guest.hardware import Hardware
 from lab.image.release import DEFAULT_RELEASE, Release
+from lambdas.runtime.stack_parameter import DumpVolumePlace
 
 if TYPE_CHECKING:
     from lab.aws.account import LabAccount
@@ -18,6 +19,7 @@ FILE_SYSTEMS: tuple[FileSystem, ...] = get_args(FileSystem)
 # Whether its owner hardened it before it was enrolled, see harden.sh.
 Hardened = Literal["no", "yes"]
 HARDENED: tuple[Hardened, ...] = get_args(Hardened)
+DUMP_VOLUMES: tuple[DumpVolumePlace, ...] = get_args(DumpVolumePlace)
 FINAL_ACTIONS: tuple[FinalAction, ...] = get_args(FinalAction)
 # The dump volume is sized by what DescribeInstanceTypes says of the type: it must have the guest's memory.
 INSTANCE_TYPES: Mapping[int, str] = {1024: "t3.micro", 2048: "t3.small", 4096: "t3.medium", 8192: "t3.large"}
@@ -34,6 +36,7 @@ class Variant:
     final_action: FinalAction = "reboot"
     memory_mib: int = 1024
     hardened: Hardened = "no"
+    dump_volume: DumpVolumePlace = "attached"
 
     @property
     def instance_type(self) -> str:
@@ -47,15 +50,23 @@ class Variant:
 
     def provision_input(self) -> dict[str, Any]:
         """For ProvisionDumpVolume; nothing of what the settings say already."""
-        own = {"fileSystem": self.file_system, "finalAction": self.final_action}
-        default = {"fileSystem": Variant().file_system, "finalAction": Variant().final_action}
+        own, default = self._provisioned(), Variant()._provisioned()
         return {key: value for key, value in own.items() if value != default[key]}
+
+    def _provisioned(self) -> dict[str, Any]:
+        return {
+            "fileSystem": self.file_system,
+            "finalAction": self.final_action,
+            "dumpVolume": self.dump_volume,
+        }
 
     def __str__(self) -> str:
         hardened = ", hardened" if self.hardened == "yes" else ""
+        parked = ", parked" if self.dump_volume == "parked" else ""
         return (
             f"{self.release}, {self.file_system}, {self.final_action}, {self.memory_mib} MiB ({self.instance_type})"
             + hardened
+            + parked
         )
 
 
@@ -69,6 +80,8 @@ class Observed:
     memory_mib: int
     times_stopped: int
     hardened: str = "no"
+    # By guest and account: parked is a volume that is nowhere.
+    dump_volume: str = "attached"
 
     def contradictions(self, variant: Variant) -> list[str]:
         """Where the run was of another variant than it claims."""
@@ -80,6 +93,7 @@ class Observed:
             f"the dump volume is {self.file_system}": self.file_system == variant.file_system,
             f"the instance was stopped {self.times_stopped} times, not {stops}": self.times_stopped == stops,
             f"the guest has {self.memory_mib} MiB": is_memory_right,
+            f"the dump volume is {self.dump_volume}": self.dump_volume == variant.dump_volume,
             f"whether sysctl.d hardens it: {self.hardened}": self.hardened == variant.hardened,
         }
         return [claim for claim, holds in claims.items() if not holds]
@@ -88,7 +102,7 @@ class Observed:
 def observe(account: "LabAccount", guest: "QemuGuest") -> Observed:
     """Look, while the guest is up."""
     done = guest.run(_OBSERVE, environment={}, timeout_seconds=60)
-    release, file_system, reserved_bytes, total_kib, hardened = done.stdout.split()
+    release, file_system, reserved_bytes, total_kib, hardened, dump_volume = done.stdout.split()
     reserved_mib = int(reserved_bytes) // 2**20
     return Observed(
         release=release,
@@ -98,4 +112,5 @@ def observe(account: "LabAccount", guest: "QemuGuest") -> Observed:
         memory_mib=int(total_kib) // 2**10 + reserved_mib,
         times_stopped=len(account.events.matching("ec2", "instance stopped")),
         hardened=hardened,
+        dump_volume=dump_volume,
     )

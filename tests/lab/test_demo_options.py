@@ -23,6 +23,7 @@ MAKEFILE = Path(__file__).resolve().parents[2] / "Makefile"
         (["--memory-mib", "512"], ["--memory-mib", "'512'", "1024 (t3.micro)", "4096 (t3.medium)"]),
         (["--memory-mib", "1 GiB"], ["--memory-mib", "'1 GiB'", "1024 (t3.micro)"]),
         (["--memory", "4096"], ["--memory"]),
+        (["--dump-volume", "gone"], ["--dump-volume", "'gone'", "'attached', 'parked'"]),
         (["--drill", "yes"], ["--drill", "'yes'", "'0', '1'"]),
         (["--drill", "1", "--hardened", "yes"], ["--drill", "--hardened"]),
         (["--drill", "1", "--final-action", "poweroff"], ["--drill", "--final-action"]),
@@ -66,6 +67,12 @@ def test_make_hands_its_variables_on() -> None:
     assert not given.is_drill
 
 
+def test_a_parked_volume_is_asked_of_provisioning() -> None:
+    variant = handed_on(DUMP_VOLUME="parked").variant
+    assert variant.provision_input() == {"dumpVolume": "parked"}
+    assert str(variant).endswith(", parked")
+
+
 def test_make_hands_a_drill_on() -> None:
     given = handed_on(DRILL="1", MEMORY_MIB="2048")
     assert given == options.Options(None, Variant(memory_mib=2048), is_drill=True)
@@ -86,6 +93,7 @@ def test_a_run_of_its_variant_contradicts_nothing() -> None:
         ({"times_stopped": 1}, "stopped 1 times, not 0"),
         ({"memory_mib": 3900}, "3900 MiB"),
         ({"hardened": "yes"}, "hardens it: yes"),
+        ({"dump_volume": "parked"}, "volume is parked"),
     ],
 )
 def test_a_run_of_another_variant_is_seen(seen: dict[str, Any], said: str) -> None:
