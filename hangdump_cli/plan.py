@@ -14,8 +14,8 @@ from lambdas.runtime.tags import which_profiles
 # US dollars a month, list prices of us-east-1 (README.md, Cost).
 GP3_GIB_USD = 0.08
 ALARM_USD = 0.10
-# Of an empty dump volume as a snapshot, of any size that is usual: docs/parked-volume.md.
-PARKED_USD = 0.01
+# Of an empty dump volume as a snapshot, at most: the inode tables of ext4 are 1/64 of it. docs/parked-volume.md.
+PARKED_GIB_USD = 0.05 / 64
 S3_GB_USD = 0.023
 
 
@@ -52,7 +52,7 @@ class Enrolment:
         """What is added to the bill."""
         if self.obstacle:
             return 0.0
-        volume = PARKED_USD if self.is_to_be_parked and self.new_gib else self.new_gib * GP3_GIB_USD
+        volume = self.new_gib * (PARKED_GIB_USD if self.is_to_be_parked else GP3_GIB_USD)
         return volume + (0.0 if self.instance.is_marked_ready else ALARM_USD)
 
 

@@ -13,7 +13,7 @@ from tests.hangdump_cli.runner import hangdump
 
 ROOT = Path(__file__).resolve().parents[2]
 README, FLEET, DRILL = (ROOT / name for name in ("README.md", "docs/fleet.md", "docs/drill.md"))
-_ID = re.compile(r"\b(i|vol)-[0-9a-f]{17}\b")
+_ID = re.compile(r"\b(i|vol|snap)-[0-9a-f]{17}\b")
 # How long a call takes is random: a minute may have begun, or not. The lab's clock starts today.
 _TIMES = {
     r"\d{4}-\d\d-\d\d \d\d:\d\d UTC": "2026-12-01 05:40 UTC",
@@ -69,6 +69,9 @@ def _captures(world: World) -> dict[str, tuple[Path, str]]:
         "drill plan": (DRILL, ["drill", "--plan", world.instance_id]),
         "drill": (DRILL, ["drill", "--yes", world.instance_id]),
         "why proven": (DRILL, ["why", world.instance_id]),
+        "park plan": (DRILL, ["enrol", "--plan", "--dump-volume", "parked", world.instance_id]),
+        "park": (DRILL, ["enrol", "--dump-volume", "parked", world.instance_id]),
+        "fleet parked": (DRILL, ["fleet"]),
     }
     return {
         name: (page, _same_ids(f"$ hangdump {' '.join(command)}\n{hangdump(*command).stdout}", seen))

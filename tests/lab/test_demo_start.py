@@ -39,7 +39,11 @@ def _make(*arguments: str, environment: dict[str, str]) -> "subprocess.Completed
     [
         ("FILESYSTEM=ext4", "no variable FILESYSTEM. Did you mean FILE_SYSTEM? It takes RELEASE, FILE_SYSTEM,"),
         ("memory_mib=4096", "no variable memory_mib. Did you mean MEMORY_MIB?"),
-        ("COLOUR=red", "no variable COLOUR. It takes RELEASE, FILE_SYSTEM, FINAL_ACTION, MEMORY_MIB, HARDENED, DRILL."),
+        (
+            "COLOUR=red",
+            "no variable COLOUR. It takes RELEASE, FILE_SYSTEM, FINAL_ACTION, MEMORY_MIB, HARDENED, DUMP_VOLUME, "
+            "DRILL.",
+        ),
         ("FILE_SYSTEM=btrfs", "argument --file-system: invalid choice: 'btrfs' (choose from 'xfs', 'ext4')"),
     ],
 )
