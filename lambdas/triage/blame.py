@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import takewhile
 
-from lambdas.triage.model import Frame
+from lambdas.triage.model import Frame, InstructionPointer
 
 # native_queued_spin_lock_slowpath.part.0 · foo.isra.12.cold · foo.llvm.123456
 _SUFFIX = re.compile(r"\.(?:cold|isra|constprop|part|llvm|lto_priv)(?:\.\d+)?(?=\.|$)|\.\d+$")
@@ -15,6 +15,8 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns))
 
 
+# The compiler's detours around speculation: a function returns, or calls, by way of them.
+_THUNKS = r"__x86_\w*thunk\w*|srso_\w+|retbleed_\w+|\w*retpoline\w*"
 # Every task's stack ends in these: the entry into the kernel, or the start of the task.
 _BOTTOM = _any_of(
     r"entry_SYSCALL_64\w*|entry_SYSENTER\w*|do_syscall_64|do_fast_syscall_32|x64_sys_call|el0t?_\w+|do_el0_svc|invoke_syscall",
@@ -100,8 +102,9 @@ _CALLED_FOR_OTHERS = _any_of(
     r"object_err|slab_(?:err|bug|fix)\w*|check_(?:slab|object|bytes_and_report)\w*|(?:alloc|free)_debug_processing|print_trailer",
     r"_*might_(?:sleep|resched|fault)\w*|__schedule_bug|bad_page\w*|free_page_is_bad\w*|check_new_page\w*|report_bug|handle_bug",
     r"(?:__)?ext[234]_(?:handle_error|error\w*|std_error|abort\w*)|(?:__)?btrfs_(?:handle_fs_error|panic|abort_transaction)",
-    # thunks and the kernel's own patching
-    r"__x86_\w*thunk\w*|srso_\w+|retbleed_\w+|\w*retpoline\w*|__fentry__|ftrace_\w*(?:caller|call|stub)\w*|return_to_handler",
+    # the kernel's own patching
+    _THUNKS,
+    r"__fentry__|ftrace_\w*(?:caller|call|stub)\w*|return_to_handler",
     r"__SC[TK]__\w+|__traceiter_\w+|(?:native_|pv_native_)(?:irq_(?:en|dis)able|save_fl|restore_fl)|arch_local_irq_\w+",
     r"trace_hardirqs_\w+",
     # ending a task, and telling all about it
@@ -140,6 +143,11 @@ def blamed_frame(trace: Sequence[Frame]) -> Frame | None:
     if not sure or is_idle(sure) or is_of_detector(sure):
         return None
     return next((frame for frame in sure if not _is_machinery(function_name(frame.symbol))), sure[0])
+
+
+def is_thunk(frame: Frame | InstructionPointer) -> bool:
+    """Whether it is only a detour around speculation, of the function that called it."""
+    return re.fullmatch(_THUNKS, frame.symbol) is not None
 
 
 def telling_names(trace: Sequence[Frame]) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from lambdas.triage import titles
-from lambdas.triage.blame import blamed_frame, function_name, is_waiting, waits_for_cpu
+from lambdas.triage.blame import blamed_frame, function_name, is_thunk, is_waiting, waits_for_cpu
 from lambdas.triage.exception_trace import Where, exception_trace
 from lambdas.triage.find_culprit import Culprit
 from lambdas.triage.find_memory_hog import Hog
@@ -120,6 +120,8 @@ def _running(where: Where, task: Task | None) -> str:
     if place is None:
         return f"{who} in user space" if pointer and pointer.is_user_space else who
     blamed = blamed_frame(trace)
+    if blamed is not None and is_thunk(place):
+        place = blamed
     is_on_behalf = blamed is not None and function_name(blamed.symbol) != function_name(place.symbol)
     on_behalf = f" for {_place(blamed)}" if blamed and is_on_behalf else ""
     whose = " in an interrupt" if where.is_in_interrupt else f" of {who}"

@@ -37,6 +37,17 @@ def test_the_blocked_task_is_the_cause_when_the_interrupt_found_an_idle_cpu() ->
     )
 
 
+def test_a_return_thunk_is_nobodys_doing() -> None:
+    log = (
+        PANIC.format("NMI: Not continuing")
+        + WHO.format(1411, "spinner")
+        + "[  900.5] RIP: 0010:srso_return_thunk+0x0/0x10\n"
+        + "[  900.5] Call Trace:\n[  900.5]  <IRQ>\n[  900.5]  lapic_next_event+0x1c/0x30\n"
+        + "[  900.5]  hrtimer_interrupt+0x11d/0x210\n[  900.5]  </IRQ>\n"
+    )
+    assert triage(log).sentence == "The machine hung: CPU 1 ran lapic_next_event in an interrupt."
+
+
 def test_of_the_cpus_that_were_shown_the_one_that_does_not_wait_is_the_cause() -> None:
     assert triage(crowd_log(448)).sentence == (
         "The machine hung: CPU 211 ran example_hold of kworker/211:1 (pid 5211); 446 CPUs waited in dentry_unlink."
