@@ -91,7 +91,7 @@ class DrillStory(Stage):
         return self._variant.provision_input()
 
     def _come_to(self, account: LabAccount, execution: str, fragment: str, timeout_seconds: float) -> None:
-        """Waits for an event of a state machine; less long if the drill ends before, of which _follow tells."""
+        """Waits for an event of a state machine. Raises DemoFailed with why the drill has ended before."""
         states = account.client("stepfunctions")
 
         def is_there() -> bool:
@@ -103,6 +103,8 @@ class DrillStory(Stage):
         except TimeoutError as error:
             self._results.keep_history(account, name="DrillDump", execution_arn=execution)
             raise DemoFailed(str(error)) from error
+        if not has_come(account.events.all(), fragment):
+            self._follow(account, execution, "DrillDump", _GONE_SECONDS)
 
     def _keep_children(self, account: LabAccount, outputs: Mapping[str, str]) -> None:
         states = account.client("stepfunctions")
