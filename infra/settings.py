@@ -18,6 +18,8 @@ from lambdas.runtime.stack_parameter import DumpVolumePlace, DumpVolumeSizing
 # check is trusted.
 RESPONSE_OVERHEAD_SECONDS = 240
 
+# As many commands as 95 enrolments send that park nothing.
+MOST_PARKED_A_MINUTE = 71
 # A volume from a snapshot is made and attached within a minute.
 ATTACH_SECONDS = 300
 
@@ -111,7 +113,8 @@ class Settings(DocumentSettings):
         description="EnrolFleet takes in at most so many instances with the owner's tag; 0 = none, provision by hand",
     )
     enrolments_per_minute: int = Field(
-        # Each sends three commands. Of the reported rates of SendCommand the gate needs a share: docs/bench.md.
+        # Each sends three commands, and a fourth to park. Of the reported rates of SendCommand the gate needs a share:
+        # docs/bench.md.
         20,
         ge=1,
         le=95,
@@ -137,6 +140,16 @@ class Settings(DocumentSettings):
     check_interval_hours: int = Field(
         6, ge=1, le=168, description="hours between two checks of every tagged instance by State Manager"
     )
+
+    @model_validator(mode="after")
+    def _parking_leaves_the_gate_its_share(self) -> Self:
+        parks = self.dump_volume == "parked" or any(each.dump_volume == "parked" for each in self.profiles.values())
+        if parks and self.enrolments_per_minute > MOST_PARKED_A_MINUTE:
+            raise ValueError(
+                f"enrolmentsPerMinute = {self.enrolments_per_minute} is too much for dumpVolume = parked, which takes "
+                f"another command: at most {MOST_PARKED_A_MINUTE}"
+            )
+        return self
 
     @field_validator("profiles")
     @classmethod

@@ -41,6 +41,13 @@ WRONG_VALUES: list[tuple[Any, list[str]]] = [
     ({"minimumDumpVolumeGib": 70000}, ["hangdump.minimumDumpVolumeGib = 70000", "a whole number from 1 to 65536"]),
     ({"volumeThroughputMibs": 99}, ["hangdump.volumeThroughputMibs = 99", "from 125 to 2000"]),
     ({"volumeThroughputMibs": 1000}, ["volumeThroughputMibs = 1000", "volumeIops of at least 4000"]),
+    ({"dumpVolume": "detached"}, ["hangdump.dumpVolume = 'detached'", 'one of "attached", "parked"']),
+    ({"parkedVolumeThroughputMibs": 751}, ["hangdump.parkedVolumeThroughputMibs = 751", "from 125 to 750"]),
+    ({"dumpVolume": "parked", "enrolmentsPerMinute": 72}, ["enrolmentsPerMinute = 72", "at most 71"]),
+    (
+        {"profiles": {"idle": {"dumpVolume": "parked"}}, "enrolmentsPerMinute": 95},
+        ["enrolmentsPerMinute = 95", "at most 71"],
+    ),
     ({"volumeIops": 80001}, ["hangdump.volumeIops = 80001", "from 3000 to 80000"]),
     ({"volumeIops": 16000}, ["volumeIops = 16000", "minimumDumpVolumeGib of at least 32"]),
     ({"fileSystem": "btrfs"}, ["hangdump.fileSystem = 'btrfs'", 'one of "xfs", "ext4"']),

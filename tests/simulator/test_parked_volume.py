@@ -1,5 +1,6 @@
 """A dump volume that is parked: made ready, crashed, put away again; and what goes wrong on the way."""
 
+import os
 from typing import Any
 
 from lab.simulator.scheduler import scheduler
@@ -166,3 +167,17 @@ def test_a_terminated_instance_takes_its_parked_volume_with_it(world: World) -> 
     world.settle(seconds=600)
 
     assert (_snapshots(world), world.parked_as()) == ([], "")
+
+
+def test_a_drill_proves_the_wait_and_leaves_no_snapshot(world: World) -> None:
+    os.environ["DUMP_VOLUME"] = "parked"
+
+    ended = world.run("DrillDump", instanceId=world.instance_id)
+
+    assert ended["output"]["status"] == "proven", ended
+    (twin,) = world.collectors
+    assert "park_dump_volume park" in twin.documents_run
+    assert "hangdump: waiting for the dump volume" in twin.log
+    twin_id = ended["output"]["twinId"]
+    assert (world.snapshots_of(twin_id), world.volumes_of(twin_id)) == ([], [])
+    assert ended["output"]["isAnythingLeft"] is False
