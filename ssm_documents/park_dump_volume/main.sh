@@ -8,7 +8,7 @@ PARKED_OPTIONS="defaults,$RESTRICTIONS,noauto,nofail,x-systemd.device-timeout=5s
 # Sets UUID, FILE_SYSTEM, SIZE and FREE: of the mounted volume, or of the one that was parked. One that was attached for a
 # crash and not mounted since may hold the dump.
 look_at_dump_volume() {
-  local mounted disk sizes
+  local mounted disk device sizes
   if is_parked && [[ -n "$(fstab_lines "$SSM_mountPoint")" ]] && ! is_mounted "$SSM_mountPoint"; then mount_by_fstab; fi
   mounted="$(mounted_device "$SSM_mountPoint")"
   if [[ -z "$mounted" ]]; then
@@ -20,8 +20,10 @@ look_at_dump_volume() {
   if [[ "$SSM_volumeId" != none && "$(serial_of_disk "$disk")" != "${SSM_volumeId//-/}" ]]; then
     fail DumpVolumeMismatch "The disk mounted at $SSM_mountPoint has serial '$(serial_of_disk "$disk")', not ${SSM_volumeId//-/}. Nothing was changed. Unmount it there, and run again."
   fi
-  read -r UUID FILE_SYSTEM < <(fstab_lines "$SSM_mountPoint" | sed -nE '1s/^UUID=([^[:space:]]+)[[:space:]]+[^[:space:]]+[[:space:]]+([^[:space:]]+).*/\1 \2/p') || true
-  [[ -n "$UUID" && -z "$(fstab_lines "$SSM_mountPoint" | foreign_lines)" ]] ||
+  # Of the disk, not of fstab: the crash kernel would wait in vain for a file system that was made again since.
+  device="$HOST_ROOT/dev/$(partitions_of "$disk")"
+  UUID="$(blkid -p -s UUID -o value "$device" || true)" FILE_SYSTEM="$(blkid -p -s TYPE -o value "$device" || true)"
+  [[ -n "$UUID" && -n "$FILE_SYSTEM" && -n "$(fstab_lines "$SSM_mountPoint")" && -z "$(fstab_lines "$SSM_mountPoint" | foreign_lines)" ]] ||
     fail "/etc/fstab has no line of Hangdump's for $SSM_mountPoint. Run prepare_dump_volume first. Nothing was changed."
   sizes="$(df -B1 --output=size,avail "$HOST_ROOT$SSM_mountPoint" | tail -n 1)"
   read -r SIZE FREE <<<"$sizes"

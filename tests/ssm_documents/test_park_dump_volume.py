@@ -142,6 +142,14 @@ def test_kdump_is_configured_again_without_ending_the_parking(parked: FakeRoot) 
     assert _park(parked).result["status"] == "unchanged"
 
 
+def test_file_system_that_was_made_again_is_the_one_that_is_waited_for(armed_root: FakeRoot) -> None:
+    armed_root.give_dump_volume_another_uuid()
+    uuid = _park(armed_root).result["uuid"]
+    assert uuid != UUID
+    assert f"UUID={uuid} /var/crash" in armed_root.read("etc/fstab")
+    assert armed_root.read(PARKED).split()[1] == uuid
+
+
 # --- refusals
 
 
