@@ -98,7 +98,8 @@ class MountParkedVolume(ClosedFragment):
 class PutParkedVolumeAway(ClosedFragment):
     """Delete the volume once the host has seen that it is empty, if there is one; leads to `then` in any case.
 
-    Why it stays is at `$.facts.unparked`.
+    Also if it waits for another file system than that of the snapshot, the volume stays, and why is at
+    `$.facts.unparked`.
     """
 
     def __init__(self, scope: Construct, title: str, *, parts: Parts, settings: Settings, then: sfn.IChainable) -> None:
@@ -123,7 +124,11 @@ class PutParkedVolumeAway(ClosedFragment):
         left.next(then)
         remove = RemoveVolume(self, title, called="the volume", settings=settings, then=then, left=left)
         is_empty = sfn.Choice(self, "Has the host seen that it is empty?")
-        is_empty.when(sfn.Condition.boolean_equals("$.parked.volumeEmpty", True), remove.start_state).otherwise(left)
+        may_go = sfn.Condition.and_(
+            sfn.Condition.boolean_equals("$.parked.volumeEmpty", True),
+            sfn.Condition.string_equals_json_path("$.parked.uuid", "$.plan.uuid"),
+        )
+        is_empty.when(may_go, remove.start_state).otherwise(left)
         for end in park.end_states:
             end.next(is_empty)
         self._start = sfn.Choice(self, "Is there a volume to put away?")

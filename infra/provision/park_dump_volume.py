@@ -59,7 +59,11 @@ class ParkDumpVolume(ClosedFragment):
         super().__init__(scope, f"{title}, if wanted")
         failure, table = "$.failure", parts.incidents.table
         is_park = sfn.Condition.boolean_equals("$.plan.park", True)
-        is_new = sfn.Condition.boolean_equals("$.plan.parked.isSnapshotNeeded", True)
+        # Somebody may have made the file system again, and the crash kernel waits for the one that is there.
+        is_new = sfn.Condition.or_(
+            sfn.Condition.boolean_equals("$.plan.parked.isSnapshotNeeded", True),
+            sfn.Condition.not_(sfn.Condition.string_equals_json_path("$.parked.uuid", "$.plan.parked.uuid")),
+        )
         was_parked = sfn.Condition.boolean_equals("$.plan.parked.isRecorded", True)
         parked = set_fields(self, "Note that it is parked", {"status": "parked"}, result_path="$.place")
         parked.next(set_fields(self, "Note that no volume is left", NO_VOLUME, result_path="$.volume")).next(then)
@@ -157,6 +161,7 @@ def _put(table: dynamodb.Table) -> ApiCall:
         "instanceId": {"S.$": "$.instanceId"},
         "snapshotId": {"S.$": "$.snapshot.snapshotId"},
         "sizeGib": {"N.$": "States.JsonToString($.plan.volume.sizeGib)"},
+        "uuid": {"S.$": "$.parked.uuid"},
         "mountPoint": {"S.$": "$.plan.checkParameters.mountPoint[0]"},
     }
     return ApiCall("dynamodb", "putItem", {"TableName": table.table_name, "Item": item})

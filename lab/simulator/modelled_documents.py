@@ -73,7 +73,8 @@ def _park(host: BareHost, environment: Mapping[str, str]) -> Completed:
         return _failure("DumpVolumeHoldsDump", f"{host.dumps()[0].path} is a dump that nobody has collected.")
     is_empty = host.is_mounted and environment["SSM_volumeId"] in host.plugged
     host.waits_seconds, host.is_mounted = float(environment["SSM_waitSeconds"]), False
-    return _success(status="parked" if is_empty else "unchanged", mountPoint=MOUNT_POINT, volumeEmpty=is_empty)
+    status = "parked" if is_empty else "unchanged"
+    return _success(status=status, mountPoint=MOUNT_POINT, uuid=host.uuid, volumeEmpty=is_empty)
 
 
 def _mount(host: BareHost, environment: Mapping[str, str]) -> Completed:

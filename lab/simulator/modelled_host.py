@@ -85,6 +85,8 @@ class BareHost:
     is_mounted: bool = True
     known_volumes: set[str] = field(default_factory=set)
     can_park: bool = True
+    # Of the file system of the dump volume.
+    uuid: str = "0a1b2c3d-0000-4000-8000-000000000001"
     log: str = f"{_KERNEL}login:\n"
 
     def __post_init__(self) -> None:

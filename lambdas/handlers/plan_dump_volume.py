@@ -152,4 +152,9 @@ def _parked(
     snapshot_id = parked.snapshot_id if parked and state else ""
     made_from = next((each.snapshot_id for each in volumes if each.volume_id == choice.volume_id), "")
     is_kept = choice.action == "parked" or (is_usable and made_from == snapshot_id)
-    return {"isRecorded": parked is not None, "snapshotId": snapshot_id, "isSnapshotNeeded": not is_kept}
+    return {
+        "isRecorded": parked is not None,
+        "snapshotId": snapshot_id,
+        "uuid": parked.uuid if parked else "",
+        "isSnapshotNeeded": not is_kept,
+    }

@@ -18,7 +18,7 @@ from lambdas.runtime.observability import entry_point, logger
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incidentId","instanceId"}`, gives `{"availabilityZone","snapshotId","volume"}`; raises a named error."""
+    """Takes `{"incidentId","instanceId"}`, gives `{"availabilityZone","snapshotId","uuid","volume"}`; raises an error."""
     instance_id, table_name = event["instanceId"], RecordKeeping.read().table_name
     instance = read_instance(instance_id)
     if instance is None:
@@ -32,6 +32,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     return {
         "availabilityZone": instance.availability_zone,
         "snapshotId": parked.snapshot_id,
+        "uuid": parked.uuid,
         # The same volume for each execution that collects this crash.
         "volume": choice.as_json(instance, token=client_token(event["incidentId"])),
     }

@@ -22,10 +22,11 @@ COMPLETED = "completed"
 
 @dataclass(frozen=True, kw_only=True)
 class Parked:
-    """The parked dump volume of an instance, and where the host mounts it."""
+    """The parked dump volume of an instance, its file system, for which the crash kernel waits, and its mount point."""
 
     snapshot_id: str
     size_gib: int
+    uuid: str
     mount_point: str
 
 
@@ -36,7 +37,10 @@ def read_parked(table_name: str, instance_id: str) -> Parked | None:
         return None
     item = deserialize(answer["Item"])
     return Parked(
-        snapshot_id=str(item["snapshotId"]), size_gib=int(item["sizeGib"]), mount_point=str(item["mountPoint"])
+        snapshot_id=str(item["snapshotId"]),
+        size_gib=int(item["sizeGib"]),
+        uuid=str(item["uuid"]),
+        mount_point=str(item["mountPoint"]),
     )
 
 

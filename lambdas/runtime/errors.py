@@ -560,9 +560,12 @@ class IncidentUnfinished(HangdumpError):
 
 
 class DetachmentLate(HangdumpError):
-    """The dump volume of a retired instance was not detached in time."""
+    """The dump volume of a retired instance, or of one whose volume is parked, was not detached and deleted."""
 
-    next_step = "Check the volume's state in EC2, then retire the instance again: what is undone stays undone."
+    next_step = (
+        "Check the volume's state in EC2, then retire the instance again, or run ProvisionDumpVolume again: what is done"
+        " stays done."
+    )
 
 
 class ProvisioningInProgress(HangdumpError):

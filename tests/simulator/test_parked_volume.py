@@ -181,3 +181,21 @@ def test_a_drill_proves_the_wait_and_leaves_no_snapshot(world: World) -> None:
     twin_id = ended["output"]["twinId"]
     assert (world.snapshots_of(twin_id), world.volumes_of(twin_id)) == ([], [])
     assert ended["output"]["isAnythingLeft"] is False
+
+
+def test_a_file_system_that_was_made_again_is_parked_with_a_snapshot_of_its_own(world: World) -> None:
+    _park(world)
+    snapshot = world.parked_as()
+
+    def make_it_again() -> None:
+        world.host.uuid = "0a1b2c3d-0000-4000-8000-000000000002"
+
+    world.host.before["upload_vmcore remove"] = make_it_again
+
+    ended = world.hang()
+
+    assert "Its dump volume stays attached: DetachmentLate" in ended["output"]["reason"]
+    assert len(world.volumes_of(world.instance_id)) == 1
+    _park(world)
+    assert world.parked_as() != snapshot
+    assert (_snapshots(world), world.volumes_of(world.instance_id)) == ([world.parked_as()], [])

@@ -13,6 +13,7 @@ from tests.lambdas.conftest import Launch
 from tests.lambdas.provision.test_plan_dump_volume import create_volume
 from tests.lambdas.provisioning import plan
 
+UUID = "0a1b2c3d-0000-4000-8000-000000000001"
 pytestmark = pytest.mark.usefixtures("account")
 
 
@@ -25,6 +26,7 @@ def park(instance_id: str, *, mount_point: str = "/var/crash") -> str:
         "pk": {"S": f"parked#{instance_id}"},
         "snapshotId": {"S": snapshot},
         "sizeGib": {"N": "9"},
+        "uuid": {"S": UUID},
         "mountPoint": {"S": mount_point},
     }
     clients.dynamodb().put_item(TableName=TABLE, Item=item)
@@ -36,13 +38,13 @@ def choice(planned: dict[str, Any]) -> tuple[str, bool, dict[str, Any]]:
 
 
 def test_a_volume_that_is_to_be_parked_is_made_first(launch: Launch, context: Any) -> None:
-    none = {"isRecorded": False, "snapshotId": "", "isSnapshotNeeded": True}
+    none = {"isRecorded": False, "snapshotId": "", "uuid": "", "isSnapshotNeeded": True}
     assert choice(plan(context, launch(), dumpVolume="parked")) == ("create", True, none)
 
 
 def test_a_parked_volume_is_left_parked(launch: Launch, context: Any) -> None:
     instance_id = launch()
-    kept = {"isRecorded": True, "snapshotId": park(instance_id), "isSnapshotNeeded": False}
+    kept = {"isRecorded": True, "snapshotId": park(instance_id), "uuid": UUID, "isSnapshotNeeded": False}
     assert choice(plan(context, instance_id, dumpVolume="parked")) == ("parked", True, kept)
 
 
@@ -68,7 +70,7 @@ def test_another_volume_is_made_where_the_parked_one_is_not_what_is_wanted(
     snapshot = park(instance_id)
     planned = plan(context, instance_id, **{"dumpVolume": "parked", **given})
     assert planned["volume"]["action"] == "create"
-    assert planned["parked"] == {"isRecorded": True, "snapshotId": snapshot, "isSnapshotNeeded": True}
+    assert planned["parked"] == {"isRecorded": True, "snapshotId": snapshot, "uuid": UUID, "isSnapshotNeeded": True}
 
 
 def test_another_volume_is_made_where_the_host_has_lost_the_parked_one(launch: Launch, context: Any) -> None:
@@ -82,7 +84,7 @@ def test_another_volume_is_made_where_the_host_has_lost_the_parked_one(launch: L
 def test_a_snapshot_that_is_gone_is_neither_used_nor_deleted(launch: Launch, context: Any) -> None:
     instance_id = launch()
     clients.ec2().delete_snapshot(SnapshotId=park(instance_id))
-    gone = {"isRecorded": True, "snapshotId": "", "isSnapshotNeeded": True}
+    gone = {"isRecorded": True, "snapshotId": "", "uuid": UUID, "isSnapshotNeeded": True}
     assert choice(plan(context, instance_id, dumpVolume="parked")) == ("create", True, gone)
 
 
