@@ -172,8 +172,13 @@ class World(Deployment):
         scheduler.sleep(60)
 
     def _bell_rules(self) -> list[Any]:
-        rules = self.account.state.backend("events").describe_event_bus("default").rules.values()
-        return [each for each in rules if any(t["Arn"].endswith(":stateMachine:EnrolFleet") for t in each.targets)]
+        return [
+            each for each in self.rules() if any(t["Arn"].endswith(":stateMachine:EnrolFleet") for t in each.targets)
+        ]
+
+    def rules(self) -> list[Any]:
+        """The rules of the default bus."""
+        return list(self.account.state.backend("events").describe_event_bus("default").rules.values())
 
     def fleet(self) -> dict[str, FleetRow]:
         """The rows of the fleet table, by instance."""

@@ -18,7 +18,10 @@ from lambdas.runtime.observability import entry_point, logger
 
 @entry_point
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Takes `{"incidentId","instanceId"}`, gives `{"availabilityZone","snapshotId","uuid","volume"}`; raises an error."""
+    """Takes `{"incidentId","instanceId"}`, gives `{"availabilityZone","snapshotId","uuid","volume"}`.
+
+    Raises InstanceNotFound, InvalidInput when it is no longer parked, and what choose_volume raises.
+    """
     instance_id, table_name = event["instanceId"], RecordKeeping.read().table_name
     instance = read_instance(instance_id)
     if instance is None:

@@ -563,8 +563,8 @@ class DetachmentLate(HangdumpError):
     """The dump volume of a retired instance, or of one whose volume is parked, was not detached and deleted."""
 
     next_step = (
-        "Check the volume's state in EC2, then retire the instance again, or run ProvisionDumpVolume again: what is done"
-        " stays done."
+        "Check the volume's state in EC2, then retire the instance again, or run ProvisionDumpVolume again: what is "
+        "done stays done."
     )
 
 

@@ -199,3 +199,30 @@ def test_a_file_system_that_was_made_again_is_parked_with_a_snapshot_of_its_own(
     _park(world)
     assert world.parked_as() != snapshot
     assert (_snapshots(world), world.volumes_of(world.instance_id)) == ([world.parked_as()], [])
+
+
+def test_an_interrupt_by_hand_takes_the_same_way(world: World) -> None:
+    _park(world)
+    world.host.hang()
+    scheduler.sleep(150)
+
+    ended = world.run("CollectVmcore", instanceId=world.instance_id, interrupt=True)
+
+    assert ended["output"]["verdict"] == "captured", ended
+    assert world.volumes_of(world.instance_id) == []
+
+
+def test_a_sweep_removes_the_parked_volume_of_a_terminated_instance_that_nobody_told_of(world: World) -> None:
+    _park(world)
+    (told,) = (rule for rule in world.rules() if "InstanceTerminated" in rule.name)
+    told.state = "DISABLED"
+    world.account.client("ec2").terminate_instances(InstanceIds=[world.instance_id])
+    world.settle(seconds=600)
+    world.forget_instance(world.instance_id)
+    snapshot = world.parked_as()
+    assert _snapshots(world) == [snapshot]
+
+    findings = world.sweep(days_later=1)
+
+    assert [each["kind"] for each in findings if each["subject"] == snapshot] == ["parked-without-instance"]
+    assert (_snapshots(world), world.parked_as()) == ([], "")
