@@ -31,7 +31,7 @@ def uninstall(run: Invocation, *, is_plan: bool, yes: bool, timeout: float) -> i
     """
     with run.output.busy("Reading"):
         found = instances.enrolled(run.aws)
-        volumes = instances.dump_volumes(run.aws)
+        volumes = _volumes(run)
     if is_plan:
         planned = [_planned_json(each, volumes) for each in found]
         content = {"instances": planned, "remains": _remains_json(run, volumes)}
@@ -45,10 +45,16 @@ def uninstall(run: Invocation, *, is_plan: bool, yes: bool, timeout: float) -> i
         with run.output.progress("Retiring") as progress:
             started = retirements.start_all(run, found, progress)
             results = retirements.follow_all(run, started, progress, timeout_seconds=60 * timeout)
-    volumes = instances.dump_volumes(run.aws)
+    volumes = _volumes(run)
     content = {"instances": [each.as_json() for each in results], "remains": _remains_json(run, volumes)}
     run.output.answer("uninstall", content, _blocks(run, results, volumes))
     return retirements.exit_code(results, is_waited_for=True)
+
+
+def _volumes(run: Invocation) -> dict[str, list[Volume]]:
+    """The dump volumes by instance, parked ones too."""
+    attached, parked = instances.dump_volumes(run.aws), instances.parked_volumes(run.aws)
+    return {owner: [*attached.get(owner, []), *parked.get(owner, [])] for owner in {**attached, **parked}}
 
 
 def _obstacle(each: Instance) -> type[errors.HangdumpError] | None:
@@ -133,8 +139,12 @@ def _remains_json(run: Invocation, volumes: Mapping[str, Sequence[Volume]]) -> l
         *(
             {
                 "what": f"dump volume {volume} of {owner}",
-                "why": "it can hold the only vmcore of a crash",
-                "command": f"look at it, then: aws ec2 delete-volume --volume-id {volume}",
+                "why": "its instance waits for a volume of it"
+                if volume.startswith("snap-")
+                else "it can hold the only vmcore of a crash",
+                "command": f"aws ec2 delete-snapshot --snapshot-id {volume}"
+                if volume.startswith("snap-")
+                else f"look at it, then: aws ec2 delete-volume --volume-id {volume}",
             }
             for volume, owner in kept
         ),

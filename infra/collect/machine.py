@@ -17,7 +17,14 @@ from infra.collect import await_rescue, parked_volume
 from infra.collect.await_rescue import AwaitRescue
 from infra.collect.find_detached_volume import FindDetachedVolume
 from infra.collect.functions import CollectFunctions
-from infra.collect.parked_volume import IS_PARKED, BringParkedVolume, MountParkedVolume, PutParkedVolumeAway
+from infra.collect.parked_volume import (
+    ATTEMPTS,
+    IS_PARKED,
+    PAUSE_SECONDS,
+    BringParkedVolume,
+    MountParkedVolume,
+    PutParkedVolumeAway,
+)
 from infra.collect.watch_dump import START_SECONDS, Exits, WatchDump
 from infra.conclude.states import ConcludeIncident, Endings, start_analysis_statements
 from infra.conclude.without_function import conclude_statements
@@ -27,6 +34,7 @@ from infra.provision.dump_volume import CREATE_SECONDS, DETACH_SECONDS
 from infra.provision.mark_ready import mark_instance_ready
 from infra.provision.park_dump_volume import DOCUMENT
 from infra.rescue import machine as rescue_vmcore
+from infra.respond.gate import PROBE
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
@@ -187,7 +195,12 @@ class CollectVmcore(Construct):
             Paths(INSTANCE, "$.facts.found", _FAILURE, incident_id=INCIDENT),
         )
         put_away = PutParkedVolumeAway(
-            self, "Delete volume", parts=self._parts, settings=self._settings, then=self._check_again(conclude)
+            self,
+            "Put parked volume away",
+            plan=self.functions.plan_parked_volume,
+            parts=self._parts,
+            settings=self._settings,
+            then=self._check_again(conclude),
         ).start_state
         without = sfn.Choice(self, "Was it parked?").when(IS_PARKED, put_away)
         find.on_failure(without, errors=[VmcoreNotFound.__name__]).on_failure(conclude)
@@ -288,7 +301,7 @@ class CollectVmcore(Construct):
 
     def _statements(self) -> list[iam.PolicyStatement]:
         return [
-            *self._parts.runner.statements(self, ["upload_vmcore", "check_kdump", DOCUMENT]),
+            *self._parts.runner.statements(self, ["upload_vmcore", "check_kdump", DOCUMENT, PROBE]),
             *parked_volume.statements(cdk.Stack.of(self), self._parts),
             grants.mark_ready(cdk.Stack.of(self)),
             grants.invoke(*self.functions.all()),
@@ -304,8 +317,8 @@ class CollectVmcore(Construct):
         # Runs of upload_vmcore: one to find, one per upload round, one to remove.
         documents = (2 + UPLOAD_ROUNDS) * (settings.upload_timeout_seconds + DELIVERY_SECONDS)
         check = settings.document_timeout_seconds + DELIVERY_SECONDS
-        # To mount the volume, and to put it away.
-        parked = 2 * check + 2 * CREATE_SECONDS + DETACH_SECONDS
+        # To bring the volume, to mount it, and to put it away.
+        parked = ATTEMPTS * (2 * CREATE_SECONDS + PAUSE_SECONDS) + 3 * check + DETACH_SECONDS
         rescue = rescue_vmcore.longest_seconds(settings) if settings.rescue else 0
         # Only a backstop: each loop's own limit ends it first. The factor 2 allows for slow polls, the hour for other
         # calls.

@@ -204,8 +204,8 @@ def _say(scope: Construct, name: str, error: type[HangdumpError], what: str) -> 
 DETACH_SECONDS = 120
 
 
-class RemoveVolume(ClosedFragment):
-    """Detach the volume at `$.volume` from the instance and delete it; leads to `then`, or to `left` if it stays.
+class DetachVolume(ClosedFragment):
+    """Detach the volume at `$.volume` from the instance; leads to `detached`, `gone`, or `left` if it stays attached.
 
     `called` is what the states call it.
     """
@@ -213,14 +213,14 @@ class RemoveVolume(ClosedFragment):
     def __init__(
         self,
         scope: Construct,
-        title: str,
-        *,
         called: str,
+        *,
         settings: Settings,
-        then: sfn.IChainable,
+        detached: sfn.IChainable,
+        gone: sfn.IChainable,
         left: sfn.IChainable,
     ) -> None:
-        super().__init__(scope, f"{title} states")
+        super().__init__(scope, f"Detach {called} states")
         attached_here = {"VolumeId.$": "$.volume.volumeId", "InstanceId.$": "$.instanceId"}
         detach = task(self, f"Detach {called}", ApiCall("ec2", "detachVolume", attached_here))
         state = ApiCall(
@@ -231,7 +231,6 @@ class RemoveVolume(ClosedFragment):
         )
         check = task(self, f"Look at {called}", state, result_path="$.unused")
         check_again = task(self, f"Look again at {called}", state, result_path="$.unused")
-        delete = task(self, title, ApiCall("ec2", "deleteVolume", {"VolumeId.$": "$.volume.volumeId"}))
         wait = Poll(
             self,
             f"Wait until {called} is detached",
@@ -240,12 +239,25 @@ class RemoveVolume(ClosedFragment):
         )
         in_use = sfn.Condition.string_equals("$.unused.volume.State", "in-use")
         is_attached = sfn.Choice(self, f"Is {called} attached?")
-        check.next(is_attached.when(in_use, detach).otherwise(delete))
+        check.next(is_attached.when(in_use, detach).otherwise(detached))
         detach.next(wait.start_state)
-        wait.ends_when(sfn.Condition.not_(in_use), delete).gives_up(left)
+        wait.ends_when(sfn.Condition.not_(in_use), detached).gives_up(left)
         is_gone = sfn.Choice(self, f"Had {called} disappeared?")
-        is_gone.when(sfn.Condition.string_matches("$.unused.Cause", _DOES_NOT_EXIST), then).otherwise(left)
+        is_gone.when(sfn.Condition.string_matches("$.unused.Cause", _DOES_NOT_EXIST), gone).otherwise(left)
         check.add_catch(is_gone, errors=["Ec2.Ec2Exception"], result_path="$.unused")
+        for each in (check, detach, check_again):
+            each.add_catch(left, errors=["States.ALL"], result_path="$.unused")
+        self._start = check
+
+
+class DeleteVolume(ClosedFragment):
+    """Delete the detached volume at `$.volume`; leads to `then`, or to `left` if it stays."""
+
+    def __init__(
+        self, scope: Construct, title: str, *, called: str, then: sfn.IChainable, left: sfn.IChainable
+    ) -> None:
+        super().__init__(scope, f"{title} states")
+        delete = task(self, title, ApiCall("ec2", "deleteVolume", {"VolumeId.$": "$.volume.volumeId"}))
         # An answer may be lost, and of what is gone IAM sees no tag: the second attempt is denied.
         filters = [{"Name": "volume-id", "Values.$": "States.Array($.volume.volumeId)"}]
         look = ApiCall("ec2", "describeVolumes", {"Filters": filters})
@@ -256,10 +268,9 @@ class RemoveVolume(ClosedFragment):
         is_deleted.when(sfn.Condition.and_(is_there, sfn.Condition.not_(is_going)), left).otherwise(then)
         see.next(is_deleted)
         delete.add_catch(see, errors=["States.ALL"], result_path="$.unused")
-        for each in (check, detach, check_again, see):
-            each.add_catch(left, errors=["States.ALL"], result_path="$.unused")
+        see.add_catch(left, errors=["States.ALL"], result_path="$.unused")
         delete.next(then)
-        self._start = check
+        self._start = delete
 
 
 class RemoveUnusedVolume(ClosedFragment):
@@ -278,7 +289,9 @@ class RemoveUnusedVolume(ClosedFragment):
             result_path="$.failure",
         )
         left.next(then)
-        remove = RemoveVolume(self, title, called="unused dump volume", settings=settings, then=then, left=left)
+        called = "unused dump volume"
+        delete = DeleteVolume(self, title, called=called, then=then, left=left)
+        remove = DetachVolume(self, called, settings=settings, detached=delete.start_state, gone=then, left=left)
         self._start = sfn.Choice(self, "Is there an unused dump volume?")
         unused = sfn.Condition.and_(
             sfn.Condition.is_present("$.volume.removeOnFailure"),

@@ -25,7 +25,7 @@ from infra.provision.dump_volume import (
 )
 from infra.provision.lease import TakeLease, release_lease
 from infra.provision.mark_ready import mark_instance_ready, put_hang_alarm, unmark_instance
-from infra.provision.park_dump_volume import NO_VOLUME, SNAPSHOT_SECONDS, ParkDumpVolume
+from infra.provision.park_dump_volume import NO_VOLUME, SNAPSHOT_SECONDS, Exits, ParkDumpVolume
 from infra.settings import Settings
 from infra.states import state_machine as workflow
 from infra.states.explain_failure import ExplainFailure
@@ -38,7 +38,9 @@ from lambdas.runtime.errors import KdumpNotReady
 from lambdas.runtime.tags import HANG_ALARM_PREFIX
 
 NAME = "ProvisionDumpVolume"
-DOCUMENTS = ["measure_dump", "prepare_dump_volume", "configure_kdump", "check_kdump", "park_dump_volume"]
+DOCUMENTS = [
+    *("measure_dump", "prepare_dump_volume", "configure_kdump", "check_kdump", "park_dump_volume", "probe_instance"),
+]
 
 
 class ProvisionDumpVolume(Construct):
@@ -232,11 +234,11 @@ class ProvisionDumpVolume(Construct):
         not_ready.next(on_failure)
         # It was ready once, and a hang would be answered with an interrupt that leaves no dump.
         unmark = unmark_instance(self, "Take the mark from what is not ready", instance_id="$.instanceId")
-        unmark.add_catch(not_ready, errors=["States.ALL"], result_path="$.marked")
-        unmark.next(not_ready)
+        is_parked = sfn.Choice(self, "Is its volume parked?").when(self._is_parked, lost).otherwise(not_ready)
+        unmark.add_catch(is_parked, errors=["States.ALL"], result_path="$.marked")
+        unmark.next(is_parked)
         is_ready = sfn.Choice(self, "Is kdump ready?")
-        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready)
-        is_ready.when(self._is_parked, lost).otherwise(unmark)
+        is_ready.when(sfn.Condition.boolean_equals("$.kdump.ready", True), ready).otherwise(unmark)
         reboot_required = self._outcome(
             "Leave the reboot to the owner", "reboot-required", {"whyNotReboot.$": "$.plan.whyNotReboot"}
         )
@@ -253,8 +255,7 @@ class ProvisionDumpVolume(Construct):
             "Park dump volume",
             parts=self._parts,
             settings=self._settings,
-            then=report,
-            on_failure=on_failure,
+            exits=Exits(then=report, lost=lost, on_failure=on_failure),
         )
         connect(ready, alarm, park.start_state)
         report.next(note)

@@ -5,6 +5,8 @@ waits for a volume from the first of these steps on, and finds the old one until
 says from which snapshot the next one is made.
 """
 
+from dataclasses import dataclass
+
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -13,7 +15,8 @@ from constructs import Construct
 
 from infra.foundation import grants
 from infra.parts import Parts
-from infra.provision.dump_volume import RemoveVolume
+from infra.provision.dump_volume import DeleteVolume, DetachVolume
+from infra.respond.gate import PROBE
 from infra.settings import Settings
 from infra.states.run_document import Command, Paths, RunDocument
 from infra.states.take_snapshot import Snapshot, TakeSnapshot
@@ -43,31 +46,73 @@ NO_VOLUME = {"volumeId": "", "parameter": {"volumeId": ["none"]}, "removeOnFailu
 _STAYS_ATTACHED = [ParkingUnsupported.__name__, DumpVolumeHoldsDump.__name__]
 
 
-class ParkDumpVolume(ClosedFragment):
-    """Leads to `then`, and says at `$.place` whether it is attached or parked, and why it was not parked."""
+class RemoveParkedVolume(ClosedFragment):
+    """Delete the volume at `$.volume` if `$.parked` says that the host saw it empty; to `then`, or `left` if it stays.
+
+    Once it is detached, the host is asked whether it still runs in the boot that saw that: a crash since has written
+    its dump there, and ended in another boot.
+    """
 
     def __init__(
         self,
         scope: Construct,
-        title: str,
+        called: str,
         *,
         parts: Parts,
         settings: Settings,
-        then: sfn.State,
-        on_failure: sfn.State,
+        then: sfn.IChainable,
+        left: sfn.IChainable,
     ) -> None:
+        super().__init__(scope, f"Remove {called}")
+        delete = DeleteVolume(self, f"Delete {called}", called=called, then=then, left=left)
+        ask = RunDocument(
+            self,
+            f"Ask for the boot without {called}",
+            runner=parts.runner,
+            command=Command(PROBE, {}, settings.document_timeout_seconds, SHORT_MAX_POLLS),
+            paths=Paths(instance_id="$.instanceId", result="$.probed", failure="$.unused"),
+        ).on_failure(left)
+        is_same = sfn.Choice(self, f"Is it the boot that saw {called} empty?")
+        same_boot = sfn.Condition.string_equals_json_path("$.probed.bootId", "$.parked.bootId")
+        is_known = sfn.Condition.not_(sfn.Condition.string_equals("$.parked.bootId", ""))
+        is_same.when(sfn.Condition.and_(is_known, same_boot), delete.start_state).otherwise(left)
+        for end in ask.end_states:
+            end.next(is_same)
+        detach = DetachVolume(self, called, settings=settings, detached=ask.start_state, gone=then, left=left)
+        is_empty = sfn.Choice(self, f"Has the host seen that {called} is empty?")
+        was_seen = sfn.Condition.boolean_equals("$.parked.volumeEmpty", True)
+        self._start = is_empty.when(was_seen, detach.start_state).otherwise(left)
+
+
+@dataclass(frozen=True)
+class Exits:
+    """then: the instance is ready, its volume parked or attached. lost: it waits for no volume that there is."""
+
+    then: sfn.State
+    lost: sfn.State
+    on_failure: sfn.State
+
+
+class ParkDumpVolume(ClosedFragment):
+    """Says at `$.place` whether the volume is attached or parked, and why it was not parked."""
+
+    def __init__(self, scope: Construct, title: str, *, parts: Parts, settings: Settings, exits: Exits) -> None:
         super().__init__(scope, f"{title}, if wanted")
-        failure, table = "$.failure", parts.incidents.table
+        failure, table, then, on_failure = "$.failure", parts.incidents.table, exits.then, exits.on_failure
         is_park = sfn.Condition.boolean_equals("$.plan.park", True)
+        is_refused = sfn.Condition.is_present("$.place.reason")
         # Somebody may have made the file system again, and the crash kernel waits for the one that is there.
+        is_other = sfn.Condition.not_(sfn.Condition.string_equals_json_path("$.parked.uuid", "$.plan.parked.uuid"))
         is_new = sfn.Condition.or_(
             sfn.Condition.boolean_equals("$.plan.parked.isSnapshotNeeded", True),
-            sfn.Condition.not_(sfn.Condition.string_equals_json_path("$.parked.uuid", "$.plan.parked.uuid")),
+            is_other,
         )
         was_parked = sfn.Condition.boolean_equals("$.plan.parked.isRecorded", True)
+        is_without = sfn.Condition.string_equals("$.volume.volumeId", "")
         parked = set_fields(self, "Note that it is parked", {"status": "parked"}, result_path="$.place")
         parked.next(set_fields(self, "Note that no volume is left", NO_VOLUME, result_path="$.volume")).next(then)
-        is_now = sfn.Choice(self, "Is it parked now?").when(is_park, parked).otherwise(then)
+        is_now = sfn.Choice(self, "Is it parked now?")
+        is_now.when(sfn.Condition.and_(is_park, sfn.Condition.not_(is_refused)), parked).otherwise(then)
         delete_former = self._delete_former(is_now, on_failure)
         forget = task(
             self,
@@ -78,17 +123,17 @@ class ParkDumpVolume(ClosedFragment):
 
         record = task(self, "Record parked dump volume", _put(table))
         is_replaced = sfn.Choice(self, "Is its snapshot new?").when(is_new, delete_former).otherwise(parked)
-        late = name_error(
+        left = name_error(
             self,
             "Say that the parked volume was left",
             DetachmentLate,
-            "'The dump volume of {} is parked, but {} could not be detached and deleted. Look at it in EC2, then run "
-            "this again.', $.instanceId, $.volume.volumeId",
+            "'The dump volume of {} is parked, but {} stays: it was not detached, or there may be a dump on it. Run "
+            "this again: it is attached and looked at.', $.instanceId, $.volume.volumeId",
             result_path=failure,
         )
-        late.next(on_failure)
-        remove = RemoveVolume(
-            self, "Delete parked volume", called="the parked volume", settings=settings, then=is_replaced, left=late
+        left.next(on_failure)
+        remove = RemoveParkedVolume(
+            self, "the parked volume", parts=parts, settings=settings, then=is_replaced, left=left
         )
         record.next(remove.start_state)
         snapshot = TakeSnapshot(
@@ -100,15 +145,27 @@ class ParkDumpVolume(ClosedFragment):
             on_failure=on_failure,
         )
         is_attached = sfn.Choice(self, "Is there a volume to park?")
-        is_attached.when(sfn.Condition.string_equals("$.volume.volumeId", ""), parked)
+        is_attached.when(sfn.Condition.and_(is_without, is_other), exits.lost)
+        is_attached.when(is_without, parked)
         is_attached.when(is_new, snapshot.start_state).otherwise(remove.start_state)
         stays = set_fields(
             self,
             "Say why it stays attached",
-            {"status": "attached", "reason.$": "$.failure.Cause"},
+            {"status": "attached", "reason.$": "$.refusal.said.errorMessage"},
             result_path="$.place",
         )
-        stays.next(then)
+        # The error of a function: {"errorMessage": "…", "errorType": "…", "stackTrace": […]}
+        read = sfn.Pass(
+            self,
+            "Read why it stays attached",
+            parameters={"said.$": "States.StringToJson($.failure.Cause)"},
+            result_path="$.refusal",
+        )
+        # From now on the host waits for no volume.
+        stays.next(sfn.Choice(self, "Was it parked before?").when(was_parked, forget).otherwise(then))
+        refused = sfn.Choice(self, "Is there a volume that stays attached?")
+        refused.when(is_without, exits.lost)
+        refused.otherwise(read.next(stays))
         park = RunDocument(
             self,
             title,
@@ -118,7 +175,7 @@ class ParkDumpVolume(ClosedFragment):
             ),
             paths=Paths(instance_id="$.instanceId", result="$.parked", failure=failure),
         )
-        park.on_failure(stays, errors=_STAYS_ATTACHED).on_failure(on_failure)
+        park.on_failure(refused, errors=_STAYS_ATTACHED).on_failure(on_failure)
         for end in park.end_states:
             end.next(is_attached)
         for each in (forget, record):
@@ -160,6 +217,7 @@ def _put(table: dynamodb.Table) -> ApiCall:
         **_KEY,
         "instanceId": {"S.$": "$.instanceId"},
         "snapshotId": {"S.$": "$.snapshot.snapshotId"},
+        "volumeId": {"S.$": "$.volume.volumeId"},
         "sizeGib": {"N.$": "States.JsonToString($.plan.volume.sizeGib)"},
         "uuid": {"S.$": "$.parked.uuid"},
         "mountPoint": {"S.$": "$.plan.checkParameters.mountPoint[0]"},

@@ -61,9 +61,17 @@ def _measure_dump(host: BareHost, _: Mapping[str, str]) -> Completed:
     return _success(expectedDumpBytes=6 * 2**30, method="makedumpfile" if host.is_reserved else "meminfo")
 
 
-def _prepare_dump_volume(host: BareHost, _: Mapping[str, str]) -> Completed:
+def _prepare_dump_volume(host: BareHost, environment: Mapping[str, str]) -> Completed:
     host.waits_seconds, host.is_mounted = 0, True
+    if not host.file_systems.get(environment["SSM_volumeId"]):
+        make_file_system(host, environment["SSM_volumeId"])
     return _success(status="prepared", device="/dev/nvme1n1", mountPoint="/var/crash")
+
+
+def make_file_system(host: BareHost, volume_id: str) -> None:
+    """Another one than any before."""
+    host.file_systems_made += 1
+    host.file_systems[volume_id] = f"0a1b2c3d-0000-4000-8000-{host.file_systems_made:012}"
 
 
 def _park(host: BareHost, environment: Mapping[str, str]) -> Completed:
@@ -73,8 +81,10 @@ def _park(host: BareHost, environment: Mapping[str, str]) -> Completed:
         return _failure("DumpVolumeHoldsDump", f"{host.dumps()[0].path} is a dump that nobody has collected.")
     is_empty = host.is_mounted and environment["SSM_volumeId"] in host.plugged
     host.waits_seconds, host.is_mounted = float(environment["SSM_waitSeconds"]), False
+    host.waits_for = host.file_systems.get(environment["SSM_volumeId"], host.waits_for)
     status = "parked" if is_empty else "unchanged"
-    return _success(status=status, mountPoint=MOUNT_POINT, uuid=host.uuid, volumeEmpty=is_empty)
+    boot_id = _boot(host)["bootId"]
+    return _success(status=status, mountPoint=MOUNT_POINT, uuid=host.waits_for, volumeEmpty=is_empty, bootId=boot_id)
 
 
 def _mount(host: BareHost, environment: Mapping[str, str]) -> Completed:

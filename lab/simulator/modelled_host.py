@@ -17,6 +17,9 @@ MOUNT_POINT = "/var/crash"
 _DUMP = kdump_compressed(memory_with_log())
 _KERNEL = "Linux version 6.1.0-28-cloud-amd64\n"
 
+# Snapshot → the file system on it.
+_FILE_SYSTEMS: dict[str, str] = {}
+
 BOOT_SECONDS = 30.0
 DUMP_SECONDS = 40.0
 
@@ -83,10 +86,11 @@ class BareHost:
     # How long its crash kernel waits for a parked dump volume; 0: the volume is not parked.
     waits_seconds: float = 0.0
     is_mounted: bool = True
-    known_volumes: set[str] = field(default_factory=set)
     can_park: bool = True
-    # Of the file system of the dump volume.
-    uuid: str = "0a1b2c3d-0000-4000-8000-000000000001"
+    # The file systems by volume; the one that its crash kernel waits for, and how many it has made.
+    file_systems: dict[str, str] = field(default_factory=dict)
+    waits_for: str = ""
+    file_systems_made: int = 0
     log: str = f"{_KERNEL}login:\n"
 
     def __post_init__(self) -> None:
@@ -125,13 +129,16 @@ class BareHost:
 
     def attach_disk(self, volume_id: str, size_gib: int, device: str, *, snapshot_id: str = "") -> None:
         self.plugged[volume_id] = self.snapshots.get(snapshot_id, [])
-        if self.waits_seconds and volume_id not in self.known_volumes:
-            # A volume from the snapshot, not the one of before.
+        if volume_id in self.file_systems:
+            return
+        # A new volume: blank, or of a snapshot.
+        self.file_systems[volume_id] = _FILE_SYSTEMS.get(snapshot_id, "")
+        if self.waits_seconds:
             self.disk = []
-        self.known_volumes.add(volume_id)
 
     def copy_disk(self, volume_id: str, snapshot_id: str) -> None:
         self.snapshots[snapshot_id] = [replace(dump) for dump in self.disk]
+        _FILE_SYSTEMS[snapshot_id] = self.file_systems.get(volume_id, "")
 
     def detach_disk(self, volume_id: str) -> None:
         del self.plugged[volume_id]
@@ -193,7 +200,7 @@ class BareHost:
         """As the real one does and says it; False: in vain."""
         self.answers_from = float("inf")
         waited = 0.0
-        while self.waits_seconds and not self.plugged:
+        while self.waits_seconds and self.waits_for not in (self.file_systems[each] for each in self.plugged):
             if waited >= self.waits_seconds:
                 self.log += f"hangdump: no dump volume within {waited:.0f} s: rebooting without a dump\n"
                 return False

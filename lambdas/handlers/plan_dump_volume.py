@@ -87,7 +87,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if choice.action == "create":
         is_size_known = wish.dump_volume_sizing == "memory" or wish.size_gib or "expectedDumpBytes" in event
         choice = replace(choice, size_gib=size_gib, action="create" if is_size_known else "measure")
-        is_parked_enough = is_parked_usable and not event.get("isParkedLost")
+        # Measured is only what is to be made.
+        is_parked_enough = is_parked_usable and not event.keys() & {"isParkedLost", "expectedDumpBytes"}
         if parked and is_parked_enough and wish.dump_volume == "parked":
             choice = replace(choice, size_gib=parked.size_gib, action="parked")
     is_reboot_allowed = settings.allow_reboot if given.reboot is None else given.reboot

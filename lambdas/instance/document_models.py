@@ -73,6 +73,7 @@ class Parked(FromInstance):
     free_bytes: Bytes = 0
     # Whether the host has seen that nothing is on the volume, and has unmounted it.
     volume_empty: bool = False
+    boot_id: Line = ""
 
 
 class MountedAgain(FromInstance):

@@ -119,6 +119,32 @@ def choose_volume(instance: Instance, volumes: Sequence[DumpVolume], *, size_gib
     return Choice("create", "", size_gib, device)
 
 
+def choose_crash_volume(
+    instance: Instance, volumes: Sequence[DumpVolume], *, snapshot_id: str, former_id: str
+) -> Choice:
+    """The volume for the waiting crash kernel of a parked host: one made of its snapshot, or the one that was parked.
+
+    Any other volume has another file system, and the crash kernel would wait in vain. Raises NoFreeDeviceName alone:
+    a volume that cannot be used is no reason to make none.
+    """
+    right = [
+        volume
+        for volume in volumes
+        if volume.is_ours
+        and volume.state not in _GONE
+        and (volume.snapshot_id == snapshot_id or volume.volume_id == former_id)
+    ]
+    attached = [each for each in right if each.attached_to == instance.instance_id and not each.is_leaving]
+    if attached:
+        return Choice("reuse", attached[0].volume_id, attached[0].size_gib, attached[0].device)
+    device = _free_device(instance)
+    # The former one first: an earlier crash may have left its dump there.
+    free = sorted((each for each in right if _is_free(instance, each)), key=lambda each: each.volume_id != former_id)
+    if free:
+        return Choice("attach", free[0].volume_id, free[0].size_gib, device)
+    return Choice("create", "", 0, device)
+
+
 def _is_free(instance: Instance, volume: DumpVolume) -> bool:
     # `creating`: an earlier execution died right after CreateVolume; the state machine waits for the volume.
     return volume.state in ("available", "creating") and volume.availability_zone == instance.availability_zone

@@ -25,6 +25,8 @@ class Parked:
     """The parked dump volume of an instance, its file system, for which the crash kernel waits, and its mount point."""
 
     snapshot_id: str
+    # The volume that was parked so.
+    volume_id: str
     size_gib: int
     uuid: str
     mount_point: str
@@ -38,6 +40,7 @@ def read_parked(table_name: str, instance_id: str) -> Parked | None:
     item = deserialize(answer["Item"])
     return Parked(
         snapshot_id=str(item["snapshotId"]),
+        volume_id=str(item["volumeId"]),
         size_gib=int(item["sizeGib"]),
         uuid=str(item["uuid"]),
         mount_point=str(item["mountPoint"]),

@@ -508,13 +508,13 @@ class DumpVolumeCopyMissing(HangdumpError):
 class DumpVolumeCopyBroken(HangdumpError):
     """The snapshot of the dump volume went to state error."""
 
-    next_step = "Check the policy of the volume's key, then start RescueVmcore again."
+    next_step = "Check the policy of the volume's key, then start the same execution again."
 
 
 class DumpVolumeCopyLate(HangdumpError):
     """The snapshot of the dump volume did not complete in time."""
 
-    next_step = "Start RescueVmcore again: the next snapshot is incremental."
+    next_step = "Start the same execution again: the next snapshot is incremental."
 
 
 class RescueUnfinished(HangdumpError):

@@ -56,7 +56,7 @@ park() {
   sync
   if has_changes; then status=parked; fi
   succeed "{\"status\":\"$status\",\"family\":\"$FAMILY\",\"mountPoint\":$(json_string "$SSM_mountPoint"),\"uuid\":$(json_string "$UUID"),\
-\"fileSystem\":$(json_string "$FILE_SYSTEM"),\"sizeBytes\":$SIZE,\"freeBytes\":$FREE,\"volumeEmpty\":$is_empty}"
+\"fileSystem\":$(json_string "$FILE_SYSTEM"),\"sizeBytes\":$SIZE,\"freeBytes\":$FREE,\"volumeEmpty\":$is_empty,\"bootId\":$(json_string "$(boot_id)")}"
 }
 
 main() {

@@ -9,6 +9,9 @@ WAIT_DROP_IN=/etc/systemd/system/kdump-tools-dump.service.d/hangdump-parked.conf
 
 is_parked() { [[ -e "$HOST_ROOT$PARKED" ]]; }
 
+# After a crash the volume may be attached, but its line of fstab says noauto. mount succeeds where there is no device.
+mount_parked() { if is_parked && ! is_mounted "$1"; then mount "$1" 2>/dev/null || true; fi; }
+
 # Sets PARKED_*; nothing in them if the volume is not parked.
 read_parked() {
   # shellcheck disable=SC2034 # not every document asks for all of them

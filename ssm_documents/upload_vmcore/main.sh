@@ -14,6 +14,7 @@ main() {
   take_lock upload 60
   remove_lists_of_urls
   use_own_mount_point
+  mount_parked "$SSM_mountPoint"
   wait_for_mount "$SSM_mountPoint"
   case "$SSM_action" in
     find) find_vmcore ;;

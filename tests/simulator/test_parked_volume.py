@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+from lab.machines.machine import MachineUnreachable
+from lab.simulator.modelled_documents import make_file_system
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
 
@@ -188,7 +190,8 @@ def test_a_file_system_that_was_made_again_is_parked_with_a_snapshot_of_its_own(
     snapshot = world.parked_as()
 
     def make_it_again() -> None:
-        world.host.uuid = "0a1b2c3d-0000-4000-8000-000000000002"
+        (volume,) = world.host.plugged
+        make_file_system(world.host, volume)
 
     world.host.before["upload_vmcore remove"] = make_it_again
 
@@ -226,3 +229,118 @@ def test_a_sweep_removes_the_parked_volume_of_a_terminated_instance_that_nobody_
 
     assert [each["kind"] for each in findings if each["subject"] == snapshot] == ["parked-without-instance"]
     assert (_snapshots(world), world.parked_as()) == ([], "")
+
+
+def _panic_in(world: World, document: str) -> None:
+    """It panics when the document has begun, and its alarm is delivered."""
+
+    def panic() -> None:
+        del world.host.before[document]
+        world.host.panic()
+        scheduler.spawn(be_heard)
+        raise MachineUnreachable("it has panicked")
+
+    def be_heard() -> None:
+        scheduler.sleep(200)
+        world.alarm()
+
+    world.host.before[document] = panic
+
+
+def test_a_crash_while_the_volume_is_attached_again_gets_the_file_system_that_it_waits_for(world: World) -> None:
+    """The new volume is there, and blank."""
+    _park(world)
+    _panic_in(world, "prepare_dump_volume")
+
+    world.run("ProvisionDumpVolume", instanceId=world.instance_id, dumpVolume="attached")
+
+    ended = world.last("CollectVmcore")
+    assert ended["output"]["verdict"] == "captured", ended
+
+
+def test_a_volume_is_kept_if_the_host_has_booted_since_it_saw_that_it_is_empty(world: World) -> None:
+    world.host.before["probe_instance"] = world.host.reboot
+
+    ended = _park(world)
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "DetachmentLate")
+    assert "there may be a dump on it" in ended["cause"]
+    (volume,) = world.volumes_of(world.instance_id)
+    del world.host.before["probe_instance"]
+    assert _park(world)["output"]["dumpVolume"] == {"status": "parked"}
+    assert world.volumes_of(world.instance_id) == []
+    assert volume["State"] == "available"
+
+
+def test_a_volume_that_cannot_be_made_at_first_comes_while_the_crash_kernel_waits(world: World) -> None:
+    _park(world)
+    world.account.refuse("CreateVolume", "InsufficientVolumeCapacity")
+
+    def be_there() -> None:
+        scheduler.sleep(400)
+        world.account.refuse("CreateVolume", "")
+
+    scheduler.spawn(be_there)
+
+    assert world.hang()["output"]["verdict"] == "captured"
+
+
+def test_a_foreign_volume_with_the_tag_keeps_no_dump_away(world: World) -> None:
+    _park(world)
+    ec2 = world.account.client("ec2")
+    foreign = ec2.create_volume(AvailabilityZone=f"{world.account.region}b", Size=8)["VolumeId"]
+    ec2.create_tags(Resources=[foreign], Tags=[{"Key": "hangdump:instance-id", "Value": world.instance_id}])
+
+    assert world.hang()["output"]["verdict"] == "captured"
+    assert [each["VolumeId"] for each in world.volumes_of(world.instance_id)] == [foreign]
+
+
+def test_a_host_that_is_not_ready_is_unmarked_before_it_gets_another_volume(world: World) -> None:
+    _park(world)
+    world.host.is_ready = False
+    world.account.refuse("CreateVolume", "VolumeLimitExceeded")
+
+    ended = _park(world)
+
+    assert ended["status"] == "FAILED"
+    assert "hangdump:ready" not in world.tags_of(world.instance_id)
+
+
+def test_a_host_that_lost_it_is_measured_for_another_volume(world: World) -> None:
+    _park(world, dumpVolumeSizing="measured")
+    checks = iter([False])
+
+    def lose_it_once() -> None:
+        world.host.is_ready = next(checks, True)
+
+    world.host.before["check_kdump"] = lose_it_once
+
+    assert _park(world)["output"]["dumpVolume"] == {"status": "parked"}
+
+
+def test_a_refusal_to_park_again_ends_with_a_volume_attached_and_its_reason(world: World) -> None:
+    _park(world)
+    world.host.can_park = False
+
+    ended = _park(world)
+
+    assert ended["output"]["dumpVolume"]["status"] == "attached"
+    assert ended["output"]["dumpVolume"]["reason"].startswith("This is an rpm host")
+    assert len(world.volumes_of(world.instance_id)) == 1
+    assert (_snapshots(world), world.parked_as()) == ([], "")
+
+
+def test_a_volume_that_was_attached_for_good_meanwhile_is_not_parked_again(world: World) -> None:
+    _park(world)
+
+    def attach() -> None:
+        del world.host.before["upload_vmcore remove"]
+        key = {"pk": {"S": f"parked#{world.instance_id}"}}
+        world.account.client("dynamodb").delete_item(TableName=world.outputs["IncidentTableName"], Key=key)
+
+    world.host.before["upload_vmcore remove"] = attach
+
+    ended = world.hang()
+
+    assert ended["output"]["verdict"] == "captured", ended
+    assert len(world.volumes_of(world.instance_id)) == 1
