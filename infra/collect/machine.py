@@ -37,7 +37,7 @@ from infra.rescue import machine as rescue_vmcore
 from infra.respond.gate import PROBE
 from infra.settings import Settings
 from infra.states import state_machine as workflow
-from infra.states.run_document import DELIVERY_SECONDS, Command, Paths, RunDocument
+from infra.states.run_document import DELIVERY_SECONDS, SHORT_MAX_POLLS, Command, Paths, RunDocument
 from infra.states.state_machine import Workflow, connect
 from infra.states.tasks import ApiCall, FunctionCall, set_fields, task, task_without_retry
 from infra.upload.states import UPLOAD_ROUNDS, Reader, UploadVmcore
@@ -46,8 +46,6 @@ from lambdas.runtime.errors import VmcoreNotFound
 
 NAME = "CollectVmcore"
 _FAILURE = "$.facts.error"
-# Finding or removing a vmcore takes seconds.
-SHORT_MAX_POLLS = 60
 
 
 class CollectVmcore(Construct):

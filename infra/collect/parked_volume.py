@@ -9,9 +9,9 @@ from infra.foundation import grants
 from infra.foundation.functions import Function
 from infra.parts import INCIDENT, INSTANCE, Parts
 from infra.provision.dump_volume import AttachDumpVolume, CreateDumpVolume, parked_volume
-from infra.provision.park_dump_volume import DOCUMENT, SHORT_MAX_POLLS, RemoveParkedVolume, park_command
+from infra.provision.park_dump_volume import DOCUMENT, RemoveParkedVolume, park_command
 from infra.settings import Settings
-from infra.states.run_document import Command, Paths, RunDocument
+from infra.states.run_document import SHORT_MAX_POLLS, Command, Paths, RunDocument
 from infra.states.tasks import ClosedFragment, FunctionCall, name_error, set_fields, task
 from lambdas.runtime.errors import DetachmentLate
 
@@ -51,8 +51,9 @@ class BringParkedVolume(ClosedFragment):
         pause = sfn.Wait(
             self, "Pause before the next attempt", time=sfn.WaitTime.duration(cdk.Duration.seconds(PAUSE_SECONDS))
         )
-        is_left = sfn.Condition.number_less_than("$.bringing.attempts", ATTEMPTS)
-        may_try.when(sfn.Condition.and_(_IS_EXPECTED, is_left), again).otherwise(then)
+        may_try.when(sfn.Condition.number_greater_than_equals("$.bringing.attempts", ATTEMPTS), then)
+        may_try.when(sfn.Condition.not_(_IS_EXPECTED), then)
+        may_try.otherwise(again)
         failed.next(may_try)
         again.next(pause).next(planned)
         planned.add_catch(failed, errors=["States.ALL"], result_path="$.failure")

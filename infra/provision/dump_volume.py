@@ -15,6 +15,8 @@ from lambdas.runtime.tags import DUMP_VOLUME_RECORD_PREFIX
 
 # An empty volume takes seconds, an attachment less than a minute.
 CREATE_SECONDS = 300
+# CollectVmcore does both several times.
+_MAX_POLLS = 15
 _IS_FOUND = sfn.Condition.is_present("$.seen.Volumes[0]")
 # DescribeVolumes by id: InvalidVolume.NotFound, of which Step Functions gives the message alone.
 _DOES_NOT_EXIST = "*does not exist*"
@@ -51,7 +53,7 @@ class CreateDumpVolume(sfn.StateMachineFragment):
             {"volume.$": "$.Volumes[0]"},
         )
         check = task(self, "Look at dump volume", described, result_path="$.seen")
-        polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
+        polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=_MAX_POLLS)
         wait = Poll(self, "Wait for dump volume", check=check, polling=polls)
         broken = name_error(
             self,
@@ -124,7 +126,7 @@ class AttachDumpVolume(sfn.StateMachineFragment):
             "where the volume is attached",
         )
         check = task(self, "Look at attachment", _attached_here("attached"), result_path="$.seen")
-        polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=60)
+        polls = polling(CREATE_SECONDS, settings.poll_seconds, max_polls=_MAX_POLLS)
         wait = Poll(self, "Wait for attachment", check=check, polling=polls)
         late = _say(self, "Say that the attachment is late", AttachmentLate, "was not attached")
         self._done = sfn.Pass(self, "Take the attached volume")

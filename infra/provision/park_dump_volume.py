@@ -18,15 +18,13 @@ from infra.parts import Parts
 from infra.provision.dump_volume import DeleteVolume, DetachVolume
 from infra.respond.gate import PROBE
 from infra.settings import Settings
-from infra.states.run_document import Command, Paths, RunDocument
+from infra.states.run_document import SHORT_MAX_POLLS, Command, Paths, RunDocument
 from infra.states.take_snapshot import Snapshot, TakeSnapshot
 from infra.states.tasks import ApiCall, ClosedFragment, name_error, set_fields, task
 from lambdas.runtime.errors import DetachmentLate, DumpVolumeHoldsDump, ParkingUnsupported
 from lambdas.runtime.tags import PARKED_PREFIX
 
 DOCUMENT = "park_dump_volume"
-# It takes seconds, and all loops of CollectVmcore share a history.
-SHORT_MAX_POLLS = 40
 _SNAPSHOT = Snapshot(
     called="the snapshot",
     of_volume="$.volume.volumeId",

@@ -5,7 +5,7 @@ from constructs import Construct
 
 from infra.parts import INCIDENT
 from infra.settings import Settings
-from infra.states.run_document import Command, DocumentRunner, Paths, RunDocument
+from infra.states.run_document import SHORT_MAX_POLLS, Command, DocumentRunner, Paths, RunDocument
 from infra.states.state_machine import connect
 from infra.states.tasks import ApiCall, ClosedFragment, FunctionCall, name_error, set_fields, task
 from infra.upload.functions import UploadFunctions
@@ -14,7 +14,6 @@ from lambdas.runtime.errors import DumpVolumeCopyMissing
 
 DEVICE = "/dev/sdf"
 MOUNT_POINT = "/mnt/hangdump-rescue"
-_MAX_POLLS = 60
 _FAILURE = "$.facts.error"
 _COLLECTOR = "$.collector.instanceId"
 _COPY = "$.disk.volumes[0].VolumeId"
@@ -96,7 +95,7 @@ class ReadDumpCopy(ClosedFragment):
 
     def _run(self, title: str, verb_phrase: str, parameters: dict[str, object], result: str) -> RunDocument:
         given = {"mountPoint": [MOUNT_POINT], **parameters}
-        command = Command(verb_phrase, given, self._settings.document_timeout_seconds, _MAX_POLLS)
+        command = Command(verb_phrase, given, self._settings.document_timeout_seconds, SHORT_MAX_POLLS)
         paths = Paths(_COLLECTOR, result, _FAILURE, incident_id=INCIDENT)
         return RunDocument(self, title, runner=self._runner, command=command, paths=paths).on_failure(self._then)
 

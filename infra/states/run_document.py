@@ -28,6 +28,10 @@ _KEPT_FIELDS = (
 )
 
 
+# Of a document that takes seconds. All loops of an execution share its history.
+SHORT_MAX_POLLS = 40
+
+
 @dataclass(frozen=True)
 class Command:
     """A document, its parameters (an object, or a JSONPath expression that yields one) and how long it may take."""
