@@ -17,7 +17,7 @@ from infra.states.tasks import ClosedFragment, name_error, set_fields
 from lambdas.runtime.errors import RescueUnfinished
 
 # Each poll adds 9 history events; all loops of CollectVmcore share the limit of 25,000.
-MAX_POLLS = 60
+MAX_POLLS = 65
 _FAILURE = "$.facts.error"
 
 

@@ -174,6 +174,9 @@ def _install_detachment(patches: Patches, state: AccountState) -> None:
             computer = state.computers.get(instance_id)
             if computer is None or computer.is_ending or not _is_ours(attachment):
                 return original(backend, volume_id, instance_id, device_path)
+            # Asked again while it goes.
+            if attachment.status == "detaching":
+                return attachment
             attachment.status = "detaching"
             state.events.emit("ec2", volume_id, f"detaching from {instance_id}")
             state.spawn(f"detach {volume_id}", _unplug, state, computer, attachment, original)
