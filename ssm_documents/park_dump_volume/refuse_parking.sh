@@ -27,8 +27,8 @@ debian_parking_fault() {
     echo "$DEBIAN_CONFIGURATION has KDUMP_CMDLINE_APPEND without systemd.unit=kdump-tools-dump.service, the unit that waits for the dump volume; configure_kdump adds it"
   elif ! grep -qsxF "After=$unit" "$HOST_ROOT$DEBIAN_DROP_IN"; then
     echo "$DEBIAN_DROP_IN does not order the dump after $unit; configure_kdump writes it"
-  elif [[ ! -e "$HOST_ROOT/proc/sysrq-trigger" ]]; then
-    echo "The kernel has no /proc/sysrq-trigger, by which a crash kernel reboots whose dump volume hangs"
+  elif [[ ! -e "$HOST_ROOT/proc/sys/kernel/sysrq" ]]; then
+    echo "The kernel has no magic SysRq key (CONFIG_MAGIC_SYSRQ), by which a crash kernel reboots whose dump volume hangs"
   fi
 }
 

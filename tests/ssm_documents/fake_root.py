@@ -52,7 +52,7 @@ class FakeRoot:
         self.write("sys/class/dmi/id/sys_vendor", "Amazon EC2\n")
         self.write("proc/sys/kernel/osrelease", self.host.kernel + "\n")
         self.write("proc/stat", f"cpu  1 2 3\nbtime {BOOTED_AT_EPOCH}\nprocesses 4\n")
-        self.write("proc/sysrq-trigger", "")
+        self.write("proc/sys/kernel/sysrq", "438\n")
         self.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
         self.write("proc/self/mountinfo", "25 1 259:1 / / rw,relatime shared:1 - ext4 /dev/nvme0n1p1 rw\n")
         self.write("file-systems", f"/ {8 << 30} {4 << 30}\n")

@@ -28,6 +28,7 @@ REPORT = {
     "sizeBytes": 8 << 30,
     "freeBytes": 7 << 30,
     "volumeEmpty": True,
+    "bootId": "00000000-0000-4000-8000-000000000001",
 }
 # Nothing was there to look at.
 UNSEEN = REPORT | {"volumeEmpty": False}
@@ -167,7 +168,7 @@ UNSUPPORTED: dict[str, tuple[str, Break]] = {
         lambda root: add_line(root, CONFIGURATION, 'KDUMP_CMDLINE_APPEND="systemd.unit=rescue.target"'),
     ),
     "no-order": (DROP_IN, lambda root: (root.path / DROP_IN).unlink()),
-    "no-sysrq": ("sysrq", lambda root: (root.path / "proc/sysrq-trigger").unlink()),
+    "no-sysrq": ("MAGIC_SYSRQ", lambda root: (root.path / "proc/sys/kernel/sysrq").unlink()),
 }
 
 

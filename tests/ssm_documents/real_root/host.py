@@ -20,7 +20,8 @@ DROPPED = "sys_boot,sys_module,sys_time,sys_rawio,net_admin,syslog,mac_admin,mac
 VERBS = {"masked": "mask", "disabled": "disable", "enabled": "enable"}
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # As the cloud kernel of Debian 12 has them on a Nitro instance.
-DETECTORS = {
+KERNEL_SYSCTLS = {
+    "sysrq": "438",
     "watchdog": "1",
     "nmi_watchdog": "0",
     "soft_watchdog": "1",
@@ -88,8 +89,8 @@ class RealRoot(FakeRoot):
 
     def make_machine(self) -> None:
         """What a Nitro instance has and this machine does not."""
-        for key in (*SYSCTLS.split(), *DETECTORS):
-            self.write(f"proc/sys/kernel/{key}", DETECTORS.get(key, "0") + "\n")
+        for key in (*SYSCTLS.split(), *KERNEL_SYSCTLS):
+            self.write(f"proc/sys/kernel/{key}", KERNEL_SYSCTLS.get(key, "0") + "\n")
         self.write("sys/class/dmi/id/sys_vendor", "Amazon EC2\n")
         self.write("proc/stat", f"cpu  1 2 3\nbtime {BOOTED_AT_EPOCH}\nprocesses 4\n")
         self.write("proc/swaps", "Filename\tType\tSize\tUsed\tPriority\n")
