@@ -1,5 +1,6 @@
 """What seldom happens, and is granted all the same: a right is needed in each of these that no other scenario uses."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -182,6 +183,16 @@ def sweep_what_was_left(world: World) -> None:
     world.settle(seconds=5)
 
 
+def drill_unheard(world: World) -> None:
+    """EC2's event of the termination of a twin is lost, whose dump volume is parked: nobody else looks after that."""
+    os.environ["DUMP_VOLUME"] = "parked"
+    events = world.account.client("events")
+    for rule in events.list_rules()["Rules"]:
+        if "terminated" in rule.get("EventPattern", ""):
+            events.disable_rule(Name=rule["Name"])
+    world.run("DrillDump", instanceId=world.instance_id)
+
+
 def _at(world: World, place: Site, act: Callable[[], None], *faults: Fault) -> None:
     """Acts once, before the first call of that place."""
 
@@ -208,5 +219,5 @@ RARE = (
     *(hang_without_conclusion, rescue_without_conclusion, analyze_what_is_gone, open_without_text_beside_it),
     *(upload_another_vmcore, find_another_object, find_no_object, find_another_part, interrupt_by_hand_unheard),
     *(interrupt_by_hand_in_group, provision_in_group, rescue_whose_copy_stays, sweep_the_copy, sweep_what_was_left),
-    analyze_on_twin_by_an_older_record,
+    *(analyze_on_twin_by_an_older_record, drill_unheard),
 )

@@ -103,13 +103,6 @@ UNUSED_BY = {
     ("EnrolFleet", "states:StopExecution"): "Step Functions stops the children of a map whose execution is stopped",
     ("EnrolFleet", "states:DescribeExecution"): "of a map's children, after which Step Functions looks",
     ("sweep", "states:StartExecution"): "only with the setting sweepCollects",
-    **dict.fromkeys(
-        (
-            ("conclude_drill", "dynamodb:DeleteItem"),
-            *(("conclude_drill", "ec2:DeleteSnapshot"), ("conclude_drill", "ec2:DescribeSnapshots")),
-        ),
-        "when EC2's event of the twin's termination is late; in the lab retire_instance comes first",
-    ),
     ("retire_instance", "ec2:DescribeInstances"): "when DeleteTags denies an instance; moto never does, a fault does",
 }
 
