@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_DOCUMENT_BYTES = 64 * 1024  # SSM quota, which includes the run-time parameters
-PARAMETER_RESERVE_BYTES = 4 * 1024  # for the parameters: the longest is a presigned URL of ~1.5 KB
+PARAMETER_RESERVE_BYTES = 3 * 1024  # for the parameters: twice the longest, a presigned URL of ~1.5 KB
 _PARAMETER_KEYS = {"type", "description", "default", "allowedPattern", "interpolationType"}
 INTERPOLATION = "parameter %s '%s' \"{{ %s }}\""
 # Within double quotes these end the quotes or expand; a brace starts an interpolation of SSM itself.

@@ -46,8 +46,22 @@ def without_unused_functions(lines: Sequence[str]) -> list[str]:
         used |= found
         found = _named_in("\n".join(block.text for block in blocks if block.name in used), defined, families)
     kept = [line for block in blocks if not block.name or block.name in used for line in block.lines]
-    words = Counter(word for line in kept for word in set(re.findall(r"\w+", line)))
-    return [line for line in kept if not ((constant := _CONSTANT.match(line)) and words[constant["name"]] == 1)]
+    code = _without_unused_constants(kept)
+    return [
+        line for line, after in zip(code, [*code[1:], "#"], strict=True) if not (_is_name(line) and _is_name(after))
+    ]
+
+
+def _without_unused_constants(lines: list[str]) -> list[str]:
+    """Nor those that only such a constant names."""
+    words = Counter(word for line in lines for word in set(re.findall(r"\w+", line)))
+    kept = [line for line in lines if not ((constant := _CONSTANT.match(line)) and words[constant["name"]] == 1)]
+    return kept if len(kept) == len(lines) else _without_unused_constants(kept)
+
+
+def _is_name(line: str) -> bool:
+    """Of a file: a comment that stands for nothing if no line of the file is left."""
+    return line.startswith("#") and not line.startswith(("#!", "# shellcheck"))
 
 
 def _named_in(text: str, defined: set[str], families: set[str]) -> set[str]:

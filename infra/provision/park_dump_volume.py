@@ -16,6 +16,7 @@ from constructs import Construct
 from infra.foundation import grants
 from infra.parts import Parts
 from infra.provision.dump_volume import DeleteVolume, DetachVolume
+from infra.provision.mark_ready import mark_instance_ready
 from infra.respond.gate import PROBE
 from infra.settings import Settings
 from infra.states.run_document import SHORT_MAX_POLLS, Command, Paths, RunDocument
@@ -174,9 +175,12 @@ class ParkDumpVolume(ClosedFragment):
             paths=Paths(instance_id="$.instanceId", result="$.parked", failure=failure),
         )
         park.on_failure(refused, errors=_STAYS_ATTACHED).on_failure(on_failure)
+        # Its kdump may have another configuration now.
+        mark = mark_instance_ready(self, "Mark instance ready to wait", instance_id="$.instanceId", kdump="$.parked")
         for end in park.end_states:
-            end.next(is_attached)
-        for each in (forget, record):
+            end.next(mark)
+        mark.next(is_attached)
+        for each in (forget, record, mark):
             each.add_catch(on_failure, errors=["States.ALL"], result_path=failure)
         self._start = sfn.Choice(self, "Is the dump volume to be parked?")
         self._start.when(is_park, park.start_state).when(was_parked, forget).otherwise(then)

@@ -18,7 +18,8 @@ from lab.simulator.modelled_s3 import Refused, request
 from lab.simulator.scheduler import scheduler
 
 _KERNEL = "6.1.0-28-cloud-amd64"
-_CONFIG = "0123456789abcdef"
+# By whether the crash kernel waits: on the RHEL-like family it does so by kdump's own configuration.
+_CONFIGS = {False: "0123456789abcdef", True: "fedcba9876543210"}
 HANG_DELAY_SECONDS = 20.0
 BLOCKED_TASK = {"name": "planted-task", "pid": 7, "seconds": 3.5, "backtrace": []}
 ANALYSIS = {"kernelRelease": _KERNEL, "isSymbolsMatched": True, "blockedTasks": [BLOCKED_TASK]}
@@ -84,7 +85,8 @@ def _park(host: BareHost, environment: Mapping[str, str]) -> Completed:
     host.waits_for = host.file_systems.get(environment["SSM_volumeId"], host.waits_for)
     status = "parked" if is_empty else "unchanged"
     boot_id = _boot(host)["bootId"]
-    return _success(status=status, mountPoint=MOUNT_POINT, uuid=host.waits_for, volumeEmpty=is_empty, bootId=boot_id)
+    seen = {"volumeEmpty": is_empty, "bootId": boot_id, "kernel": _KERNEL, "configId": config_id(host)}
+    return _success(status=status, mountPoint=MOUNT_POINT, uuid=host.waits_for, **seen)
 
 
 def _mount(host: BareHost, environment: Mapping[str, str]) -> Completed:
@@ -108,8 +110,14 @@ def _check_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:
     finding = {"code": "crash-kernel-not-loaded", "severity": "error", "observed": "0", "remedy": "load it"}
     is_ready = host.is_ready and host.is_configured
     findings = [] if is_ready else [finding]
-    report = _success(ready=is_ready, findings=findings, kernel=_KERNEL, configId=_CONFIG, crashKernelLoaded=is_ready)
+    seen = {"kernel": _KERNEL, "configId": config_id(host), "crashKernelLoaded": is_ready}
+    report = _success(ready=is_ready, findings=findings, **seen)
     return report if is_ready or environment["SSM_exitWhenNotReady"] == "false" else replace(report, exit_code=1)
+
+
+def config_id(host: BareHost) -> str:
+    """Of its kdump configuration, as it is now."""
+    return _CONFIGS[host.waits_seconds > 0]
 
 
 def _unconfigure_kdump(host: BareHost, environment: Mapping[str, str]) -> Completed:

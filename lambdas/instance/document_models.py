@@ -19,6 +19,8 @@ _MOST_PROBLEMS = 3
 Line = Annotated[str, AfterValidator(lambda text: one_line(text, LONGEST_MESSAGE))]
 # 6.1.0-28-cloud-amd64: it becomes a tag
 Kernel = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}$")]
+# Of the kdump configuration; it becomes a tag
+ConfigId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 # As the patterns of upload_vmcore's parameters allow
 Bytes = Annotated[int, Field(ge=0, lt=10**15)]
 VmcorePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_+:@=,-][A-Za-z0-9._+:@=,-]{0,127}){1,12}$")]
@@ -74,6 +76,9 @@ class Parked(FromInstance):
     # Whether the host has seen that nothing is on the volume, and has unmounted it.
     volume_empty: bool = False
     boot_id: Line = ""
+    kernel: Kernel
+    # As of check_kdump: where the wait is in kdump's own configuration, that is another one now.
+    config_id: ConfigId
 
 
 class MountedAgain(FromInstance):
@@ -109,8 +114,7 @@ class KdumpCheck(FromInstance):
     ready: bool
     findings: Annotated[list[KdumpFinding], Field(max_length=64)]
     kernel: Kernel
-    # Of the kdump configuration; it becomes a tag
-    config_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    config_id: ConfigId
     family: Line = ""
     boot_id: Line = ""
     booted_at: Line = ""

@@ -7,7 +7,7 @@ find_parking_faults() {
   if [[ "$PARKED_POINT" != "$SSM_mountPoint" || ! "$PARKED_SECONDS" =~ ^[0-9]+$ ]]; then
     fault="$PARKED has no dump volume for $SSM_mountPoint"
   elif [[ "$(waiting_files_id)" != "$PARKED_FILES_ID" ]]; then
-    fault="a file was changed or removed by which the crash kernel waits: $(waiting_files | paste -s -d ' ')"
+    fault="a file was changed or removed by which the crash kernel waits: $(family waiting_files | paste -s -d ' ')"
   elif [[ "$(fstab_lines "$SSM_mountPoint")" != "UUID=$PARKED_UUID "* || "$options" != *,noauto,* || "$options" != *,nofail,* ]]; then
     fault="the line of /etc/fstab for $SSM_mountPoint is not UUID=$PARKED_UUID with noauto and nofail"
   fi

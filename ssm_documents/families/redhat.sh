@@ -55,7 +55,13 @@ redhat_configure_dump() {
   local target options=()
   target="$(kdump_conf_wanted_target "$1")"
   [[ -n "$target" ]] || fail "/etc/fstab has no line for $1, which kdump takes its dump target from. Run prepare_dump_volume first."
-  is_mounted "$1" || fail "Nothing is mounted at $1, and kdump refuses a dump target that is not mounted. Run prepare_dump_volume, then this again."
+  if is_parked; then
+    # As park_dump_volume has written it.
+    target="$(kdump_conf_targets)"
+    options+=(kdump_pre "$WAIT_LINE")
+  elif ! is_mounted "$1"; then
+    fail "Nothing is mounted at $1, and kdump refuses a dump target that is not mounted. Run prepare_dump_volume, then this again."
+  fi
   options+=(path "path /" core_collector "core_collector $2")
   if redhat_knows_option failure_action; then
     options+=("failure_action|default" "failure_action reboot")
@@ -73,7 +79,7 @@ redhat_configure_dump() {
   set_crash_arguments "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND "$(assignment "$REDHAT_SYSCONFIG" KDUMP_COMMANDLINE_APPEND)"
   # At boot nothing waits for a mount with nofail, and kdump refuses a target that is not mounted: when a new kernel needs a new
   # initramfs the host would be left without its crash kernel.
-  order_after_mount "$REDHAT_DROP_IN" "$1"
+  is_parked || order_after_mount "$REDHAT_DROP_IN" "$1"
   enable_service kdump.service
   redhat_reload_stale_crash_kernel
 }

@@ -77,15 +77,21 @@ redhat_find_faults() {
     finding family-configuration-missing "kdumpctl and makedumpfile are not both installed" "run configure_kdump"
     return 0
   fi
-  wanted="$(kdump_conf_wanted_target "$1")"
+  wanted="$(redhat_wanted_target "$1"), path /"
   observed="$(kdump_conf_targets | paste -s -d ' '), path $(kdump_conf_value path)"
-  if [[ "$observed" != "$wanted, path /" ]]; then
+  if is_parked; then
+    wanted+=", $WAIT_LINE"
+    observed+=", kdump_pre $(kdump_conf_value kdump_pre)"
+  fi
+  if [[ "$observed" != "$wanted" ]]; then
     if ! has_finding fstab-entry-missing dump-target-wrong-uuid; then
-      finding family-configuration-missing "$KDUMP_CONF has target '$observed', not '$wanted, path /'" "run configure_kdump with mountPoint $1"
+      finding family-configuration-missing "$KDUMP_CONF has target '$observed', not '$wanted'" "run configure_kdump with mountPoint $1"
     fi
-  elif [[ -n "$(redhat_crash_initrd)" ]] && redhat_is_initramfs_stale; then
+  elif [[ -n "$(redhat_crash_initrd)" ]] && { redhat_is_initramfs_stale || { is_parked && redhat_is_wait_stale; }; }; then
     stale_initramfs "$(redhat_crash_initrd) is older than $KDUMP_CONF, which is copied into it"
   fi
+  # What is parked is mounted by no boot.
+  if is_parked; then return 0; fi
   unit="$(mount_unit "$1")"
   if ! grep -qsxF "After=$unit" "$HOST_ROOT$REDHAT_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$REDHAT_DROP_IN"; then
     finding drop-in-missing "$REDHAT_DROP_IN does not make kdump.service wait for $unit: at boot kdump would refuse a target that is not mounted yet" "run configure_kdump"

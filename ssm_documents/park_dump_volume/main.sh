@@ -48,15 +48,17 @@ park() {
     refuse_files
     is_empty=true
   fi
-  write_waiting_files
+  family write_waiting_files
   unmount_dump_volume
   echo "$SSM_mountPoint $UUID $FILE_SYSTEM $SIZE $FREE $SSM_waitSeconds $(waiting_files_id)" | write_if_changed "$PARKED"
   write_fstab "$UUID" "$FILE_SYSTEM" "$PARKED_OPTIONS"
   systemctl daemon-reload
+  family load_waiting_crash_kernel
   sync
   if has_changes; then status=parked; fi
   succeed "{\"status\":\"$status\",\"family\":\"$FAMILY\",\"mountPoint\":$(json_string "$SSM_mountPoint"),\"uuid\":$(json_string "$UUID"),\
-\"fileSystem\":$(json_string "$FILE_SYSTEM"),\"sizeBytes\":$SIZE,\"freeBytes\":$FREE,\"volumeEmpty\":$is_empty,\"bootId\":$(json_string "$(boot_id)")}"
+\"fileSystem\":$(json_string "$FILE_SYSTEM"),\"sizeBytes\":$SIZE,\"freeBytes\":$FREE,\"volumeEmpty\":$is_empty,\
+\"bootId\":$(json_string "$(boot_id)"),\"kernel\":$(json_string "$(kernel_release)"),\"configId\":\"$(config_id)\"}"
 }
 
 main() {

@@ -30,7 +30,7 @@ kdump_conf_foreign_lines() {
   text_of "$KDUMP_CONF" | MARK="$KDUMP_CONF_MARK" TARGETS="$KDUMP_CONF_TARGETS" WANTED="$1" awk '
     $0 == ENVIRON["MARK"] { ours = NR + 1; next }
     $1 ~ "^(" ENVIRON["TARGETS"] ")$" && NR != ours && $1 " " $2 != ENVIRON["WANTED"] { print }
-    $1 == "dracut_args" && /--mount/ { print }
+    $1 == "dracut_args" && /--mount/ && NR != ours { print }
     $1 == "force_no_rebuild" && $2 == 1 { print }'
 }
 
@@ -45,8 +45,9 @@ edit_kdump_conf() {
   if [[ -n "$foreign" ]]; then
     fail "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
   fi
-  text_of "$KDUMP_CONF" | { grep -vxF "$KDUMP_CONF_MARK" || true; } >"$WORK_DIR/edited"
-  kdump_conf_put "$KDUMP_CONF_TARGETS" "$KDUMP_CONF_MARK"$'\n'"$target"
+  text_of "$KDUMP_CONF" | { grep -vxF -e "$KDUMP_CONF_MARK" -e "$WAIT_LINE" || true; } >"$WORK_DIR/edited"
+  # What is left with --mount is the target of a parked volume.
+  kdump_conf_put "$KDUMP_CONF_TARGETS|dracut_args --mount" "$KDUMP_CONF_MARK"$'\n'"$target"
   while (($# >= 2)); do
     kdump_conf_put "$1" "$2"
     shift 2

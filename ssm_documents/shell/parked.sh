@@ -4,8 +4,8 @@
 # file the crash kernel does not wait.
 PARKED=/etc/hangdump/parked
 WAIT_SCRIPT=/etc/hangdump/wait.sh
-WAIT_UNIT=/etc/systemd/system/hangdump-wait.service
-WAIT_DROP_IN=/etc/systemd/system/kdump-tools-dump.service.d/hangdump-parked.conf
+# Of /etc/kdump.conf: kdump runs the script before it dumps.
+WAIT_LINE="kdump_pre $WAIT_SCRIPT"
 
 is_parked() { [[ -e "$HOST_ROOT$PARKED" ]]; }
 
@@ -19,23 +19,9 @@ read_parked() {
     < <(text_of "$PARKED") || true
 }
 
-# Also those that this host does not have: another one may be installed while the volume is parked.
-network_units() {
-  printf '%s\n' networking.service ifup@.service systemd-networkd.service systemd-networkd.socket \
-    systemd-networkd-wait-online.service NetworkManager.service NetworkManager-wait-online.service
-}
-
-network_drop_in() { echo "/etc/systemd/system/$1.d/hangdump-parked.conf"; }
-
-# What the crash kernel needs for the wait.
-waiting_files() {
-  local unit
-  printf '%s\n' "$WAIT_SCRIPT" "$WAIT_UNIT" "$WAIT_DROP_IN"
-  for unit in $(network_units); do network_drop_in "$unit"; done
-}
-
-# 16 digits of the SHA-256 of the waiting files as they are: an older version's are as good as those of this one.
+# 16 digits of the SHA-256 of the files by which the crash kernel waits, as they are: an older version's are as good as those
+# of this one.
 waiting_files_id() {
   local file
-  while read -r file; do text_of "$file"; done < <(waiting_files) | sha256sum | cut -c 1-16
+  while read -r file; do text_of "$file"; done < <(family waiting_files) | sha256sum | cut -c 1-16
 }

@@ -12,6 +12,7 @@ PAGE = _ROOT / "docs" / "parked-volume.md"
 BEGIN, END = "<!-- runs: written by tests/guest/test_parked_volume.py -->\n", "<!-- end of runs -->\n"
 # Seconds since the crash kernel's banner; None: did not happen.
 TIMES = ("waiting", "mounted", "saved", "back")
+_HOSTS = {"debian": "Debian", "redhat": "RHEL-like"}
 
 Outcome = Mapping[str, Any]
 
@@ -26,7 +27,7 @@ def note(outcome: Outcome) -> None:
 
 
 def read() -> list[dict[str, Any]]:
-    """By file system, cause and moment of the attachment; never comes last."""
+    """By family, file system, cause and moment of the attachment; never comes last."""
     runs: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     return runs
 
@@ -35,17 +36,17 @@ def table(runs: list[dict[str, Any]]) -> str:
     """Between the markers of the page; nothing before the first run."""
     if not runs:
         return ""
-    head = "| file system | crash by | attached at | waiting began | mounted | saved | back | dump |"
-    return "\n".join([head, "|---" * 8 + "|", *map(_row, runs)]) + "\n"
+    head = "| host | file system | crash by | attached at | waiting began | mounted | saved | back | dump |"
+    return "\n".join([head, "|---" * 9 + "|", *map(_row, runs)]) + "\n"
 
 
-def _key(run: Outcome) -> tuple[str, str, float]:
+def _key(run: Outcome) -> tuple[str, str, str, float]:
     attached = run["attached"]
-    return run["file_system"], run["cause"], float("inf") if attached is None else attached
+    return run["family"], run["file_system"], run["cause"], float("inf") if attached is None else attached
 
 
 def _row(run: Outcome) -> str:
     attached = "never" if run["attached"] is None else f"{run['attached']} s"
     times = ("-" if run[name] is None else f"{run[name]} s" for name in TIMES)
     dump = f"complete, {run['dump_mib']} MiB" if run["dump_mib"] else "none; rebooted at its bound"
-    return f"| {' | '.join((run['file_system'], run['cause'], attached, *times, dump))} |"
+    return f"| {' | '.join((_HOSTS[run['family']], run['file_system'], run['cause'], attached, *times, dump))} |"

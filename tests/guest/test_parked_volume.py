@@ -1,7 +1,8 @@
 """A host without its dump volume crashes; the volume is made of its snapshot and attached while the crash kernel waits.
 
-One guest goes through all crashes, one after the other, by the real documents; then it gets a dump volume with another
-file system. With UPDATE_SNAPSHOTS=1 each run is noted in results/parked-volume.json and in docs/parked-volume.md.
+One guest of each family goes through all crashes, one after the other, by the real documents; then it gets a dump
+volume with another file system. With UPDATE_SNAPSHOTS=1 each run is noted in results/parked-volume.json and in
+docs/parked-volume.md.
 """
 
 import os
@@ -21,6 +22,7 @@ from lab.guest.qemu_guest import make_overlay
 from tests.guest import parked_volume
 from tests.guest.agent import BOOT_SECONDS, Agent
 from tests.guest.conftest import UploadSink
+from tests.guest.redhat_stand_in import become_redhat
 
 pytestmark = [pytest.mark.guest, pytest.mark.nightly, pytest.mark.timeout(2400)]
 
@@ -28,11 +30,8 @@ NMI, PANIC, SECOND_NMI = "NMI, hung", "own panic", "NMI, hung; another NMI while
 # Of a run in which the volume never comes.
 _SHORT_WAIT = "30"
 # As the crash kernel prints them.
-_MARKS = {
-    "waiting": "hangdump: waiting for the dump volume",
-    "mounted": "hangdump: the dump volume is mounted after",
-    "saved": "kdump-tools: saved vmcore in",
-}
+_MARKS = {"waiting": "hangdump: waiting for the dump volume", "mounted": "hangdump: the dump volume is mounted after"}
+_SAVED = {"debian": "kdump-tools: saved vmcore in", "redhat": "saving vmcore complete"}
 _REBOOTS = f"hangdump: no dump volume within {_SHORT_WAIT} s: rebooting without a dump"
 # The root's inode, and the descriptors of the block groups.
 _VITAL_BLOCK = {"xfs": 64 << 10, "ext4": 4 << 10}
@@ -45,6 +44,7 @@ class Host:
     """A guest whose dump volume is parked, and the snapshot of that volume."""
 
     guest: QemuGuest
+    family: str
     file_system: str = ""
     volumes: int = 0
     snapshot_id: str = ""
@@ -106,6 +106,7 @@ class Crash:
 
     def __post_init__(self) -> None:
         guest = self.host.guest
+        self._marks = _MARKS | {"saved": _SAVED[self.host.family]}
         self._old_boot, self._start = guest.boot_id(), len(guest.console())
         if self.cause == PANIC:
             guest.spawn("#!/bin/sh\necho c >/proc/sysrq-trigger\n")
@@ -127,7 +128,7 @@ class Crash:
     def look(self) -> None:
         """Notes what is on the console for the first time."""
         console = self.console
-        for name, text in _MARKS.items():
+        for name, text in self._marks.items():
             if text in console:
                 self.seen.setdefault(name, self.seconds)
 
@@ -145,7 +146,7 @@ class Crash:
             self.look()
             return name in self.seen
 
-        wait_until(is_seen, what=f"{_MARKS[name]!r} on the console", timeout_seconds=BOOT_SECONDS)
+        wait_until(is_seen, what=f"{self._marks[name]!r} on the console", timeout_seconds=BOOT_SECONDS)
 
     def wait_until_back(self) -> None:
         """The host's own kernel answers again."""
@@ -155,6 +156,7 @@ class Crash:
     def outcome(self, attached: int | None, dump_bytes: int = 0) -> dict[str, Any]:
         times = {name: self.seen.get(name) for name in parked_volume.TIMES}
         return {
+            "family": self.host.family,
             "file_system": self.host.file_system,
             "cause": self.cause,
             "attached": attached,
@@ -163,18 +165,25 @@ class Crash:
         }
 
 
-@pytest.fixture(scope="module")
-def guest(guest_image: Path, upload_sink: UploadSink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QemuGuest]:
+@pytest.fixture(scope="module", params=["debian", "redhat"])
+def newcomer(
+    guest_image: Path,
+    upload_sink: UploadSink,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Host]:
+    """No dump volume yet. redhat: kdump and its initramfs are of the stand-in, all else of the real host."""
     with QemuGuest(tmp_path_factory.mktemp("guest"), disk=guest_image, s3_port=upload_sink.port) as guest:
         guest.start()
         guest.wait_until_answers(BOOT_SECONDS)
-        yield guest
+        if request.param == "redhat":
+            become_redhat(guest)
+        yield Host(guest, request.param)
 
 
-@pytest.fixture(scope="module")
-def newcomer(guest: QemuGuest) -> Host:
-    """No dump volume yet."""
-    return Host(guest)
+@pytest.fixture
+def guest(newcomer: Host) -> QemuGuest:
+    return newcomer.guest
 
 
 @pytest.fixture(scope="module", params=["xfs", "ext4"])

@@ -17,7 +17,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "measure_dump": {"expectedDumpBytes": 2**30, "method": "meminfo"},
     "probe_instance": {},
     "prepare_dump_volume": {"status": "prepared"},
-    "park_dump_volume park": {"status": "parked"},
+    "park_dump_volume park": {"status": "parked", "kernel": "6.1.0", "configId": "0123456789abcdef"},
     "park_dump_volume mount": {"status": "mounted"},
     "configure_kdump": {"status": "configured"},
     "check_kdump": {"ready": True, "findings": [], "kernel": "6.1.0", "configId": "0123456789abcdef"},

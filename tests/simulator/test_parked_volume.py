@@ -4,9 +4,11 @@ import os
 from typing import Any
 
 from lab.machines.machine import MachineUnreachable
-from lab.simulator.modelled_documents import make_file_system
+from lab.simulator.modelled_documents import config_id, make_file_system
 from lab.simulator.scheduler import scheduler
 from lab.simulator.world import World
+from lambdas.runtime.tags import READY_CONFIG_TAG
+from tests.simulator.rare_scenarios import drill_unheard
 
 
 def _snapshots(world: World) -> list[str]:
@@ -24,6 +26,18 @@ def test_parks_the_volume_of_a_ready_instance_as_a_snapshot(world: World) -> Non
     assert world.volumes_of(world.instance_id) == []
     assert _snapshots(world) == [world.parked_as()]
     assert "hangdump:ready" in world.tags_of(world.instance_id)
+
+
+def test_a_parked_instance_is_known_by_the_configuration_that_it_boots_with_from_now_on(world: World) -> None:
+    attached = config_id(world.host)
+
+    _park(world)
+
+    assert world.tags_of(world.instance_id)[READY_CONFIG_TAG] == config_id(world.host) != attached
+    assert (
+        world.run("ProvisionDumpVolume", instanceId=world.instance_id, dumpVolume="attached")["status"] == "SUCCEEDED"
+    )
+    assert world.tags_of(world.instance_id)[READY_CONFIG_TAG] == attached
 
 
 def test_changes_nothing_where_it_is_parked_already(world: World) -> None:
@@ -183,6 +197,14 @@ def test_a_drill_proves_the_wait_and_leaves_no_snapshot(world: World) -> None:
     twin_id = ended["output"]["twinId"]
     assert (world.snapshots_of(twin_id), world.volumes_of(twin_id)) == ([], [])
     assert ended["output"]["isAnythingLeft"] is False
+
+
+def test_a_drill_leaves_no_snapshot_when_nobody_hears_of_the_end_of_its_twin(world: World) -> None:
+    drill_unheard(world)
+
+    ended = world.last("DrillDump")
+    assert ended["output"]["status"] == "proven", ended
+    assert world.snapshots_of(ended["output"]["twinId"]) == []
 
 
 def test_a_file_system_that_was_made_again_is_parked_with_a_snapshot_of_its_own(world: World) -> None:

@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> FakeRoot:
     return FakeRoot(tmp_path / "root")
 
 
-def _attach_volume(root: FakeRoot) -> FakeRoot:
+def attach_volume(root: FakeRoot) -> FakeRoot:
     root.add_disk("nvme1n1", serial=VOLUME_ID.replace("-", ""), device="259:2")
     root.install("sfdisk", "mkfs.xfs", "mkfs.ext4")
     root.write("file-systems", f"/ {8 << 30} {4 << 30}\n/var/crash {8 << 30} {7 << 30}\n")
@@ -29,7 +29,7 @@ def _attach_volume(root: FakeRoot) -> FakeRoot:
 @pytest.fixture
 def root_with_volume(root: FakeRoot) -> FakeRoot:
     """With an empty dump volume attached, and a partitioning tool."""
-    return _attach_volume(root)
+    return attach_volume(root)
 
 
 def _arm(root: FakeRoot) -> FakeRoot:
@@ -48,7 +48,7 @@ def armed_templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
     @cache
     def template(name: str) -> FakeRoot:
-        return _arm(_attach_volume(FakeRoot(tmp_path_factory.mktemp(name) / "root", host=host(name))))
+        return _arm(attach_volume(FakeRoot(tmp_path_factory.mktemp(name) / "root", host=host(name))))
 
     return template
 

@@ -1,15 +1,19 @@
 """Parking: the volume is unmounted, the crash kernel will wait for it, and nothing that has value is lost."""
 
+import os
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.ssm_documents.conftest import attach_volume
 from tests.ssm_documents.document_run import Run
 from tests.ssm_documents.dumps import STAMP, VMCORE, flattened, put
 from tests.ssm_documents.fake_root import KERNEL, MIB, VOLUME_ID, FakeRoot
+from tests.ssm_documents.hosts import host
 from tests.ssm_documents.spoiling import add_line, drop_lines, replace
 
 UUID = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -29,6 +33,7 @@ REPORT = {
     "freeBytes": 7 << 30,
     "volumeEmpty": True,
     "bootId": "00000000-0000-4000-8000-000000000001",
+    "kernel": KERNEL,
 }
 # Nothing was there to look at.
 UNSEEN = REPORT | {"volumeEmpty": False}
@@ -38,6 +43,13 @@ Break = Callable[[FakeRoot], object]
 
 def _park(root: FakeRoot, **given: str) -> Run:
     return root.run("park_dump_volume", **given)
+
+
+def _parked_as(root: FakeRoot, run: Run) -> dict[str, Any]:
+    """What parking reported; its configuration is the one that check_kdump finds."""
+    result = dict(run.result)
+    assert result.pop("configId") == _check(root)["configId"]
+    return result
 
 
 def _mount(root: FakeRoot, **given: str) -> Run:
@@ -78,7 +90,9 @@ def test_volume_is_unmounted_and_known_as_parked(armed: Armed, name: str) -> Non
     root = armed(name)
     foreign = "# data\nserver:/x /mnt nfs nofail 0 0\n"
     root.write("etc/fstab", foreign + root.read("etc/fstab"))
-    assert _park(root, volumeId=VOLUME_ID).result == {"status": "parked", **REPORT}
+    assert _parked_as(root, _park(root, volumeId=VOLUME_ID)) == {"status": "parked", **REPORT} | {
+        "kernel": root.host.kernel
+    }
     assert " /var/crash " not in root.read("proc/self/mountinfo")
     assert LINE in root.read("etc/fstab").splitlines()
     assert root.read("etc/fstab").startswith(foreign)
@@ -114,7 +128,7 @@ def _first_and_last(root: FakeRoot) -> list[str]:
 
 def test_running_it_again_changes_nothing(parked: FakeRoot) -> None:
     before = parked.tree()
-    assert _park(parked).result == {"status": "unchanged", **UNSEEN}
+    assert _parked_as(parked, _park(parked)) == {"status": "unchanged", **UNSEEN}
     assert parked.tree() == before
 
 
@@ -130,7 +144,7 @@ def test_mount_point_is_found_by_the_line_of_fstab(armed_root: FakeRoot) -> None
 def test_missing_files_of_a_parked_host_come_back(parked: FakeRoot) -> None:
     (parked.path / "etc/hangdump/wait.sh").unlink()
     drop_lines(parked, "etc/fstab", "/var/crash")
-    assert _park(parked).result == {"status": "parked", **UNSEEN}
+    assert _parked_as(parked, _park(parked)) == {"status": "parked", **UNSEEN}
     assert (parked.path / "etc/hangdump/wait.sh").exists()
     assert LINE in parked.read("etc/fstab").splitlines()
 
@@ -179,10 +193,18 @@ def test_host_without_a_proven_crash_kernel_is_refused_before_any_change(armed_r
     _assert_refused(armed_root, "ParkingUnsupported", said)
 
 
-@pytest.mark.parametrize("name", ["rhel9", "sles16"])
-def test_other_families_keep_their_volume_attached(armed: Armed, name: str) -> None:
-    root = armed(name)
-    _assert_refused(root, "ParkingUnsupported", root.host.family)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sles16", "suse"),
+        ("rhel7", "EL7"),
+        ("rhel8", "EL8"),
+        ("amzn2", "Amazon Linux 2"),
+        ("amzn2023-arm64", "aarch64"),
+    ],
+)
+def test_other_hosts_keep_their_volume_attached(armed: Armed, name: str, said: str) -> None:
+    _assert_refused(armed(name), "ParkingUnsupported", said)
 
 
 @pytest.mark.parametrize("path", [f"{STAMP}/dump.{STAMP}", f"{STAMP}/dump-incomplete", "notes.txt"])
@@ -266,7 +288,7 @@ def test_volume_is_parked_again_once_its_dump_is_removed(parked: FakeRoot) -> No
     put(parked, VMCORE, flattened(MIB))
     assert _park(parked).error == "DumpVolumeHoldsDump"
     (parked.path / VMCORE.lstrip("/")).unlink()
-    assert _park(parked).result == {"status": "parked", **REPORT}
+    assert _parked_as(parked, _park(parked)) == {"status": "parked", **REPORT}
     assert " /var/crash " not in parked.read("proc/self/mountinfo")
 
 
@@ -342,6 +364,154 @@ def test_preparing_the_volume_ends_the_parking(parked: FakeRoot) -> None:
     assert parked.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "unchanged"
 
 
+# --- the RHEL-like family: the crash kernel waits in its initramfs
+
+KDUMP_CONF = "etc/kdump.conf"
+REDHAT_DROP_IN = "etc/systemd/system/kdump.service.d/hangdump.conf"
+WAITING = [
+    "# Hangdump's dump volume:",
+    'dracut_args --mount "LABEL=hangdump-parked /kdumproot xfs defaults,noauto" --add-drivers "nvme xfs" '
+    '--install "findmnt mountpoint mkdir sleep head cut grep sync"',
+]
+HOOK = "kdump_pre /etc/hangdump/wait.sh"
+
+
+@pytest.fixture(params=["rhel9", "amzn2023"])
+def armed_redhat(armed: Armed, request: pytest.FixtureRequest) -> FakeRoot:
+    return armed(request.param)
+
+
+@pytest.fixture
+def parked_redhat(armed_redhat: FakeRoot) -> FakeRoot:
+    """Its dump volume is parked and gone."""
+    assert _park(armed_redhat).result["status"] == "parked"
+    _detach(armed_redhat)
+    return armed_redhat
+
+
+def _crash_initramfs(root: FakeRoot) -> list[str]:
+    """What kdump.conf said when it was made."""
+    return root.read(f"boot/initramfs-{root.host.kernel}kdump.img").splitlines()
+
+
+def _make_older(root: FakeRoot) -> None:
+    """The crash initramfs and what is in it, by an hour: a file that is written now is newer by seconds, too."""
+    for path in (f"boot/initramfs-{root.host.kernel}kdump.img", KDUMP_CONF, "etc/fstab", "etc/hangdump/wait.sh"):
+        if (root.path / path).exists():
+            status = (root.path / path).stat()
+            os.utime(root.path / path, (status.st_atime, status.st_mtime - 3600))
+
+
+def test_initramfs_holds_the_wait_and_needs_no_disk(parked_redhat: FakeRoot) -> None:
+    root = parked_redhat
+    lines = root.read(KDUMP_CONF).splitlines()
+    assert lines[lines.index(WAITING[0]) :][:2] == WAITING
+    assert HOOK in lines
+    assert not any(line.startswith(("xfs", "ext4")) for line in lines)
+    assert {WAITING[1], HOOK} <= set(_crash_initramfs(root))
+    script = root.read("etc/hangdump/wait.sh")
+    assert f"mount -t xfs -o nosuid,nodev,noexec,nofail UUID={UUID} /kdumproot" in script
+    assert os.access(root.path / "etc/hangdump/wait.sh", os.X_OK)
+    assert (_check(root)["ready"], _check(root)["parked"], _check(root)["findings"]) == (True, True, [])
+
+
+def test_initramfs_is_made_before_the_former_one_is_unloaded(armed_redhat: FakeRoot) -> None:
+    _park(armed_redhat)
+    calls = armed_redhat.calls
+    unmounted = calls.index(f"umount {armed_redhat.path}/var/crash")
+    made = calls.index("kdumpctl rebuild", unmounted)
+    unloaded = calls.index("kdumpctl stop", unmounted)
+    assert made < unloaded
+    assert "kdumpctl start" in calls[unloaded:]
+    assert armed_redhat.read("sys/kernel/kexec_crash_loaded") == "1\n"
+
+
+def test_redhat_host_parks_once(parked_redhat: FakeRoot) -> None:
+    before = parked_redhat.tree()
+    assert _park(parked_redhat).result["status"] == "unchanged"
+    assert parked_redhat.tree() == before
+
+
+def test_another_wait_is_in_the_initramfs_at_once(parked_redhat: FakeRoot) -> None:
+    _make_older(parked_redhat)
+    assert _park(parked_redhat, waitSeconds="300").result["status"] == "parked"
+    assert "bound=300" in parked_redhat.read("etc/hangdump/wait.sh").splitlines()
+    assert parked_redhat.calls[-1] == "systemctl restart hangdump-ready.service"
+    assert "kdumpctl start" in parked_redhat.calls
+    assert _check(parked_redhat)["ready"] is True
+
+
+def test_boot_neither_waits_for_a_parked_volume_nor_leaves_a_new_kernel_unarmed(parked_redhat: FakeRoot) -> None:
+    root = parked_redhat
+    assert "var-crash.mount" not in root.read(REDHAT_DROP_IN)
+    (root.path / f"boot/initramfs-{root.host.kernel}kdump.img").unlink()
+    root.reboot()
+    assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
+    assert WAITING[1] in _crash_initramfs(root)
+    assert _check(root)["ready"] is True
+
+
+def test_redhat_kdump_is_configured_again_without_ending_the_parking(parked_redhat: FakeRoot) -> None:
+    run = parked_redhat.run("configure_kdump")
+    assert (run.result["status"], run.result["changes"]) == ("unchanged", [])
+    assert parked_redhat.run("configure_kdump", dumpLevel="17").result["status"] == "configured"
+    assert {*WAITING, HOOK} <= set(parked_redhat.read(KDUMP_CONF).splitlines())
+    assert (_check(parked_redhat)["ready"], _park(parked_redhat).result["status"]) == (True, "unchanged")
+
+
+@pytest.mark.parametrize("line", [WAITING[1], HOOK])
+def test_line_that_the_wait_needs_is_missed_and_comes_back(parked_redhat: FakeRoot, line: str) -> None:
+    drop_lines(parked_redhat, KDUMP_CONF, line.split(maxsplit=1)[0])
+    assert [each["code"] for each in _check(parked_redhat)["findings"]] == ["family-configuration-missing"]
+    assert _park(parked_redhat).result["status"] == "parked"
+    assert _check(parked_redhat)["ready"] is True
+
+
+def test_wait_that_somebody_changed_is_found(parked_redhat: FakeRoot) -> None:
+    add_line(parked_redhat, "etc/hangdump/wait.sh", "sleep 1")
+    codes = {each["code"] for each in _check(parked_redhat)["findings"]}
+    assert "parking-broken" in codes
+    assert _park(parked_redhat).result["status"] == "parked"
+    assert _check(parked_redhat)["ready"] is True
+
+
+def test_redhat_volume_that_is_taken_back_is_the_target_again(armed_redhat: FakeRoot) -> None:
+    root = armed_redhat
+    add_line(root, KDUMP_CONF, "# the owner's")
+    before, drop_in = root.read(KDUMP_CONF), root.read(REDHAT_DROP_IN)
+    assert _park(root).result["status"] == "parked"
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).result["status"] == "prepared"
+    assert root.run("configure_kdump").result["status"] == "configured"
+    assert (root.read(KDUMP_CONF), root.read(REDHAT_DROP_IN)) == (before, drop_in)
+    result = _check(root)
+    assert (result["ready"], result["parked"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("kdump_pre /usr/local/bin/stop-the-watchdog", "stop-the-watchdog"),
+        ('dracut_args --add "network"', "network"),
+    ],
+)
+def test_hook_of_the_owner_is_kept_and_the_parking_refused(armed_redhat: FakeRoot, line: str, said: str) -> None:
+    armed_redhat.write("usr/local/bin/stop-the-watchdog", "#!/bin/sh\n").chmod(0o755)
+    add_line(armed_redhat, KDUMP_CONF, line)
+    _assert_refused(armed_redhat, "ParkingUnsupported", said)
+
+
+def test_initramfs_that_cannot_be_made_leaves_the_former_one_loaded(armed_redhat: FakeRoot) -> None:
+    root = armed_redhat
+    root.write("dracut-fails", "")
+    _make_older(root)
+    assert _park(root).error == "ConfigurationFailed"
+    assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
+    (root.path / "dracut-fails").unlink()
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
+    assert root.run("configure_kdump").exit_code == 0
+    assert _park(root).result["status"] == "parked"
+
+
 # What the host itself counts, the disk's new file system, and what a package manager keeps of itself.
 OTHERS = re.compile(r"boot-count|calls|kexec_cmd|debconf|proc/|signatures/|sys/|var/lib/|run/|file-systems|kdump-tools")
 
@@ -352,8 +522,17 @@ def _configuration(root: FakeRoot) -> dict[str, str]:
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_nothing_of_the_parking_is_left_when_kdump_is_unconfigured(root_with_volume: FakeRoot, times: int) -> None:
-    root = root_with_volume
-    root.command("update-grub")
+    root_with_volume.command("update-grub")
+    _assert_nothing_is_left(root_with_volume, times)
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+def test_nothing_of_the_parking_is_left_on_a_redhat_host(tmp_path: Path, times: int) -> None:
+    root = attach_volume(FakeRoot(tmp_path / "root", host=host("rhel9")))
+    _assert_nothing_is_left(root, times)
+
+
+def _assert_nothing_is_left(root: FakeRoot, times: int) -> None:
     before = _configuration(root)
     for _ in range(times):
         assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
@@ -361,7 +540,6 @@ def test_nothing_of_the_parking_is_left_when_kdump_is_unconfigured(root_with_vol
             root.reboot()
             assert root.run("configure_kdump", reboot="true").exit_code == 0
         assert _park(root).result["status"] == "parked"
-    assert KERNEL in root.read("proc/sys/kernel/osrelease")
     result = root.run("unconfigure_kdump", volumeId=VOLUME_ID).result
     assert (result["status"], result["left"]) == ("unconfigured", [])
     assert _configuration(root) == before

@@ -63,6 +63,8 @@ check_target() {
   read -r type device < <(read_conf | grep -E '^(ext[234]|xfs) ')
   path="$(conf_value path)"
   path="${path:-/var/crash}"
+  # dracut is to mount it: nobody asks for the disk.
+  if [[ "$(conf_value dracut_args)" == *--mount* ]]; then return 0; fi
   if [[ -z "$type" ]]; then
     [[ -d "$HOST_ROOT$path" ]] && return 0
     say "Dump path $path does not exist."
@@ -97,6 +99,23 @@ rebuild_initrd() {
 
 rebuild() { check_config && rebuild_initrd; }
 
+# Asked as soon as there is an initramfs.
+check_hook() {
+  local hook
+  hook="$(conf_value kdump_pre)"
+  if [[ -z "$hook" ]]; then return 0; fi
+  [[ -e "$HOST_ROOT$hook" ]] || { say "Error: $hook not found." && return 1; }
+  [[ -x "$HOST_ROOT$hook" ]] || { say "Error: $hook is not executable." && return 1; }
+}
+
+is_current() {
+  local file
+  [[ -f "$INITRD" ]] || return 1
+  for file in "$CONF" "$HOST_ROOT/etc/fstab" "$HOST_ROOT$(conf_value kdump_pre)"; do
+    if [[ -f "$file" && "$file" -nt "$INITRD" ]]; then return 1; fi
+  done
+}
+
 # Reservation, configuration, running already, initramfs, in this order.
 start() {
   if (($(cat "$HOST_ROOT/sys/kernel/kexec_crash_size") == 0)); then
@@ -106,7 +125,7 @@ start() {
       say "Kdump already running: [WARNING]"
       exit 0
     fi
-    if [[ -f "$INITRD" && ! "$CONF" -nt "$INITRD" && ! "$HOST_ROOT/etc/fstab" -nt "$INITRD" ]] || rebuild_initrd; then
+    if check_hook && { is_current || rebuild_initrd; }; then
       echo 1 >"$HOST_ROOT/sys/kernel/kexec_crash_loaded"
       say "Starting kdump: [OK]"
       exit 0

@@ -1,46 +1,16 @@
 #!/bin/bash
-# Writes the files by which the crash kernel of Debian and Ubuntu waits for its dump volume. Without shell/parked.sh's PARKED
-# they do nothing but keep the crash kernel off the network.
+# The script by which a crash kernel waits for its dump volume, the same for each family.
 
-write_waiting_files() {
-  local unit
-  wait_script | write_if_changed "$WAIT_SCRIPT"
-  wait_unit | write_if_changed "$WAIT_UNIT"
-  # Requires: a wait that failed must not end in a dump to the root file system; the unit itself reboots then.
-  printf '%s\n' "# Written by Hangdump." "[Unit]" "Requires=hangdump-wait.service" "After=hangdump-wait.service" | write_if_changed "$WAIT_DROP_IN"
-  # kdump-tools wants the network, for dumps to other machines. While the crash kernel waits, its answers to ARP would pass the
-  # instance's status check, and the hang would look as if it were over. No argument such as systemd.mask=: the crash kernel
-  # would have to be loaded anew, and a panic meanwhile would find none.
-  for unit in $(network_units); do
-    printf '%s\n' "# Written by Hangdump." "[Unit]" "ConditionPathExists=!/proc/vmcore" | write_if_changed "$(network_drop_in "$unit")"
-  done
-  systemctl daemon-reload
-}
-
-# Before the network, if its manager is one that network_units does not know.
-wait_unit() {
-  cat <<UNIT
-# Written by Hangdump.
-[Unit]
-Description=Hangdump: the crash kernel waits for the dump volume
-DefaultDependencies=no
-ConditionPathExists=/proc/vmcore
-ConditionPathExists=$PARKED
-After=local-fs.target
-Wants=network-pre.target
-Before=network-pre.target kdump-tools-dump.service
-FailureAction=reboot-force
-
-[Service]
-Type=oneshot
-ExecStart=/bin/sh $WAIT_SCRIPT
-UNIT
-}
-
+# $1: mount point, $2: what mounts the dump volume there, and succeeds where there is no such device.
 wait_script() {
-  cat <<'SCRIPT'
+  cat <<SCRIPT
 #!/bin/sh
 # Written by Hangdump. Runs in the crash kernel while the dump volume is parked: waits until it is attached, and mounts it.
+point=$1
+bound=$SSM_waitSeconds
+mount_volume() { $2; }
+SCRIPT
+  cat <<'SCRIPT'
 
 # On the console, however quiet the kernel is.
 say() { echo "<2>hangdump: $*" >/dev/kmsg; }
@@ -63,7 +33,6 @@ echo 10 >/proc/sys/kernel/panic
 # crash kernel's first lines out of the 64 KB of console that EC2 keeps.
 kill -55 1
 
-read -r point _ _ _ _ bound _ </etc/hangdump/parked
 # For a mount or a rescan that hangs.
 (
   sleep $((bound + 120))
@@ -74,7 +43,7 @@ began="$(now)" next=0 failures=0
 while :; do
   # With nofail, mount also succeeds when there is no device: only mountpoint tells. It fails when it finds the device, but
   # no sound file system.
-  if reason="$(mount "$point" 2>&1)"; then reason=""; fi
+  if reason="$(mount_volume 2>&1)"; then reason=""; fi
   waited=$(($(now) - began))
   if mountpoint -q "$point"; then
     kill "$switch"

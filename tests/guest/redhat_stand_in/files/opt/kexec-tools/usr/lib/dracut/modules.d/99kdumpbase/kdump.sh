@@ -2,6 +2,8 @@
 # Runs in the crash kernel: mount, dump, final_action. What it says on the console are the lines that dracut's kdump says,
 # because those are what an observer of the console goes by.
 
+. /lib/kdump-lib-initramfs.sh
+
 say() { echo "kdump[$$]: $*" >/dev/kmsg; }
 
 option() { sed -n "s/^[[:space:]]*$1[[:space:]]\{1,\}//p" /etc/kdump.conf; }
@@ -24,8 +26,16 @@ save_to() {
   sync
 }
 
+# To the target of dracut's --mount, which is in the initramfs' fstab; or to the disk that was there when that was made.
 dump() {
-  local type device
+  local type device target point
+  target="$(option dracut_args | sed -n 's/.*--mount .\(.*\)/\1/p' | cut -d ' ' -f 1)"
+  if [ -n "$target" ]; then
+    point="$(get_mntpoint_from_target "$target")"
+    findmnt -k -n "$point" >/dev/null || mount --target "$point" || return 1
+    save_to "$point$(option path)"
+    return
+  fi
   read -r type device </etc/dump-target
   mkdir -p /kdumproot
   mount -t "$type" "$device" /kdumproot && save_to "/kdumproot$(option path)"
@@ -53,7 +63,13 @@ act() {
 
 main() {
   local failure_action
+  local hook
   failure_action="$(option failure_action)$(option default)"
+  hook="$(option kdump_pre)"
+  if [ -n "$hook" ] && ! "$hook"; then
+    say "kdump_pre script exited with non-zero status!"
+    act "$(option final_action)"
+  fi
   if ! dump; then
     say "saving vmcore failed"
     if [[ "$failure_action" == dump_to_rootfs ]]; then dump_to_rootfs; else act "${failure_action:-reboot}"; fi
