@@ -95,6 +95,7 @@ def install(patches: Patches, state: AccountState) -> None:
     _install_end(patches)
     _install_start_time(patches)
     _install_timed_out(patches)
+    _install_history(patches)
     _install_size_limit(patches)
     _install_uncatchable_errors(patches)
     _install_paths(patches)
@@ -323,6 +324,24 @@ def _install_timed_out(patches: Patches) -> None:
         return describe_execution
 
     patches.replace(StepFunctionResponse, "describe_execution", make)
+
+
+def _install_history(patches: Patches) -> None:
+    """Real: the newest events first if asked so, and no more on a page than asked for. moto: all, the oldest first.
+    There is one page here, as there is in moto."""
+
+    def make(original: Any) -> Any:
+        def get_execution_history(response: StepFunctionResponse) -> Any:
+            answer = original(response)
+            events = list(answer.result["events"])
+            if response._get_param("reverseOrder"):
+                events.reverse()
+            answer.result["events"] = events[: response._get_param("maxResults") or None]
+            return answer
+
+        return get_execution_history
+
+    patches.replace(StepFunctionResponse, "get_execution_history", make)
 
 
 def _install_size_limit(patches: Patches) -> None:

@@ -322,6 +322,15 @@ def test_the_history_holds_the_states_and_the_timeline_too(account: LabAccount) 
     assert [e.text for e in account.events.matching("stepfunctions", "Context See")]
 
 
+def test_the_newest_events_come_first_and_alone_when_asked_so(account: LabAccount) -> None:
+    arn = account.start_execution("Context", {})
+    account.wait_for_execution(arn, timeout_seconds=20)
+    history = account.client("stepfunctions").get_execution_history
+    every = [each["id"] for each in history(executionArn=arn)["events"]]
+    newest = history(executionArn=arn, reverseOrder=True, maxResults=3)["events"]
+    assert [each["id"] for each in newest] == every[::-1][:3]
+
+
 def test_an_unknown_service_has_no_guessed_error_name(account: LabAccount) -> None:
     ended = _run(account, "NoGroup")
     assert ended["status"] == "FAILED"
