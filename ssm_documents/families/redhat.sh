@@ -2,6 +2,8 @@
 # Owns kdump on the RHEL-like family (RHEL, Rocky, Alma, CentOS, Fedora, Amazon Linux): kdump.conf, reservation, kdump.service.
 # shellcheck disable=SC2317,SC2329 # called by name, through family(); not every document calls every function
 REDHAT_SYSCONFIG=/etc/sysconfig/kdump
+# Where the crash kernel mounts a parked dump volume.
+REDHAT_WAIT_POINT=/kdumproot
 REDHAT_DROP_IN=/etc/systemd/system/kdump.service.d/hangdump.conf
 
 redhat_is_this_host() {
@@ -53,11 +55,9 @@ redhat_configure_reservation() {
 # there may fill it. shell and halt never come back.
 redhat_configure_dump() {
   local target options=()
-  target="$(kdump_conf_wanted_target "$1")"
+  target="$(redhat_wanted_target "$1")"
   [[ -n "$target" ]] || fail "/etc/fstab has no line for $1, which kdump takes its dump target from. Run prepare_dump_volume first."
   if is_parked; then
-    # As park_dump_volume has written it.
-    target="$(kdump_conf_targets)"
     options+=(kdump_pre "$WAIT_LINE")
   elif ! is_mounted "$1"; then
     fail "Nothing is mounted at $1, and kdump refuses a dump target that is not mounted. Run prepare_dump_volume, then this again."
@@ -84,11 +84,25 @@ redhat_configure_dump() {
   redhat_reload_stale_crash_kernel
 }
 
+# What takes the place of a target while the volume is parked; otherwise the target. $1: mount point. No disk has this label. With
+# the volume's UUID dracut would make each initramfs that it builds while the volume is attached wait for that disk before
+# anything else, and give up after three minutes.
+redhat_wanted_target() {
+  local target type
+  target="$(kdump_conf_wanted_target "$1")"
+  type="${target%% *}"
+  if [[ -n "$target" ]] && is_parked; then
+    target="dracut_args --mount \"LABEL=hangdump-parked $REDHAT_WAIT_POINT $type defaults,noauto\" --add-drivers \"nvme $type\" --install \"findmnt mountpoint mkdir sleep head cut grep sync\""
+  fi
+  echo "$target"
+}
+
 # kdump.conf is copied into the crash initramfs: one that is loaded already dumps as it was told when it was made.
 redhat_reload_stale_crash_kernel() {
   is_crash_kernel_loaded || return 0
   if redhat_is_initramfs_stale || changes | grep -qxF "$REDHAT_SYSCONFIG"; then
     log "making the crash initramfs anew"
+    redhat_prepare_crash_kernel
     detached systemctl restart kdump.service || log "that failed; journalctl -u kdump.service says why"
     note_change "crash initramfs"
   fi
@@ -100,12 +114,15 @@ redhat_is_initramfs_stale() {
   [[ -z "$initrd" || "$HOST_ROOT$KDUMP_CONF" -nt "$HOST_ROOT$initrd" ]]
 }
 
-# Before the reboot rather than after it; and a target that kdump refuses is found out before the reboot.
-redhat_prepare_crash_kernel() {
-  if ! redhat_is_initramfs_stale || ! redhat_knows_command rebuild; then return 0; fi
+# Before the reboot rather than after it, and before the crash kernel is unloaded that was made of the former one: what kdump
+# or dracut refuses is found out in time.
+redhat_prepare_crash_kernel() { if redhat_is_initramfs_stale; then redhat_make_initramfs; fi; }
+
+redhat_make_initramfs() {
+  redhat_knows_command rebuild || return 0
   log "making the crash initramfs"
   detached kdumpctl rebuild >"$WORK_DIR/kdumpctl" 2>&1 ||
-    fail "kdumpctl rebuild failed, so the crash kernel could not be loaded after the reboot either: $(tail -n 3 "$WORK_DIR/kdumpctl")"
+    fail "kdumpctl rebuild failed, so the crash kernel could not be loaded after a reboot either: $(tail -n 3 "$WORK_DIR/kdumpctl")"
 }
 
 # start waits for a start that is under way already; restart is for a unit that is active without its crash kernel.

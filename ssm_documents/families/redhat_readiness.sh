@@ -72,7 +72,7 @@ redhat_uses_kexec_file_load() {
 
 # Findings of check_kdump that only this family can have. $1: mount point.
 redhat_find_faults() {
-  local wanted observed unit
+  local wanted observed unit fault remedy="run configure_kdump with mountPoint $1"
   if ! redhat_has_kdump; then
     finding family-configuration-missing "kdumpctl and makedumpfile are not both installed" "run configure_kdump"
     return 0
@@ -82,16 +82,24 @@ redhat_find_faults() {
   if is_parked; then
     wanted+=", $WAIT_LINE"
     observed+=", kdump_pre $(kdump_conf_value kdump_pre)"
+    remedy="run park_dump_volume with mountPoint $1"
   fi
   if [[ "$observed" != "$wanted" ]]; then
     if ! has_finding fstab-entry-missing dump-target-wrong-uuid; then
-      finding family-configuration-missing "$KDUMP_CONF has target '$observed', not '$wanted'" "run configure_kdump with mountPoint $1"
+      finding family-configuration-missing "$KDUMP_CONF has target '$observed', not '$wanted'" "$remedy"
     fi
-  elif [[ -n "$(redhat_crash_initrd)" ]] && { redhat_is_initramfs_stale || { is_parked && redhat_is_wait_stale; }; }; then
+  elif is_parked && redhat_is_wait_stale; then
+    finding crash-initramfs-stale "$(redhat_crash_initrd) is older than $KDUMP_CONF or $WAIT_SCRIPT, or is not loaded yet" "$remedy"
+  elif [[ -n "$(redhat_crash_initrd)" ]] && redhat_is_initramfs_stale; then
     stale_initramfs "$(redhat_crash_initrd) is older than $KDUMP_CONF, which is copied into it"
   fi
   # What is parked is mounted by no boot.
-  if is_parked; then return 0; fi
+  if is_parked; then
+    fault="$(redhat_parking_fault)"
+    if [[ -z "$fault" && ! -x "$HOST_ROOT$WAIT_SCRIPT" ]]; then fault="$WAIT_SCRIPT cannot be run, and kdump refuses such a kdump_pre"; fi
+    if [[ -n "$fault" ]] && ! has_finding parking-broken; then finding parking-broken "$fault" "$remedy; or attach the dump volume and run prepare_dump_volume, then configure_kdump"; fi
+    return 0
+  fi
   unit="$(mount_unit "$1")"
   if ! grep -qsxF "After=$unit" "$HOST_ROOT$REDHAT_DROP_IN" || ! grep -qsxF "Wants=$unit" "$HOST_ROOT$REDHAT_DROP_IN"; then
     finding drop-in-missing "$REDHAT_DROP_IN does not make kdump.service wait for $unit: at boot kdump would refuse a target that is not mounted yet" "run configure_kdump"

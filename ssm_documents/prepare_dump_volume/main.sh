@@ -39,6 +39,7 @@ mount_dump_volume() {
 # Last: until then a crash kernel waits for the volume, which is attached.
 end_parking() {
   if ! is_parked; then return 0; fi
+  record file "$PARKED" "$(content_of "$HOST_ROOT$PARKED")" -
   rm -f "$HOST_ROOT$PARKED"
   note_change "$PARKED"
 }

@@ -25,12 +25,14 @@ kdump_conf_targets() {
     $1 == "dracut_args" && /--mount/ { print }'
 }
 
-# Lines that send dumps elsewhere than to target $1, or hide a change from the crash kernel. They are never removed.
+# Lines that send dumps elsewhere than to target $1, or hide a change from the crash kernel; and of what the wait for a parked
+# volume needs, which kdump takes one line of, those of others. They are never removed.
 kdump_conf_foreign_lines() {
   text_of "$KDUMP_CONF" | MARK="$KDUMP_CONF_MARK" TARGETS="$KDUMP_CONF_TARGETS" WANTED="$1" awk '
     $0 == ENVIRON["MARK"] { ours = NR + 1; next }
     $1 ~ "^(" ENVIRON["TARGETS"] ")$" && NR != ours && $1 " " $2 != ENVIRON["WANTED"] { print }
-    $1 == "dracut_args" && /--mount/ && NR != ours { print }
+    /LABEL=hangdump-parked / || /^[ \t]*kdump_pre[ \t]+\/etc\/hangdump\// { next }
+    $1 == "dracut_args" && /--mount/ || $1 ~ /^(dracut_args|kdump_pre)$/ && ENVIRON["WANTED"] ~ /^dracut_args/ { print }
     $1 == "force_no_rebuild" && $2 == 1 { print }'
 }
 
@@ -45,7 +47,7 @@ edit_kdump_conf() {
   if [[ -n "$foreign" ]]; then
     fail "$KDUMP_CONF has '${foreign//$'\n'/; }', which Hangdump did not write: dumps would not go to $target. Remove that, and run again."
   fi
-  text_of "$KDUMP_CONF" | { grep -vxF -e "$KDUMP_CONF_MARK" -e "$WAIT_LINE" || true; } >"$WORK_DIR/edited"
+  text_of "$KDUMP_CONF" | { grep -vxE "$KDUMP_CONF_MARK|[[:space:]]*kdump_pre[[:space:]]+$WAIT_SCRIPT.*" || true; } >"$WORK_DIR/edited"
   # What is left with --mount is the target of a parked volume.
   kdump_conf_put "$KDUMP_CONF_TARGETS|dracut_args --mount" "$KDUMP_CONF_MARK"$'\n'"$target"
   while (($# >= 2)); do

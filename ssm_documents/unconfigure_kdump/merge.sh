@@ -7,6 +7,8 @@
 # A line that is still ours becomes the one that it replaced. A line whose key was changed since stays. Of the kernel's
 # command line the key is crashkernel. Secrets in foreign lines are not reported.
 merge() {
+  # However somebody has edited them: what they name is removed.
+  if [[ "$1" == "$KDUMP_CONF" ]]; then sed -i -E '/LABEL=hangdump-parked /d; /^[[:space:]]*kdump_pre[[:space:]]+[/]etc[/]hangdump[/]/d' "$WORK_DIR/current"; fi
   awk -v file="$1" -v only="$2" -v targets="$KDUMP_CONF_TARGETS" -v left="$WORK_DIR/left" '
     function key_of(line) {
       if (line ~ /^[ \t]*(#|$)/) return "#"

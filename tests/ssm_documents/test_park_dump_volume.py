@@ -1,5 +1,6 @@
 """Parking: the volume is unmounted, the crash kernel will wait for it, and nothing that has value is lost."""
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -417,13 +418,19 @@ def test_initramfs_holds_the_wait_and_needs_no_disk(parked_redhat: FakeRoot) -> 
 
 def test_initramfs_is_made_before_the_former_one_is_unloaded(armed_redhat: FakeRoot) -> None:
     _park(armed_redhat)
-    calls = armed_redhat.calls
-    unmounted = calls.index(f"umount {armed_redhat.path}/var/crash")
-    made = calls.index("kdumpctl rebuild", unmounted)
-    unloaded = calls.index("kdumpctl stop", unmounted)
-    assert made < unloaded
-    assert "kdumpctl start" in calls[unloaded:]
-    assert armed_redhat.read("sys/kernel/kexec_crash_loaded") == "1\n"
+    _assert_made_before_unloaded(armed_redhat)
+
+
+def _assert_made_before_unloaded(root: FakeRoot) -> None:
+    """The last time."""
+    calls = [each for each in root.calls if each.startswith("kdumpctl ")]
+    made, unloaded, loaded = (_last(calls, f"kdumpctl {each}") for each in ("rebuild", "stop", "start"))
+    assert made < unloaded < loaded
+    assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
+
+
+def _last(calls: list[str], call: str) -> int:
+    return len(calls) - 1 - calls[::-1].index(call)
 
 
 def test_redhat_host_parks_once(parked_redhat: FakeRoot) -> None:
@@ -437,7 +444,7 @@ def test_another_wait_is_in_the_initramfs_at_once(parked_redhat: FakeRoot) -> No
     assert _park(parked_redhat, waitSeconds="300").result["status"] == "parked"
     assert "bound=300" in parked_redhat.read("etc/hangdump/wait.sh").splitlines()
     assert parked_redhat.calls[-1] == "systemctl restart hangdump-ready.service"
-    assert "kdumpctl start" in parked_redhat.calls
+    _assert_made_before_unloaded(parked_redhat)
     assert _check(parked_redhat)["ready"] is True
 
 
@@ -500,16 +507,112 @@ def test_hook_of_the_owner_is_kept_and_the_parking_refused(armed_redhat: FakeRoo
     _assert_refused(armed_redhat, "ParkingUnsupported", said)
 
 
-def test_initramfs_that_cannot_be_made_leaves_the_former_one_loaded(armed_redhat: FakeRoot) -> None:
-    root = armed_redhat
-    root.write("dracut-fails", "")
+def _park_anew(root: FakeRoot) -> Run:
+    return _park(root, waitSeconds="300")
+
+
+def _take_back(root: FakeRoot) -> Run:
+    _attach(root)
+    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
+    return root.run("configure_kdump")
+
+
+@pytest.mark.parametrize("change", [_park_anew, _take_back])
+def test_initramfs_that_cannot_be_made_leaves_the_former_one_loaded(
+    parked_redhat: FakeRoot, change: Callable[[FakeRoot], Run]
+) -> None:
+    root = parked_redhat
     _make_older(root)
-    assert _park(root).error == "ConfigurationFailed"
+    root.write("dracut-fails", "")
+    assert change(root).error == "ConfigurationFailed"
     assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
     (root.path / "dracut-fails").unlink()
-    assert root.run("prepare_dump_volume", volumeId=VOLUME_ID).exit_code == 0
-    assert root.run("configure_kdump").exit_code == 0
+    assert change(root).exit_code == 0 if change is _park_anew else root.run("configure_kdump").exit_code == 0
+    assert _check(root)["ready"] is True
+
+
+def test_host_whose_initramfs_cannot_be_made_is_parked_later(armed_redhat: FakeRoot) -> None:
+    root = armed_redhat
+    _make_older(root)
+    root.write("dracut-fails", "")
+    assert _park(root).error == "ConfigurationFailed"
+    assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
+    assert _check(root)["ready"] is False
+    (root.path / "dracut-fails").unlink()
     assert _park(root).result["status"] == "parked"
+    assert _check(root)["ready"] is True
+
+
+def test_wait_that_was_made_but_not_loaded_is_loaded_by_the_next_run(armed_redhat: FakeRoot) -> None:
+    """A run that was cut between the two."""
+    root = armed_redhat
+    _make_older(root)
+    root.write("kdumpctl-stop-fails", "")
+    assert _park(root).error == "ConfigurationFailed"
+    assert {each["code"] for each in _check(root)["findings"]} == {"crash-initramfs-stale"}
+    (root.path / "kdumpctl-stop-fails").unlink()
+    assert _park(root).result["status"] == "parked"
+    assert _check(root)["ready"] is True
+
+
+def test_crash_kernel_that_cannot_be_unloaded_is_no_parked_host(armed_redhat: FakeRoot) -> None:
+    armed_redhat.write("proc/sys/kernel/kexec_load_disabled", "1\n")
+    _assert_refused(armed_redhat, "ParkingUnsupported", "kexec_load_disabled")
+
+
+def test_early_kdump_is_refused_and_found(armed_redhat: FakeRoot) -> None:
+    root = armed_redhat
+    before = root.read("proc/cmdline")
+    root.write("proc/cmdline", f"{before.strip()} rd.earlykdump\n")
+    _assert_refused(root, "ParkingUnsupported", "rd.earlykdump")
+    root.write("proc/cmdline", before)
+    assert _park(root).result["status"] == "parked"
+    root.write("proc/cmdline", f"{before.strip()} rd.earlykdump\n")
+    assert [each["code"] for each in _check(root)["findings"]] == ["parking-broken"]
+
+
+@pytest.mark.parametrize("line", ["force_no_rebuild 1", "ssh root@10.0.0.1", "xfs UUID=0000"])
+def test_other_way_of_dumps_is_refused_before_any_change(armed_redhat: FakeRoot, line: str) -> None:
+    add_line(armed_redhat, KDUMP_CONF, line)
+    _assert_refused(armed_redhat, "ParkingUnsupported", line)
+
+
+def test_configuring_puts_back_what_takes_the_place_of_a_target(parked_redhat: FakeRoot) -> None:
+    """Without it kdump would dump to the root file system."""
+    drop_lines(parked_redhat, KDUMP_CONF, "dracut_args")
+    assert parked_redhat.run("configure_kdump").result["status"] == "configured"
+    assert {*WAITING, HOOK} <= set(parked_redhat.read(KDUMP_CONF).splitlines())
+    assert WAITING[1] in _crash_initramfs(parked_redhat)
+    assert _check(parked_redhat)["ready"] is True
+
+
+@pytest.mark.parametrize("line", ["kdump_pre /usr/local/bin/mine", 'dracut_args --add-drivers "foo"'])
+def test_line_that_an_owner_adds_to_a_parked_host_is_refused_and_kept(parked_redhat: FakeRoot, line: str) -> None:
+    root = parked_redhat
+    root.write("usr/local/bin/mine", "#!/bin/sh\n").chmod(0o755)
+    if line.startswith("kdump_pre"):
+        drop_lines(root, KDUMP_CONF, "kdump_pre")
+    add_line(root, KDUMP_CONF, line)
+    run = root.run("configure_kdump")
+    assert (run.error, line in json.loads(run.stdout)["message"]) == ("ConfigurationFailed", True)
+    assert line in root.read(KDUMP_CONF).splitlines()
+    assert root.read("sys/kernel/kexec_crash_loaded") == "1\n"
+    assert _check(root)["ready"] is False
+
+
+def test_own_lines_are_known_without_their_comment(parked_redhat: FakeRoot) -> None:
+    drop_lines(parked_redhat, KDUMP_CONF, "# Hangdump's")
+    assert parked_redhat.run("configure_kdump").exit_code == 0
+    assert _park(parked_redhat).exit_code == 0
+    lines = parked_redhat.read(KDUMP_CONF).splitlines()
+    assert [line for line in lines if line in {*WAITING, HOOK}] == [*WAITING, HOOK]
+
+
+def test_wait_that_cannot_be_run_is_found_and_mended(parked_redhat: FakeRoot) -> None:
+    (parked_redhat.path / "etc/hangdump/wait.sh").chmod(0o644)
+    assert [each["code"] for each in _check(parked_redhat)["findings"]] == ["parking-broken"]
+    assert _park(parked_redhat).exit_code == 0
+    assert _check(parked_redhat)["ready"] is True
 
 
 # What the host itself counts, the disk's new file system, and what a package manager keeps of itself.
@@ -530,6 +633,23 @@ def test_nothing_of_the_parking_is_left_when_kdump_is_unconfigured(root_with_vol
 def test_nothing_of_the_parking_is_left_on_a_redhat_host(tmp_path: Path, times: int) -> None:
     root = attach_volume(FakeRoot(tmp_path / "root", host=host("rhel9")))
     _assert_nothing_is_left(root, times)
+
+
+@pytest.mark.parametrize(
+    ("ours", "edited"), [(HOOK, "kdump_pre   /etc/hangdump/wait.sh"), (WAITING[1], f"{WAITING[1]} --add network")]
+)
+def test_own_lines_that_somebody_edited_go_with_the_rest(parked_redhat: FakeRoot, ours: str, edited: str) -> None:
+    replace(parked_redhat, KDUMP_CONF, ours, edited)
+    add_line(parked_redhat, KDUMP_CONF, "# the owner's")
+    parked_redhat.run("unconfigure_kdump")
+    text = (parked_redhat.path / KDUMP_CONF).read_text() if (parked_redhat.path / KDUMP_CONF).exists() else ""
+    assert "hangdump" not in text
+
+
+def test_volume_that_was_parked_twice_and_taken_back_leaves_nothing_to_name(parked_redhat: FakeRoot) -> None:
+    assert _park_anew(parked_redhat).result["status"] == "parked"
+    assert _take_back(parked_redhat).exit_code == 0
+    assert parked_redhat.run("unconfigure_kdump", volumeId=VOLUME_ID).result["left"] == []
 
 
 def _assert_nothing_is_left(root: FakeRoot, times: int) -> None:

@@ -135,7 +135,14 @@ start() {
   exit 1
 }
 
-stop() { echo 0 >"$HOST_ROOT/sys/kernel/kexec_crash_loaded"; }
+# With kernel.kexec_load_disabled the kernel refuses this, too.
+stop() {
+  if [[ -e "$HOST_ROOT/kdumpctl-stop-fails" ]]; then
+    say "kexec: failed to unload kdump kernel"
+    exit 1
+  fi
+  echo 0 >"$HOST_ROOT/sys/kernel/kexec_crash_loaded"
+}
 
 status() {
   (($(cat "$HOST_ROOT/sys/kernel/kexec_crash_loaded") == 1)) && say "Kdump is operational" && exit 0
