@@ -14,9 +14,6 @@ suse_is_this_host() { command -v zypper >/dev/null && grep -Eqsi '^ID(_LIKE)?=.*
 
 # Its crash kernel mounts its target in its initrd.
 suse_parking_fault() { echo "On the family suse no dump to a parked volume is proven"; }
-suse_waiting_files() { :; }
-suse_write_waiting_files() { :; }
-suse_load_waiting_crash_kernel() { :; }
 
 suse_kdump_service() { echo kdump.service; }
 suse_config_files() { echo /etc/sysconfig/kdump; }
