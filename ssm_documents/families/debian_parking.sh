@@ -53,7 +53,7 @@ debian_write_waiting_files() {
   systemctl daemon-reload
 }
 
-# Before the network, if its manager is one that network_units does not know.
+# Before the network, if its manager is one that debian_network_units does not know.
 debian_wait_unit() {
   cat <<UNIT
 # Written by Hangdump.

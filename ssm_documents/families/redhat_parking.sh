@@ -67,7 +67,8 @@ redhat_load_waiting_crash_kernel() {
   fi
   detached systemctl start kdump.service || true
   is_crash_kernel_loaded || fail "kdump.service did not load the crash kernel that waits for the dump volume. See: journalctl -u kdump.service. Then run ProvisionDumpVolume again."
-  rm -f "$HOST_ROOT$REDHAT_UNLOADED"
   note_change "crash initramfs"
+  # Before it counts as loaded: a run that is cut in between says it again.
   say_ready
+  rm -f "$HOST_ROOT$REDHAT_UNLOADED"
 }
